@@ -1,0 +1,1 @@
+"""All fine-tuning jobs of a Together AI project as tidy, validated tables."""

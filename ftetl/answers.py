@@ -1,0 +1,108 @@
+"""What a source hands to the corridor: answers as bytes, still undecoded, and what is known about them.
+
+Knows neither JSON nor the network; an answer may be larger than memory, so it is read in pieces.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+
+class Blob(Protocol):
+    """Bytes that can be read at any place: memory, or a file that is never loaded whole."""
+
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes from `offset`, `length` of them or as many as there are."""
+
+
+class Memory:
+    """A blob that is bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = len(data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes from `offset`, `length` of them or as many as there are."""
+        return self.data[offset : offset + length]
+
+
+class File:
+    """A blob that is a file on disk, read with `pread`: threads share it without a lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size = os.fstat(self._descriptor).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes from `offset`, `length` of them or as many as there are."""
+        return os.pread(self._descriptor, length, offset)
+
+    def close(self) -> None:
+        """Give the descriptor back; reading after this fails."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Shape(StrEnum):
+    """How the elements lie in an answer."""
+
+    DOCUMENT = "document"  # one JSON document: {"data": […]}, a bare array, or one job
+    LINES = "lines"  # one job a line
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the API, live or saved."""
+
+    name: str  # for people: a file's name, `GET /fine-tunes`, `stdin`
+    blob: Blob
+    observed_at: datetime  # UTC
+    shape: Shape = Shape.DOCUMENT
+    whole: bool = False  # whether a `{"data": […]}` or a bare array in it is the complete list of a project
+    detail: bool = False  # known to be `GET /fine-tunes/{id}`: its events are all there are
+
+
+class Outcome(StrEnum):
+    """What came of asking for one job's detail."""
+
+    HERE = "here"  # 200: `answer` is set
+    GONE = "gone"  # 404: the job was deleted meanwhile
+    FAILED = "failed"  # not to be had in this run: server errors to the end of the retries, or the deadline
+
+
+@dataclass(frozen=True)
+class Detail:
+    """The answer for one job of the list, or why there is none."""
+
+    job_id: str
+    outcome: Outcome
+    answer: Answer | None = None
+
+
+class Source(Protocol):
+    """Where raw jobs come from. `api`, `saved` and `demo` are sources."""
+
+    service: str | None  # which service the jobs belong to (`together`, `demo`, a host); None: the source cannot tell
+
+    def answers(self) -> Iterable[Answer]:
+        """The answers of this run, in any order."""
+
+    def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
+        """The details of these jobs, in any order, each exactly once; nothing for a source that has none."""
+
+    def close(self) -> None:
+        """Give back what was opened; safe to call twice."""

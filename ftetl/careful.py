@@ -1,0 +1,121 @@
+"""The careful road: one job at a time, in plain Python, by the same shape as the fast road.
+
+A value that its field cannot hold becomes none and is noted with its raw text; the job keeps its row.
+Knows neither Arrow nor tables.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ftetl import strict
+from ftetl.shape import Items, Leaf, Node, other_name
+
+# (path, kind of oddity, raw JSON text, position of the event or 0)
+Note = Callable[[str, str, str, int], None]
+
+_EXACT = 2**53  # whole reals up to here are exact
+_INT64 = 2**63
+
+
+def normal(node: Node, value: dict[str, Any], note: Note, prefix: str = "", place: int = 0) -> dict[str, Any]:
+    """The object with every field of the kind that the shape names, or none."""
+    found: dict[str, Any] = {}
+    for key, child in node.children.items():
+        item = value.get(key)
+        if item is None:
+            continue
+        path = prefix + key
+        if isinstance(child, Leaf):
+            if oddity := _leaf(found, key, child, item):
+                note(path, oddity, strict.compact(item), place)
+        elif isinstance(child, Node):
+            if isinstance(item, dict):
+                found[key] = normal(child, item, note, path + ".", place)
+            else:
+                note(path, "wrong_type", strict.compact(item), place)
+        elif isinstance(item, list):
+            found[key] = [_row(child, row, note, path, at) for at, row in enumerate(item)]
+        else:
+            note(path, "wrong_type", strict.compact(item), place)
+    return found
+
+
+def _row(items: Items, row: Any, note: Note, path: str, at: int) -> dict[str, Any] | None:
+    if isinstance(row, dict):
+        return normal(items.node, row, note, path + ".", at)
+    if row is not None:  # a null is noted where both roads pass
+        note(path, "wrong_type", strict.compact(row), at)
+    return {}
+
+
+def _leaf(found: dict[str, Any], key: str, leaf: Leaf, item: Any) -> str | None:
+    """Put the value where it belongs; what is odd about it, if anything."""
+    if leaf.is_json:
+        found[key] = strict.compact(item)
+        return None
+    if leaf.other and kind_of(item) == leaf.other:
+        value, oddity = READ[leaf.other](item)
+        key = other_name(key)
+    else:
+        value, oddity = READ[leaf.kind](item)
+    if value is not None:
+        found[key] = value
+    return oddity
+
+
+def kind_of(item: Any) -> str:
+    """The wire's kind of a value, in the contract's words."""
+    if isinstance(item, bool):
+        return "boolean"
+    if isinstance(item, int | strict.Num):
+        return "number"
+    return "string" if isinstance(item, str) else "other"
+
+
+def _string(item: Any) -> tuple[str | None, str | None]:
+    if kind_of(item) != "string":
+        return None, "wrong_type"
+    return (strict.mend(item), "lone_surrogate") if strict.has_lone_surrogate(item) else (item, None)
+
+
+def _integer(item: Any) -> tuple[int | None, str | None]:
+    if kind_of(item) != "number":
+        return None, "wrong_type"
+    if isinstance(item, int):
+        return item, None
+    try:
+        whole = int(item) if len(item) <= 40 else None  # a whole number with more than 18 digits
+    except ValueError:
+        whole = None
+    if whole is not None:
+        return (whole, None) if -_INT64 <= whole < _INT64 else (None, "out_of_range")
+    real = float(item)
+    if not math.isfinite(real):
+        return None, "not_finite" if item[-1] in "Ny" else "out_of_range"
+    if not real.is_integer():
+        return None, "wrong_type"
+    return (int(real), None) if abs(real) <= _EXACT else (None, "out_of_range")
+
+
+def _number(item: Any) -> tuple[float | None, str | None]:
+    if kind_of(item) != "number":
+        return None, "wrong_type"
+    real = float(item)
+    if math.isfinite(real):
+        return real, None
+    return None, "not_finite" if isinstance(item, str) and item[-1] in "Ny" else "out_of_range"
+
+
+def _boolean(item: Any) -> tuple[bool | None, str | None]:
+    return (item, None) if isinstance(item, bool) else (None, "wrong_type")
+
+
+READ: dict[str, Callable[[Any], tuple[Any, str | None]]] = {
+    "string": _string,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+}

@@ -1,0 +1,151 @@
+"""The last gate: what is about to be published obeys its contract, or nothing is.
+
+The Arrow schema is compared exactly, then pandera validates every row group, strict, without coercion and without
+dropping rows; keys are compared with their neighbours, across row groups too. Odd values were dealt with before, so a
+failure here is a fault of ours. No switch turns this off. Failures are worded here, in the contract's words and
+without values, since pandera's own text holds data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pandera
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.contract import Column, Table, tables
+from ftetl.errors import SoftwareError
+from ftetl.schema import TYPES, schema
+
+
+@cache
+def pandera_schema(name: str) -> pandera.DataFrameSchema:
+    """The pandera schema of a table: types, required columns and every rule that the contract has for a column."""
+    columns = {c.name: _column(c) for c in tables()[name].columns}
+    return pandera.DataFrameSchema(columns, strict=True, ordered=True, coerce=False)
+
+
+def _column(column: Column) -> pandera.Column:
+    checks = []
+    if column.enum and not column.open:
+        checks.append(pandera.Check.isin(list(column.enum), name="enum"))
+    if column.minimum is not None:
+        checks.append(pandera.Check.ge(column.minimum, name="minimum"))
+    if column.pattern:
+        # pandera's str_matches anchors the start only.
+        checks.append(pandera.Check.str_matches(f"(?:{column.pattern})$", name="pattern"))
+    if column.type == "number":
+        # NaN is no NULL in Arrow, and no value that the API can send.
+        checks.append(pandera.Check(_finite, name="finite"))
+    return pandera.Column(pd.ArrowDtype(TYPES[column.type]), checks, nullable=not column.required)
+
+
+def _finite(values: Any) -> Any:
+    array = pa.array(values.array.__arrow_array__())
+    return pd.Series(pc.fill_null(pc.is_finite(array), True).to_numpy(zero_copy_only=False), index=values.index)
+
+
+class Gate:
+    """The gate of one table: row groups go in, one after the other; a fault comes out as an error."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.rows = 0
+        self._last: tuple[Any, ...] | None = None
+
+    def check(self, group: pa.Table) -> None:
+        """Check the next rows.
+
+        Raises:
+            SoftwareError: They break the contract.
+        """
+        wanted = schema(self.table)
+        if not group.schema.equals(wanted):
+            raise self._fault("schema", "the columns, their types or their order differ from the contract's")
+        if not group.num_rows:
+            return
+        frame = group.to_pandas(types_mapper=pd.ArrowDtype)
+        try:
+            pandera_schema(self.table.name).validate(frame, lazy=True)
+        except pandera.errors.SchemaErrors as errors:
+            raise self._worded(errors) from None
+        self._keys(group)
+        self.rows += group.num_rows
+
+    def _keys(self, group: pa.Table) -> None:
+        """The rows are in the order of their key, and no key stands twice."""
+        key = self.table.key
+        if self._last is not None:
+            first = tuple(group.column(k)[0].as_py() for k in key)
+            if not self._last < first:
+                raise self._fault("key", "a key stands twice, or the rows are not in its order")
+        here, later = group.slice(0, group.num_rows - 1), group.slice(1)
+        less = pa.array([False] * later.num_rows, pa.bool_())
+        equal = pa.array([True] * later.num_rows, pa.bool_())
+        for name in key:
+            a, b = here.column(name), later.column(name)
+            less = pc.or_(less, pc.and_(equal, pc.less(a, b)))
+            equal = pc.and_(equal, pc.equal(a, b))
+        if not pc.all(less, min_count=0).as_py():
+            raise self._fault("key", "a key stands twice, or the rows are not in its order")
+        self._last = tuple(group.column(k)[-1].as_py() for k in key)
+
+    def _worded(self, errors: pandera.errors.SchemaErrors) -> SoftwareError:
+        cases = errors.failure_cases
+        found = sorted(
+            {
+                (str(column), str(check).split("(")[0])
+                for column, check in zip(cases["column"], cases["check"], strict=True)
+            }
+        )
+        words = "; ".join(f"column {column}: {check}" for column, check in found[:5])
+        return self._fault("rows", f"{len(cases)} cells break it ({words})")
+
+    def _fault(self, rule: str, what: str) -> SoftwareError:
+        return SoftwareError(
+            f"table {self.table.name} breaks its contract ({rule}): {what}; nothing was committed",
+            next="please report this as a bug of ftetl",
+        )
+
+
+def check(table: Table, groups: Iterable[pa.Table]) -> int:
+    """How many rows a table has that obey its contract.
+
+    Raises:
+        SoftwareError: Some row does not.
+    """
+    gate = Gate(table)
+    for group in groups:
+        gate.check(group)
+    return gate.rows
+
+
+def check_references(table: Table, column: str, found: pa.ChunkedArray, parents: pa.Array) -> None:
+    """Check that every value of a referring column is a value of the column it refers to.
+
+    Raises:
+        SoftwareError: Some value refers to nothing.
+    """
+    if not pc.all(pc.is_in(found, value_set=parents), min_count=0).as_py():
+        raise SoftwareError(
+            f"table {table.name} breaks its contract (references): {column} names rows that do not exist; "
+            "nothing was committed",
+            next="please report this as a bug of ftetl",
+        )
+
+
+def check_count(table: Table, found: int, written: int) -> None:
+    """Check that the file has as many rows as were written.
+
+    Raises:
+        SoftwareError: It has not.
+    """
+    if found != written:
+        raise SoftwareError(
+            f"table {table.name} has {found} rows on disk, {written} were written; nothing was committed",
+            next="please report this as a bug of ftetl",
+        )

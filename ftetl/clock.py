@@ -1,0 +1,45 @@
+"""The two clocks of a run: the monotonic one that ends it, and the wall clock that dates what it saw.
+
+Knows nothing of what is waited for.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+class Deadline:
+    """The moment at which the network part of a run ends, whatever the wall clock does meanwhile."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds that remain; 0.0 once the deadline has passed."""
+        return max(0.0, self._end - time.monotonic())
+
+    def passed(self) -> bool:
+        """Whether nothing may be asked any more."""
+        return self.left() <= 0.0
+
+
+def now() -> datetime:
+    """The present moment in UTC, to the microsecond that the tables keep."""
+    return datetime.now(UTC)
+
+
+def iso(moment: datetime) -> str:
+    """A moment as the tables' CSV and the manifests write it: `2026-07-02T08:10:14.250000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_iso(text: str) -> datetime:
+    """The moment that `iso` wrote, or that a user typed as ISO 8601; a text without a zone is UTC.
+
+    Raises:
+        ValueError: The text is no ISO 8601 date or time.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

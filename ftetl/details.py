@@ -1,0 +1,88 @@
+"""Which jobs of a list need their detail, and what the details that came are worth.
+
+Knows the source only by its protocol.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ftetl import scan
+from ftetl.answers import Answer, Outcome, Source
+from ftetl.copies import Oddity
+from ftetl.errors import FtetlError
+from ftetl.scan import Scan
+
+
+class _Events(msgspec.Struct):
+    events: list[msgspec.Raw] | None = None
+
+
+_events = msgspec.json.Decoder(_Events)
+
+
+@dataclass
+class Details:
+    """The details that came, and what is known of those that did not."""
+
+    answers: list[Answer] = field(default_factory=list)
+    scans: list[Scan] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    oddities: list[Oddity] = field(default_factory=list)
+
+
+def wanting(answer: Answer, found: Scan) -> list[str]:
+    """The jobs of a list whose events are missing or empty there; each once, in order."""
+    ids: dict[str, None] = {}
+    for index, job_id in enumerate(found.ids):
+        raw = answer.blob.read(found.offsets[index], found.lengths[index])
+        try:
+            if not _events.decode(raw).events:
+                ids[job_id] = None
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            ids[job_id] = None  # an odd job: its detail may be a clean one
+    return list(ids)
+
+
+def fetch(source: Source, job_ids: Sequence[str], progress: Callable[[int, int], None]) -> Details:
+    """The details of these jobs; one that cannot be had or used does not cost the others."""
+    found = Details()
+    for done, detail in enumerate(source.details(job_ids), start=1):
+        outcome = detail.outcome
+        if outcome is Outcome.HERE and detail.answer is not None:
+            outcome = _usable(found, detail.job_id, detail.answer)
+        if outcome is Outcome.GONE:
+            found.oddities.append(Oddity(detail.job_id, "id", "deleted_meanwhile", None))
+        elif outcome is Outcome.FAILED:
+            found.failed.add(detail.job_id)
+        found.outcomes[outcome.value] += 1
+        progress(done, len(job_ids))
+    return found
+
+
+def _usable(found: Details, job_id: str, answer: Answer) -> Outcome:
+    """Take a detail if it is one job, and the one that was asked for."""
+    try:
+        scanned = scan.scan(answer)
+    except FtetlError:
+        scanned = Scan()
+    found.answers.append(answer)
+    if scanned.ids == [job_id]:
+        found.scans.append(scanned)
+        return Outcome.HERE
+    # What came is kept: elements that could be told apart go to quarantine, none of them becomes another job's row.
+    for index in range(len(scanned.ids)):
+        refused = scan.Refused(scanned.offsets[index], scanned.lengths[index], "bad_id", index, job_id)
+        scanned.refused.append(refused)
+    if not scanned.received:
+        scanned.refused.append(scan.Refused(0, answer.blob.size, "broken_json", 0, job_id))
+        scanned.received = 1
+    scanned.ids, scanned.offsets, scanned.lengths, scanned.positions = [], [], [], []
+    found.scans.append(scanned)
+    found.oddities.append(Oddity(job_id, "id", "detail_unusable", None))
+    return Outcome.FAILED

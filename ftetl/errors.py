@@ -1,0 +1,137 @@
+"""Every way ftetl can fail, what to do about it, and the exit code that says so.
+
+    FtetlError
+    ├── UsageError          2   the command line is wrong
+    ├── DataError          65   an answer as a whole, or a guard, forbids to go on
+    ├── UnavailableError   69   the network or the API; try again later
+    ├── SoftwareError      70   a fault of ours
+    ├── TargetError        73   the target cannot be used
+    ├── StorageError       74   disk full, I/O error, checksum mismatch
+    ├── TryLaterError      75   locked, in conflict, or rate limited beyond the deadline
+    ├── ProtocolError      76   what answered is not the Together API
+    ├── AccessError        77   the key was refused
+    └── ConfigError        78   a setting is missing or wrong
+
+This module imports nothing of ours. `EXITS` is the only table of exit codes: help text, README and tests read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Exit:
+    """One exit code: its name, its meaning, whether such a run has committed, whether a scheduler should retry."""
+
+    code: int
+    name: str
+    meaning: str
+    committed: bool = False
+    retryable: bool = False
+
+
+EXITS: dict[str, Exit] = {
+    e.name: e
+    for e in (
+        Exit(0, "OK", "committed and complete, or nothing changed", committed=True),
+        Exit(2, "USAGE", "bad command line"),
+        Exit(3, "PARTIAL", "committed, with new quarantine or a detail that could not be had", committed=True),
+        Exit(65, "DATA", "the answer as a whole breaks the contract, or a guard stopped it"),
+        Exit(69, "UNAVAILABLE", "network, server error, timeout, deadline", retryable=True),
+        Exit(70, "SOFTWARE", "a bug in ftetl"),
+        Exit(73, "CANTCREAT", "the target cannot be used: permission, read-only, not ours"),
+        Exit(74, "IOERR", "disk full, I/O error, checksum mismatch"),
+        Exit(75, "TEMPFAIL", "locked by another run, or rate limited beyond the deadline", retryable=True),
+        Exit(76, "PROTOCOL", "what answered is not the Together API"),
+        Exit(77, "NOPERM", "the API key was refused"),
+        Exit(78, "CONFIG", "a setting is missing or wrong"),
+        Exit(130, "SIGINT", "interrupted before the commit", retryable=True),
+        Exit(143, "SIGTERM", "terminated before the commit", retryable=True),
+    )
+}
+
+
+class FtetlError(Exception):
+    """The root of all errors that ftetl raises on purpose.
+
+    `what` happened and to which thing, and what to do `next`; both are one line without values of the data. The
+    exit is that of the class.
+    """
+
+    exit: Exit = EXITS["SOFTWARE"]
+
+    def __init__(self, what: str, *, next: str = "") -> None:  # noqa: A002 - the word that the message uses
+        super().__init__(what)
+        self.what = what
+        self.next = next
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.next}" if self.next else self.what
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.what, self.next))
+
+
+def _rebuild(kind: type[FtetlError], what: str, advice: str) -> FtetlError:
+    return kind(what, next=advice)
+
+
+class UsageError(FtetlError, ValueError):
+    """The command line, or an argument of the library, is wrong."""
+
+    exit = EXITS["USAGE"]
+
+
+class DataError(FtetlError, ValueError):
+    """An answer as a whole breaks the contract, or a guard stopped the run; nothing was committed."""
+
+    exit = EXITS["DATA"]
+
+
+class UnavailableError(FtetlError, ConnectionError):
+    """The API could not be reached within the deadline; try again later."""
+
+    exit = EXITS["UNAVAILABLE"]
+
+
+class SoftwareError(FtetlError, RuntimeError):
+    """A fault of ours: what was about to be written broke its own contract; nothing was committed."""
+
+    exit = EXITS["SOFTWARE"]
+
+
+class TargetError(FtetlError, OSError):
+    """The target folder cannot be used: permission, read-only, not a folder, not ours."""
+
+    exit = EXITS["CANTCREAT"]
+
+
+class StorageError(FtetlError, OSError):
+    """The disk is full, an I/O error happened, or stored bytes are not those that were written."""
+
+    exit = EXITS["IOERR"]
+
+
+class TryLaterError(FtetlError, TimeoutError):
+    """Another run holds the target, or the API asks for more patience than the deadline has."""
+
+    exit = EXITS["TEMPFAIL"]
+
+
+class ProtocolError(FtetlError, ValueError):
+    """What answered is not the Together API: a web page, a redirect, an unknown endpoint."""
+
+    exit = EXITS["PROTOCOL"]
+
+
+class AccessError(FtetlError, PermissionError):
+    """The API refused the key, or the account may not do this."""
+
+    exit = EXITS["NOPERM"]
+
+
+class ConfigError(FtetlError, ValueError):
+    """A setting is missing or wrong."""
+
+    exit = EXITS["CONFIG"]

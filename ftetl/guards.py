@@ -1,0 +1,58 @@
+"""What stops a run although every byte of its answer was read: it would make jobs disappear that did not.
+
+The rows R47 and R48 of the fault catalogue. Knows ids only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+
+from ftetl.errors import ConfigError, DataError
+
+ENOUGH = 10  # known jobs from which on a share means something
+SHARE = 0.5
+
+
+def shrunken(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
+    """Refuse a whole list that is empty, or has less than half of the known present jobs.
+
+    Raises:
+        DataError: It does.
+    """
+    left = len(known & listed)
+    if known and (not listed or (len(known) >= ENOUGH and left < SHARE * len(known))):
+        raise DataError(
+            f"the list has {left} of the {len(known)} jobs that were present before; nothing was committed",
+            next="if they are really gone, run again with --allow-shrink",
+        )
+
+
+def other_account(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
+    """Refuse a whole list that shares no job with what is known.
+
+    Raises:
+        DataError: It does not.
+    """
+    if len(known) >= ENOUGH and listed and not known & listed:
+        raise DataError(
+            f"the list shares no job with the {len(known)} known ones: is this another account's key? "
+            "Nothing was committed",
+            next="use another target, or run again with --allow-account-change",
+        )
+
+
+def identity(stored: dict[str, str | None], service: str | None, project: str) -> dict[str, str | None]:
+    """The target's identity after this run.
+
+    Raises:
+        ConfigError: The target belongs to another project or another service.
+    """
+    if stored.get("project", project) != project:
+        raise ConfigError(
+            f"the target belongs to project {stored['project']!r}, not {project!r}",
+            next="export each project into a target of its own",
+        )
+    known = stored.get("service")
+    if known and service and known != service:
+        raise ConfigError(f"the target belongs to the service {known!r}, not {service!r}", next="use another target")
+    return {"project": project, "service": service or known}

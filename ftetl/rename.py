@@ -1,0 +1,84 @@
+"""Fields that come in two kinds, told apart in the bytes so that Arrow's reader takes both.
+
+`train_on_inputs` is `true`, `false`, `"auto"` or null from job to job, and a kind that changes within a batch sends
+Arrow back. In a copy of the batch the key's last letter is changed where the value is of the other kind, and once more
+where it is null (which becomes `true`, of the same length), so that the kinds arrive as sibling fields and a key that
+stands twice in one object is still seen. An unescaped key cannot stand inside a string: its quotes would be escaped.
+Knows no values.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.shape import Leaf, Node, job, null_name, other_name, unions
+
+# The first byte of a value of each kind.
+_FIRST = {"string": b'"', "boolean": b"tf", "integer": b"-0123456789"}
+
+
+@cache
+def _patterns() -> tuple[tuple[re.Pattern[bytes], bytes], ...]:
+    kinds = {key: leaf.other for key, leaf in unions()}
+    found = []
+    for key, other in kinds.items():
+        first = re.escape(_FIRST[str(other)])
+        found.append((re.compile(b'"' + key.encode() + rb'"\s*:\s*([' + first + rb"n])"), other_name(key)[-1].encode()))
+    return tuple(found)
+
+
+@cache
+def _taken() -> tuple[bytes, ...]:
+    return tuple(f'"{name(k)}"'.encode() for k, _ in unions() for name in (other_name, null_name))
+
+
+def rename(body: bytes) -> bytes | bytearray:
+    """The batch with the keys of the other kind renamed; the bytes themselves where there are none.
+
+    Raises:
+        ArrowInvalid: The batch already has a key of a sibling's name.
+    """
+    if any(name in body for name in _taken()):
+        raise pa.ArrowInvalid("a key has the name of a sibling")
+    copy: bytearray | None = None
+    for pattern, mark in _patterns():
+        for match in pattern.finditer(body):
+            copy = copy or bytearray(body)
+            last = body.index(b'"', match.start() + 1) - 1
+            value = match.start(1)
+            if body[value] == ord("n"):
+                # Only `null` begins with n, and Arrow has not yet looked: anything else is left for it to refuse.
+                if body[value : value + 4] == b"null":
+                    copy[last : last + 1] = b"^"
+                    copy[value : value + 4] = b"true"
+            else:
+                copy[last : last + 1] = mark
+    return copy if copy is not None else body
+
+
+def repeats(table: pa.Table) -> list[int]:
+    """The rows in which such a key stands twice in one object."""
+    rows: set[int] = set()
+    for path in _places(job(), ()):
+        seen = None
+        for name in (path[-1], other_name(path[-1]), null_name(path[-1])):
+            steps = [*path[1:-1], name]
+            values = table.column(name) if len(path) == 1 else pc.struct_field(table.column(path[0]), steps)
+            valid = pc.cast(pc.is_valid(values), pa.int8())
+            seen = valid if seen is None else pc.add(seen, valid)
+        rows |= set(pc.indices_nonzero(pc.greater(seen, 1)).to_pylist())
+    return sorted(rows)
+
+
+def _places(node: Node, above: tuple[str, ...]) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for key, child in node.children.items():
+        if isinstance(child, Node):
+            found += _places(child, (*above, key))
+        elif isinstance(child, Leaf) and child.other:
+            found.append((*above, key))
+    return found

@@ -1,0 +1,33 @@
+"""The flat Arrow schema of a contract: the only map from the contract's types to Arrow's.
+
+Knows no data, no pandas and no files.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from ftetl.contract import Table
+
+TYPES: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "datetime": pa.timestamp("us", "UTC"),
+    # With (20, 9) pandas raises on `price * 2`: the product would need more digits than Arrow's decimals have.
+    "decimal": pa.decimal128(18, 9),
+}
+
+NANO = 9  # digits after the point of an amount in USD: the API counts in nano-USD
+USD_LIMIT = 10**18  # nano-USD from here on do not fit the decimal
+
+
+def schema(table: Table) -> pa.Schema:
+    """The Arrow schema of a table: names, types and order as the contract has them; required columns are not null."""
+    return pa.schema([pa.field(c.name, TYPES[c.type], nullable=not c.required) for c in table.columns])
+
+
+def empty(table: Table) -> pa.Table:
+    """A table with every column and no row."""
+    return schema(table).empty_table()

@@ -1,0 +1,77 @@
+"""The settings of one run, with their defaults: what the library takes and the command line fills in.
+
+One place for each default; numbers that bound a run are in `limits`. Works nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from ftetl import limits
+from ftetl.errors import UsageError
+
+FORMATS = ("parquet", "csv")
+EVENTS = ("auto", "list", "none")
+QUARANTINE = ("keep", "ok", "fail")
+PROJECT = "default"
+SOURCE = "api"
+DEMO_TARGET = "ftetl-demo"
+KEEP = 10
+FILE_MODE = 0o600
+LOCK_TIMEOUT = 0.0
+LABEL = 128  # characters of a project's label
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run.
+
+    Raises:
+        UsageError: A word that no setting has, or a number out of range.
+    """
+
+    target: Path
+    source: str = SOURCE
+    formats: tuple[str, ...] = ("parquet",)
+    events: str = "auto"
+    project: str = PROJECT
+    api_key_file: Path | None = None
+    base_url: str | None = None
+    concurrency: int = limits.CONCURRENCY
+    deadline: float = limits.DEADLINE
+    max_bytes: int = limits.MAX_BYTES
+    quarantine: str = "keep"
+    allow_shrink: bool = False
+    allow_account_change: bool = False
+    observed_at: datetime | None = None
+    csv_raw: bool = False
+    file_mode: int = FILE_MODE
+    keep: int = KEEP
+    lock_timeout: float = LOCK_TIMEOUT
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)  # the key is in it
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("events", self.events, EVENTS),
+            ("quarantine", self.quarantine, QUARANTINE),
+            *(("format", f, FORMATS) for f in self.formats),
+        ):
+            _require(value in known, f"{name} {value!r} is not known", f"choose one of: {', '.join(known)}")
+        label = self.project
+        fits = label.strip() == label != "" and label.isprintable() and len(label) <= LABEL
+        _require(fits, "the project's label is empty, too long or not printable", f"use up to {LABEL} plain characters")
+        for name, number in (("concurrency", self.concurrency), ("max-bytes", self.max_bytes), ("keep", self.keep)):
+            _require(number >= 1, f"{name} is less than 1", "give a positive number")
+        _require(self.deadline > 0, "the deadline is not positive", "give seconds")
+        moment = self.observed_at
+        _require(
+            moment is None or moment.tzinfo is not None, "observed_at has no time zone", "give it one, such as UTC"
+        )
+
+
+def _require(holds: bool, what: str, advice: str) -> None:
+    if not holds:
+        raise UsageError(what, next=advice)

@@ -1,0 +1,81 @@
+"""The two tables beside the data: what could not be taken (`quarantine`), and what was odd (`anomalies`).
+
+Knows neither files nor the network.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.contract import tables
+from ftetl.copies import Aside, Oddity
+from ftetl.flatten import tally
+from ftetl.schema import schema
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """The next quarantine, and how many of its rows are new."""
+
+    table: pa.Table
+    new: int
+
+
+def quarantine(stored: pa.Table, aside: Iterable[Aside], project: str) -> Quarantined:
+    """The stored quarantine with this run's elements; the same bytes are there once, as they were first seen."""
+    known = set(stored.column("raw_sha256").to_pylist())
+    rows: dict[str, dict[str, Any]] = {}
+    for element in sorted(aside, key=lambda a: (a.observed_at, a.source, a.position)):
+        digest = hashlib.sha256(element.raw).hexdigest()
+        if digest not in known and digest not in rows:
+            rows[digest] = _row(element, digest, project)
+    if not rows:
+        return Quarantined(stored, 0)
+    wanted = schema(tables()["quarantine"])
+    whole = pa.concat_tables([stored, pa.Table.from_pylist(list(rows.values()), schema=wanted)])
+    return Quarantined(whole.take(pc.sort_indices(whole, [("raw_sha256", "ascending")])), len(rows))
+
+
+def _row(element: Aside, digest: str, project: str) -> dict[str, Any]:
+    try:
+        text, encoding = element.raw.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        text, encoding = base64.b64encode(element.raw).decode("ascii"), "base64"
+    return {
+        "project": project,
+        "raw_sha256": digest,
+        "raw": text,
+        "raw_encoding": encoding,
+        "rule": element.rule,
+        "job_id": element.job_id,
+        "source": element.source,
+        "position": element.position,
+        "first_seen_at": element.observed_at,
+    }
+
+
+def anomalies(stored: pa.Table, oddities: list[Oddity], stays: Callable[[str, str], bool], project: str) -> pa.Table:
+    """The anomalies of the current rows: this run's, and those stored ones that still speak of a current value.
+
+    `stays` tells by job and path whether the stored row's value is still the current one.
+    """
+    wanted = schema(tables()["anomalies"])
+    pairs = zip(stored.column("job_id").to_pylist(), stored.column("path").to_pylist(), strict=True)
+    kept = stored.filter(pa.array([stays(job, path) for job, path in pairs], pa.bool_()))
+    rows = [{"project": project, **row} for row in tally(oddities)]
+    fresh = pa.Table.from_pylist(rows, schema=wanted)
+    if kept.num_rows and fresh.num_rows:
+        keys = ["job_id", "path", "kind"]
+        taken = set(zip(*(fresh.column(k).to_pylist() for k in keys), strict=True))
+        old = zip(*(kept.column(k).to_pylist() for k in keys), strict=True)
+        kept = kept.filter(pa.array([key not in taken for key in old], pa.bool_()))
+    whole = pa.concat_tables([kept, fresh])
+    order = [("job_id", "ascending"), ("path", "ascending"), ("kind", "ascending")]
+    return whole.take(pc.sort_indices(whole, order))

@@ -1,0 +1,84 @@
+"""The files of one run while they are written: every table in every format, rows going in batch after batch.
+
+And the gate that they pass before they are published. Knows formats by their protocol, and no rows by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pyarrow as pa
+
+from ftetl import formats
+from ftetl.contract import tables
+from ftetl.schema import schema
+from ftetl.store import Stage
+from ftetl.stored import Stored
+
+FINGERPRINT = "ftetl.contract"
+
+
+class Staging:
+    """Open files for every table; leave them with `close`, before they are gated and committed."""
+
+    def __init__(self, stage: Stage, suffixes: Iterable[str], *, csv_raw: bool) -> None:
+        self._stage = stage
+        self._writers: dict[str, list[formats.Writer]] = {}
+        self._sinks: list[Any] = []
+        self.rows: dict[str, int] = dict.fromkeys(tables(), 0)
+        # Parquet is always written: the next run merges from it.
+        self.suffixes = tuple(dict.fromkeys(["parquet", *suffixes]))
+        for name, table in tables().items():
+            metadata = {FINGERPRINT: table.fingerprint, formats.KEY: ",".join(table.key)}
+            for suffix in self.suffixes:
+                form = formats.load(suffix)
+                sink = stage.create(f"{name}.{form.SUFFIX}")
+                self._sinks.append(sink)
+                writer = form.writer(sink, schema(table), metadata=metadata, raw=csv_raw)
+                self._writers.setdefault(name, []).append(writer)
+
+    def write(self, name: str, rows: pa.Table) -> None:
+        """Put more rows into a table."""
+        self.rows[name] += rows.num_rows
+        for writer in self._writers[name]:
+            writer.write(rows)
+
+    def close(self) -> None:
+        """Finish every file."""
+        for writers in self._writers.values():
+            for writer in writers:
+                writer.close()
+        for sink in self._sinks:
+            sink.close()
+
+    def abandon(self) -> None:
+        """Leave the files unfinished; the stage removes them."""
+        with ExitStack() as stack:
+            for sink in self._sinks:
+                stack.callback(sink.abandon)
+
+    def gate(self) -> None:
+        """Check what is really on disk against the contracts.
+
+        Raises:
+            SoftwareError: It breaks one; nothing may be committed.
+        """
+        from ftetl import checks  # here, since it imports pandas and pandera, which another thread has begun with
+
+        staged = Stored(self._stage.path)
+        with ThreadPoolExecutor(2) as pool:
+            counts = dict(
+                zip(tables(), pool.map(lambda n: checks.check(tables()[n], staged.groups(n)), tables()), strict=True)
+            )
+        for name, count in counts.items():
+            checks.check_count(tables()[name], count, self.rows[name])
+        for table in tables().values():
+            for column in table.columns:
+                if column.references:
+                    parent, key = column.references
+                    parents = staged.table(parent, [key]).column(key).combine_chunks()
+                    for group in staged.groups(table.name, [column.name]):
+                        checks.check_references(table, column.name, group.column(column.name), parents)

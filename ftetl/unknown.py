@@ -1,0 +1,135 @@
+"""What the API sends that no contract reads, taken from the raw text so that it is exact.
+
+The fast road tells which keys it did not know; here the texts for `extra` and for the columns of JSON text are cut out
+of the raw bytes. Knows the shape of a job, no tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from ftetl import strict
+from ftetl.contract import tables
+from ftetl.shape import Items, Leaf, Node, job, null_name, other_name
+
+Path = tuple[str, ...]
+
+
+@dataclass
+class Texts:
+    """What one raw job says beyond its columns."""
+
+    extra: dict[str, Any] = field(default_factory=dict)
+    events: dict[int, dict[str, Any]] = field(default_factory=dict)  # by the event's position
+    json: dict[str, str] = field(default_factory=dict)  # by the key of a column of JSON text
+
+
+@cache
+def json_keys() -> tuple[str, ...]:
+    """The keys whose values are kept as JSON text."""
+    return tuple(k for k, child in job().children.items() if isinstance(child, Leaf) and child.is_json)
+
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def texts_of_raw(raw: bytes, wanted: set[str]) -> Texts:
+    """The texts of a job that the fast road has read; only the values of the `wanted` top-level keys are looked at.
+
+    Raises:
+        RefusedError: The element is not one clean JSON value after all.
+    """
+    values = _fields.decode(raw)
+    return texts_of({k: _masked(k, strict.parse(bytes(v), depth=1)) for k, v in values.items() if k in wanted})
+
+
+def _masked(key: str, value: Any) -> Any:
+    return strict.MASK if key in tables()["jobs"].secrets and value not in (None, "") else value
+
+
+def texts_of(value: dict[str, Any]) -> Texts:
+    """The texts of a job that was read strictly."""
+    found = Texts()
+    for key in json_keys():
+        if value.get(key) is not None:
+            found.json[key] = strict.compact(value[key])
+    found.extra = _rest(job(), value, found)
+    return found
+
+
+def _rest(node: Node, value: dict[str, Any], found: Texts) -> dict[str, Any]:
+    """The keys of an object that no column reads, nested ones under their parents."""
+    rest: dict[str, Any] = {}
+    for key, item in value.items():
+        child = node.children.get(key)
+        if child is None:
+            if key not in node.ignored:
+                rest[key] = item
+        elif isinstance(child, Node) and isinstance(item, dict):
+            if inner := _rest(child, item, found):
+                rest[key] = inner
+        elif isinstance(child, Items) and isinstance(item, list):
+            for position, row in enumerate(item):
+                if isinstance(row, dict) and (inner := _rest(child.node, row, found)):
+                    found.events[position] = inner
+    return rest
+
+
+def paths(found: Texts) -> Counter[str]:
+    """The paths of the unknown keys of one job, for the drift report."""
+    seen = set(_paths(job(), found.extra, ""))
+    for rest in found.events.values():
+        items = job().children["events"]
+        assert isinstance(items, Items)
+        seen |= set(_paths(items.node, rest, "events."))
+    return Counter(seen)
+
+
+def _paths(node: Node, rest: dict[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in rest.items():
+        child = node.children.get(key)
+        if isinstance(child, Node) and isinstance(value, dict):
+            yield from _paths(child, value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+def unread(fields: list[pa.Field[Any]] | pa.Schema, node: Node, above: Path = ()) -> Iterator[Path]:
+    """The paths in what Arrow inferred that the shape neither reads nor ignores; JSON texts are not among them."""
+    for inner in fields:
+        child = node.children.get(inner.name)
+        if isinstance(child, Node) and pa.types.is_struct(inner.type):
+            yield from unread(list(inner.type), child, (*above, inner.name))
+        elif isinstance(child, Items) and pa.types.is_list(inner.type):
+            yield from unread(list(inner.type.value_type), child.node, (*above, inner.name))
+        elif child is None and inner.name not in node.ignored | _siblings(node):
+            yield (*above, inner.name)
+
+
+def _siblings(node: Node) -> set[str]:
+    keys = [k for k, child in node.children.items() if isinstance(child, Leaf) and child.other]
+    return {other_name(k) for k in keys} | {null_name(k) for k in keys}
+
+
+def is_plain(name: str) -> bool:
+    """Whether a key is written in JSON as it is, so that it can be looked for in raw text."""
+    return re.fullmatch(r"[\w .~^:/-]+", name, re.ASCII) is not None
+
+
+def key_pattern(names: set[str]) -> re.Pattern[bytes]:
+    """A pattern that finds every raw job that may have one of these (plain) keys, whatever its value.
+
+    Arrow cannot tell an explicit null from an absent key, so the raw text is asked. A key may be written with escapes;
+    a text that holds one before a colon counts as having it.
+    """
+    plain = [re.escape(n.encode()) for n in sorted(names) if is_plain(n)]
+    escaped = rb'"[^"\\]*\\[^"]*"'
+    return re.compile(rb"(?:" + b"|".join([*(b'"' + p + b'"' for p in plain), escaped]) + rb")\s*:")
