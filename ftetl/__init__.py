@@ -1,1 +1,38 @@
-"""All fine-tuning jobs of a Together AI project as tidy, validated tables."""
+"""All fine-tuning jobs of a Together AI project as tidy, validated tables.
+
+    import ftetl
+    report = ftetl.export("exports/", source="demo")
+    snapshot = ftetl.open("exports/")
+    snapshot.jobs                      # a pandas frame with Arrow-backed columns
+    snapshot.arrow("events")           # a pyarrow table
+
+Importing this imports neither pandas nor pyarrow; they come with the first call that needs them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from ftetl import errors
+
+if TYPE_CHECKING:
+    from ftetl.library import export
+    from ftetl.report import Report
+    from ftetl.snapshot import Snapshot, open  # noqa: A004 - `ftetl.open` is what the users say
+
+__all__ = ["Report", "Snapshot", "errors", "export", "open"]
+
+try:
+    __version__ = version("ftetl")
+except PackageNotFoundError:  # a bare checkout on the path
+    __version__ = "0"
+
+_ROOMS = {"export": "library", "open": "snapshot", "Snapshot": "snapshot", "Report": "report"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return getattr(import_module(f"ftetl.{_ROOMS[name]}"), name)
+    raise AttributeError(f"module 'ftetl' has no attribute {name!r}")

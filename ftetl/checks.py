@@ -8,7 +8,6 @@ without values, since pandera's own text holds data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 from ftetl.contract import Column, Table, tables
 from ftetl.errors import SoftwareError
 from ftetl.schema import TYPES, schema
+from ftetl.stored import Stored
 
 
 @cache
@@ -65,7 +65,7 @@ class Gate:
         """
         wanted = schema(self.table)
         if not group.schema.equals(wanted):
-            raise self._fault("schema", "the columns, their types or their order differ from the contract's")
+            raise _fault(self.table, "schema", "the columns, their types or their order differ from the contract's")
         if not group.num_rows:
             return
         frame = group.to_pandas(types_mapper=pd.ArrowDtype)
@@ -82,7 +82,7 @@ class Gate:
         if self._last is not None:
             first = tuple(group.column(k)[0].as_py() for k in key)
             if not self._last < first:
-                raise self._fault("key", "a key stands twice, or the rows are not in its order")
+                raise _fault(self.table, "key", "a key stands twice, or the rows are not in its order")
         here, later = group.slice(0, group.num_rows - 1), group.slice(1)
         less = pa.array([False] * later.num_rows, pa.bool_())
         equal = pa.array([True] * later.num_rows, pa.bool_())
@@ -91,7 +91,7 @@ class Gate:
             less = pc.or_(less, pc.and_(equal, pc.less(a, b)))
             equal = pc.and_(equal, pc.equal(a, b))
         if not pc.all(less, min_count=0).as_py():
-            raise self._fault("key", "a key stands twice, or the rows are not in its order")
+            raise _fault(self.table, "key", "a key stands twice, or the rows are not in its order")
         self._last = tuple(group.column(k)[-1].as_py() for k in key)
 
     def _worded(self, errors: pandera.errors.SchemaErrors) -> SoftwareError:
@@ -103,25 +103,27 @@ class Gate:
             }
         )
         words = "; ".join(f"column {column}: {check}" for column, check in found[:5])
-        return self._fault("rows", f"{len(cases)} cells break it ({words})")
-
-    def _fault(self, rule: str, what: str) -> SoftwareError:
-        return SoftwareError(
-            f"table {self.table.name} breaks its contract ({rule}): {what}; nothing was committed",
-            next="please report this as a bug of ftetl",
-        )
+        return _fault(self.table, "rows", f"{len(cases)} cells break it ({words})")
 
 
-def check(table: Table, groups: Iterable[pa.Table]) -> int:
-    """How many rows a table has that obey its contract.
+def check_table(stored: Stored, table: Table, written: int) -> None:
+    """Check a whole table as it lies on disk: every row group, the number of rows, and what it refers to.
 
     Raises:
-        SoftwareError: Some row does not.
+        SoftwareError: It breaks its contract.
+        StorageError: It cannot be read back.
     """
     gate = Gate(table)
-    for group in groups:
+    for group in stored.groups(table.name):
         gate.check(group)
-    return gate.rows
+    if gate.rows != written:
+        raise _fault(table, "count", f"it has {gate.rows} rows on disk, {written} were written")
+    for column in table.columns:
+        if column.references:
+            parent, key = column.references
+            parents = stored.table(parent, [key]).column(key).combine_chunks()
+            for group in stored.groups(table.name, [column.name]):
+                check_references(table, column.name, group.column(column.name), parents)
 
 
 def check_references(table: Table, column: str, found: pa.ChunkedArray, parents: pa.Array) -> None:
@@ -131,21 +133,10 @@ def check_references(table: Table, column: str, found: pa.ChunkedArray, parents:
         SoftwareError: Some value refers to nothing.
     """
     if not pc.all(pc.is_in(found, value_set=parents), min_count=0).as_py():
-        raise SoftwareError(
-            f"table {table.name} breaks its contract (references): {column} names rows that do not exist; "
-            "nothing was committed",
-            next="please report this as a bug of ftetl",
-        )
+        raise _fault(table, "references", f"{column} names rows that do not exist")
 
 
-def check_count(table: Table, found: int, written: int) -> None:
-    """Check that the file has as many rows as were written.
-
-    Raises:
-        SoftwareError: It has not.
-    """
-    if found != written:
-        raise SoftwareError(
-            f"table {table.name} has {found} rows on disk, {written} were written; nothing was committed",
-            next="please report this as a bug of ftetl",
-        )
+def _fault(table: Table, rule: str, what: str) -> SoftwareError:
+    return SoftwareError(
+        f"table {table.name} breaks its contract ({rule}): {what}", next="please report this as a bug of ftetl"
+    )

@@ -70,15 +70,4 @@ class Staging:
 
         staged = Stored(self._stage.path)
         with ThreadPoolExecutor(2) as pool:
-            counts = dict(
-                zip(tables(), pool.map(lambda n: checks.check(tables()[n], staged.groups(n)), tables()), strict=True)
-            )
-        for name, count in counts.items():
-            checks.check_count(tables()[name], count, self.rows[name])
-        for table in tables().values():
-            for column in table.columns:
-                if column.references:
-                    parent, key = column.references
-                    parents = staged.table(parent, [key]).column(key).combine_chunks()
-                    for group in staged.groups(table.name, [column.name]):
-                        checks.check_references(table, column.name, group.column(column.name), parents)
+            list(pool.map(lambda name: checks.check_table(staged, tables()[name], self.rows[name]), tables()))

@@ -1,0 +1,189 @@
+"""The stand-in as a real HTTP server on loopback: lists and details, Bearer keys, the API's errors, gzip, keep-alive.
+
+Knows the jobs only as JSON. Prints nothing; what was asked for is in `Server.requests`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hmac
+import json
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import TCPServer, ThreadingMixIn
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ftetl.demo.jobs import jobs as invented
+from ftetl.demo.listing import listed
+from ftetl.demo.problems import problem
+
+DEFAULT_KEY = "key_0f1e2d3c4b5a6978"
+ROOT = "/v1"
+
+
+class Server(ThreadingMixIn, HTTPServer):
+    """A running stand-in: `url` with `/v1`, `key`, and `requests`, the (method, path) of all that was asked for.
+
+    `jobs`, `key`, `latency` and `fail` may be set anew while it runs.
+    """
+
+    request_queue_size = 128
+
+    def __init__(
+        self, jobs: Sequence[dict[str, Any]], key: str, latency: float, fail: Callable[[str], int | None]
+    ) -> None:
+        self.jobs = jobs
+        self.key = key
+        self.requests: list[tuple[str, str]] = []
+        self.latency = latency
+        self.fail = fail
+        self._closing = Event()
+        self._connections: dict[Thread, socket.socket] = {}
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self._loop = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, name="ftetl-demo", daemon=True)
+        self._loop.start()
+
+    @property
+    def jobs(self) -> Sequence[dict[str, Any]]:
+        """The details of all jobs."""
+        return self._jobs
+
+    @jobs.setter
+    def jobs(self, jobs: Sequence[dict[str, Any]]) -> None:
+        self._jobs = jobs
+        self._by_id = {job["id"]: job for job in jobs if "id" in job}
+        # The newest first; the API promises no order.
+        self._list = _json({"data": [listed(job) for job in reversed(jobs)]})
+
+    @property
+    def url(self) -> str:
+        """The base URL, with `/v1`."""
+        return f"http://127.0.0.1:{self.server_address[1]}{ROOT}"
+
+    def server_bind(self) -> None:
+        """Without the look-up of the host's name that HTTPServer does: it can take seconds, and nobody needs it."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """One thread a connection, remembered, so that closing ends those that wait for a next request."""
+        thread = Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        self._connections = {t: s for t, s in self._connections.items() if t.is_alive()} | {thread: request}
+        thread.start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the standard library's names
+        """Nothing, where somebody hung up in the middle of an answer; a fault of ours goes on."""
+        if not isinstance(sys.exception(), OSError):
+            raise
+
+    def close(self) -> None:
+        """Ends all connections and threads; safe to call twice."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self.shutdown()
+        self._loop.join()
+        for connection in self._connections.values():
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._connections:
+            thread.join()
+        self.server_close()
+
+    def answer(self, path: str, authorization: str | None) -> tuple[int, bytes]:
+        """The status and the body for a path."""
+        self._closing.wait(self.latency)
+        status = self.fail(path)
+        if status is None and not hmac.compare_digest((authorization or "").encode(), f"Bearer {self.key}".encode()):
+            status = HTTPStatus.UNAUTHORIZED
+        if status is not None:
+            return status, problem(status)
+        body = self._resource(urlsplit(path).path)
+        return (HTTPStatus.OK, body) if body is not None else (HTTPStatus.NOT_FOUND, problem(HTTPStatus.NOT_FOUND))
+
+    def _resource(self, path: str) -> bytes | None:
+        match path.split("/")[1:]:
+            case ["v1", "fine-tunes"]:
+                return self._list
+            case ["v1", "fine-tunes", name] if unquote(name) in self._by_id:
+                return _json(self._by_id[unquote(name)])
+            case ["v1", "fine-tunes", name, "events"] if unquote(name) in self._by_id:
+                return _json({"data": self._by_id[unquote(name)].get("events") or []})
+        return None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # head and body leave together
+    server: Server
+
+    def parse_request(self) -> bool:
+        understood = super().parse_request()
+        if understood:
+            self.server.requests.append((self.command, self.path))
+        return understood
+
+    def do_GET(self) -> None:
+        status, body = self.server.answer(self.path, self.headers.get("Authorization"))
+        self._send(status, body)
+
+    def send_error(self, code: int, *_words: str | None) -> None:
+        """What the standard library cannot serve, in the API's envelope; the connection ends."""
+        self.close_connection = True
+        self._send(code, problem(code))
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("CF-RAY", f"{len(self.server.requests):016x}-DEMO")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        if status < HTTPStatus.OK or status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            self.end_headers()
+            return
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Vary", "Accept-Encoding")
+        # A request that could not be read has no headers.
+        if "gzip" in getattr(self, "headers", {}).get("Accept-Encoding", ""):
+            body = gzip.compress(body, compresslevel=5, mtime=0)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def version_string(self) -> str:
+        return "ftetl-demo"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
+        """Nothing: the log is `Server.requests`."""
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@contextmanager
+def serve(
+    jobs: Sequence[dict[str, Any]] | None = None,
+    *,
+    key: str = DEFAULT_KEY,
+    latency: float = 0.0,
+    fail: Callable[[str], int | None] | None = None,
+) -> Iterator[Server]:
+    """A running stand-in with these jobs (default: the invented ones), gone when the block ends.
+
+    `latency` are seconds before each answer. `fail` is asked with every path: a status makes the answer that error,
+    None lets it pass.
+    """
+    server = Server(invented() if jobs is None else jobs, key, latency, fail or (lambda _: None))
+    try:
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,43 @@
+"""The end of `ftetl demo`: what was written, and two things to try next.
+
+The two lines are kept as text here so that a test can run exactly what a newcomer would.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from ftetl.talk import Voice
+
+DUCKDB = (
+    "SELECT model, count(*) AS jobs, sum(total_price_usd) AS usd FROM '{folder}/jobs.parquet' "
+    "GROUP BY model ORDER BY usd DESC LIMIT 5"
+)
+PANDAS = "import ftetl; print(ftetl.open({target!r}).jobs.groupby('status').total_price_usd.sum())"
+
+
+def duckdb_query(target: Path) -> str:
+    """A first query, for DuckDB."""
+    return DUCKDB.format(folder=(target / "current").as_posix().replace("'", "''"))
+
+
+def pandas_line(target: Path) -> str:
+    """A first look, for pandas."""
+    return PANDAS.format(target=target.as_posix())
+
+
+def next_steps(voice: Voice, target: Path) -> None:
+    """Say where the tables are and what to do with them."""
+    files = sorted(path.name for path in (target / "current").iterdir())
+    voice.say()
+    voice.say(f"Written to {target / 'current'}: {', '.join(files)}")
+    voice.say()
+    voice.say("Try next:")
+    voice.say(f"  duckdb -c {_quoted(duckdb_query(target))}")
+    voice.say(f"  python -c {_quoted(pandas_line(target))}")
+
+
+def _quoted(text: str) -> str:
+    """The text as one word of a shell; double quotes read better around the single ones of SQL and Python."""
+    return f'"{text}"' if not set(text) & set('"$`\\!') else shlex.quote(text)

@@ -1,0 +1,164 @@
+"""The options that commands share, with help texts that tell the defaults from where they live.
+
+Knows words and defaults, no work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce, wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ftetl import limits, settings
+from ftetl.talk import Voice
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Octal(click.ParamType[int]):
+    """A file mode, in octal."""
+
+    name = "octal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return int(value, 8)
+        except ValueError:
+            self.fail(f"{value!r} is no file mode such as 0640", param, ctx)
+
+
+def _together(*parts: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    return lambda function: reduce(lambda f, part: part(f), reversed(parts), function)
+
+
+def voiced(function: Callable[..., int | None], told: Callable[[Voice], None]) -> Callable[..., int | None]:
+    """A command with `-q`, `-v` and `--json`; it gets them as `voice`, and its return value is the exit code."""
+
+    @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+    @click.option("-v", "--verbose", count=True, help="Say more; -vv says most.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document on stdout.")
+    @wraps(function)
+    def command(*args: Any, quiet: bool, verbose: int, as_json: bool, **given: Any) -> int:
+        voice = Voice(quiet=quiet, verbose=verbose, as_json=as_json)
+        told(voice)
+        return function(voice, *args, **given) or 0
+
+    return command
+
+
+source = _together(
+    click.option(
+        "--from",
+        "source",
+        default=settings.SOURCE,
+        show_default=True,
+        metavar="SOURCE",
+        help="`api`, `demo`, a saved answer (.json, .ndjson, each also .gz, .zst), a folder of them, or - for stdin.",
+    ),
+    click.option(
+        "--api-key-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Read the key from this file instead of TOGETHER_API_KEY.",
+    ),
+    click.option(
+        "--base-url",
+        metavar="URL",
+        help="The API's address, with or without /v1; else TOGETHER_BASE_URL or the vendor's.",
+    ),
+    click.option(
+        "--observed-at",
+        metavar="TIME",
+        help="When the answer was received; else now, or a saved file's modification time.",
+    ),
+    click.option(
+        "--allow-shrink", is_flag=True, help="Accept a list that is empty or has less than half of the known jobs."
+    ),
+    click.option("--allow-account-change", is_flag=True, help="Accept a list that shares no job with the known ones."),
+    click.option(
+        "--max-bytes",
+        type=int,
+        default=limits.MAX_BYTES,
+        show_default=True,
+        metavar="N",
+        help="Largest answer or compressed file, decompressed; a plain local file has no limit.",
+    ),
+)
+
+output = _together(
+    click.option(
+        "--format",
+        "formats",
+        multiple=True,
+        type=click.Choice(settings.FORMATS),
+        default=("parquet",),
+        help="Repeatable; Parquet is always written, CSV beside it when asked.",
+    ),
+    click.option(
+        "--events",
+        type=click.Choice(settings.EVENTS),
+        default="auto",
+        show_default=True,
+        help="auto: ask for the details of jobs without events; list: only the events of the list; none: no events.",
+    ),
+    click.option(
+        "--project",
+        default=settings.PROJECT,
+        show_default=True,
+        metavar="NAME",
+        help="A label for the key's project; it is the `project` column of every table.",
+    ),
+    click.option(
+        "--quarantine",
+        type=click.Choice(settings.QUARANTINE),
+        default="keep",
+        show_default=True,
+        help="What new quarantine means: keep: exit 3; ok: exit 0; fail: commit nothing, exit 65.",
+    ),
+    click.option(
+        "--concurrency",
+        type=int,
+        default=limits.CONCURRENCY,
+        show_default=True,
+        metavar="N",
+        help="Details asked for at once.",
+    ),
+    click.option(
+        "--deadline",
+        type=float,
+        default=limits.DEADLINE,
+        show_default=True,
+        metavar="SECONDS",
+        help="For the network; at the deadline what has arrived is committed (exit 3).",
+    ),
+    click.option("--csv-raw", is_flag=True, help="No guard against formulas in CSV text."),
+    click.option(
+        "--file-mode",
+        type=_Octal(),
+        default=f"{settings.FILE_MODE:04o}",
+        show_default=True,
+        metavar="OCTAL",
+        help="Mode of the files; folders follow. 0640 lets a group read.",
+    ),
+    click.option(
+        "--keep",
+        type=int,
+        default=settings.KEEP,
+        show_default=True,
+        metavar="N",
+        help="Newest snapshots that are kept, besides all of 24 hours and one a day for 7 days.",
+    ),
+    click.option(
+        "--lock-timeout",
+        type=float,
+        default=settings.LOCK_TIMEOUT,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for another run on the same target.",
+    ),
+)

@@ -1,0 +1,103 @@
+"""The live API as a source: the whole list in one answer, and the details of those jobs that are asked for.
+
+Knows how to ask for many details at once and when to stop; what a request is, `ftetl.together` knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from pathlib import Path
+
+from ftetl import credentials, limits
+from ftetl.answers import Answer, Detail, Memory, Outcome
+from ftetl.clock import Deadline, now
+from ftetl.errors import AccessError, FtetlError
+from ftetl.together import Client
+
+
+class Api:
+    """The fine-tuning jobs of the project that the client's key belongs to."""
+
+    def __init__(
+        self, client: Client, service: str, *, deadline: Deadline, concurrency: int = limits.CONCURRENCY
+    ) -> None:
+        self.client = client
+        self.service: str | None = service
+        self._deadline = deadline
+        self._concurrency = concurrency
+
+    def answers(self) -> Iterable[Answer]:
+        """The list, once.
+
+        Raises:
+            FtetlError: As `Client.list_jobs`; without the list there is no run.
+        """
+        body = self.client.list_jobs()
+        yield Answer("GET /fine-tunes", Memory(body), observed_at=now(), whole=True)
+
+    def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
+        """The details, each as soon as it is there; at the deadline the rest is `FAILED` without having been asked for.
+
+        Raises:
+            AccessError: The key was refused meanwhile: no further request can succeed, and all are ended.
+        """
+        workers = ThreadPoolExecutor(self._concurrency, thread_name_prefix="ftetl-detail")
+        ids = iter(job_ids)
+        pending: set[Future[Detail]] = set()
+        try:
+            while True:
+                room = 2 * self._concurrency - len(pending)
+                pending |= {workers.submit(self._detail, job_id) for job_id in islice(ids, room)}
+                if not pending:
+                    break
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        except BaseException:
+            # A refused key, or a reader who has gone: what is under way must not hold anybody up.
+            self.client.close()
+            raise
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """End what is under way; safe to call twice."""
+        self.client.close()
+
+    def _detail(self, job_id: str) -> Detail:
+        if self._deadline.passed():
+            return Detail(job_id, Outcome.FAILED)
+        try:
+            body = self.client.job(job_id)
+        except AccessError:
+            raise
+        except FtetlError:
+            # Of whatever kind: it is one job's detail, the list has come, and the next run asks for it again.
+            return Detail(job_id, Outcome.FAILED)
+        if body is None:
+            return Detail(job_id, Outcome.GONE)
+        answer = Answer(f"GET /fine-tunes/{job_id}", Memory(body), observed_at=now(), detail=True)
+        return Detail(job_id, Outcome.HERE, answer)
+
+
+def open_api(
+    environ: Mapping[str, str],
+    key_file: Path | None = None,
+    base_url_option: str | None = None,
+    *,
+    deadline: Deadline,
+    max_bytes: int = limits.MAX_BYTES,
+    concurrency: int = limits.CONCURRENCY,
+    progress: Callable[[int], None] | None = None,
+) -> Api:
+    """The API of the settings, without having asked it yet.
+
+    Raises:
+        ConfigError: The key or the address is missing or malformed.
+    """
+    url = credentials.base_url(base_url_option, environ)
+    key = credentials.read_key(environ, key_file)
+    client = Client(url, key, deadline=deadline, max_bytes=max_bytes, pool=concurrency, progress=progress)
+    return Api(client, credentials.service(url), concurrency=concurrency, deadline=deadline)

@@ -1,0 +1,66 @@
+"""The vendor's own SDK is the judge of the stand-in: it must not notice a difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+import together
+
+from ftetl import demo
+
+JOBS = demo.jobs()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[demo.Server]:
+    with demo.serve(JOBS) as running:
+        yield running
+
+
+def client(server: demo.Server, key: str) -> together.Together:
+    # Since 3.0 the SDK adds /v1 itself.
+    return together.Together(api_key=key, base_url=server.url.removesuffix("/v1"), max_retries=0)
+
+
+@pytest.fixture
+def sdk(server: demo.Server) -> Iterator[together.Together]:
+    with client(server, server.key) as found:
+        yield found
+
+
+def test_it_lists_all_jobs_without_events(sdk: together.Together) -> None:
+    found = sdk.fine_tuning.list().data
+
+    assert sorted(job.id for job in found) == sorted(job["id"] for job in JOBS)
+    assert {job.status for job in found} == {job["status"] for job in JOBS}
+    assert all(isinstance(job.created_at, datetime) for job in found)
+    assert not any(job.events for job in found)
+
+
+@pytest.mark.parametrize("job", JOBS[:: len(JOBS) // 12], ids=lambda job: job["id"])
+def test_it_retrieves_a_job_with_its_events(sdk: together.Together, job: dict[str, object]) -> None:
+    found = sdk.fine_tuning.retrieve(str(job["id"]))
+
+    assert (found.id, found.status, found.total_price) == (job["id"], job["status"], job["total_price"])
+    assert [event.model_dump(exclude_unset=True, by_alias=True) for event in found.events or []] == job["events"]
+
+
+@pytest.mark.parametrize("job", JOBS[:: len(JOBS) // 5], ids=lambda job: job["id"])
+def test_it_lists_the_events_of_a_job(sdk: together.Together, job: dict[str, object]) -> None:
+    found = sdk.fine_tuning.list_events(str(job["id"])).data
+
+    assert [event.model_dump(exclude_unset=True, by_alias=True) for event in found] == job["events"]
+
+
+def test_a_wrong_key_is_its_authentication_error(server: demo.Server) -> None:
+    with client(server, "wrong") as sdk, pytest.raises(together.AuthenticationError) as caught:
+        sdk.fine_tuning.list()
+
+    assert "invalid_api_key" in str(caught.value.body)
+
+
+def test_an_unknown_id_is_its_not_found_error(sdk: together.Together) -> None:
+    with pytest.raises(together.NotFoundError):
+        sdk.fine_tuning.retrieve("ft-unknown")
