@@ -49,6 +49,15 @@ def _finite(values: Any) -> Any:
     return pd.Series(pc.fill_null(pc.is_finite(array), True).to_numpy(zero_copy_only=False), index=values.index)
 
 
+# pandera's names of checks in the contract's words.
+_WORDS = {
+    "not_nullable": "required",
+    "isin": "enum",
+    "greater_than_or_equal_to": "minimum",
+    "str_matches": "pattern",
+}
+
+
 class Gate:
     """The gate of one table: row groups go in, one after the other; a fault comes out as an error."""
 
@@ -57,15 +66,22 @@ class Gate:
         self.rows = 0
         self._last: tuple[Any, ...] | None = None
 
+    def columns(self, found: pa.Schema) -> None:
+        """Check the columns: their names, types and order, and which of them may be null.
+
+        Raises:
+            SoftwareError: They are not the contract's.
+        """
+        if not found.equals(schema(self.table)):
+            raise _fault(self.table, "schema", "the columns, their types or their order differ from the contract's")
+
     def check(self, group: pa.Table) -> None:
         """Check the next rows.
 
         Raises:
             SoftwareError: They break the contract.
         """
-        wanted = schema(self.table)
-        if not group.schema.equals(wanted):
-            raise _fault(self.table, "schema", "the columns, their types or their order differ from the contract's")
+        self.columns(group.schema)
         if not group.num_rows:
             return
         frame = group.to_pandas(types_mapper=pd.ArrowDtype)
@@ -98,7 +114,7 @@ class Gate:
         cases = errors.failure_cases
         found = sorted(
             {
-                (str(column), str(check).split("(")[0])
+                (str(column), _WORDS.get(name := str(check).split("(")[0], name))
                 for column, check in zip(cases["column"], cases["check"], strict=True)
             }
         )
@@ -114,6 +130,7 @@ def check_table(stored: Stored, table: Table, written: int) -> None:
         StorageError: It cannot be read back.
     """
     gate = Gate(table)
+    gate.columns(stored.schema(table.name))  # a table without rows has no row groups
     for group in stored.groups(table.name):
         gate.check(group)
     if gate.rows != written:

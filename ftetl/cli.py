@@ -5,7 +5,7 @@ pandas and pyarrow are imported by the calls, never here, so that `--help` is qu
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
 import sys
 import traceback
@@ -16,47 +16,65 @@ from typing import Any, NoReturn
 
 import click
 
-from ftetl import contract, options, talk
+from ftetl import __version__, contract, options, talk
 from ftetl.errors import EXITS, FtetlError, UsageError
+from ftetl.report import Report
 from ftetl.settings import DEMO_TARGET
 from ftetl.talk import Voice
 
-_EPILOG = "Exit codes: " + "; ".join(f"{e.code} {e.meaning}" for e in EXITS.values()) + "."
+# \b keeps click from making one paragraph of the list.
+_EPILOG = "\b\nExit codes:\n" + "\n".join(
+    f"{e.code:>5}  {e.meaning}{'; try again later' if e.retryable else ''}" for e in EXITS.values()
+)
 
 
 class _State:
-    """The voice of the command that runs, for whoever has to tell how it ended."""
+    """What the command that runs is at, for whoever has to tell how it ended."""
 
     voice: Voice | None = None
+    target: Path | None = None  # that a run may commit to
+    before: int = 0  # its newest version when the run began
 
 
 def _voiced(function: Callable[..., int | None]) -> Callable[..., int | None]:
     return options.voiced(function, lambda voice: setattr(_State, "voice", voice))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_EPILOG)
-@click.version_option(package_name="ftetl", prog_name="ftetl")
-def cli() -> None:
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EPILOG,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+)
+@click.version_option(__version__, prog_name="ftetl")
+@click.pass_context
+def cli(context: click.Context) -> None:
     """All fine-tuning jobs of a Together AI project as tidy, validated tables.
 
     Start with `ftetl demo`: it needs no key and no network.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        raise UsageError("no command given", next="start with `ftetl demo`")
 
 
-@cli.command()
+@cli.command(short_help="The main job on a stand-in for the API: no key, no network.")
 @click.argument("target", type=click.Path(path_type=Path), default=DEMO_TARGET)
 @options.output
 @_voiced
 def demo(voice: Voice, target: Path, **given: Any) -> int:
-    """Run the main job on an embedded stand-in for the API: no key, no network."""
+    """Run the main job on an embedded stand-in for the API: no key, no network.
+
+    The tables of its invented jobs are written into the folder TARGET (default: ftetl-demo).
+    """
     from ftetl import demo_end
 
-    code = _export(voice, target, "demo", given)
-    demo_end.next_steps(voice, target)
-    return code
+    report = _export(voice, target, "demo", given)
+    demo_end.next_steps(voice, target, report.files)
+    return report.exit_code
 
 
-@cli.command()
+@cli.command(short_help="All jobs into the tables of TARGET.")
 @click.argument("target", type=click.Path(path_type=Path))
 @options.source
 @options.output
@@ -64,27 +82,33 @@ def demo(voice: Voice, target: Path, **given: Any) -> int:
 def export(voice: Voice, target: Path, source: str, **given: Any) -> int:
     """Extract, transform, validate, load and commit all jobs into the folder TARGET.
 
-    The key comes from TOGETHER_API_KEY or --api-key-file.
+    TARGET is made if it is missing; a later run merges into it, and what a run wrote is seen as a whole or not at
+    all. Read the tables at TARGET/current. The key comes from TOGETHER_API_KEY or --api-key-file.
     """
-    return _export(voice, target, source, given)
+    return _export(voice, target, source, given).exit_code
 
 
-def _export(voice: Voice, target: Path, source: str, given: dict[str, Any]) -> int:
+def _export(voice: Voice, target: Path, source: str, given: dict[str, Any]) -> Report:
     from ftetl import library
 
     settings = library.settings_of(target, source, given)
+    _State.target, _State.before = target, _newest(target)
     with voice.progress() as bar:
         report = library.run(settings, bar, bar.received if bar else None)
+    _deaf()
     talk.summary(voice, report)
     voice.result(report.as_dict())
-    return report.exit_code
+    return report
 
 
-@cli.command()
+@cli.command(short_help="What each table and column means.")
 @click.argument("table", required=False)
 @_voiced
 def schema(voice: Voice, table: str | None) -> None:
-    """Print the data dictionary: what each column means, its type, unit and source."""
+    """Print the data dictionary: what each column means, its type, unit and source.
+
+    Of one TABLE, or of all.
+    """
     from ftetl import dictionary, dictionary_view
 
     names = list(contract.tables())
@@ -95,32 +119,25 @@ def schema(voice: Voice, table: str | None) -> None:
     dictionary_view.show(voice, chosen)
 
 
-@cli.command()
+@cli.command(short_help="Look for damage in the newest snapshot.")
 @click.argument("target", type=click.Path(path_type=Path))
 @_voiced
 def verify(voice: Voice, target: Path) -> int:
-    """Check every checksum, row count, key and reference of the newest snapshot, offline."""
+    """Check every checksum, row count, key and reference of the newest snapshot of TARGET, offline."""
     from ftetl.snapshot import verify as look
 
     verdict = look(target)
     end = EXITS["OK" if verdict.sound else "IOERR"]
     voice.result({**verdict.as_dict(), "exit_code": end.code, "exit": end.name})
-    for line in verdict.damage:
-        voice.out(f"damaged: {line}")
-    if verdict.sound:
-        voice.out(f"version {verdict.version} is sound: {verdict.files} files, {sum(verdict.rows.values())} rows")
-    else:
-        talk.ended(
-            None, end, f"{len(verdict.damage)} damages in {target}; restore the files, or export again elsewhere"
-        )
+    talk.verdict(voice, end, target, verdict)
     return end.code
 
 
-@cli.command()
+@cli.command(short_help="What was put aside, and why.")
 @click.argument("target", type=click.Path(path_type=Path))
 @_voiced
 def quarantine(voice: Voice, target: Path) -> None:
-    """Show what was put aside, counted by rule; --json gives the exact texts."""
+    """Show what was put aside in TARGET, counted by rule; --json gives the exact texts."""
     from ftetl.snapshot import open as open_snapshot
 
     rows = open_snapshot(target).arrow("quarantine").to_pylist()
@@ -138,25 +155,10 @@ def main() -> NoReturn:
     """The program: runs a command and exits with its code."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        code = cli.main(standalone_mode=False)
-    except FtetlError as error:
-        talk.failure(_State.voice, error)
-        code = error.exit.code
-    except click.exceptions.Exit as end:
-        code = end.exit_code
-    except click.ClickException as error:
-        talk.ended(_State.voice, EXITS["USAGE"], f"{error.format_message()}; see --help")
-        code = EXITS["USAGE"].code
-    except (click.Abort, KeyboardInterrupt):
-        code = _end(EXITS["SIGINT"].name, "interrupted; nothing was committed")
-    except _TerminatedError:
-        code = _end(EXITS["SIGTERM"].name, "terminated; nothing was committed")
-    except BrokenPipeError:
-        # Whoever read our output is gone, and the interpreter would stumble over flushing it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except Exception as error:  # noqa: BLE001 - a fault of ours still ends in one line and the right code
-        code = _fault(error)
+        code = cli.main(prog_name="ftetl", standalone_mode=False) or 0
+    except BaseException as error:  # noqa: BLE001 - every end is one line and the right code, never a traceback
+        _deaf()
+        code = _told(error)
     sys.exit(code)
 
 
@@ -168,15 +170,64 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
     raise _TerminatedError
 
 
-def _end(name: str, message: str) -> int:
-    talk.ended(_State.voice, EXITS[name], message)
+def _deaf() -> None:
+    """From here on it is decided how the program ends, and no signal changes it any more."""
+    if signal.getsignal(signal.SIGTERM) is _terminated:  # not where somebody else's program calls a command
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _told(error: BaseException) -> int:
+    """The exit code of a command that ended in this way, which is said as well."""
+    match error:
+        case FtetlError():
+            talk.failure(_State.voice, error)
+            return error.exit.code
+        case click.ClickException():
+            return _misused(error)
+        case click.Abort() | KeyboardInterrupt():
+            return _stopped("SIGINT", "interrupted")
+        case _TerminatedError():
+            return _stopped("SIGTERM", "terminated")
+        case SystemExit() if _State.voice is None:  # so click ends when nobody reads its help to the end
+            return EXITS["OK"].code
+    return _fault(error)
+
+
+def _misused(error: click.ClickException) -> int:
+    # The options were not understood, so whether JSON is wanted has to be looked up.
+    voice = _State.voice or Voice(as_json="--json" in sys.argv)
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "ftetl"
+    said = error.format_message().rstrip(".")
+    talk.ended(voice, EXITS["USAGE"], f"{said}{'' if said.endswith('?') else ';'} see `{command} --help`")
+    return EXITS["USAGE"].code
+
+
+def _stopped(name: str, word: str) -> int:
+    version = _newest(_State.target)
+    if version > _State.before:
+        message = f"{word}, but version {version} of {_State.target} had been committed and is complete"
+        talk.ended(_State.voice, EXITS["OK"], message, version=version)
+        return EXITS["OK"].code
+    talk.ended(_State.voice, EXITS[name], f"{word}; nothing was committed")
     return EXITS[name].code
 
 
-def _fault(error: Exception) -> int:
+def _newest(target: Path | None) -> int:
+    from ftetl import manifest
+
+    with contextlib.suppress(FtetlError):
+        return max(manifest.all_versions(target), default=0) if target else 0
+    return 0
+
+
+def _fault(error: BaseException) -> int:
     # The text of an unknown error may hold data, so only its kind and place are told.
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}:{place.lineno}"
     if _State.voice is not None and _State.voice.verbose > 1:
         traceback.print_tb(error.__traceback__)
-    return _end("SOFTWARE", f"{type(error).__name__} in {where}; please report this, with the output of -vv")
+    message = f"{type(error).__name__} in {where}; please report this, with the output of -vv"
+    talk.ended(_State.voice, EXITS["SOFTWARE"], message)
+    return EXITS["SOFTWARE"].code

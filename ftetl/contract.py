@@ -14,33 +14,17 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from ftetl import grammar
 from ftetl.errors import ConfigError
-
-TYPES = ("string", "integer", "number", "boolean", "datetime", "decimal")
-
-# The closed set of ways from a raw value to a cell; each is one function in `flatten` or, where it needs the raw
-# text, in `decode`.
-READERS: dict[str, str] = {
-    "value": "the value as it is",
-    "nano_to_usd": "integer nano-USD as an exact decimal in USD",
-    "lower_case": "text in lower case where that is a known spelling, else as it is",
-    "bool_text": "text, or a boolean as `true` or `false`",
-    "is_max": "whether an integer field holds the word `max`",
-    "is_one_of": "whether the value is one of `values`",
-    "json_text": "a list or object as compact JSON text",
-    "last_event": "a field of the job's last event whose type is one of `values`",
-    "position": "place in the list, from 0",
-    "extra": "the keys that no column reads, as compact JSON text",
-    "computed": "made by ftetl, not sent by the API",
-}
+from ftetl.grammar import Place
 
 
 @dataclass(frozen=True)
@@ -107,15 +91,22 @@ def folder() -> Traversable:
 @cache
 def tables() -> Mapping[str, Table]:
     """Every table by name, parents before the tables that refer to them."""
-    paths = [path for path in folder().iterdir() if path.name.endswith(".toml")]
-    found = {t.name: t for t in (parse(p.name, p.read_text("utf-8")) for p in sorted(paths, key=lambda p: p.name))}
+    paths = sorted((path for path in folder().iterdir() if path.name.endswith(".toml")), key=lambda path: path.name)
+    return related(parse(path.name, path.read_text("utf-8")) for path in paths)
+
+
+def related(parsed: Iterable[Table]) -> dict[str, Table]:
+    found = {table.name: table for table in parsed}
+    lists = {table.rows for table in found.values()}
     for table in found.values():
         for column in table.columns:
+            at = Place(table.name, column.name)
             if column.references:
                 parent, name = column.references
-                _require(parent in found and name in found[parent].names, table.name, column.name, "references nothing")
-    order = sorted(found.values(), key=lambda t: (t.computed, t.rows is not None, t.name))
-    return {t.name: t for t in order}
+                at.require(parent in found and name in found[parent].names, "references nothing")
+            if column.read == "last_event":
+                at.require(all(source.keys[0] in lists for source in column.sources), "reads the events of no table")
+    return {t.name: t for t in sorted(found.values(), key=lambda t: (t.computed, t.rows is not None, t.name))}
 
 
 def parse(file: str, text: str) -> Table:
@@ -124,94 +115,74 @@ def parse(file: str, text: str) -> Table:
     Raises:
         ConfigError: The file is no TOML, or says something that no contract can mean.
     """
-    name = file.removesuffix(".toml")
+    at = Place(file.removesuffix(".toml"))
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
+        # The parser's words tell line and name, also of what stands there twice; a contract holds no data.
         raise ConfigError(f"schemas/{file} is not TOML: {error}", next="correct the file") from error
-    _words(name, None, raw, {"description", "key", "columns", "rows", "computed", "ignore", "secrets"})
-    _require(bool(raw.get("description")), name, None, "has no description")
-    columns = tuple(_column(name, n, c, raw) for n, c in raw.get("columns", {}).items())
+    at.words(raw, grammar.TABLE_WORDS, ("description", "key", "columns"))
     table = Table(
-        name=name,
+        name=at.table,
         description=_line(raw["description"]),
-        key=tuple(raw.get("key", ())),
-        columns=columns,
+        key=at.texts(raw, "key"),
+        columns=tuple(_column(Place(at.table, name), name, column, raw) for name, column in raw["columns"].items()),
         rows=raw.get("rows"),
         computed=raw.get("computed", False),
         ignore=raw.get("ignore", {}),
-        secrets=tuple(raw.get("secrets", ())),
-        fingerprint=_fingerprint(raw),
+        secrets=at.texts(raw, "secrets"),
     )
-    _require(bool(table.key), name, None, "has no key")
+    at.require(not (table.rows and table.computed), "has `rows` but is computed")
+    at.require("." not in (table.rows or ""), "has `rows` that are not one key of a job")
+    at.require(all(type(reason) is str and reason for reason in table.ignore.values()), "ignores without a reason")
     for part in table.key:
-        _require(part in table.names, name, part, "is in the key but is no column")
-        _require(table[part].required, name, part, "is in the key and so must be required")
-    return table
+        column = Place(at.table, part)
+        column.require(part in table.names, "is in the key but is no column")
+        column.require(table[part].required, "is in the key and so must be required")
+    return replace(table, fingerprint=_fingerprint(table))
 
 
-def _column(table: str, name: str, raw: dict[str, Any], whole: dict[str, Any]) -> Column:
-    words = {"type", "description", "from", "read", "required", "unit", "enum", "open", "spellings"}
-    _words(table, name, raw, words | {"values", "minimum", "pattern", "references", "detail"})
-    kind, read = raw.get("type"), raw.get("read", "computed" if whole.get("computed") else "value")
-    _require(bool(re.fullmatch(r"[a-z][a-z0-9_]*", name)), table, name, "is not a lower-case name")
-    _require(kind in TYPES, table, name, f"has type {kind!r}; known are {', '.join(TYPES)}")
-    _require(read in READERS, table, name, f"has read {read!r}; known are {', '.join(READERS)}")
-    _require(bool(raw.get("description")), table, name, "has no description")
-    sourceless = read in ("position", "extra", "computed")
-    _require(sourceless != ("from" in raw), table, name, f"and `from` do not go together with read = {read!r}")
-    for word in ("enum", "pattern", "spellings"):
-        _require(word not in raw or kind == "string", table, name, f"has `{word}`, which is for strings only")
-    _require("minimum" not in raw or kind in ("integer", "number"), table, name, "has `minimum` but is no number")
-    _require("values" in raw if read in ("is_one_of", "last_event") else True, table, name, "needs `values`")
-    _require((read == "nano_to_usd") == (kind == "decimal" and "from" in raw), table, name, "mixes money and type")
-    aliases = raw.get("from", [])
-    references = tuple(raw["references"].split(".")) if "references" in raw else None
+def _column(at: Place, name: str, raw: Any, whole: dict[str, Any]) -> Column:
+    at.require(re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None, "is not a lower-case name")
+    at.require(type(raw) is dict, "is no table of words")
+    at.words(raw, grammar.COLUMN_WORDS, ("type", "description"))
+    kind, read = raw["type"], raw.get("read", "computed" if whole.get("computed") else "value")
+    grammar.require_sense(at, kind, read, raw)
+    at.require(read == "computed" or not whole.get("computed"), f"has read = {read!r} in a computed table")
     return Column(
         name=name,
-        type=str(kind),
+        type=kind,
         description=_line(raw["description"]),
-        sources=tuple(_source(a) for a in ([aliases] if isinstance(aliases, str) else aliases)),
+        sources=tuple(Source(at.keys(path), job=path.startswith("/")) for path in at.texts(raw, "from")),
         read=read,
         required=raw.get("required", False),
         unit=raw.get("unit"),
-        enum=tuple(raw.get("enum", ())),
+        enum=at.texts(raw, "enum"),
         open=raw.get("open", False),
         spellings=raw.get("spellings", {}),
-        values=tuple(raw.get("values", ())),
+        values=at.texts(raw, "values"),
         minimum=raw.get("minimum"),
-        pattern=raw.get("pattern"),
-        references=(references[0], references[1]) if references else None,
+        pattern=at.pattern(raw),
+        references=at.reference(raw),
         detail=raw.get("detail", False),
     )
-
-
-def _source(text: str) -> Source:
-    return Source(tuple(text.lstrip("/").split(".")), job=text.startswith("/"))
 
 
 def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _fingerprint(raw: dict[str, Any]) -> str:
-    def bare(value: object) -> object:
-        if isinstance(value, dict):
-            return {k: bare(v) for k, v in value.items() if k != "description"}
-        return value
-
-    # The order of the columns is part of the contract, so keys are not sorted; the leading version lets the
-    # recipe change without two recipes ever giving the same text.
-    text = json.dumps(bare(raw), ensure_ascii=True, separators=(",", ":"))
+def _fingerprint(table: Table) -> str:
+    """A hash of what the contract means: its texts for people do not count, nor how it is written down."""
+    meaning = _meaning(table) | {"columns": [_meaning(column) for column in table.columns]}
+    meaning["ignore"] = sorted(table.ignore)
+    # The order of the columns is part of the contract, that of the words is not. The leading version lets the recipe
+    # change without two recipes ever giving the same text.
+    text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=asdict)
     return "1-" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _words(table: str, column: str | None, raw: dict[str, Any], known: set[str]) -> None:
-    for word in raw:
-        _require(word in known, table, column, f"has the unknown word `{word}`; known are {', '.join(sorted(known))}")
-
-
-def _require(holds: bool, table: str, column: str | None, what: str) -> None:
-    if not holds:
-        where = f"schemas/{table}.toml: " + (f"column {column}" if column else f"table {table}")
-        raise ConfigError(f"{where} {what}", next="correct the contract")
+def _meaning(part: Table | Column) -> dict[str, Any]:
+    # What is as if it were not said does not count, so that a new word changes no contract that does not use it.
+    said = {f.name: getattr(part, f.name) for f in fields(part) if f.name not in ("description", "fingerprint")}
+    return {name: value for name, value in said.items() if value or type(value) is int}

@@ -17,7 +17,7 @@ from typing import Any
 from ftetl import strict, times
 from ftetl.answers import Answer
 from ftetl.contract import tables
-from ftetl.scan import Refused, Scan
+from ftetl.element import Refused, Scan, own_id
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 

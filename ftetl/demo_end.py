@@ -6,6 +6,7 @@ The two lines are kept as text here so that a test can run exactly what a newcom
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from ftetl.talk import Voice
@@ -27,15 +28,13 @@ def pandas_line(target: Path) -> str:
     return PANDAS.format(target=target.as_posix())
 
 
-def next_steps(voice: Voice, target: Path) -> None:
+def next_steps(voice: Voice, target: Path, files: Iterable[str]) -> None:
     """Say where the tables are and what to do with them."""
-    files = sorted(path.name for path in (target / "current").iterdir())
-    voice.say()
-    voice.say(f"Written to {target / 'current'}: {', '.join(files)}")
-    voice.say()
-    voice.say("Try next:")
-    voice.say(f"  duckdb -c {_quoted(duckdb_query(target))}")
-    voice.say(f"  python -c {_quoted(pandas_line(target))}")
+    voice.offer(f"Written to {target / 'current'}: {', '.join(sorted(files))}")
+    voice.offer()
+    voice.offer("Try next:")
+    voice.offer(f"  duckdb -c {_quoted(duckdb_query(target))}")
+    voice.offer(f"  python -c {_quoted(pandas_line(target))}")
 
 
 def _quoted(text: str) -> str:

@@ -76,12 +76,15 @@ def _usable(found: Details, job_id: str, answer: Answer) -> Outcome:
         found.scans.append(scanned)
         return Outcome.HERE
     # What came is kept: elements that could be told apart go to quarantine, none of them becomes another job's row.
-    for index in range(len(scanned.ids)):
-        refused = scan.Refused(scanned.offsets[index], scanned.lengths[index], "bad_id", index, job_id)
+    for index, stranger in enumerate(scanned.ids):
+        place = scanned.positions[index]
+        refused = scan.Refused(scanned.offsets[index], scanned.lengths[index], "bad_id", place, stranger)
         scanned.refused.append(refused)
     if not scanned.received:
         scanned.refused.append(scan.Refused(0, answer.blob.size, "broken_json", 0, job_id))
         scanned.received = 1
+    for refused in scanned.refused:
+        refused.job_id = refused.job_id or job_id  # whose detail was asked for
     scanned.ids, scanned.offsets, scanned.lengths, scanned.positions = [], [], [], []
     found.scans.append(scanned)
     found.oddities.append(Oddity(job_id, "id", "detail_unusable", None))

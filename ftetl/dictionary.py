@@ -1,20 +1,29 @@
 """The data dictionary: the contracts as a page for people and as a document for machines.
 
-Knows nothing but the contracts.
+Knows nothing but the contracts. `python -m ftetl.dictionary > schemas/README.md` writes the page anew.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any
 
-from ftetl.contract import READERS, Column, Table, tables
+from ftetl.contract import Column, Table, tables
+from ftetl.grammar import READERS
 
 _INTRO = """# The tables
 
-Generated from the contracts beside this file; `ftetl schema` prints the same. Every table is always there, with every
-column, and sorted by its key. Times are UTC to the microsecond, money is nano-USD (1e-9 USD) as an integer beside an
-exact decimal in USD. NULL stands for what the API left out, sent as null, as empty text or as the zero time; numbers
-keep their 0.
+Every table is always there, with every column, sorted by its key. Times are UTC; money is nano-USD (1e-9 USD) as an
+integer, beside an exact decimal in USD. NULL stands for what the API left out, or sent as null, as empty text or as the
+zero time; numbers keep their 0. What is marked "detail only" comes from `GET /fine-tunes/{id}` and keeps its last known
+value when only the list was read.
+
+In Arrow's words `integer` is `int64`, `number` is `double`, `boolean` is `bool`, `datetime` is `timestamp[us, tz=UTC]`
+and `decimal` is `decimal128(18, 9)`; `string` is UTF-8.
+
+Generated from the contracts beside this file with `python -m ftetl.dictionary > schemas/README.md`; `ftetl schema`
+prints the same.
 """
 
 
@@ -37,8 +46,10 @@ def _document(table: Table) -> dict[str, Any]:
             "unit": c.unit,
             "from": [str(s) for s in c.sources],
             "read": c.read,
+            "values": list(c.values),
             "enum": list(c.enum),
             "open": c.open,
+            "spellings": dict(c.spellings),
             "minimum": c.minimum,
             "pattern": c.pattern,
             "references": ".".join(c.references) if c.references else None,
@@ -58,9 +69,9 @@ def _document(table: Table) -> dict[str, Any]:
 
 def section(table: Table) -> str:
     """One table as Markdown."""
-    lines = [f"## {table.name}", "", table.description, "", f"Key: {', '.join(f'`{k}`' for k in table.key)}.", ""]
+    lines = [f"## {table.name}", "", table.description, "", f"Key: {_list(table.key)}.", ""]
     lines += ["| column | type | meaning | from |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{c.name}` | {kind(c)} | {meaning(c)} | {origin(c)} |" for c in table.columns]
+    lines += [f"| `{c.name}` | {kind(c)} | {_cell(meaning(c))} | {_cell(origin(c))} |" for c in table.columns]
     if table.ignore:
         ignored = "; ".join(f"`{path}` ({reason})" for path, reason in table.ignore.items())
         lines += ["", f"Not read on purpose: {ignored}."]
@@ -75,10 +86,9 @@ def kind(column: Column) -> str:
 
 def meaning(column: Column) -> str:
     """The description, with the known values where there are some."""
-    text = column.description.replace("|", "\\|")
+    text = column.description
     if column.enum:
-        words = ", ".join(f"`{word}`" for word in column.enum)
-        text += f" {'Known values' if column.open else 'Values'}: {words}."
+        text += f" {'Known values' if column.open else 'Values'}: {_list(column.enum)}."
     if column.references:
         text += f" Refers to `{'.'.join(column.references)}`."
     return text
@@ -86,8 +96,21 @@ def meaning(column: Column) -> str:
 
 def origin(column: Column) -> str:
     """Where in the API's answer the value comes from."""
+    how = READERS[column.read].replace("`values`", _list(column.values))
     if not column.sources:
-        return READERS[column.read]
-    paths = ", ".join(f"`{source}`" for source in column.sources)
-    where = " (detail)" if column.detail else ""
-    return paths + where if column.read == "value" else f"{paths}: {READERS[column.read]}{where}"
+        return how
+    paths = _list([str(source) for source in column.sources])
+    where = ", detail only" if column.detail else ""
+    return paths + where if column.read == "value" else f"{paths}{where}: {how}"
+
+
+def _list(words: Sequence[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ftetl import dictionary
-from ftetl.contract import Table, tables
+from ftetl.contract import Column, Table, tables
 from ftetl.talk import Voice
 
 
@@ -14,19 +14,39 @@ def show(voice: Voice, names: list[str]) -> None:
     if voice.as_json:
         return
     for name in names:
-        if sys.stdout.isatty():
+        if sys.stdout is not None and sys.stdout.isatty():
             _rich(tables()[name])
         else:
-            voice.out(dictionary.section(tables()[name]))
+            for line in dictionary.section(tables()[name]).split("\n"):
+                voice.out(line)
 
 
 def _rich(table: Table) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table as Grid
+    from rich.text import Text
 
-    grid = Grid("column", "type", "meaning", "from", title=table.name, caption=table.description, show_lines=False)
+    # The type below the name, so that eighty columns leave room for the meaning.
+    grid = Grid("column", "meaning", box=SIMPLE_HEAD, pad_edge=False)
+    grid.columns[0].no_wrap = True
     for column in table.columns:
-        cells = (column.name, dictionary.kind(column), dictionary.meaning(column), dictionary.origin(column))
-        grid.add_row(*(escape(cell.replace("`", "")) for cell in cells))
-    Console().print(grid)
+        named = Text(column.name, "bold").append(f"\n  {dictionary.kind(column)}", "not bold dim")
+        told = Text(_plain(dictionary.meaning(column)))
+        if not _is_plain(column):
+            told.append(f"\nfrom {_plain(dictionary.origin(column))}", "dim")
+        grid.add_row(named, told)
+    console = Console(highlight=False)
+    console.print(Text(table.name, "bold"))
+    console.print(Text(f"{_plain(table.description)} Key: {', '.join(table.key)}."))
+    console.print(grid)
+
+
+def _is_plain(column: Column) -> bool:
+    """Whether the origin goes without saying: the key of the same name, or ftetl itself."""
+    is_own = [str(source) for source in column.sources] == [column.name] and column.read == "value"
+    return (is_own and not column.detail) or column.read in ("computed", "extra")
+
+
+def _plain(text: str) -> str:
+    return text.replace("`", "")

@@ -14,11 +14,13 @@ from typing import Any
 from ftetl import strict
 from ftetl.answers import Answer
 from ftetl.errors import DataError, ProtocolError
+from ftetl.splitter import spans
 
-_REACH = 1 << 20  # bytes that an envelope may take before or after its list
+_REACH = 1 << 20  # bytes that are read at first of what comes before the list, and at most of what comes after it
 _ADVICE = 'give an answer of GET /fine-tunes ({"data": […]}), of GET /fine-tunes/{id}, or an array of jobs'
-# Keys beside `data` that mean that the answer is one page of several.
-_PAGING = ("has_more", "next", "next_page", "next_cursor", "cursor", "next_page_token")
+# Keys beside `data` that mean that the answer is one page of several; so does whatever begins with `next`.
+_PAGING = ("has_more", "cursor")
+_SAYS_NOTHING = (None, False, "", "false", [], {})
 
 
 @dataclass(frozen=True)
@@ -59,38 +61,52 @@ def opening(answer: Answer) -> Opening:
         ProtocolError: It is a web page.
     """
     mark = skip_mark(answer)
-    head = answer.blob.read(mark, _REACH)
-    start = mark + len(head) - len(head.lstrip())
-    first = head.lstrip()[:1]
-    if first == b"[":
-        return Opening(start + 1, bare=True)
-    if first != b"{":
-        raise DataError(f"{answer.name} is no JSON list or object", next=_ADVICE)
-    return _object(answer, head, start, mark)
+    reach = _REACH
+    while True:
+        head = answer.blob.read(mark, reach)
+        at = len(head) - len(head.lstrip())
+        first = head[at : at + 1]
+        if first == b"[":
+            return Opening(mark + at + 1, bare=True)
+        if first != b"{":
+            raise DataError(f"{answer.name} is no JSON list or object", next=_ADVICE)
+        if found := _object(answer, head, at, mark):
+            return found
+        reach *= 8  # a value before the list, or before the job's id, that is larger than what was read
 
 
-_KEY = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:\s*')
+_KEY = re.compile(rb'\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
 
 
-def _object(answer: Answer, head: bytes, start: int, mark: int) -> Opening:
-    """Walk the keys before `data`; an object without it that has an `id` is one job."""
+def _object(answer: Answer, head: bytes, start: int, mark: int) -> Opening | None:
+    """Walk the keys before `data`; an object without it that has an `id` is one job. None: more bytes are needed."""
+    whole = mark + len(head) >= answer.blob.size
     keys: dict[str, Any] = {}
-    at = start - mark + 1
+    repeated = False  # in a job that is for the quarantine, not for the whole answer
+    at = start + 1
     while match := _KEY.match(head, at):
         key = _value(answer, match[1])
-        if key in keys:
-            raise DataError(f"{answer.name} has the key {key!r} twice", next="fetch the answer again")
+        repeated = repeated or key in keys
         at = match.end()
         if key == "data":
-            return _data(answer, head, at, mark, keys)
-        end = _end_of_value(head, at)
-        # A job begins like an envelope; its own values are read later, and may be large or odd.
-        keys[key] = head[at:end] if end is not None else b""
-        if end is None or head[end : end + 1] != b",":
+            if repeated:
+                raise DataError(f"{answer.name} has a key twice", next="fetch the answer again")
+            return _data(answer, head, at, mark, keys) if whole or at + 4 < len(head) else None
+        value = next(spans(head, at), None)
+        if value is None:
+            keys[key] = b""
+            at = len(head)
             break
-        at = end + 1
+        # A job begins like an envelope; its own values are read later, and may be large or odd.
+        keys[key] = head[value.start : value.end]
+        at = value.next
+        if head[at - 1 : at] != b",":
+            whole = True
+            break
     if "id" in keys:
-        return Opening(start, single=True)
+        return Opening(mark + start, single=True)
+    if not whole:
+        return None
     raise DataError(_no_data(answer, keys), next=_ADVICE)
 
 
@@ -124,19 +140,22 @@ def _closing_keys(answer: Answer, at: int, before: set[str]) -> dict[str, Any]:
     rest = answer.blob.read(at, _REACH + 1).strip()
     if len(rest) > _REACH:
         raise DataError(f"{answer.name} has too much behind its list", next=_ADVICE)
-    text = b"{" + rest[1:] if rest.startswith(b",") else b"{" + rest
     try:
-        keys = strict.parse(text)
-    except strict.RefusedError as error:
-        raise DataError(f"{answer.name} is broken behind its list", next="fetch the answer again") from error
+        keys = strict.parse(b"{" + rest.removeprefix(b","))
+    except strict.RefusedError:
+        keys = None
+    if keys is None or rest.startswith(b",") != bool(keys):
+        raise DataError(f"{answer.name} is broken behind its list", next="fetch the answer again")
     if before & set(keys) or "data" in keys:
         raise DataError(f"{answer.name} has a key twice", next="fetch the answer again")
     return dict(keys)
 
 
 def _complete(answer: Answer, keys: dict[str, Any]) -> None:
-    for key in _PAGING:
-        if keys.get(key) not in (None, False, "", "false"):
+    if keys.get("error") not in _SAYS_NOTHING:
+        raise DataError(_no_data(answer, keys), next=_ADVICE)
+    for key in keys:
+        if (key in _PAGING or key.startswith("next")) and keys[key] not in _SAYS_NOTHING:
             raise DataError(
                 f"{answer.name} is one page of several (`{key}` is set), not the whole list",
                 next="fetch all pages into one list",
@@ -153,21 +172,5 @@ def _no_data(answer: Answer, keys: dict[str, Any]) -> str:
 def _value(answer: Answer, raw: bytes) -> Any:
     try:
         return strict.parse(raw)
-    except strict.RefusedError as error:
-        raise DataError(f"{answer.name} is broken before its list", next="fetch the answer again") from error
-
-
-_STEPS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{},]', re.DOTALL)
-
-
-def _end_of_value(head: bytes, at: int) -> int | None:
-    depth = 0
-    for token in _STEPS.finditer(head, at):
-        mark = head[token.start()]
-        if mark in b"[{":
-            depth += 1
-        elif mark in b"]},":
-            if depth == 0:
-                return token.start()
-            depth -= mark != ord(",")
-    return None
+    except strict.RefusedError:
+        raise DataError(f"{answer.name} is broken before its list", next="fetch the answer again") from None

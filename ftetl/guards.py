@@ -37,7 +37,7 @@ def other_account(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
         raise DataError(
             f"the list shares no job with the {len(known)} known ones: is this another account's key? "
             "Nothing was committed",
-            next="use another target, or run again with --allow-account-change",
+            next="use another target, or run again with --allow-account-change and --allow-shrink",
         )
 
 

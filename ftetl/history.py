@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftetl import rows
 from ftetl.contract import tables
-from ftetl.schema import schema
 
 # What makes a state, besides the refund: that one comes with a detail only, so NULL means unknown, not changed.
 STATE = ("status", "updated_at", "total_price_nanousd", "token_count")
@@ -19,36 +19,51 @@ def states(jobs: pa.Table, observed: pa.Array) -> pa.Table:
     return jobs.select(names).append_column("observed_at", observed)
 
 
-def merged(stored: pa.Table, seen: list[pa.Table], project: str) -> pa.Table:
-    """The stored history with the states seen in this run, each state once, at its first observation."""
-    wanted = schema(tables()["job_history"])
-    rows = [t.append_column("project", pa.repeat(project, t.num_rows)).select(wanted.names).cast(wanted) for t in seen]
-    if not rows:
-        return stored
-    whole = pa.concat_tables([stored, *rows]).combine_chunks()
-    # Of two states observed at one instant the winning copy comes last, and stays.
+def merged(stored: pa.Table, beaten: list[pa.Table], won: list[pa.Table], project: str) -> pa.Table:
+    """The stored history with the states seen in this run, each state once, at its first observation.
+
+    `won` are the states of the copies that became rows, `beaten` those of the others.
+    """
+    # Of several states of one `updated_at`, observed at one instant, the last one here stays.
+    whole = pa.concat_tables([*_named(beaten, project), stored, *_named(won, project)]).combine_chunks()
     order = [("job_id", "ascending"), ("observed_at", "ascending"), ("updated_at", "ascending", "at_start")]
     whole = whole.take(pc.sort_indices(whole, order))
     whole = whole.filter(_last_of_its_instant(whole))
     return whole.filter(_differs_from_before(whole))
 
 
-def _last_of_its_instant(rows: pa.Table) -> pa.Array:
-    later = rows.slice(1)
-    here = rows.slice(0, later.num_rows)
+def _named(found: list[pa.Table], project: str) -> list[pa.Table]:
+    return [rows.of(tables()["job_history"], t, project) for t in found]
+
+
+def _last_of_its_instant(found: pa.Table) -> pa.Array:
+    later = found.slice(1)
+    here = found.slice(0, later.num_rows)
     again = pc.and_(_same(here, later, "job_id"), _same(here, later, "observed_at"))
-    return pa.chunked_array([*_chunks(pc.invert(again)), pa.array([True] * min(1, rows.num_rows))], pa.bool_())
+    return pa.chunked_array([*_chunks(pc.invert(again)), pa.array([True] * min(1, found.num_rows))], pa.bool_())
 
 
-def _differs_from_before(rows: pa.Table) -> pa.Array:
-    later = rows.slice(1)
-    here = rows.slice(0, later.num_rows)
+def _differs_from_before(found: pa.Table) -> pa.Array:
+    later = found.slice(1)
+    here = found.slice(0, later.num_rows)
     same = _same(here, later, "job_id")
+    known = _last_known(found.column(REFUND), same)
     for name in STATE:
         same = pc.and_(same, _same(here, later, name))
-    refund = pc.or_(_same(here, later, REFUND), pc.is_null(later.column(REFUND)))
-    same = pc.and_(same, refund)
-    return pa.chunked_array([pa.array([True] * min(1, rows.num_rows)), *_chunks(pc.invert(same))], pa.bool_())
+    refund = pc.or_(pc.equal(known.slice(0, len(same)), later.column(REFUND)), pc.is_null(later.column(REFUND)))
+    same = pc.and_(same, pc.fill_null(refund, False))
+    return pa.chunked_array([pa.array([True] * min(1, found.num_rows)), *_chunks(pc.invert(same))], pa.bool_())
+
+
+def _last_known(values: pa.ChunkedArray, same_job: pa.ChunkedArray) -> pa.ChunkedArray:
+    """By row the last value of its job up to there that is not null."""
+    if not len(values):
+        return values
+    first = pa.chunked_array([pa.array([True]), *_chunks(pc.invert(same_job))], pa.bool_())
+    places = pc.subtract(pc.cumulative_sum(pa.repeat(1, len(values))), 1)
+    # A job's first row starts anew, so nothing is carried over from the job before.
+    carried = pc.if_else(pc.or_(pc.is_valid(values), first), places, pa.scalar(None, pa.int64()))
+    return pc.take(values, pc.fill_null_forward(carried))
 
 
 def _same(one: pa.Table, other: pa.Table, name: str) -> pa.Array:

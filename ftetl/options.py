@@ -5,6 +5,7 @@ Knows words and defaults, no work.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import reduce, wraps
 from pathlib import Path
@@ -18,18 +19,31 @@ from ftetl.talk import Voice
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Octal(click.ParamType[int]):
-    """A file mode, in octal."""
+class _Mode(click.ParamType[int]):
+    """A mode of files, in octal: their owner may read and write them, nobody may run them, not everybody may write."""
 
-    name = "octal"
+    name = "mode"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
+        if not re.fullmatch(r"(?:0o?)?6[0246][04]", value):
+            self.fail(f"{value!r} is no mode such as 0600, 0640 or 0644.", param, ctx)
+        return int(value, 8)
+
+
+class _Seconds(click.ParamType[float]):
+    """A time to wait."""
+
+    name = "seconds"
+    most = 1_000_000.0  # eleven days; not every platform can wait for much longer
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
-            return int(value, 8)
+            seconds = float(value)
         except ValueError:
-            self.fail(f"{value!r} is no file mode such as 0640", param, ctx)
+            seconds = -1.0
+        if not 0 <= seconds <= self.most:
+            self.fail(f"{value!r} is no number of seconds from 0 to {self.most:,.0f}.", param, ctx)
+        return seconds
 
 
 def _together(*parts: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -74,7 +88,7 @@ source = _together(
     click.option(
         "--observed-at",
         metavar="TIME",
-        help="When the answer was received; else now, or a saved file's modification time.",
+        help="When the answer was received, like 2026-07-02T08:10:14Z; else now, or a saved file's modification time.",
     ),
     click.option(
         "--allow-shrink", is_flag=True, help="Accept a list that is empty or has less than half of the known jobs."
@@ -84,9 +98,9 @@ source = _together(
         "--max-bytes",
         type=int,
         default=limits.MAX_BYTES,
-        show_default=True,
+        show_default=f"{limits.MAX_BYTES >> 30} GiB",
         metavar="N",
-        help="Largest answer or compressed file, decompressed; a plain local file has no limit.",
+        help="Largest answer or compressed file, in bytes when decompressed; a plain local file has no limit.",
     ),
 )
 
@@ -97,14 +111,15 @@ output = _together(
         multiple=True,
         type=click.Choice(settings.FORMATS),
         default=("parquet",),
-        help="Repeatable; Parquet is always written, CSV beside it when asked.",
+        show_default=True,
+        help="May be given more than once; Parquet is always written, CSV beside it when asked.",
     ),
     click.option(
         "--events",
         type=click.Choice(settings.EVENTS),
         default="auto",
         show_default=True,
-        help="auto: ask for the details of jobs without events; list: only the events of the list; none: no events.",
+        help="auto: ask for the details of jobs without events; list: only the list's events; none: read no events.",
     ),
     click.option(
         "--project",
@@ -118,7 +133,7 @@ output = _together(
         type=click.Choice(settings.QUARANTINE),
         default="keep",
         show_default=True,
-        help="What new quarantine means: keep: exit 3; ok: exit 0; fail: commit nothing, exit 65.",
+        help="What new quarantine means. keep: exit 3; ok: exit 0; fail: commit nothing, exit 65.",
     ),
     click.option(
         "--concurrency",
@@ -130,16 +145,20 @@ output = _together(
     ),
     click.option(
         "--deadline",
-        type=float,
-        default=limits.DEADLINE,
+        type=_Seconds(),
+        default=f"{limits.DEADLINE:g}",
         show_default=True,
         metavar="SECONDS",
         help="For the network; at the deadline what has arrived is committed (exit 3).",
     ),
-    click.option("--csv-raw", is_flag=True, help="No guard against formulas in CSV text."),
+    click.option(
+        "--csv-raw",
+        is_flag=True,
+        help="CSV text exactly as it is, without the guard against formulas in spreadsheets.",
+    ),
     click.option(
         "--file-mode",
-        type=_Octal(),
+        type=_Mode(),
         default=f"{settings.FILE_MODE:04o}",
         show_default=True,
         metavar="OCTAL",
@@ -151,12 +170,12 @@ output = _together(
         default=settings.KEEP,
         show_default=True,
         metavar="N",
-        help="Newest snapshots that are kept, besides all of 24 hours and one a day for 7 days.",
+        help="Newest snapshots to keep, besides all of the last 24 hours and one a day for 7 days.",
     ),
     click.option(
         "--lock-timeout",
-        type=float,
-        default=settings.LOCK_TIMEOUT,
+        type=_Seconds(),
+        default=f"{settings.LOCK_TIMEOUT:g}",
         show_default=True,
         metavar="SECONDS",
         help="How long to wait for another run on the same target.",

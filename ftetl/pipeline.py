@@ -11,16 +11,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from ftetl import copies, decode, details, flatten, guards, history, merge, scan, side, strict
+from ftetl import ahead, copies, guards, history, merge, receive, scan, side, strict
 from ftetl.answers import Answer, Memory, Source
 from ftetl.clock import iso, parse_iso
 from ftetl.contract import tables
@@ -31,8 +29,6 @@ from ftetl.settings import Settings
 from ftetl.staging import Staging
 from ftetl.store import Commit, Target
 from ftetl.stored import Stored
-
-THREADS = 2  # decode at once; more do not help where the merge and the writing wait for them
 
 
 class Progress(Protocol):
@@ -55,19 +51,6 @@ class Silent:
         """Nothing."""
 
 
-@dataclass
-class _Input:
-    """Everything that a run received, before it is decoded."""
-
-    answers: list[Answer]
-    scans: list[scan.Scan]
-    details: details.Details = field(default_factory=details.Details)
-
-    @property
-    def received(self) -> int:
-        return sum(s.received for s in self.scans)
-
-
 def run(settings: Settings, source: Source, target: Target, progress: Progress | None = None) -> Report:
     """Export what the source has into the target, or raise and leave the target as it was.
 
@@ -79,10 +62,40 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
     threading.Thread(target=_warm, daemon=True).start()
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project)
-    stored = Stored(snapshot_folder(target.path, target.base) if target.base else None)
-    given = _receive(settings, source, target, progress)
+    given = receive.answers(settings, source)
+    with _evidence(target, given.answers):
+        receive.look(given, settings, source, progress.details)
+        outcome, commit = _commit(settings, target, given, facts, identity, progress)
+    report = _report(settings, source, target, given, outcome, commit, time.monotonic() - started)
+    _record(target, report)
+    return report
+
+
+@contextlib.contextmanager
+def _evidence(target: Target, answers: list[Answer]) -> Iterator[None]:
+    """Keep what the network said for a look, if the run fails from here on; a saved file is kept by its owner."""
+    first = answers[0] if answers else None
+    try:
+        yield
+    except Exception:
+        if first is not None and isinstance(first.blob, Memory):
+            with contextlib.suppress(FtetlError):
+                target.keep_evidence(target.run_id, "answer.json", strict.mask(first.blob.data))
+        raise
+
+
+def _commit(
+    settings: Settings,
+    target: Target,
+    given: receive.Received,
+    facts: dict[str, Any],
+    identity: dict[str, str | None],
+    progress: Progress,
+) -> tuple[_Outcome, Commit]:
+    """Make the tables from what was received, and publish them all or none."""
+    stored = _stored(target)
     base_whole_at = parse_iso(facts["newest_whole_at"]) if facts.get("newest_whole_at") else None
-    whole = _newest_whole(given, base_whole_at)
+    whole = given.newest_whole(base_whole_at)
     work = copies.choose(given.answers, given.scans)
     work.oddities += given.details.oddities
     if whole is not None:
@@ -96,7 +109,6 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
         base_whole_at=base_whole_at,
         vanishing=whole is not None and all(a.job_id for a in work.aside),
         failed=frozenset(given.details.failed),
-        aside=frozenset(a.job_id for a in work.aside if a.job_id),
     )
     new_facts: dict[str, Any] = {
         "identity": identity,
@@ -111,6 +123,11 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
         try:
             outcome = _fill(staging, settings, work, given, merge.Merge(stored, seen), progress)
             staging.close()
+        except pa.ArrowException as error:  # its text may hold values
+            staging.abandon()
+            raise SoftwareError(
+                f"the tables could not be made ({type(error).__name__})", next="please report this as a bug of ftetl"
+            ) from error
         except BaseException:
             staging.abandon()
             raise
@@ -120,53 +137,18 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
                 next="look at them with --quarantine keep and `ftetl quarantine`",
             )
         staging.gate()
-        commit = stage.commit({**new_facts, "rows": staging.rows})
-    report = _report(settings, target, given, outcome, commit, staging, time.monotonic() - started)
-    _record(target, report)
-    return report
+        return outcome, stage.commit({**new_facts, "rows": staging.rows})
+
+
+def _stored(target: Target) -> Stored:
+    if target.base is None:
+        return Stored(None)
+    return Stored(snapshot_folder(target.path, target.base), {f.name for f in target.base.files})
 
 
 def _warm() -> None:
     """Import what the gate needs, while Arrow decodes."""
     from ftetl import checks  # noqa: F401
-
-
-def _receive(settings: Settings, source: Source, target: Target, progress: Progress) -> _Input:
-    """The answers of the source, scanned, and the details that are wanted."""
-    answers = list(source.answers())
-    if settings.observed_at is not None:
-        answers = [_dated(a, settings.observed_at) for a in answers]
-    scans = []
-    for answer in answers:
-        try:
-            scans.append(scan.scan(answer))
-        except FtetlError:
-            if isinstance(
-                answer.blob, Memory
-            ):  # what the network said is kept for a look; a saved file is kept by its owner
-                target.keep_evidence(target.run_id, "answer.json", strict.mask(answer.blob.data))
-            raise
-    given = _Input(answers, scans)
-    if settings.events == "auto" and source.service is not None:
-        wanted = [job_id for a, s in zip(answers, scans, strict=True) for job_id in details.wanting(a, s)]
-        given.details = details.fetch(source, wanted, progress.details)
-        more = given.details.answers
-        given.answers += [_dated(a, settings.observed_at) for a in more] if settings.observed_at else more
-        given.scans += given.details.scans
-    return given
-
-
-def _dated(answer: Answer, moment: datetime) -> Answer:
-    return Answer(answer.name, answer.blob, moment, answer.shape, answer.whole, answer.detail)
-
-
-def _newest_whole(given: _Input, before: datetime | None) -> int | None:
-    """The newest answer that is a whole list, if it was observed later than every whole list before."""
-    whole = [i for i, (a, s) in enumerate(zip(given.answers, given.scans, strict=True)) if a.whole and s.is_list]
-    newest = max(whole, key=lambda i: given.answers[i].observed_at, default=None)
-    if newest is None or (before is not None and given.answers[newest].observed_at <= before):
-        return None
-    return newest
 
 
 def _guard(settings: Settings, stored: Stored, whole: scan.Scan) -> None:
@@ -183,39 +165,43 @@ def _guard(settings: Settings, stored: Stored, whole: scan.Scan) -> None:
 class _Outcome:
     """What came of the rows."""
 
-    merged: merge.Merge
+    counts: merge.Counts
     quarantined: int
+    rows: dict[str, int]  # of each table
     anomalies: dict[str, int]
     drift: Drift
 
 
 def _fill(
-    staging: Staging, settings: Settings, work: copies.Work, given: _Input, merged: merge.Merge, progress: Progress
+    staging: Staging,
+    settings: Settings,
+    work: copies.Work,
+    given: receive.Received,
+    merged: merge.Merge,
+    progress: Progress,
 ) -> _Outcome:
     """Write every table."""
     unknown: Counter[str] = Counter()
     unseen = {c.name: str(c.sources[0]) for c in tables()["jobs"].columns if c.sources and c.read != "last_event"}
     oddities = list(work.oddities)
     aside = list(work.aside)
+    merged.spare(a.job_id for a in aside if a.job_id)
     done = 0
-    for batch in _decoded(work.items, given.answers):
+    for batch in ahead.batches(work.items, given.answers, events=settings.events != "none"):
         done += len(batch.decoded.items)
         aside += batch.decoded.aside
+        merged.spare(a.job_id for a in batch.decoded.aside if a.job_id)
         if batch.decoded.items:
-            flat = batch.flat if settings.events != "none" else _without_events(batch)
-            oddities += flat.oddities
+            oddities += batch.flat.oddities
             unknown.update(batch.decoded.unknown)
-            for name in [n for n in unseen if flat.jobs.column(n).null_count < flat.jobs.num_rows]:
+            for name in [n for n in unseen if batch.flat.jobs.column(n).null_count < batch.flat.jobs.num_rows]:
                 del unseen[name]
-            rows = merged.batch(batch.decoded.items, flat)
-            staging.write("jobs", rows.jobs)
-            staging.write("events", rows.events)
+            _write(staging, merged.batch(batch.decoded.items, batch.flat))
         progress.jobs(done, len(work.items))
     for rows in merged.rest():
-        staging.write("jobs", rows.jobs)
-        staging.write("events", rows.events)
+        _write(staging, rows)
     _account(given, work, done, len(aside))
-    states = history.merged(merged.stored.table("job_history"), merged.history, settings.project)
+    states = history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
     staging.write("job_history", states)
     quarantine = side.quarantine(merged.stored.table("quarantine"), aside, settings.project)
     staging.write("quarantine", quarantine.table)
@@ -223,73 +209,43 @@ def _fill(
     staging.write("anomalies", anomalies)
     kinds = Counter(anomalies.column("kind").to_pylist())
     return _Outcome(
-        merged,
+        merged.counts,
         quarantine.new,
+        dict(staging.rows),
         dict(sorted(kinds.items())),
-        Drift(dict(sorted(unknown.items())), tuple(unseen.values())),
+        Drift(dict(sorted(unknown.items())), tuple(dict.fromkeys(unseen.values()))),
     )
 
 
-def _account(given: _Input, work: copies.Work, rows: int, aside: int) -> None:
+def _write(staging: Staging, rows: merge.Next) -> None:
+    staging.write("jobs", rows.jobs)
+    for events in rows.events:
+        staging.write("events", events)
+
+
+def _account(given: receive.Received, work: copies.Work, rows: int, aside: int) -> None:
     """Every element that was received is a row, is in quarantine, or says what a row says."""
     accounted = rows + aside + work.identical + work.absorbed
-    if accounted != given.received:
+    if accounted != given.elements:
         raise SoftwareError(
-            f"of {given.received} elements received, {accounted} are accounted for; nothing was committed",
+            f"of {given.elements} elements received, {accounted} are accounted for; nothing was committed",
             next="please report this as a bug of ftetl",
         )
 
 
-@dataclass(frozen=True)
-class _Batch:
-    decoded: decode.Decoded
-    flat: flatten.Flat
-
-
-def _decoded(items: list[copies.Item], answers: list[Answer]) -> Iterator[_Batch]:
-    """The batches in order, decoded ahead in threads; a bounded number is held."""
-
-    def work(batch: list[copies.Item]) -> _Batch:
-        decoded = decode.decode(batch, answers)
-        return _Batch(decoded, flatten.flatten(decoded))
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        ahead: deque[Future[_Batch]] = deque()
-        try:
-            for batch in decode.batches(items):
-                ahead.append(pool.submit(work, batch))
-                if len(ahead) > THREADS:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
-
-
-def _without_events(batch: _Batch) -> flatten.Flat:
-    """The batch as if no events had been read."""
-    flat = batch.flat
-    jobs = flat.jobs
-    for name in merge.FROM_EVENTS:
-        at = jobs.schema.get_field_index(name)
-        jobs = jobs.set_column(at, name, pa.nulls(jobs.num_rows, jobs.schema.field(at).type))
-    oddities = [o for o in flat.oddities if o.path.split(".")[0] != tables()["events"].rows]
-    return flatten.Flat(jobs, flat.events.slice(0, 0), flat.parents.slice(0, 0), oddities, events_read=False)
-
-
 def _report(
     settings: Settings,
+    source: Source,
     target: Target,
-    given: _Input,
+    given: receive.Received,
     outcome: _Outcome,
     commit: Commit,
-    staging: Staging,
     seconds: float,
 ) -> Report:
     failed = len(given.details.failed)
     partial = failed or (outcome.quarantined and settings.quarantine == "keep")
-    counts = outcome.merged.counts
+    counts = outcome.counts
+    client = getattr(source, "client", None)  # of those sources that ask a service
     return Report(
         target=str(target.path),
         source=settings.source,
@@ -297,15 +253,16 @@ def _report(
         run_id=target.run_id,
         version=commit.manifest.version,
         changed=commit.changed,
-        rows=dict(staging.rows),
+        rows=outcome.rows,
         new=counts.new,
         changed_jobs=counts.changed,
         vanished=counts.vanished,
-        received=given.received,
+        received=given.elements,
         quarantined=outcome.quarantined,
         anomalies=outcome.anomalies,
         details=dict(given.details.outcomes),
         drift=outcome.drift,
+        requests=client.requests_made if client else 0,
         bytes_read=sum(a.blob.size for a in given.answers),
         files={f.name: f.bytes for f in commit.manifest.files},
         seconds=round(seconds, 3),

@@ -15,6 +15,7 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftetl import strict
 from ftetl.shape import Leaf, Node, job, null_name, other_name, unions
 
 # The first byte of a value of each kind.
@@ -36,17 +37,32 @@ def _taken() -> tuple[bytes, ...]:
     return tuple(f'"{name(k)}"'.encode() for k, _ in unions() for name in (other_name, null_name))
 
 
+@cache
+def _disguised() -> re.Pattern[bytes]:
+    """Such a key, or its sibling's name, in any spelling but the plain one."""
+    names = [name for key, _ in unions() for name in (key, other_name(key), null_name(key))]
+    either = b"|".join(rb"(?!%s)%s" % (re.escape(n.encode()), strict.spelled(n)) for n in sorted(set(names)))
+    return re.compile(rb'"(?:' + either + rb')"')
+
+
+def _escapes(body: bytes) -> bool:
+    """Whether some letter of such a key may be written as an escape; nearly no body has one."""
+    return b"\\u00" in body and any(mark in body for mark in (b"\\u005", b"\\u006", b"\\u007"))
+
+
 def rename(body: bytes) -> bytes | bytearray:
     """The batch with the keys of the other kind renamed; the bytes themselves where there are none.
 
     Raises:
-        ArrowInvalid: The batch already has a key of a sibling's name.
+        ArrowInvalid: The batch has a key of a sibling's name, or writes such a key with escapes.
     """
-    if any(name in body for name in _taken()):
+    if any(name in body for name in _taken()) or (_escapes(body) and _disguised().search(body)):
         raise pa.ArrowInvalid("a key has the name of a sibling")
     copy: bytearray | None = None
     for pattern, mark in _patterns():
         for match in pattern.finditer(body):
+            if body[match.start() - 1 : match.start()] == b"\\":
+                continue  # the end of a longer key, which has an escaped quote in it
             copy = copy or bytearray(body)
             last = body.index(b'"', match.start() + 1) - 1
             value = match.start(1)
@@ -60,9 +76,8 @@ def rename(body: bytes) -> bytes | bytearray:
     return copy if copy is not None else body
 
 
-def repeats(table: pa.Table) -> list[int]:
-    """The rows in which such a key stands twice in one object."""
-    rows: set[int] = set()
+def repeats(table: pa.Table) -> bool:
+    """Whether such a key stands twice in one object."""
     for path in _places(job(), ()):
         seen = None
         for name in (path[-1], other_name(path[-1]), null_name(path[-1])):
@@ -70,8 +85,9 @@ def repeats(table: pa.Table) -> list[int]:
             values = table.column(name) if len(path) == 1 else pc.struct_field(table.column(path[0]), steps)
             valid = pc.cast(pc.is_valid(values), pa.int8())
             seen = valid if seen is None else pc.add(seen, valid)
-        rows |= set(pc.indices_nonzero(pc.greater(seen, 1)).to_pylist())
-    return sorted(rows)
+        if pc.any(pc.greater(seen, 1)).as_py():
+            return True
+    return False
 
 
 def _places(node: Node, above: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -3,60 +3,26 @@
 Every byte of an answer is accounted for: an element, a refused element, or the few bytes of the envelope around
 them, which are read strictly. A body is never held whole: windows are cut between two elements, and msgspec proves
 each cut, because a window that is valid JSON between brackets starts and ends at the depth of the list.
-Knows the contract of one key only: `id`.
+Knows no contract.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from ftetl import envelope, strict
+from ftetl import envelope
 from ftetl.answers import Answer, Blob, Shape
-from ftetl.contract import tables
+from ftetl.element import Head, Refused, Scan
 from ftetl.errors import DataError
 from ftetl.splitter import spans
 
+__all__ = ["WINDOW", "Refused", "Scan", "scan"]
+
 WINDOW = 8 << 20  # bytes; large enough that a window's fixed costs vanish, small enough for a bounded memory
 _TRIES = 3  # cuts tried in one window before the tolerant splitter walks it
-
-
-class Head(msgspec.Struct):
-    """All that the first pass reads of a job."""
-
-    id: str
-
-
-@dataclass
-class Refused:
-    """An element that no table can take, and why."""
-
-    offset: int
-    length: int
-    rule: str
-    position: int
-    job_id: str | None = None
-
-
-@dataclass
-class Scan:
-    """The elements of one answer, column by column: the id, where the bytes lie, and the place in the list."""
-
-    ids: list[str] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    odd: set[int] = field(default_factory=set)  # indices into the columns: only the careful road can read these
-    refused: list[Refused] = field(default_factory=list)
-    received: int = 0  # elements in the answer, refused ones included
-    is_list: bool = False  # whether the answer was a list rather than one job or lines
-    is_detail: bool = False  # whether the answer was one job
-
 
 _head = msgspec.json.Decoder(Head)
 _heads = msgspec.json.Decoder(list[Head])
@@ -76,7 +42,7 @@ def scan(answer: Answer) -> Scan:
         _lines(answer, found)
     else:
         _document(answer, found)
-    _check_ids(found)
+    found.check_ids()
     return found
 
 
@@ -85,7 +51,7 @@ def _document(answer: Answer, found: Scan) -> None:
     if opening.single:
         found.is_detail = True
         raw = answer.blob.read(opening.start, answer.blob.size - opening.start).rstrip()
-        _element(found, raw, opening.start)
+        found.judge(raw, opening.start)
         return
     found.is_list = True
     if opening.nothing:
@@ -129,9 +95,11 @@ def _proved(found: Scan, window: bytes, start: int, first: bytes | None, *, at_e
             continue
         except RecursionError:
             return None
+        if not raws and found.received:
+            return None  # a comma and nothing after it
         try:
             heads: list[Head] | None = _heads.decode(body)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             heads = None
         _take(found, window, start, raws, heads)
         return taken
@@ -170,9 +138,9 @@ def _take(found: Scan, window: bytes, start: int, raws: list[msgspec.Raw], heads
     for index, raw in enumerate(raws):
         length = memoryview(raw).nbytes
         if heads is not None:
-            _add(found, heads[index].id, start + at, length)
+            found.add(heads[index].id, start + at, length)
         else:
-            _element(found, bytes(raw), start + at)
+            found.judge(bytes(raw), start + at)
         at += length
         separator = _SEPARATOR.match(window, at)
         at = separator.end() if separator else at
@@ -182,10 +150,15 @@ def _walked(found: Scan, window: bytes, start: int, answer: Answer, *, at_end: b
     """Take a window element by element with the tolerant splitter: bytes taken, whether the list was closed."""
     taken = 0
     for span in spans(window):
-        if span.closing:
+        if span.closing and window[span.start] == ord("]"):
             return span.start, True
         if span.end > span.start:
-            _element(found, window[span.start : span.end], start + span.start)
+            found.judge(window[span.start : span.end], start + span.start)
+        elif span.closing or found.received or window[span.next - 1] != ord("]"):
+            raise DataError(
+                f"{answer.name} is broken between two elements of its list, after {found.received} of them",
+                next="fetch the answer again",
+            )
         taken = span.next
     if at_end:
         raise DataError(
@@ -226,81 +199,7 @@ def _line_window(found: Scan, window: bytes, start: int) -> None:
     at = start
     for index, piece in enumerate(pieces):
         if proved:
-            _add(found, heads[index].id, at, len(piece))
+            found.add(heads[index].id, at, len(piece))
         elif bare := piece.strip():
-            _element(found, bare, at + piece.index(bare[:1]))
+            found.judge(bare, at + piece.index(bare[:1]))
         at += len(piece) + 1
-
-
-def _add(found: Scan, job_id: str, offset: int, length: int) -> None:
-    found.ids.append(job_id)
-    found.offsets.append(offset)
-    found.lengths.append(length)
-    found.positions.append(found.received)
-    found.received += 1
-
-
-def _element(found: Scan, raw: bytes, offset: int) -> None:
-    """Take one element on its own, or put it aside."""
-    job_id, rule, plain = judge(raw)
-    if rule:
-        found.refused.append(Refused(offset, len(raw), rule, found.received, job_id))
-        found.received += 1
-        return
-    if not plain:
-        found.odd.add(len(found.ids))
-    _add(found, str(job_id), offset, len(raw))
-
-
-def judge(raw: bytes) -> tuple[str | None, str | None, bool]:
-    """What an element is: (its id if it can be read, the rule that refuses it, whether the fast road may try it)."""
-    try:
-        return _head.decode(raw).id, None, True
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        pass
-    try:
-        value = strict.parse(raw)
-    except strict.RefusedError as refusal:
-        return _guess_id(raw), refusal.rule, False
-    if not isinstance(value, dict):
-        return None, "not_an_object", False
-    job_id = value.get("id")
-    if job_id is None or job_id == "":
-        return None, "no_id", False
-    if not isinstance(job_id, str) or isinstance(job_id, strict.Num) or not is_job_id(job_id):
-        return None, "bad_id", False
-    return job_id, None, False
-
-
-def is_job_id(text: str) -> bool:
-    """Whether the text can be a job's identifier by the contract's pattern."""
-    return re.fullmatch(str(tables()["jobs"]["job_id"].pattern), text) is not None
-
-
-_GUESS = re.compile(rb'"id"\s*:\s*"([^"\\]*)"')
-
-
-def _guess_id(raw: bytes) -> str | None:
-    # A broken element may still say whose it is, if it says so exactly once.
-    texts = {m[1] for m in _GUESS.finditer(raw)}
-    if len(texts) != 1:
-        return None
-    text = texts.pop().decode("utf-8", "replace")
-    return text if is_job_id(text) else None
-
-
-def _check_ids(found: Scan) -> None:
-    """Put aside the elements whose id is text, but no usable text."""
-    pattern = f"^(?:{tables()['jobs']['job_id'].pattern})$"
-    good = pc.match_substring_regex(pa.array(found.ids, pa.string()), pattern)
-    bad = {i for i, ok in enumerate(good.to_pylist()) if not ok} if not pc.all(good).as_py() and found.ids else set()
-    if not bad:
-        return
-    for index in bad:
-        rule = "bad_id" if found.ids[index] else "no_id"
-        found.refused.append(Refused(found.offsets[index], found.lengths[index], rule, found.positions[index]))
-    kept = [i for i in range(len(found.ids)) if i not in bad]
-    found.odd = {new for new, old in enumerate(kept) if old in found.odd}
-    for column in ("ids", "offsets", "lengths", "positions"):
-        setattr(found, column, [getattr(found, column)[i] for i in kept])
-    found.refused.sort(key=lambda r: r.position)

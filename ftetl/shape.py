@@ -65,6 +65,12 @@ def null_name(key: str) -> str:
     return key[:-1] + "^"
 
 
+def wire_name(name: str) -> str:
+    """The key that was renamed to this one, or the name itself."""
+    keys = {sibling(key): key for key, _ in unions() for sibling in (other_name, null_name)}
+    return keys.get(name, name)
+
+
 @cache
 def job() -> Node:
     """The shape of a job: every path that some contract reads."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,16 +61,14 @@ def _row(element: Aside, digest: str, project: str) -> dict[str, Any]:
     }
 
 
-def anomalies(stored: pa.Table, oddities: list[Oddity], stays: Callable[[str, str], bool], project: str) -> pa.Table:
-    """The anomalies of the current rows: this run's, and those stored ones that still speak of a current value.
+def tallied(oddities: Iterable[Oddity], project: str) -> pa.Table:
+    """What was odd in a run, as rows of the anomalies."""
+    rows = [{"project": project, **row} for row in tally(list(oddities))]
+    return pa.Table.from_pylist(rows, schema=schema(tables()["anomalies"]))
 
-    `stays` tells by job and path whether the stored row's value is still the current one.
-    """
-    wanted = schema(tables()["anomalies"])
-    pairs = zip(stored.column("job_id").to_pylist(), stored.column("path").to_pylist(), strict=True)
-    kept = stored.filter(pa.array([stays(job, path) for job, path in pairs], pa.bool_()))
-    rows = [{"project": project, **row} for row in tally(oddities)]
-    fresh = pa.Table.from_pylist(rows, schema=wanted)
+
+def anomalies(kept: pa.Table, fresh: pa.Table) -> pa.Table:
+    """The stored anomalies that are kept and those of this run, which replace them where both say the same."""
     if kept.num_rows and fresh.num_rows:
         keys = ["job_id", "path", "kind"]
         taken = set(zip(*(fresh.column(k).to_pylist() for k in keys), strict=True))

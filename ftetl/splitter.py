@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},]', re.DOTALL)
+# A string that the window cuts goes on to its end: what looks like a bracket in it is none.
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[][{},]', re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Span:
-    """One element: from `start` to `end`, the next one begins after `next`; `closing` is the list's own bracket."""
+    """One element: from `start` to `end`, the next one begins after `next`; `closing` is the bracket behind the last."""
 
     start: int
     end: int
@@ -23,14 +24,14 @@ class Span:
     closing: bool = False
 
 
-def spans(window: bytes) -> Iterator[Span]:
-    """The complete elements at the start of a window that begins inside a list, before an element.
+def spans(window: bytes, begin: int = 0) -> Iterator[Span]:
+    """The complete elements of a window that is inside a list, and at `begin` before an element; or of an object.
 
-    Yields the spans without surrounding white space, then, if the window holds it, the list's closing bracket. An
-    element that the window cuts is not yielded.
+    Yields the spans without surrounding white space, then, if the window holds it, the closing bracket, of whichever
+    kind. An element that the window cuts is not yielded; where nothing stands between two commas, the span is empty.
     """
-    depth = start = 0
-    for token in _TOKENS.finditer(window):
+    depth, start = 0, begin
+    for token in _TOKENS.finditer(window, begin):
         mark = window[token.start()]
         if mark in b"[{":
             depth += 1

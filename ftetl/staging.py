@@ -68,6 +68,6 @@ class Staging:
         """
         from ftetl import checks  # here, since it imports pandas and pandera, which another thread has begun with
 
-        staged = Stored(self._stage.path)
+        staged = Stored(self._stage.path, exact=True)
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda name: checks.check_table(staged, tables()[name], self.rows[name]), tables()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from ftetl.contract import tables
@@ -33,7 +34,7 @@ class RefusedError(Exception):
         self.rule = rule
 
 
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[][{}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -144,14 +145,41 @@ def has_lone_surrogate(text: str) -> bool:
     return _SURROGATE.search(text) is not None
 
 
+def spelled(key: str) -> bytes:
+    """A pattern of the key's text in JSON, however it is escaped."""
+    return b"".join(rb"(?:%s|\\u(?i:%04x))" % (re.escape(c.encode()), ord(c)) for c in key)
+
+
 def mask(raw: bytes) -> bytes:
     """The bytes with the values of secret keys masked, also where they are no clean JSON."""
-    keys = b"|".join(re.escape(k.encode()) for k in _secret_keys())
-    values = rb'("(?:[^"\\]|\\.)*"?|\{[^{}]*\}?|\[[^\[\]]*\]?|[^\s,}\]"]+)'
-    pattern = rb'("(?:' + keys + rb')"\s*:\s*)' + values
-    return re.sub(
-        pattern,
-        lambda m: m[0] if m[2] in (b"null", b'""') else m[1] + b'"' + MASK.encode() + b'"',
-        raw,
-        flags=re.DOTALL,
-    )
+    found = bytearray()
+    done = 0
+    for match in _secrets().finditer(raw):
+        if match.start() < done:  # inside a value that is masked as a whole
+            continue
+        end = _end_of_value(raw, match.end())
+        if raw[match.end() : end].strip() not in (b"", b"null", b'""'):
+            found += raw[done : match.end()] + b'"' + MASK.encode() + b'"'
+            done = end
+    return bytes(found + raw[done:])
+
+
+@cache
+def _secrets() -> re.Pattern[bytes]:
+    return re.compile(rb'"(?:' + b"|".join(spelled(key) for key in _secret_keys()) + rb')"\s*:\s*')
+
+
+_BARE = re.compile(rb'[^,}\]"\r\n]*')
+
+
+def _end_of_value(raw: bytes, start: int) -> int:
+    """Where a value ends, as far as broken JSON tells: behind its string, its last bracket, or before what follows."""
+    if raw[start : start + 1] not in (b'"', b"[", b"{"):
+        bare = _BARE.match(raw, start)
+        return bare.end() if bare else start
+    depth = 0
+    for token in _TOKENS.finditer(raw, start):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group()[:1], 0)
+        if depth <= 0:
+            return token.end()
+    return len(raw)

@@ -1,32 +1,43 @@
 """What the command line says while it works and when it is done.
 
 Talk goes to stderr, results to stdout. On a terminal: a progress bar and a short table; elsewhere one final line.
-rich is imported on a terminal only. Text that came from outside is escaped before it is shown.
+rich is imported on a terminal only. Text that came from outside is escaped before it is shown, and whoever stops
+reading our output changes nothing of what a run does or how it ends.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import json
 import logging
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftetl.errors import Exit, FtetlError
+from ftetl.errors import Exit, FtetlError, StorageError
 from ftetl.report import Report
+
+if TYPE_CHECKING:
+    from ftetl.snapshot import Verdict
+
+_KEYS_SHOWN = 5  # of those that no column reads
 
 
 class Voice:
     """How loud a command is, and in which form its result comes."""
 
-    def __init__(self, *, quiet: bool, verbose: int, as_json: bool) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: int = 0, as_json: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
         self.as_json = as_json
-        self.on_terminal = sys.stderr.isatty() and not as_json and not quiet
+        self.on_terminal = sys.stderr is not None and sys.stderr.isatty() and not as_json and not quiet
         level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
         logger = logging.getLogger("ftetl")
         logger.handlers = [logging.StreamHandler(sys.stderr)]
@@ -37,22 +48,28 @@ class Voice:
     def result(self, document: dict[str, Any]) -> None:
         """The result as one JSON document, where it was asked for."""
         if self.as_json:
-            click.echo(json.dumps(document, ensure_ascii=False))
+            # ASCII only: it can be written in every locale, and no text in it moves a terminal.
+            _write(json.dumps(document))
 
     def say(self, text: str = "") -> None:
         """A line for people, unless they asked for quiet or for JSON."""
         if not self.quiet and not self.as_json:
-            click.echo(shown(text), err=True)
+            _write(shown(text), err=True)
 
     def out(self, text: str = "") -> None:
         """A line of the result, for people."""
         if not self.as_json:
-            click.echo(shown(text))
+            _write(shown(text))
+
+    def offer(self, text: str = "") -> None:
+        """A line that nobody asked for, on stdout: what to do with the result."""
+        if not self.quiet:
+            self.out(text)
 
     @contextmanager
     def progress(self) -> Iterator[_Bar | None]:
-        """A progress bar on a terminal; nothing elsewhere."""
-        if not self.on_terminal:
+        """A progress bar on a terminal; nothing elsewhere, and not between the lines of `-v`."""
+        if not self.on_terminal or self.verbose:
             yield None
             return
         bar = _Bar()
@@ -60,86 +77,109 @@ class Voice:
             yield bar
 
 
+def _write(text: str, *, err: bool = False) -> None:
+    stream = sys.stderr if err else sys.stdout
+    try:
+        click.echo(text, err=err)
+    except OSError as error:
+        # The interpreter would stumble over what is left to write when it ends, so it goes nowhere.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        # Whoever read it may be gone; and where stderr cannot be written, the exit code is all that is left to say.
+        if not err and not isinstance(error, BrokenPipeError):
+            raise StorageError("the output cannot be written", next="see where stdout leads to") from None
+
+
 class _Lines(logging.Formatter):
-    """UTC to the millisecond."""
+    """UTC to the millisecond, on one line."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
-        import datetime as dt
-
         return dt.datetime.fromtimestamp(record.created, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
 
 
 class _Bar:
-    """Bytes, details and jobs on their way."""
+    """Bytes, details and jobs on their way; told from any thread."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.display = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description:<9}"),
             BarColumn(),
-            MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         )
-        self._bytes = 0
         self._tasks: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
-    def received(self, count: int) -> None:
-        """So many more bytes have come."""
-        self._bytes += count
-        self._show("receiving", None, None)
+    def received(self, total: int) -> None:
+        """So many bytes have come in all."""
+        self._show("receiving", None, None, size(total))
 
     def details(self, done: int, total: int) -> None:
         """So many details have come."""
-        self._show("details", done, total)
+        self._show("details", done, total, f"{done:,} of {total:,}")
 
     def jobs(self, done: int, total: int) -> None:
         """So many jobs are in the tables."""
-        self._show("jobs", done, total)
+        self._show("jobs", done, total, f"{done:,} of {total:,}")
 
-    def _show(self, name: str, done: int | None, total: int | None) -> None:
-        note = size(self._bytes) if self._bytes else ""
-        if name not in self._tasks:
-            self._tasks[name] = self.display.add_task(name, total=total, note=note)
-        self.display.update(self._tasks[name], completed=done or 0, total=total, note=note)
+    def _show(self, name: str, done: int | None, total: int | None, note: str) -> None:
+        with self._lock:
+            if name not in self._tasks:
+                self._tasks[name] = self.display.add_task(name, total=total, note=note)
+        self.display.update(self._tasks[name], completed=done, total=total, note=note)
 
 
 def size(count: int) -> str:
     """A number of bytes for people: `1.2 MB`."""
     amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
-    raise AssertionError(count)
+    return f"{amount:.1f} GB"
 
 
 def shown(text: str) -> str:
-    """The text with control and direction characters escaped, so that remote text cannot move the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
+    """The text on one line, with control and direction characters escaped: remote text cannot move the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def some(count: int, thing: str) -> str:
+    """So many things: `1 job`, `2 jobs`, `1,234 anomalies`."""
+    if count != 1:
+        thing = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{count:,} {thing}"
 
 
 def final_line(report: Report) -> str:
     """The one line that says what a run did."""
-    rows = report.rows
-    if not report.changed:
-        what = f"nothing changed, version {report.version} stands"
-    else:
-        what = f"version {report.version} committed (+{report.new} ~{report.changed_jobs} gone {report.vanished})"
-    tail = f"; {report.quarantined} newly in quarantine" if report.quarantined else ""
-    tail += f"; {report.details['failed']} details not to be had" if report.details.get("failed") else ""
-    return (
-        f"ftetl: {report.exit.name} ({report.exit.code}): {report.target}: {what}: "
-        f"{rows['jobs']} jobs, {rows['events']} events, {sum(report.anomalies.values())} anomalies{tail}"
+    what = f"nothing changed, version {report.version} stands"
+    if report.changed:
+        what = f"version {report.version} committed ({report.new:,} new, {report.changed_jobs:,} changed, "
+        what += f"{report.vanished:,} gone)"
+    holds = (
+        some(report.rows["jobs"], "job"),
+        some(report.rows["events"], "event"),
+        some(sum(report.anomalies.values()), "anomaly"),
     )
+    tail = ""
+    if report.quarantined:
+        tail += f"; {report.quarantined:,} newly in quarantine, see `ftetl quarantine`"
+    if failed := report.details.get("failed"):
+        tail += f"; {some(failed, 'detail')} not to be had, the next run asks again"
+    return _line(report.exit, f"{report.target}: {what}: {', '.join(holds)}{tail}")
 
 
 def summary(voice: Voice, report: Report) -> None:
-    """What a run did, for people: a table on a terminal, one line elsewhere."""
+    """What a run did, for people: a table on a terminal, then one line."""
     for warning in report.warnings:
         voice.say(f"warning: {warning}")
     drift(voice, report)
@@ -152,19 +192,36 @@ def drift(voice: Voice, report: Report) -> None:
     """The keys that no column reads, in one line."""
     unknown = report.drift.unknown
     if unknown:
-        shortest = ", ".join(f"{path} ({jobs} jobs)" for path, jobs in list(unknown.items())[:5])
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        voice.say(f"note: the API sends keys that no column reads; they are kept in `extra`: {shortest}{more}")
+        first = ", ".join(f"{path} ({some(jobs, 'job')})" for path, jobs in list(unknown.items())[:_KEYS_SHOWN])
+        more = f" and {len(unknown) - _KEYS_SHOWN} more" if len(unknown) > _KEYS_SHOWN else ""
+        voice.say(f"note: the API sends keys that no column reads; they are kept in `extra`: {first}{more}")
 
 
 def _table(report: Report) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("table", "rows", "file")
+    table = Table("table", box=SIMPLE_HEAD)
+    for heading in ("rows", "Parquet"):
+        table.add_column(heading, justify="right")
     for name, count in report.rows.items():
         table.add_row(name, f"{count:,}", size(report.files.get(f"{name}.parquet", 0)))
     Console(stderr=True).print(table)
+
+
+def verdict(voice: Voice, end: Exit, target: Path, found: Verdict) -> None:
+    """What a verification found: damage as the result, a line each, then one line for people."""
+    for line in found.damage:
+        voice.out(f"damaged: {line}")
+    for line in found.notes:
+        voice.say(f"note: {line}")
+    if found.sound:
+        counts = f"{some(found.files, 'file')}, {some(sum(found.rows.values()), 'row')}"
+        voice.say(_line(end, f"{target}: version {found.version} is sound: {counts}"))
+    else:
+        advice = "restore what is named, or export again into an empty folder"
+        _write(shown(_line(end, f"{target}: {some(len(found.damage), 'damage')} found; {advice}")), err=True)
 
 
 def failure(voice: Voice | None, error: FtetlError) -> None:
@@ -172,17 +229,23 @@ def failure(voice: Voice | None, error: FtetlError) -> None:
     ended(voice, error.exit, str(error))
 
 
-def ended(voice: Voice | None, end: Exit, message: str) -> None:
-    """How a run ended, when it did not end well."""
-    click.echo(shown(f"ftetl: {end.name} ({end.code}): {message}".replace("\n", " ")), err=True)
+def ended(voice: Voice | None, end: Exit, message: str, *, version: int | None = None) -> None:
+    """How a run ended, if not with a report; `version` is what it had committed all the same."""
     if voice is not None:
-        voice.result(
-            {
-                "exit_code": end.code,
-                "exit": end.name,
-                "committed": end.committed,
-                "retryable": end.retryable,
-                "changed": False,
-                "message": message,
-            }
-        )
+        with contextlib.suppress(StorageError):  # it may be this very error
+            voice.result(
+                {
+                    "exit_code": end.code,
+                    "exit": end.name,
+                    "committed": end.committed,
+                    "retryable": end.retryable,
+                    "changed": version is not None,
+                    "version": version,
+                    "message": message,
+                }
+            )
+    _write(shown(_line(end, message)), err=True)
+
+
+def _line(end: Exit, message: str) -> str:
+    return f"ftetl: {end.name} ({end.code}): {message}"

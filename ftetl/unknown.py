@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from ftetl import strict
 from ftetl.contract import tables
-from ftetl.shape import Items, Leaf, Node, job, null_name, other_name
+from ftetl.shape import Items, Leaf, Node, job, null_name, other_name, wire_name
 
 Path = tuple[str, ...]
 
@@ -110,8 +110,15 @@ def unread(fields: list[pa.Field[Any]] | pa.Schema, node: Node, above: Path = ()
             yield from unread(list(inner.type), child, (*above, inner.name))
         elif isinstance(child, Items) and pa.types.is_list(inner.type):
             yield from unread(list(inner.type.value_type), child.node, (*above, inner.name))
-        elif child is None and inner.name not in node.ignored | _siblings(node):
-            yield (*above, inner.name)
+        elif child is None and _is_unread(inner, node):
+            yield (*above, wire_name(inner.name))
+
+
+def _is_unread(inner: pa.Field[Any], node: Node) -> bool:
+    if inner.name in node.ignored:
+        # What is ignored is not looked at, but what lies inside it must be clean all the same.
+        return pa.types.is_nested(inner.type)
+    return inner.name not in _siblings(node)
 
 
 def _siblings(node: Node) -> set[str]:

@@ -1,0 +1,201 @@
+"""Whether a folder may be a target: empty, or ours already, and out of other people's reach; and making it one.
+
+Nothing of anybody else's is ever changed: a folder that is not empty and not ours is refused before the first write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftetl.errors import ConfigError, FtetlError, SoftwareError, TargetError
+from ftetl.fs import Folder, Fs
+from ftetl.lock import LOCK_FILE, Lock
+from ftetl.manifest import CONTROL, FILE_NAME, MANIFESTS, SNAPSHOTS, canonical
+from ftetl.sink import put
+
+FORMAT = "format"
+RUNS = "runs"
+FAILED = "failed"
+VERSION = 1
+TEMP = ".tmp-"
+_ELSEWHERE = "choose an empty folder, or one that does not exist yet"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A target that is ours to write to: its folders, all open, and the permissions that files and folders get."""
+
+    fs: Fs
+    lock: Lock
+    root: Folder
+    control: Folder
+    snapshots: Folder
+    manifests: Folder
+    runs: Folder
+    failed: Folder
+    file_mode: int
+    folder_mode: int
+
+
+def take(fs: Fs, path: Path, stack: ExitStack, *, run_id: str, file_mode: int, lock_timeout: float) -> Ground:
+    """The target, locked, until the stack is closed; it and its parts are made where they are missing.
+
+    Raises:
+        TargetError: It cannot be a target: not a folder, a link, not ours, or others may change what is in it.
+        TryLaterError: Another process holds it.
+        ConfigError: A newer ftetl made it.
+    """
+    mode = file_mode | (file_mode & 0o444) >> 2
+    root, control = _open(fs, path, stack, mode)
+    lock = Lock(fs, control, timeout=lock_timeout)
+    stack.callback(lock.release)
+    if not is_ours(fs, root, control):
+        _sign(fs, root, control, run_id, file_mode)
+    set_mode(fs, control, mode)
+    return Ground(
+        fs,
+        lock,
+        root,
+        control,
+        snapshots=part(fs, root, SNAPSHOTS, stack, mode=mode),
+        manifests=part(fs, control, MANIFESTS, stack, mode=mode),
+        runs=part(fs, control, RUNS, stack, mode=mode),
+        failed=part(fs, control, FAILED, stack, mode=0o700),
+        file_mode=file_mode,
+        folder_mode=mode,
+    )
+
+
+def _open(fs: Fs, path: Path, stack: ExitStack, mode: int) -> tuple[Folder, Folder]:
+    made = _make(fs, path)
+    root = stack.enter_context(_opened(fs, path))
+    if made:
+        set_mode(fs, root, mode)
+    _refuse_if_others_may_change_it(fs, root)
+    if fs.status(root, CONTROL) is None:
+        if fs.names(root) and fs.status(root, CONTROL) is None:  # not even by a run that began meanwhile
+            raise _not_ours(root)
+        fs.make_folder(root, CONTROL)
+    control = stack.enter_context(fs.open_folder(root, CONTROL))
+    is_ours(fs, root, control)
+    for folder in (root, control):
+        require_writable(fs, folder)
+    return root, control
+
+
+def is_ours(fs: Fs, root: Folder, control: Folder) -> bool:
+    """True for a target; False for a folder in which a run died, or is busy, making one.
+
+    Raises:
+        TargetError: It is somebody else's.
+        ConfigError: A newer ftetl made it.
+    """
+    # The format file is written before all but the names tolerated here, so: first look around, then for it.
+    others = set(fs.names(root)) - {CONTROL} or {
+        name for name in fs.names(control) if name != LOCK_FILE and not name.startswith(TEMP)
+    }
+    raw = fs.contents(control, FORMAT)
+    if raw is None:
+        if others:
+            raise _not_ours(root)
+        return False
+    version = _version(raw)
+    if version is None:
+        raise TargetError(f"{control.path / FORMAT} is not ftetl's", next=_ELSEWHERE)
+    if version > VERSION:
+        what = f"{root.path} was written by a newer ftetl: its format is {version}, this one knows {VERSION}"
+        raise ConfigError(what, next="install a newer ftetl")
+    return True
+
+
+def part(fs: Fs, parent: Folder, name: str, stack: ExitStack, *, mode: int) -> Folder:
+    """One of a target's own folders, open, with this mode; made where it is missing.
+
+    Raises:
+        TargetError: A link or a file stands in its place, or this user may not write there.
+    """
+    fs.make_folder(parent, name)
+    folder = stack.enter_context(fs.open_folder(parent, name))
+    set_mode(fs, folder, mode)
+    require_writable(fs, folder)
+    return folder
+
+
+def set_mode(fs: Fs, folder: Folder, mode: int) -> None:
+    """Give a folder these permissions, unless it has them, or is another user's who lets us write there."""
+    own = fs.status(folder, ".")
+    if own is not None and own.st_mode & 0o777 != mode and os.geteuid() in (0, own.st_uid):
+        fs.chmod(folder.descriptor, mode, folder.path)
+
+
+def require_writable(fs: Fs, folder: Folder) -> None:
+    """Nothing, if names can be made in the folder; else a TargetError, before any work is lost to it."""
+    if not fs.writable(folder):
+        what = f"cannot write to {folder.path}: no permission, or the file system is read-only"
+        raise TargetError(what, next="give this user the right to, or choose another folder")
+
+
+def _sign(fs: Fs, root: Folder, control: Folder, run_id: str, mode: int) -> None:
+    temp = f"{TEMP}{run_id}-{FORMAT}"
+    put(fs, control, temp, canonical({"format": VERSION, "tool": "ftetl"}) + b"\n", mode=mode)
+    fs.rename(control, temp, control, FORMAT)
+    fs.sync_folder(control)
+    fs.sync_folder(root)
+
+
+def _version(raw: bytes) -> int | None:
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or document.get("tool") != "ftetl":
+        return None
+    version = document.get("format")
+    return version if type(version) is int and version >= 1 else None
+
+
+def _make(fs: Fs, path: Path) -> bool:
+    if fs.status(None, path) is not None:
+        return False
+    if path.parent != path:
+        _make(fs, path.parent)
+    made = fs.make_folder(None, path)
+    with contextlib.suppress(FtetlError), fs.open_folder(None, path.parent) as parent:
+        fs.sync_folder(parent)  # as far as we may read it
+    return made
+
+
+def _opened(fs: Fs, path: Path) -> Folder:
+    status = fs.status(None, path)
+    if status is not None and stat.S_ISLNK(status.st_mode):
+        raise TargetError(f"{path} is a symbolic link", next="give the folder that it leads to")
+    if status is not None and not stat.S_ISDIR(status.st_mode):
+        raise TargetError(f"{path} is no folder", next=_ELSEWHERE)
+    return fs.open_folder(None, path)
+
+
+def _refuse_if_others_may_change_it(fs: Fs, root: Folder) -> None:
+    own, parent = fs.status(root, "."), fs.status(root, "..")
+    for status, what in ((own, f"{root.path}"), (parent, f"the folder that {root.path} is in")):
+        if status and status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+            raise TargetError(f"{what} can be changed by everybody", next="take that right away (chmod o-w)")
+    user = os.geteuid()
+    if own and user != 0 and own.st_uid not in (0, user):
+        raise TargetError(f"{root.path} belongs to another user", next="choose a folder of this user's own")
+
+
+def _not_ours(root: Folder) -> TargetError:
+    return TargetError(f"{root.path} is not empty and not a target of ftetl", next=_ELSEWHERE)
+
+
+def plain(name: str) -> str:
+    """The name, if it is one that a file of ours may have; nothing from outside ever becomes a path."""
+    if not FILE_NAME.fullmatch(name):
+        raise SoftwareError("this is no plain name for a file")
+    return name

@@ -1,0 +1,197 @@
+"""With which key, and at which address, the API is asked.
+
+Knows the environment and the key file, not the network. Nothing here can print a key: it lives in a `Secret`, and no
+message repeats what a setting holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import stat
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from ftetl import limits
+from ftetl.errors import ConfigError
+
+KEY_VARIABLE: Final = "TOGETHER_API_KEY"
+KEY_OPTION: Final = "--api-key-file"
+URL_VARIABLE: Final = "TOGETHER_BASE_URL"
+URL_OPTION: Final = "--base-url"
+DEFAULT_URL: Final = "https://api.together.ai/v1"
+VENDOR_HOSTS: Final = frozenset({"api.together.ai", "api.together.xyz"})  # one service under two names
+VENDOR_SERVICE: Final = "together"
+
+MASK: Final = "***"
+_LENGTHS: Final = range(8, 513)
+_PIECE: Final = 8  # characters of a key that are already too many
+_HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.ASCII)
+_PORTS: Final = {"https": 443, "http": 80}
+
+_log = logging.getLogger(__name__)
+
+
+class Secret:
+    """An API key that shows itself to `reveal` only; in print, in a traceback and in a pickle it is `***`."""
+
+    __slots__ = ("__value", "source")
+
+    def __init__(self, value: str, source: str = "") -> None:
+        self.__value = value
+        self.source = source  # the setting that it came from
+
+    def reveal(self) -> str:
+        """The key itself, for the one header that carries it."""
+        return self.__value
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits that tell one key from another."""
+        return hashlib.sha256(self.__value.encode()).hexdigest()[:8]
+
+    def hide(self, text: str) -> str:
+        """The text without the key: wherever eight characters of it stand in a row, `***` stands instead."""
+        hidden = [False] * len(text)
+        for start in range(len(text) - _PIECE + 1):
+            if text[start : start + _PIECE] in self.__value:
+                hidden[start : start + _PIECE] = [True] * _PIECE
+        shown = "".join("\0" if is_hidden else letter for letter, is_hidden in zip(text, hidden, strict=True))
+        return re.sub("\0+", MASK, shown)
+
+    def __repr__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str, str]]:
+        return Secret, (MASK, self.source)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+
+def read_key(environ: Mapping[str, str], key_file: Path | None) -> Secret:
+    """The API key: from the file if one is given, else from `TOGETHER_API_KEY`.
+
+    White space around it (the newline at the end of a file or of a Kubernetes secret) and a byte order mark are no
+    part of it. A file that others may read is used with a warning: that is how secrets are mounted.
+
+    Raises:
+        ConfigError: There is no key, its file cannot be read, or it is malformed.
+    """
+    if key_file is not None:
+        key = Secret(_stripped(_read(key_file)), KEY_OPTION)
+    else:
+        key = Secret(_stripped(environ.get(KEY_VARIABLE, "")), KEY_VARIABLE)
+    fault, advice = _fault(key)
+    if fault:  # raised here, where no variable holds the bare text
+        raise ConfigError(fault, next=advice)
+    return key
+
+
+def _stripped(text: str) -> str:
+    return text.strip(" \t\r\n\v\f")
+
+
+def _fault(key: Secret) -> tuple[str, str]:
+    """What is wrong with a key and what to do about it; two empty texts for a good one."""
+    text, source = key.reveal(), key.source
+    if not text:
+        what = "there is no API key" if source == KEY_VARIABLE else f"the file of {KEY_OPTION} is empty"
+        return what, f"set {KEY_VARIABLE}, or give {KEY_OPTION} a file that holds the key"
+    for position, letter in enumerate(text, start=1):
+        if not "!" <= letter <= "~":
+            what = f"the API key from {source} has an invalid character at position {position} of {len(text)}"
+            return what, "a key is one line of visible ASCII characters, and nothing else"
+    if len(text) not in _LENGTHS:
+        least, most = _LENGTHS[0], _LENGTHS[-1]
+        return f"the API key from {source} has {len(text)} characters", f"a key has {least} to {most}: copy it again"
+    return "", ""
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limits.KEY_FILE)
+            mode = path.stat().st_mode
+    except OSError:
+        advice = "check its path and its permissions"
+        raise ConfigError(f"the file of {KEY_OPTION} cannot be read", next=advice) from None
+    if mode & stat.S_IROTH:
+        _log.warning("the file of %s can be read by everybody: chmod 600, or defaultMode: 0400", KEY_OPTION)
+    return data.decode("utf-8-sig", errors="replace")
+
+
+def base_url(text: str | None, environ: Mapping[str, str]) -> str:
+    """The address below which the endpoints lie, `https://host/v1`, however it was written.
+
+    `text` is the option's value; without it `TOGETHER_BASE_URL` counts, and without that the vendor's address.
+
+    Raises:
+        ConfigError: It is not https (http may go to a loopback address), or has a user, a query or a fragment.
+    """
+    source = URL_OPTION if text else URL_VARIABLE
+    address = (text or environ.get(URL_VARIABLE) or DEFAULT_URL).strip()
+    parts, host, port = _split(address, source)
+    if parts.scheme not in _PORTS:
+        raise _no_url(source, "does not start with https://")
+    if parts.username is not None or parts.password is not None:
+        raise _no_url(source, "holds a user or a password; the key goes elsewhere")
+    if "?" in address or "#" in address:
+        raise _no_url(source, "holds a query or a fragment")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise _no_url(source, "is http, which would send the key in the clear")
+    path = parts.path.rstrip("/")
+    if not path.endswith("/v1"):
+        path += "/v1"
+    return f"{parts.scheme}://{_netloc(parts.scheme, host, port)}{path}"
+
+
+def service(url: str) -> str:
+    """The service at an address that `base_url` made: `together` for the vendor's two hosts, else the `host[:port]`."""
+    host = host_of(url)
+    return VENDOR_SERVICE if host in VENDOR_HOSTS else host
+
+
+def host_of(url: str) -> str:
+    """The `host[:port]` of an address that `base_url` made, as messages name it."""
+    return urlsplit(url).netloc
+
+
+def _split(address: str, source: str) -> tuple[SplitResult, str, int | None]:
+    # urlsplit drops tabs and newlines and takes the rest as it is, so what it gives is looked at again here.
+    if not all("!" <= letter <= "~" for letter in address):
+        raise _no_url(source, "holds a character that no address has")
+    try:
+        parts = urlsplit(address)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        raise _no_url(source, "is no address") from None
+    if not _HOST.fullmatch(host) and ":" not in host:
+        raise _no_url(source, "names no host" if parts.scheme in _PORTS else "does not start with https://")
+    return parts, host, port
+
+
+def _netloc(scheme: str, host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return name if port in (None, _PORTS[scheme]) else f"{name}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _no_url(source: str, why: str) -> ConfigError:
+    return ConfigError(f"the address from {source} {why}", next=f"write it like {DEFAULT_URL}")

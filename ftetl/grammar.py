@@ -1,0 +1,161 @@
+"""The words of a contract: which there are, what each may hold, and which make sense together.
+
+Facts in tables, and the one place that words a refusal: file, table or column, what is wrong. Knows neither where
+contracts lie nor what is made of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ftetl.errors import ConfigError
+
+TYPES = ("string", "integer", "number", "boolean", "datetime", "decimal")
+
+# The closed set of ways from a raw value to a cell; each is one function in `flatten` or, where it needs the raw
+# text, in `decode`.
+READERS: dict[str, str] = {
+    "value": "the value as it is",
+    "nano_to_usd": "integer nano-USD as an exact decimal in USD",
+    "lower_case": "text in lower case where that is a known spelling, else as it is",
+    "bool_text": "text, or a boolean as `true` or `false`",
+    "is_max": "whether an integer field holds the word `max`",
+    "is_one_of": "whether the value is one of `values`",
+    "json_text": "a list or object as compact JSON text",
+    "last_event": "a field of the job's last event whose type is one of `values`",
+    "position": "place in the list, from 0",
+    "extra": "the keys that no column reads, as compact JSON text",
+    "computed": "made by ftetl, not sent by the API",
+}
+_SOURCELESS = ("position", "extra", "computed")
+# Which types of column a reader fills; those that are not here fill any but decimals.
+_FILLS: dict[str, tuple[str, ...]] = {
+    "nano_to_usd": ("decimal",),
+    "lower_case": ("string",),
+    "bool_text": ("string",),
+    "is_max": ("boolean",),
+    "is_one_of": ("boolean",),
+    "json_text": ("string",),
+    "last_event": ("string", "datetime"),
+    "position": ("integer",),
+    "extra": ("string",),
+    "computed": TYPES,
+}
+_NEED_VALUES = ("is_one_of", "last_event")
+
+# The words of a contract, and what each may be.
+TABLE_WORDS: dict[str, tuple[type, ...]] = {
+    "description": (str,),
+    "key": (list,),
+    "columns": (dict,),
+    "rows": (str,),
+    "computed": (bool,),
+    "ignore": (dict,),
+    "secrets": (list,),
+}
+COLUMN_WORDS: dict[str, tuple[type, ...]] = {
+    "type": (str,),
+    "description": (str,),
+    "from": (str, list),
+    "read": (str,),
+    "required": (bool,),
+    "unit": (str,),
+    "enum": (list,),
+    "open": (bool,),
+    "spellings": (dict,),
+    "values": (list,),
+    "minimum": (int,),
+    "pattern": (str,),
+    "references": (str,),
+    "detail": (bool,),
+}
+# Words that make sense for some types only, and words that make sense beside another one only.
+_FOR_TYPES = {
+    "enum": ("string",),
+    "spellings": ("string",),
+    "pattern": ("string",),
+    "references": ("string",),
+    "minimum": ("integer", "number"),
+}
+_BESIDE = {"open": "enum", "spellings": "enum"}
+
+
+def require_sense(at: Place, kind: str, read: str, raw: Mapping[str, Any]) -> None:
+    """Refuse words of a column that contradict each other.
+
+    Raises:
+        ConfigError: Some do.
+    """
+    at.require(kind in TYPES, f"has type {kind!r}; known are {', '.join(TYPES)}")
+    at.require(read in READERS, f"has read {read!r}; known are {', '.join(READERS)}")
+    fills = _FILLS.get(read, tuple(t for t in TYPES if t != "decimal"))
+    at.require(kind in fills, f"is of type {kind}, but read = {read!r} gives {' or '.join(fills)}")
+    at.require((read in _SOURCELESS) != ("from" in raw), f"and `from` do not go together with read = {read!r}")
+    at.require((read in _NEED_VALUES) == ("values" in raw), f"and `values` do not go together with read = {read!r}")
+    for word, kinds in _FOR_TYPES.items():
+        at.require(word not in raw or kind in kinds, f"has `{word}`, which is for {' and '.join(kinds)} only")
+    for word, other in _BESIDE.items():
+        at.require(word not in raw or other in raw, f"has `{word}` without `{other}`")
+    spellings = raw.get("spellings", {})
+    at.require(all(word in raw["enum"] for word in spellings.values()), "spells a word that is not in its `enum`")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a contract we are, to say so; and what a word there may hold."""
+
+    table: str
+    column: str | None = None
+
+    def require(self, holds: bool, what: str) -> None:
+        """Go on if it holds, else refuse the contract.
+
+        Raises:
+            ConfigError: It does not hold.
+        """
+        if not holds:
+            part = f"column {self.column}" if self.column else f"table {self.table}"
+            raise ConfigError(f"schemas/{self.table}.toml: {part} {what}", next="correct the contract")
+
+    def words(self, raw: dict[str, Any], known: Mapping[str, tuple[type, ...]], needed: tuple[str, ...]) -> None:
+        """Only known words, each of its kind, and those that are needed."""
+        for word, value in raw.items():
+            self.require(word in known, f"has the unknown word `{word}`; known are {', '.join(sorted(known))}")
+            # Not isinstance: true and false are numbers there.
+            self.require(type(value) in known[word], f"has a `{word}` that is no {known[word][-1].__name__}")
+        for word in needed:
+            self.require(bool(raw.get(word)), f"has no {word}")
+
+    def texts(self, raw: dict[str, Any], word: str) -> tuple[str, ...]:
+        """The texts that a word lists, each once; none where the word is not there."""
+        if word not in raw:
+            return ()
+        found = [raw[word]] if isinstance(raw[word], str) else raw[word]
+        fits = bool(found) and all(type(text) is str and text for text in found) and len({*found}) == len(found)
+        self.require(fits, f"has a `{word}` that is empty, holds no text, or says a thing twice")
+        return tuple(found)
+
+    def keys(self, path: str) -> tuple[str, ...]:
+        """The keys of a path."""
+        found = tuple(path.removeprefix("/").split("."))
+        self.require(all(found), f"has the path {path!r}, in which a key is missing")
+        return found
+
+    def pattern(self, raw: dict[str, Any]) -> str | None:
+        """The regular expression, if there is one."""
+        try:
+            re.compile(raw.get("pattern", ""))
+        except re.error:
+            self.require(False, "has a `pattern` that is no regular expression")
+        return raw.get("pattern")
+
+    def reference(self, raw: dict[str, Any]) -> tuple[str, str] | None:
+        """The table and the column that are referred to, if any."""
+        if "references" not in raw:
+            return None
+        table, _, column = raw["references"].partition(".")
+        self.require(bool(table and column), "has `references` that are not of the form table.column")
+        return table, column

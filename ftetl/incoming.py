@@ -1,0 +1,85 @@
+"""A batch's winning rows, and what is known of each beside its cells.
+
+Knows nothing of what is stored, and writes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.copies import Item
+from ftetl.flatten import Flat, one
+from ftetl.schema import TYPES
+
+_INSTANT = TYPES["datetime"]
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """The winning copies of a batch, row by row, and the older ones beside them."""
+
+    jobs: pa.Table
+    ids: pa.Array
+    observed: pa.Array
+    answers: pa.Array  # the number of the answer that each came in
+    detail: pa.Array  # whether a detail told the columns that only a detail tells
+    stale: pa.Array  # whether that detail is older than the rest of the row
+    complete: pa.Array  # whether all of the job's events are there, be they none
+    counts: pa.Array  # of events
+    told_at: pa.Array  # `updated_at` of the copy that told what only a detail tells
+    older: pa.Table
+    older_observed: pa.Array
+    flat: Flat
+    mask: pa.Array  # by row of the batch: whether it is a winner
+
+    def events(self, taking: pa.Array) -> pa.Table:
+        """The events of the rows where `taking` holds, in key order."""
+        rows = pc.replace_with_mask(pa.array([False] * len(self.mask), pa.bool_()), self.mask, one(taking))
+        found = self.flat.events
+        return found.filter(pc.take(rows, self.flat.parents)) if found.num_rows else found
+
+
+def incoming(items: list[Item], flat: Flat, observed_at: tuple[datetime, ...]) -> Incoming:
+    """What the batch of these items brings; `observed_at` tells by answer when it was observed."""
+    older = pa.array([i.older for i in items], pa.bool_())
+    mask = pc.invert(older)
+    observed = pa.array([observed_at[i.answer] for i in items], _INSTANT)
+    winners = [i for i in items if not i.older]
+    jobs = flat.jobs.filter(mask).combine_chunks()
+    detail = pa.array([i.detail or i.stale for i in winners], pa.bool_())
+    stale = pa.array([i.stale for i in winners], pa.bool_())
+    from_older = pa.array([i.older and i.detail for i in items], pa.bool_())
+    return Incoming(
+        jobs=jobs,
+        ids=one(jobs.column("job_id")),
+        observed=observed.filter(mask),
+        answers=pa.array([i.answer for i in winners], pa.int64()),
+        detail=detail,
+        stale=stale,
+        complete=detail if flat.events_read else pa.array([False] * len(winners), pa.bool_()),
+        counts=_counts(flat.parents, mask),
+        told_at=_told_at(jobs, stale, flat.jobs.filter(from_older)),
+        older=flat.jobs.filter(older),
+        older_observed=observed.filter(older),
+        flat=flat,
+        mask=mask,
+    )
+
+
+def _counts(parents: pa.Array, mask: pa.Array) -> pa.Array:
+    counted = pc.value_counts(parents)
+    at = pc.index_in(pc.cast(pc.indices_nonzero(mask), parents.type), value_set=counted.field("values"))
+    return pc.fill_null(pc.take(counted.field("counts"), at), 0)
+
+
+def _told_at(jobs: pa.Table, stale: pa.Array, details: pa.Table) -> pa.Array:
+    own = one(jobs.column("updated_at"))
+    if not pc.any(stale).as_py():
+        return own
+    newest = details.group_by("job_id").aggregate([("updated_at", "max")])
+    at = pc.index_in(jobs.column("job_id"), value_set=one(newest.column("job_id")))
+    return one(pc.if_else(stale, pc.take(one(newest.column("updated_at_max")), one(at)), own))

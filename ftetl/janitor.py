@@ -1,0 +1,130 @@
+"""Putting a target in order: what dead runs left, the `current` link, snapshots whose time is over.
+
+Called only with the lock held. Removes only names that ftetl itself gives, never follows a link, and decides nothing
+about what is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from ftetl.claim import TEMP
+from ftetl.errors import FtetlError, TargetError
+from ftetl.fs import Folder, Fs
+from ftetl.manifest import MANIFESTS, RUN_ID, SNAPSHOTS, Manifest, file_name
+
+CURRENT = "current"
+
+
+def remove(fs: Fs, folder: Folder, name: str) -> None:
+    """Remove a file, a link, or a folder with all that is in it; it may be gone already."""
+    status = fs.status(folder, name)
+    if status is None:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        fs.unlink(folder, name)
+        return
+    with fs.open_folder(folder, name) as inner:
+        for entry in fs.names(inner):
+            remove(fs, inner, entry)
+    fs.remove_folder(folder, name)
+
+
+def sweep(fs: Fs, folders: Iterable[Folder]) -> list[str]:
+    """Remove the temporary names in these folders; a line for each that could not be."""
+    return tried(
+        partial(remove, fs, folder, name) for folder in folders for name in fs.names(folder) if name.startswith(TEMP)
+    )
+
+
+def sweep_all(fs: Fs, root: Folder, control: Folder, snapshots: Folder) -> list[str]:
+    """Sweep every folder of a target that is written to, but that of the manifests: see `undo_unfinished`."""
+    said = sweep(fs, [root, control, snapshots])
+    for name in fs.names(control):
+        status = fs.status(control, name)
+        if name != MANIFESTS and status is not None and stat.S_ISDIR(status.st_mode):
+            with fs.open_folder(control, name) as folder:
+                said += sweep(fs, [folder])
+    return said
+
+
+def drop(fs: Fs, snapshots: Folder, manifests: Folder, run_id: str) -> None:
+    """Remove a snapshot that is none, and then the temporary manifest that says so."""
+    remove(fs, snapshots, run_id)
+    remove(fs, manifests, TEMP + run_id)
+
+
+def undo_unfinished(fs: Fs, snapshots: Folder, manifests: Folder, committed: Callable[[], set[str]]) -> list[str]:
+    """Remove the snapshots of runs that died on the way to a commit, or out of the collection.
+
+    Such a run left its manifest under a temporary name. One with a second name is the link of a commit.
+    """
+
+    def undo(name: str) -> None:
+        run_id, status = name.removeprefix(TEMP), fs.status(manifests, name)
+        alone = status is not None and status.st_nlink == 1
+        if RUN_ID.fullmatch(run_id) and alone and run_id not in committed():
+            drop(fs, snapshots, manifests, run_id)
+        else:
+            remove(fs, manifests, name)
+
+    return tried(partial(undo, name) for name in fs.names(manifests) if name.startswith(TEMP))
+
+
+def collect(fs: Fs, snapshots: Folder, manifests: Folder, expired: Iterable[Manifest]) -> list[str]:
+    """Remove these versions: first all their manifests, durably, then the folders; a line for what failed."""
+    hidden: list[str] = []
+
+    def hide(manifest: Manifest) -> None:
+        fs.rename(manifests, file_name(manifest.version), manifests, TEMP + manifest.run_id)
+        hidden.append(manifest.run_id)
+
+    warnings = tried(partial(hide, manifest) for manifest in expired)
+    if not hidden:
+        return warnings
+    unsynced = tried([lambda: fs.sync_folder(manifests)])
+    return warnings + (unsynced or tried(partial(drop, fs, snapshots, manifests, run_id) for run_id in hidden))
+
+
+def check_current(fs: Fs, root: Folder) -> str | None:
+    """The run that `current` leads to; None where it does not exist.
+
+    Raises:
+        TargetError: Something stands there that ftetl did not make.
+    """
+    status = fs.status(root, CURRENT)
+    if status is None:
+        return None
+    text = fs.link_text(root, CURRENT) if stat.S_ISLNK(status.st_mode) else ""
+    folder, _, run_id = text.partition("/")
+    if folder != SNAPSHOTS or not RUN_ID.fullmatch(run_id):
+        raise TargetError(f"{root.path / CURRENT} is not the link that ftetl makes", next="move it away and run again")
+    return run_id
+
+
+def point(fs: Fs, root: Folder, run_id: str) -> None:
+    """Let `current` lead to this run's snapshot, in one step for whoever looks."""
+    check_current(fs, root)
+    temp = f"{TEMP}{CURRENT}-{run_id}"
+    fs.symlink(f"{SNAPSHOTS}/{run_id}", root, temp)
+    try:
+        fs.rename(root, temp, root, CURRENT)
+    except FtetlError:
+        with contextlib.suppress(FtetlError):
+            fs.unlink(root, temp)
+        raise
+    fs.sync_folder(root)
+
+
+def tried(deeds: Iterable[Callable[[], None]]) -> list[str]:
+    """What each deed that failed said; the others are done."""
+    said: list[str] = []
+    for deed in deeds:
+        try:
+            deed()
+        except FtetlError as error:
+            said.append(str(error))
+    return said

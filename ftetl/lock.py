@@ -1,0 +1,75 @@
+"""One writer a target: a lock of the kernel on a file, gone when its process is, so never stale.
+
+Knows the lock's file and nothing else in the target.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+from ftetl.errors import FtetlError, TryLaterError
+from ftetl.fs import Folder, Fs
+
+LOCK_FILE = "lock"
+_POLL = 0.05
+
+
+class Lock:
+    """The right to write to a target, held from construction to `release`.
+
+    Raises:
+        TryLaterError: Another process held it for `timeout` seconds.
+    """
+
+    def __init__(self, fs: Fs, folder: Folder, *, timeout: float) -> None:
+        self._fs = fs
+        self._folder = folder
+        self._descriptor = self._wait(timeout)
+        with contextlib.suppress(FtetlError):  # the number is only for the message that others print
+            self._fs.write(self._descriptor, b"%-10d\n" % os.getpid(), folder.path / LOCK_FILE)
+
+    def check(self) -> None:
+        """Nothing, while the lock's file is still the one that we hold.
+
+        Raises:
+            TryLaterError: It was removed or replaced, so another run may be writing.
+        """
+        if not self._is_ours(self._descriptor):
+            what = f"the lock of {self._folder.path.parent} was removed while this run held it"
+            raise TryLaterError(what, next="run again, and leave the lock file alone: it is never stale")
+
+    def release(self) -> None:
+        """Let others write."""
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+
+    def _wait(self, timeout: float) -> int:
+        end = time.monotonic() + timeout
+        while True:
+            descriptor = self._fs.lock(self._folder, LOCK_FILE)
+            if descriptor is not None:
+                with contextlib.ExitStack() as undo:
+                    undo.callback(os.close, descriptor)
+                    if self._is_ours(descriptor):
+                        undo.pop_all()
+                        return descriptor
+                continue  # the file was removed between opening and locking it: take the new one
+            left = end - time.monotonic()
+            if left <= 0:
+                who = self._holder()
+                what = f"another run{who} holds {self._folder.path.parent}"
+                raise TryLaterError(what, next="wait for it to end, or give --lock-timeout SECONDS")
+            time.sleep(min(_POLL, left))
+
+    def _is_ours(self, descriptor: int) -> bool:
+        named = self._fs.status(self._folder, LOCK_FILE)
+        return named is not None and os.path.samestat(named, os.fstat(descriptor))
+
+    def _holder(self) -> str:
+        with contextlib.suppress(FtetlError):
+            number = (self._fs.contents(self._folder, LOCK_FILE) or b"").strip()
+            if number.isdigit():
+                return f" (process {int(number[:10])})"
+        return ""

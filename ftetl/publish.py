@@ -1,0 +1,75 @@
+"""The last two steps to a snapshot: its folder in place but in no manifest that counts, then the manifest's name.
+
+Knows nothing of files in the snapshot. Every step is durable before the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from ftetl.claim import TEMP, Ground
+from ftetl.errors import FtetlError, StorageError, TryLaterError
+from ftetl.fs import Folder, Fs, Link
+from ftetl.manifest import file_name
+from ftetl.sink import put
+
+
+def place(ground: Ground, folder: Folder, run_id: str, manifest: bytes, *, first: bool) -> None:
+    """Give the staged `folder` its own name; `first` if the target has no snapshot yet.
+
+    The manifest goes before it under a temporary name: by that the janitor knows the folder of a run that dies here.
+    """
+    fs = ground.fs
+    ground.lock.check()
+    put(fs, ground.manifests, TEMP + run_id, manifest, mode=ground.file_mode)
+    if first:
+        _sync_way_down(ground)
+    fs.sync_folder(folder)
+    fs.rename(ground.snapshots, TEMP + run_id, ground.snapshots, run_id)
+    fs.sync_folder(ground.snapshots)
+
+
+def publish(ground: Ground, run_id: str, version: int, manifest: bytes) -> FtetlError | None:
+    """Give the placed manifest the name of its version: the commit point. None if that is done, else why it is not.
+
+    Raises:
+        StorageError: Whether it is done cannot be told; then nothing may be removed.
+    """
+    fs, manifests, name = ground.fs, ground.manifests, file_name(version)
+    try:
+        link = fs.link(manifests, TEMP + run_id, manifests, name)
+        if link is Link.UNSUPPORTED:
+            link = _take_name(fs, manifests, TEMP + run_id, name)
+        if link is Link.MADE:
+            return None
+        what = f"another run committed version {version} of {ground.root.path} meanwhile"
+        problem: FtetlError = TryLaterError(what, next="run again")
+    except FtetlError as error:
+        problem = error
+    # what was done may be reported as failed where the answer got lost on the way (NFS)
+    try:
+        return None if fs.contents(manifests, name) == manifest else problem
+    except FtetlError as error:
+        what = f"whether version {version} of {ground.root.path} was committed is unknown"
+        raise StorageError(what, next="nothing was removed; look with `ftetl verify`") from error
+
+
+def _take_name(fs: Fs, folder: Folder, name: str, new: str) -> Link:
+    """What `link` does, for file systems without hard links: an empty file takes the name, or finds it taken."""
+    if fs.status(folder, new) is not None:
+        return Link.TAKEN
+    fs.close(fs.create(folder, new), folder.path / new)
+    try:
+        fs.rename(folder, name, folder, new)
+    except FtetlError:
+        fs.unlink(folder, new)
+        raise
+    return Link.MADE
+
+
+def _sync_way_down(ground: Ground) -> None:
+    # whoever made these folders may have died before they were durable
+    with contextlib.suppress(FtetlError), ground.fs.open_folder(ground.root, "..") as parent:
+        ground.fs.sync_folder(parent)  # as far as we may read it
+    ground.fs.sync_folder(ground.root)
+    ground.fs.sync_folder(ground.control)

@@ -1,0 +1,40 @@
+"""What an error of the operating system means for a target: whose turn it is, why in plain words, what to do next.
+
+Knows no operation and no file; the one table from error numbers to our errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+from pathlib import Path
+
+from ftetl.errors import FtetlError, StorageError, TargetError
+
+_REASONS: dict[int, tuple[type[FtetlError], str, str]] = {
+    errno.ENOSPC: (StorageError, "the disk is full", "free some space and run again"),
+    errno.EDQUOT: (StorageError, "the disk quota is used up", "free some space and run again"),
+    errno.EIO: (StorageError, "the device reports an I/O error", "check the disk, then run again"),
+    errno.EMFILE: (StorageError, "too many files are open", "raise the limit (ulimit -n) and run again"),
+    errno.ENFILE: (StorageError, "too many files are open on this machine", "run again when it is less busy"),
+    errno.ENOENT: (StorageError, "it is not there", "look for another program that removes it, then run again"),
+    errno.EROFS: (TargetError, "the file system is read-only", "choose a folder that can be written to"),
+    errno.EACCES: (TargetError, "permission denied", "give this user the right to it, or choose another folder"),
+    errno.EPERM: (TargetError, "the system does not allow it", "choose a folder of this user's own"),
+    errno.EEXIST: (TargetError, "something of that name is in the way", "move it away and run again"),
+    errno.EISDIR: (TargetError, "a folder is in the way", "move it away and run again"),
+    errno.ENOTDIR: (TargetError, "a file or a symbolic link stands in its place", "move it away and run again"),
+    errno.ELOOP: (TargetError, "a symbolic link stands in its place", "move it away and run again"),
+    errno.ENAMETOOLONG: (TargetError, "the name is too long", "choose a shorter one"),
+}
+
+
+def explained(error: OSError, deed: str, path: Path) -> FtetlError:
+    """The error of ours that says in one line what could not be done to what, why, and what to do next."""
+    unknown = f"error {errno.errorcode.get(error.errno or 0, error.errno)}"
+    kind, reason, advice = _REASONS.get(error.errno or 0, (StorageError, unknown, "run again"))
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        with contextlib.suppress(OSError):
+            reason += f", {shutil.disk_usage(path.parent).free} bytes are free"
+    return kind(f"cannot {deed} {path}: {reason}", next=advice)

@@ -1,0 +1,69 @@
+"""Text from the other side, made fit to be shown: short, printable, without the key or anybody's address.
+
+Knows what error bodies look like, and nothing of when they come.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from ftetl import limits
+from ftetl.credentials import MASK, Secret
+
+_EMAIL: Final = re.compile(r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_+/=-]{32,}")  # a key, whoever's it is
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_REQUEST_ID_HEADERS: Final = ("cf-ray", "x-request-id")
+
+
+def fit(text: str, key: Secret) -> str:
+    """At most 200 characters: keys and e-mail addresses masked, control and bidi characters escaped."""
+    masked = key.hide(text[: 4 * limits.REMOTE_TEXT])
+    masked = _TOKEN.sub(MASK, _EMAIL.sub(MASK, masked))
+    escaped = "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in masked.strip())
+    return escaped if len(escaped) <= limits.REMOTE_TEXT else escaped[: limits.REMOTE_TEXT - 1] + "…"
+
+
+def message(body: bytes) -> str:
+    """What an error body says, in any of the shapes that the API and what stands before it use; "" if nothing."""
+    if is_markup(body):
+        return ""
+    document = decoded(body)
+    if document is None:
+        return body.decode("utf-8", errors="replace")
+    if not isinstance(document, dict):
+        return ""
+    error = document.get("error")
+    inner = error if isinstance(error, dict) else {}
+    for said in (inner.get("message"), error, document.get("message"), inner.get("type"), document.get("details")):
+        if isinstance(said, str) and said:
+            return said
+    return ""
+
+
+def decoded(body: bytes) -> object:
+    """The body as JSON; None where it is none or is too long for an error."""
+    if len(body) > limits.ERROR_BODY:
+        return None
+    try:
+        return msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def is_markup(body: bytes) -> bool:
+    """Whether the body is a web page, whatever its `Content-Type` says."""
+    return body[: limits.CHUNK].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
+def request_id(headers: Mapping[str, str], key: Secret) -> str:
+    """The id under which the other side can find this request; "" if it gave none."""
+    for name in _REQUEST_ID_HEADERS:
+        value = headers.get(name, "")
+        if _REQUEST_ID.fullmatch(value) and key.hide(value) == value:
+            return value
+    return ""

@@ -1,0 +1,39 @@
+"""Columns put together to rows of a contract: exactly its columns, of its types, without a conversion.
+
+What the cells hold is for the gate to check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from ftetl.contract import Table
+from ftetl.errors import SoftwareError
+from ftetl.schema import schema
+
+
+def rows(table: Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
+    """The rows of a table; columns that its contract does not have are left out.
+
+    Raises:
+        SoftwareError: A column is missing, or has another type than the contract's.
+    """
+    wanted = schema(table)
+    for field in wanted:
+        if field.name not in columns or columns[field.name].type != field.type:
+            raise SoftwareError(
+                f"column {field.name} of table {table.name} is missing or of a wrong type", next="please report this"
+            )
+    return pa.Table.from_arrays([columns[name] for name in wanted.names], schema=wanted)
+
+
+def of(table: Table, found: pa.Table, project: str) -> pa.Table:
+    """The rows of a table from one that lacks the project.
+
+    Raises:
+        SoftwareError: As `rows`.
+    """
+    columns = dict(zip(found.column_names, found.columns, strict=True))
+    return rows(table, {**columns, "project": pa.repeat(project, found.num_rows)})

@@ -1,0 +1,152 @@
+"""A target folder: one writer at a time, the newest snapshot to build on, the place for the next one.
+
+    with Target(path) as target, target.begin() as stage:
+        with stage.create("name") as file:
+            file.write(…)
+        stage.commit({"identity": …})
+
+Bytes and names only: what the files hold is not known here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from ftetl import claim, janitor
+from ftetl.claim import TEMP
+from ftetl.clock import now
+from ftetl.errors import ConfigError, SoftwareError
+from ftetl.fs import Folder, Fs
+from ftetl.manifest import JSON, RUN_ID, Manifest, canonical, first_with_folder, intact, versions
+from ftetl.sink import put
+from ftetl.stage import Commit, Stage
+
+__all__ = ["Commit", "Stage", "Target"]
+
+EVIDENCE_KEPT = 5
+
+
+class Target:
+    """A target folder that this process alone may write to, until it is closed.
+
+    `base` is the newest sound manifest, `version` what the next commit is numbered, `run_id` the name of this run,
+    and `warnings` tells what was odd when the target was opened. A missing folder is made; `lock_timeout` is in
+    seconds; a folder's mode is `file_mode` plus the right to enter wherever there is one to read.
+
+    Raises:
+        TargetError: The folder cannot be written to, is unsafe, or is not ours.
+        TryLaterError: Another run holds it.
+        ConfigError: A newer ftetl wrote it, or an argument is out of range.
+    """
+
+    def __init__(
+        self, path: Path, *, lock_timeout: float = 0.0, file_mode: int = 0o600, keep: int = 10, fs: Fs | None = None
+    ) -> None:
+        if file_mode & 0o600 != 0o600 or file_mode & ~0o664:
+            raise ConfigError(f"a file mode of {file_mode:04o} is not possible", next="use 0600, 0640 or 0644")
+        if keep < 1:
+            raise ConfigError("at least one snapshot must be kept", next="use --keep 1 or more")
+        self.path = path
+        self.run_id = f"{now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        self.warnings: list[str] = []
+        self._keep = keep
+        self._fs = fs or Fs()
+        with ExitStack() as stack:
+            self._ground = claim.take(
+                self._fs, path, stack, run_id=self.run_id, file_mode=file_mode, lock_timeout=lock_timeout
+            )
+            self._put_in_order()
+            stack.callback(self._drop_scratch)
+            self._stack = stack.pop_all()
+
+    def _put_in_order(self) -> None:
+        fs, ground = self._fs, self._ground
+        shown = janitor.check_current(fs, ground.root)
+        found = versions(fs.names(ground.manifests))
+        self.version = max(found, default=0) + 1  # the number of a damaged manifest is not used again
+
+        def read(name: str) -> bytes | None:
+            return fs.contents(ground.manifests, name)
+
+        def present(manifest: Manifest) -> bool:
+            return fs.status(ground.snapshots, manifest.run_id) is not None
+
+        self.base = first_with_folder(intact(found, read, self.warnings), present, self.warnings)
+        committed = lambda: {manifest.run_id for manifest in intact(found, read)}  # noqa: E731
+        self.warnings += janitor.undo_unfinished(fs, ground.snapshots, ground.manifests, committed)
+        self.warnings += janitor.sweep_all(fs, ground.root, ground.control, ground.snapshots)
+        if self.base is not None and shown != self.base.run_id:
+            self.warnings += janitor.tried([partial(janitor.point, fs, ground.root, self.base.run_id)])
+
+    def begin(self) -> Stage:
+        """The place for this run's files; a run commits once."""
+        if self.base is not None and self.base.run_id == self.run_id:
+            raise SoftwareError("a run commits only once")
+        return Stage(
+            self._ground,
+            self.run_id,
+            base=self.base,
+            version=self.version,
+            keep=self._keep,
+            committed=self._committed,
+        )
+
+    def record(self, run_id: str, document: Mapping[str, JSON]) -> None:
+        """Keep what a run has to tell, as `_ftetl/runs/<run_id>.json`, in place of what it told before."""
+        try:
+            data = canonical(document) + b"\n"
+        except (TypeError, ValueError):
+            raise SoftwareError("the record of a run is no JSON") from None
+        self._replace(self._ground.runs, f"{_run_id(run_id)}.json", data, self._ground.file_mode)
+
+    def keep_evidence(self, run_id: str, name: str, data: bytes) -> None:
+        """Keep bytes of a failed run, as `_ftetl/failed/<run_id>/<name>`, for this user only; the last 5 runs stay."""
+        fs, failed, name, run_id = self._fs, self._ground.failed, claim.plain(name), _run_id(run_id)
+        with ExitStack() as stack:
+            self._replace(claim.part(fs, failed, run_id, stack, mode=0o700), name, data, 0o600)
+        others = [name for name in fs.names(failed) if RUN_ID.fullmatch(name) and name != run_id]
+        ages = {name: status.st_mtime_ns for name in others if (status := fs.status(failed, name))}
+        for old in sorted(ages, key=ages.__getitem__)[: 1 - EVIDENCE_KEPT]:
+            janitor.remove(fs, failed, old)
+
+    def scratch(self) -> Path:
+        """A folder for this run's temporary files, for this user only; it is removed when the target is closed."""
+        self._fs.make_folder(self._ground.control, self._scratch)
+        return self._ground.control.path / self._scratch
+
+    def close(self) -> None:
+        """Remove what was temporary and let others write; safe to call twice."""
+        self._stack.close()
+
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _scratch(self) -> str:
+        return f"{TEMP}scratch-{self.run_id}"
+
+    def _drop_scratch(self) -> None:
+        janitor.tried([partial(janitor.remove, self._fs, self._ground.control, self._scratch)])
+
+    def _committed(self, manifest: Manifest) -> None:
+        self.base, self.version = manifest, manifest.version + 1
+
+    def _replace(self, folder: Folder, name: str, data: bytes, mode: int) -> None:
+        control = self._ground.control
+        temp = f"{TEMP}{self.run_id}-{name}"
+        put(self._fs, control, temp, data, mode=mode)  # beside, so that the janitor finds it wherever it was meant for
+        self._fs.rename(control, temp, folder, name)
+        self._fs.sync_folder(folder)
+
+
+def _run_id(text: str) -> str:
+    if not RUN_ID.fullmatch(text):
+        raise SoftwareError("this is no run id of ours")
+    return text

@@ -1,0 +1,58 @@
+"""The stored events in key order, a row group at a time, and how many each job has; never held whole.
+
+Knows nothing of what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.contract import tables
+from ftetl.flatten import one
+from ftetl.schema import empty
+from ftetl.stored import Stored
+
+
+def counts(stored: Stored, ids: pa.Array) -> pa.Array:
+    """How many stored events each of these jobs has."""
+    found = [_counted(group) for group in stored.groups("events", ["job_id"])]
+    if not found:
+        return pc.fill_null(pa.nulls(len(ids), pa.int64()), 0)
+    # A job at the end of one row group may go on in the next.
+    whole = pa.concat_tables(found).group_by("job_id").aggregate([("count", "sum")])
+    at = pc.index_in(ids, value_set=one(whole.column("job_id")))
+    return pc.fill_null(pc.take(one(whole.column("count_sum")), at), 0)
+
+
+def _counted(group: pa.Table) -> pa.Table:
+    found = one(pc.value_counts(group.column("job_id")))
+    return pa.table({"job_id": found.field("values"), "count": found.field("counts")})
+
+
+class Stream:
+    """Hands out the stored events from the first to the last; each row once."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._groups = stored.groups("events")
+        self._held = empty(tables()["events"])
+
+    def up_to(self, last: str) -> Iterator[pa.Table]:
+        """The next rows, up to the job `last`, in pieces that are not empty."""
+        while self._held.num_rows or self._next():
+            # Rows are sorted, so those that belong here are the first ones.
+            count = pc.sum(pc.less_equal(self._held.column("job_id"), last)).as_py() or 0
+            piece, self._held = self._held.slice(0, count), self._held.slice(count)
+            if count:
+                yield piece
+            if self._held.num_rows:
+                return
+
+    def _next(self) -> bool:
+        for group in self._groups:
+            if group.num_rows:
+                self._held = group
+                return True
+        return False

@@ -1,0 +1,116 @@
+"""What an answer means: a body to go on with, or trouble of a certain kind.
+
+Statuses are facts in a table. Of a body this looks only at what tells a list or a job from an error, from a web page
+and from half an answer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from ftetl import limits, remote
+from ftetl.breakage import Trouble
+from ftetl.credentials import Secret
+from ftetl.errors import AccessError, DataError, FtetlError, ProtocolError, TryLaterError, UnavailableError
+from ftetl.exchange import Reply
+from ftetl.patience import retry_after
+
+NOT_FOUND: Final = 404
+_OK: Final = 200
+_TOO_MANY: Final = 429
+_ADDRESS: Final = "check --base-url and what stands between you and the API"
+_KEY: Final = "give a key that is valid for this project"
+
+_ACCESS: Final = {
+    401: ("{host} refused the API key from {source} with the fingerprint {fingerprint}", _KEY),
+    402: ("{host} wants a payment or a higher spending limit", "settle that in the account, then run again"),
+    403: ("{host} does not let this API key read fine-tuning jobs", _KEY),
+    407: ("the proxy before {host} wants a login", "put user and password into HTTPS_PROXY"),
+}
+_WORTH_RETRYING: Final = frozenset({408, 409, 425, _TOO_MANY})
+_NOT_WORTH_RETRYING: Final = frozenset({501, 505, 511})
+
+
+def judge(reply: Reply, host: str, key: Secret, *, holds: str, gone: bool) -> Trouble | None:
+    """The trouble with an answer; None for one to go on with.
+
+    `holds` is the name that a body must have to be no error; with `gone`, a 404 is an answer as well.
+    """
+    if reply.status == _OK:
+        return _body(reply, host, key, holds)
+    if reply.status == NOT_FOUND and gone:
+        return None
+    facts = _facts(reply, key)
+    if reply.status in _ACCESS:
+        what, advice = _ACCESS[reply.status]
+        what = what.format(host=host, source=key.source or "the settings", fingerprint=key.fingerprint)
+        return Trouble(AccessError, f"{what} {facts}", advice)
+    if reply.status in _WORTH_RETRYING or (500 <= reply.status < 600 and reply.status not in _NOT_WORTH_RETRYING):
+        return _passing(reply, host, facts)
+    if 300 <= reply.status < 400 and "location" in reply.headers:
+        what = f"{host} redirects to {_target(reply, host)}, and a key is never sent on {facts}"
+        return Trouble(ProtocolError, what, "if that is the API, give it as --base-url")
+    if reply.status == NOT_FOUND:
+        return Trouble(ProtocolError, f"no such endpoint at {host} {facts}", "check --base-url: its host and its path")
+    return Trouble(ProtocolError, f"{host} does not answer as the Together API does {facts}", _ADDRESS)
+
+
+def _passing(reply: Reply, host: str, facts: str) -> Trouble:
+    many = reply.status == _TOO_MANY
+    kind: type[FtetlError] = TryLaterError if many else UnavailableError
+    what = f"{host} allows no more requests now" if many else f"{host} cannot answer now"
+    wait = retry_after(reply.headers)
+    return Trouble(kind, f"{what} {facts}", "try again later", limits.REQUESTS, wait, everybody=many)
+
+
+def _body(reply: Reply, host: str, key: Secret, holds: str) -> Trouble | None:
+    body = reply.body
+    if remote.is_markup(body):
+        what = f"{host} answered with a web page, which the Together API never does {_facts(reply, key)}"
+        return Trouble(ProtocolError, what, _ADDRESS, limits.DOUBTS)
+    later = "try again later; if it stays so, check --base-url"
+    if not body and not reply.framed:  # as it looks when the connection ends within the headers
+        what = f"{host} ended the connection before its answer was complete {_facts(reply, key)}"
+        return Trouble(UnavailableError, what, "try again later", limits.REQUESTS)
+    if not body[: limits.CHUNK].strip(b"\xef\xbb\xbf \t\r\n"):
+        return Trouble(DataError, f"{host} gave an empty answer {_facts(reply, key)}", later, limits.DOUBTS)
+    document = remote.decoded(body)
+    if isinstance(document, dict) and document.get("error") and not document.get(holds):
+        return Trouble(DataError, f"{host} gave an error as its answer {_facts(reply, key)}", later, limits.DOUBTS)
+    if not reply.framed and _is_cut(body):
+        what = f"the answer of {host} ends in the middle {_facts(reply, key)}"
+        return Trouble(DataError, what, later, limits.DOUBTS)
+    return None
+
+
+def _is_cut(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        # Its only word for "more was to come". Anything else is for the decoder, which loses no job over it.
+        return str(error) == "Input data was truncated"
+    except (ValueError, RecursionError):
+        return False
+    return False
+
+
+def _facts(reply: Reply, key: Secret) -> str:
+    """The status, and what the other side said about it, in brackets."""
+    facts = [f"HTTP {reply.status}"]
+    if said := remote.fit(remote.message(reply.body), key):
+        facts.append(f'remote="{said}"')
+    if request_id := remote.request_id(reply.headers, key):
+        facts.append(f"request id {request_id}")
+    return f"({', '.join(facts)})"
+
+
+def _target(reply: Reply, host: str) -> str:
+    try:
+        parts = urlsplit(urljoin(f"https://{host}/", reply.headers.get("location", "")))
+        where = f"{parts.scheme}://{parts.hostname or ''}"
+    except ValueError:
+        return "another address"
+    return where if where.isascii() and where.isprintable() and " " not in where else "another address"
