@@ -47,7 +47,7 @@ def take(fs: Fs, path: Path, stack: ExitStack, *, run_id: str, file_mode: int, l
     """The target, locked, until the stack is closed; it and its parts are made where they are missing.
 
     Raises:
-        TargetError: It cannot be a target: not a folder, a link, not ours, or others may change what is in it.
+        TargetError: It cannot be a target: not a folder, a link, not ours, or another user's.
         TryLaterError: Another process holds it.
         ConfigError: A newer ftetl made it.
     """
@@ -77,7 +77,7 @@ def _open(fs: Fs, path: Path, stack: ExitStack, mode: int) -> tuple[Folder, Fold
     root = stack.enter_context(_opened(fs, path))
     if made:
         set_mode(fs, root, mode)
-    _refuse_if_others_may_change_it(fs, root)
+    _refuse_if_it_is_anothers(fs, root)
     if fs.status(root, CONTROL) is None:
         if fs.names(root) and fs.status(root, CONTROL) is None:  # not even by a run that began meanwhile
             raise _not_ours(root)
@@ -180,12 +180,18 @@ def _opened(fs: Fs, path: Path) -> Folder:
     return fs.open_folder(None, path)
 
 
-def _refuse_if_others_may_change_it(fs: Fs, root: Folder) -> None:
-    own, parent = fs.status(root, "."), fs.status(root, "..")
-    for status, what in ((own, f"{root.path}"), (parent, f"the folder that {root.path} is in")):
-        if status and status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
-            raise TargetError(f"{what} can be changed by everybody", next="take that right away (chmod o-w)")
-    user = os.geteuid()
+def exposed(fs: Fs, root: Folder) -> list[str]:
+    """A line where others than this user may change the target: a warning only, for the volumes of containers do so."""
+    places = ((fs.status(root, "."), f"{root.path}"), (fs.status(root, ".."), f"the folder that {root.path} is in"))
+    return [
+        f"{what} can be changed by everybody; outside a container, take that right away (chmod o-w)"
+        for status, what in places
+        if status and status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
+    ]
+
+
+def _refuse_if_it_is_anothers(fs: Fs, root: Folder) -> None:
+    own, user = fs.status(root, "."), os.geteuid()
     if own and user != 0 and own.st_uid not in (0, user):
         raise TargetError(f"{root.path} belongs to another user", next="choose a folder of this user's own")
 

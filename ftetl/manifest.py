@@ -1,6 +1,6 @@
 """Manifests: which files make up each snapshot, and how a reader finds the newest one that is whole.
 
-A manifest is `_ftetl/manifests/<version>.json`: canonical JSON on one line that ends in the SHA-256 of everything else
+A manifest is `_ftetl/manifests/<version>.json`: canonical JSON on one line that carries the SHA-256 of everything else
 in it, so that any changed byte shows. Reading needs no lock, writes nothing and works on every platform. Knows neither
 tables nor how a snapshot comes about.
 """

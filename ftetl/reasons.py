@@ -25,7 +25,7 @@ _REASONS: dict[int, tuple[type[FtetlError], str, str]] = {
     errno.EEXIST: (TargetError, "something of that name is in the way", "move it away and run again"),
     errno.EISDIR: (TargetError, "a folder is in the way", "move it away and run again"),
     errno.ENOTDIR: (TargetError, "a file or a symbolic link stands in its place", "move it away and run again"),
-    errno.ELOOP: (TargetError, "a symbolic link stands in its place", "move it away and run again"),
+    errno.ELOOP: (TargetError, "a file or a symbolic link stands in its place", "move it away and run again"),
     errno.ENAMETOOLONG: (TargetError, "the name is too long", "choose a shorter one"),
 }
 

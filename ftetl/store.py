@@ -65,6 +65,7 @@ class Target:
 
     def _put_in_order(self) -> None:
         fs, ground = self._fs, self._ground
+        self.warnings += claim.exposed(fs, ground.root)
         shown = janitor.check_current(fs, ground.root)
         found = versions(fs.names(ground.manifests))
         self.version = max(found, default=0) + 1  # the number of a damaged manifest is not used again

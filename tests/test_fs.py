@@ -49,7 +49,7 @@ ERRORS = [
     (errno.EACCES, TargetError, "permission denied; "),
     (errno.EPERM, TargetError, "the system does not allow it; "),
     (errno.EEXIST, TargetError, "something of that name is in the way; "),
-    (errno.ELOOP, TargetError, "a symbolic link stands in its place; "),
+    (errno.ELOOP, TargetError, "a file or a symbolic link stands in its place; "),
     (errno.ENOTDIR, TargetError, "a file or a symbolic link stands in its place; "),
 ]
 

@@ -354,13 +354,22 @@ def test_facts_that_are_no_json_commit_nothing(facts: dict[str, Any], target: Pa
 def test_the_order_is_data_then_snapshot_then_manifest_then_pointer(target: Path) -> None:
     fs = Recording()
     run_id = commit(target, FIRST, fs=fs).manifest.run_id
-    snapshots, manifests, temp = target / "snapshots", target / "_ftetl" / "manifests", f".tmp-{run_id}"
-    wanted = [
+    snapshots, control, temp = target / "snapshots", target / "_ftetl", f".tmp-{run_id}"
+    manifests = control / "manifests"
+
+    assert_in_order(
+        fs,
+        [("make", target)],
+        [("sync", target.parent)],
+        [("rename to", control / "format")],
+        [("sync", control)],
+        [("sync", target)],
+        [("make", snapshots), ("make", manifests)],
         [("sync", snapshots / temp / name) for name in FIRST],
         [("read", snapshots / temp / name) for name in FIRST],
         [("sync", manifests / temp)],
         [("read", manifests / temp)],
-        [("sync", target), ("sync", target / "_ftetl"), ("sync", snapshots / temp)],
+        [("sync", target / ".."), ("sync", target), ("sync", control), ("sync", snapshots / temp)],
         [("rename to", snapshots / run_id)],
         [("sync", snapshots)],
         [("link", manifests / file_name(1))],
@@ -368,11 +377,39 @@ def test_the_order_is_data_then_snapshot_then_manifest_then_pointer(target: Path
         [("remove", manifests / temp)],
         [("rename to", target / "current")],
         [("sync", target)],
-    ]
+    )
+
+
+def test_an_old_manifest_is_hidden_durably_before_its_snapshot_goes(target: Path) -> None:
+    prepare(target)
+    first, fs = load(target, 1), Recording()
+    commit(target, SECOND, fs=fs, keep=2)
+    manifests = target / "_ftetl" / "manifests"
+
+    assert_in_order(
+        fs,
+        [("link", manifests / file_name(4))],
+        [("rename to", manifests / f".tmp-{first.run_id}")],
+        [("sync", manifests)],
+        [("remove", snapshot_folder(target, first))],
+        [("remove", manifests / f".tmp-{first.run_id}")],
+    )
+
+
+def test_a_run_that_changes_nothing_vouches_for_what_it_found(target: Path) -> None:
+    """Whoever committed it may have died before it was durable."""
+    commit(target, FIRST)
+    fs = Recording()
+    commit(target, FIRST, fs=fs)
+
+    assert ("sync", target / "_ftetl" / "manifests") in fs.deeds
+
+
+def assert_in_order(fs: Recording, *steps: list[tuple[str, Path]]) -> None:
+    """Each step's deeds, in any order among themselves, come after those of the step before."""
     last = -1
-    for step in wanted:
-        positions = [fs.deeds.index(deed, last + 1) for deed in step]
-        last = max(positions)
+    for step in steps:
+        last = max(fs.deeds.index(deed, last + 1) for deed in step)
 
 
 def prepare(path: Path) -> None:
@@ -423,7 +460,7 @@ def test_wherever_it_fails_the_old_or_the_new_snapshot_is_whole(
             break
 
     assert outcomes.count("old") > 30
-    assert outcomes.count("new") >= 10
+    assert outcomes.count("new") > 5
 
 
 def test_wherever_it_is_killed_the_old_or_the_new_snapshot_is_whole(tmp_path: Path) -> None:
@@ -648,7 +685,7 @@ def test_a_run_whose_lock_was_removed_does_not_commit(target: Path) -> None:
 
 
 class NoPointer(Fs):
-    """`current` cannot be made, and nothing can be removed."""
+    """`current` cannot be made."""
 
     def symlink(self, text: str, folder: Folder, name: str) -> None:
         raise StorageError("no links here")

@@ -19,7 +19,7 @@ from weakref import WeakSet
 import msgspec
 
 from ftetl import limits
-from ftetl.answers import Answer, Detail, File, Shape
+from ftetl.answers import Answer, Blob, Detail, File, Memory, Shape
 from ftetl.clock import now
 from ftetl.errors import DataError, FtetlError
 from ftetl.spool import Compression, chunks, sniffed, unpack
@@ -119,12 +119,14 @@ class Saved:
         shape = Shape.LINES if _is_lines(blob) else Shape.DOCUMENT
         return Answer("stdin", blob, self._observed_at or now(), shape, whole=shape is Shape.DOCUMENT)
 
-    def _unpack(self, pieces: Iterable[bytes], compression: Compression, name: str) -> File:
+    def _unpack(self, pieces: Iterable[bytes], compression: Compression, name: str) -> Blob:
         unpacked = unpack(pieces, compression, self._scratch(), max_bytes=self._max_bytes, name=name)
         self._unpacked.append(unpacked)
         return self._open(unpacked)
 
-    def _open(self, path: Path) -> File:
+    def _open(self, path: Path) -> Blob:
+        if self._is_folder and path.stat().st_size <= limits.SMALL_FILE:
+            return Memory(path.read_bytes())  # a folder may hold more files than a process may have open
         file = File(path)
         self._opened.add(file)
         return file
@@ -165,7 +167,7 @@ def _inner(path: Path) -> Path:
     return Path(name.stem) if name.suffix in _COMPRESSIONS else name
 
 
-def _is_lines(blob: File) -> bool:
+def _is_lines(blob: Blob) -> bool:
     """Whether there is one job a line: more than one line, and the first one a whole JSON value.
 
     One odd job must not change what all others are, so a first line in braces with a whole object after it will do.
@@ -179,7 +181,7 @@ def _is_lines(blob: File) -> bool:
     return first.startswith(b"{") and first.endswith(b"}") and second.startswith(b"{") and _is_value(second)
 
 
-def _lines(blob: File) -> Iterator[tuple[int, int]]:
+def _lines(blob: Blob) -> Iterator[tuple[int, int]]:
     """Where each line that is not blank begins, and how long it is; a long line is never held."""
     start = place = 0
     is_blank = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from ftetl import limits
 from ftetl.answers import Answer, File, Shape
 from ftetl.errors import DataError, StorageError
 from ftetl.sources.saved import Saved
@@ -106,7 +108,10 @@ def test_a_given_time_goes_before_that_of_the_file(tmp_path: Path, scratch) -> N
     assert answer.observed_at == SEEN
 
 
-def test_what_was_unpacked_is_private_and_goes_with_the_source(tmp_path: Path, scratch) -> None:
+def test_what_was_unpacked_is_private_and_goes_with_the_source(
+    tmp_path: Path, scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SMALL_FILE", 0)
     for name in ("a.json.gz", "b.json.zst"):
         (tmp_path / name).write_bytes(PACK[Path(name).suffix](LIST))
     source = Saved(tmp_path, scratch=scratch)
@@ -420,3 +425,16 @@ def test_a_process_without_stdin_says_so(scratch, monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(DataError, match="no stdin"):
         list(Saved("-", scratch=scratch).answers())
+
+
+def test_a_folder_may_hold_more_files_than_a_process_may_have_open(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.json").write_text(f'{{"id":"ft-{number}"}}')
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24));"
+        "from ftetl.sources.saved import Saved;"
+        "print(len(list(Saved(sys.argv[1], scratch=lambda: None).answers())))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "40\n"
