@@ -7,6 +7,25 @@
     snapshot.arrow("events")           # a pyarrow table
 
 Importing this imports neither pandas nor pyarrow; they come with the first call that needs them.
+
+The house, room by room. A module imports only from the lines above its own, and from its own line without a circle; a
+test reads this list and every import.
+
+    facts       errors limits clock times answers reasons
+    settings    settings report
+    contract    grammar contract dictionary schema shape strict rows
+    together    gunzip breakage credentials plugs remote patience exchange verdict together
+    demo        demo
+    sources     spool sources origin
+    decode      splitter element envelope scan copies details receive rename careful unknown decode
+    flatten     cells flatten ahead
+    formats     formats
+    store       fs manifest sink lock claim janitor retention publish stage store archive
+    checks      stored checks staging memo
+    merge       guards history side stream incoming kept merge
+    snapshot    snapshot
+    pipeline    pipeline library
+    cli         talk options demo_end dictionary_view cli __main__
 """
 
 from __future__ import annotations

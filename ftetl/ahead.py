@@ -39,7 +39,7 @@ def batches(items: Sequence[Item], answers: Sequence[Answer], *, events: bool) -
     with ThreadPoolExecutor(THREADS) as pool:
         pending: deque[Future[Batch]] = deque()
         try:
-            for batch in decode.batches(items):
+            for batch in decode.batches(items, decode.BATCH):
                 pending.append(pool.submit(work, batch))
                 if len(pending) > THREADS:
                     yield pending.popleft().result()

@@ -46,8 +46,9 @@ def normal(node: Node, value: dict[str, Any], note: Note, prefix: str = "", plac
 def _row(items: Items, row: Any, note: Note, path: str, at: int) -> dict[str, Any] | None:
     if isinstance(row, dict):
         return normal(items.node, row, note, path + ".", at)
-    if row is not None:  # a null is noted where both roads pass
-        note(path, "wrong_type", strict.compact(row), at)
+    if row is None:
+        return None  # noted where both roads pass
+    note(path, "wrong_type", strict.compact(row), at)
     return {}
 
 

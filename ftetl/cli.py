@@ -19,12 +19,11 @@ import click
 from ftetl import __version__, contract, options, talk
 from ftetl.errors import EXITS, FtetlError, UsageError
 from ftetl.report import Report
-from ftetl.settings import DEMO_TARGET
 from ftetl.talk import Voice
 
 # \b keeps click from making one paragraph of the list.
 _EPILOG = "\b\nExit codes:\n" + "\n".join(
-    f"{e.code:>5}  {e.meaning}{'; try again later' if e.retryable else ''}" for e in EXITS.values()
+    f"{e.code:>5}  {e.meaning}{' (try again)' if e.retryable else ''}" for e in EXITS.values()
 )
 
 
@@ -41,7 +40,7 @@ def _voiced(function: Callable[..., int | None]) -> Callable[..., int | None]:
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog=_EPILOG,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
@@ -54,12 +53,12 @@ def cli(context: click.Context) -> None:
     Start with `ftetl demo`: it needs no key and no network.
     """
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        talk.ours(context.get_help())
         raise UsageError("no command given", next="start with `ftetl demo`")
 
 
 @cli.command(short_help="The main job on a stand-in for the API: no key, no network.")
-@click.argument("target", type=click.Path(path_type=Path), default=DEMO_TARGET)
+@options.demo_target
 @options.output
 @_voiced
 def demo(voice: Voice, target: Path, **given: Any) -> int:
@@ -75,7 +74,7 @@ def demo(voice: Voice, target: Path, **given: Any) -> int:
 
 
 @cli.command(short_help="All jobs into the tables of TARGET.")
-@click.argument("target", type=click.Path(path_type=Path))
+@options.target
 @options.source
 @options.output
 @_voiced
@@ -120,7 +119,7 @@ def schema(voice: Voice, table: str | None) -> None:
 
 
 @cli.command(short_help="Look for damage in the newest snapshot.")
-@click.argument("target", type=click.Path(path_type=Path))
+@options.target
 @_voiced
 def verify(voice: Voice, target: Path) -> int:
     """Check every checksum, row count, key and reference of the newest snapshot of TARGET, offline."""
@@ -134,7 +133,7 @@ def verify(voice: Voice, target: Path) -> int:
 
 
 @cli.command(short_help="What was put aside, and why.")
-@click.argument("target", type=click.Path(path_type=Path))
+@options.target
 @_voiced
 def quarantine(voice: Voice, target: Path) -> None:
     """Show what was put aside in TARGET, counted by rule; --json gives the exact texts."""
@@ -181,6 +180,8 @@ def _told(error: BaseException) -> int:
     """The exit code of a command that ended in this way, which is said as well."""
     match error:
         case FtetlError():
+            if error.exit is EXITS["SOFTWARE"]:
+                _frames(error.__cause__ or error)
             talk.failure(_State.voice, error)
             return error.exit.code
         case click.ClickException():
@@ -224,10 +225,14 @@ def _newest(target: Path | None) -> int:
 
 def _fault(error: BaseException) -> int:
     # The text of an unknown error may hold data, so only its kind and place are told.
+    _frames(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}:{place.lineno}"
+    talk.ended(_State.voice, EXITS["SOFTWARE"], f"{type(error).__name__} in {where}; please report this, with -vv")
+    return EXITS["SOFTWARE"].code
+
+
+def _frames(error: BaseException) -> None:
+    """Where a fault of ours happened, in the lines of the program, for whoever asked for the most."""
     if _State.voice is not None and _State.voice.verbose > 1:
         traceback.print_tb(error.__traceback__)
-    message = f"{type(error).__name__} in {where}; please report this, with the output of -vv"
-    talk.ended(_State.voice, EXITS["SOFTWARE"], message)
-    return EXITS["SOFTWARE"].code

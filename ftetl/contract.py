@@ -96,6 +96,11 @@ def tables() -> Mapping[str, Table]:
 
 
 def related(parsed: Iterable[Table]) -> dict[str, Table]:
+    """The tables by name, in an order in which parents come before the tables that refer to them.
+
+    Raises:
+        ConfigError: One refers to nothing.
+    """
     found = {table.name: table for table in parsed}
     lists = {table.rows for table in found.values()}
     for table in found.values():

@@ -19,6 +19,8 @@ from ftetl.answers import Answer
 from ftetl.contract import tables
 from ftetl.element import Refused, Scan, own_id
 
+EVENTS = "events"
+STATE = ("status", "total_price", "token_count", "refund_amount")  # besides `updated_at`, what the history tells apart
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -125,9 +127,9 @@ def _settle(answers: Sequence[Answer], items: list[Item], work: Work) -> Iterato
     if not copies:
         return
     winner, *older = sorted(copies, key=lambda c: c.rank, reverse=True)
-    yield _composed(winner, older)
+    yield _composed(winner, older, work)
     for copy in older:
-        if copy.updated_at != winner.updated_at or copy.value.get("status") != winner.value.get("status"):
+        if _is_other_state(copy, winner):
             copy.item.older = True
             yield copy.item
         else:
@@ -140,7 +142,7 @@ def _copy(answers: Sequence[Answer], item: Item, work: Work) -> _Copy | None:
     try:
         value = strict.parse(raw)
     except strict.RefusedError as refusal:
-        refused = Refused(item.offset, item.length, refusal.rule, item.position, item.job_id)
+        refused = Refused(item.offset, item.length, refusal.rule, item.position, own_id(raw))
         work.aside.append(_aside(answer, refused))
         return None
     text = value.get("updated_at")
@@ -167,26 +169,57 @@ def _one_an_answer(answers: Sequence[Answer], copies: list[_Copy], work: Work) -
     return kept
 
 
-def _composed(winner: _Copy, older: list[_Copy]) -> Item:
+def _is_other_state(copy: _Copy, winner: _Copy) -> bool:
+    """Whether an older copy tells of a state of its own; what it does not tell is no state."""
+    told = [key for key in STATE if copy.value.get(key) is not None]
+    return copy.updated_at != winner.updated_at or any(copy.value[key] != winner.value.get(key) for key in told)
+
+
+def _composed(winner: _Copy, older: list[_Copy], work: Work) -> Item:
     """The winner, with what only its companions tell."""
-    item = winner.item
-    if item.detail:
-        base = next((c for c in older if not c.item.detail), None)
-        if base is None:
-            return item
-        lacking = {k: v for k, v in base.value.items() if winner.value.get(k) is None and v is not None}
-    else:
-        base = next((c for c in older if c.item.detail), None)
-        if base is None:
-            return item
-        lacking = {k: v for k, v in base.value.items() if winner.value.get(k) is None and k in _detail_keys(base.value)}
-        if not winner.value.get("events") and base.value.get("events"):
-            lacking["events"] = base.value["events"]
-        item.detail = base.updated_at == winner.updated_at
-        item.stale = not item.detail
-    if lacking:
-        item.raw = strict.compact(winner.value | lacking).encode()
+    item, value = winner.item, dict(winner.value)
+    partner = next((c for c in older if c.item.detail is not item.detail), None)
+    best = _with_most_events(winner, partner, older)
+    same = partner is not None and partner.updated_at == winner.updated_at
+    if best is not winner and _events(best):
+        value[EVENTS] = best.value[EVENTS]
+        if item.detail or (_events(winner) and not same):
+            counts = f'{{"received":{len(_events(winner))},"stored":{len(_events(best))}}}'
+            work.oddities.append(Oddity(item.job_id, EVENTS, "fewer_events", counts))
+    if partner is not None:
+        value |= _lacking(winner, partner, same=same)
+        if not item.detail:
+            item.detail, item.stale = same, not same
+    if value != winner.value:
+        item.raw = strict.compact(value).encode()
+        item.odd = any(c.item.odd for c in (winner, *older))
     return item
+
+
+def _with_most_events(winner: _Copy, partner: _Copy | None, older: list[_Copy]) -> _Copy:
+    """The copy that tells the most of the job's events: what was seen of them does not get lost."""
+    if winner.value.get(EVENTS) is not None and not isinstance(winner.value[EVENTS], list):
+        return winner
+    copies = [winner, *(c for c in older if c.item.detail or c is partner)]
+    return max(copies, key=lambda c: (len(_events(c)), c.item.detail and c.updated_at == winner.updated_at))
+
+
+def _events(copy: _Copy) -> list[Any]:
+    events = copy.value.get(EVENTS)
+    return events if isinstance(events, list) else []
+
+
+def _lacking(winner: _Copy, partner: _Copy, *, same: bool) -> dict[str, Any]:
+    """What a detail adds to its list item, or the list item to its detail, events aside.
+
+    `same` says that both are of one `updated_at`: then a null is a gap, else it is the newer state's value.
+    """
+    keys = set(partner.value) - {EVENTS}
+    if winner.item.detail and not same:
+        keys -= set(winner.value)
+    elif not same:
+        keys &= _detail_keys(partner.value)
+    return {k: v for k, v in partner.value.items() if k in keys and v is not None and winner.value.get(k) is None}
 
 
 def _detail_keys(value: dict[str, Any]) -> set[str]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -20,10 +22,12 @@ import pyarrow.json as pj
 from ftetl import careful, shape, strict, unknown
 from ftetl.answers import Answer
 from ftetl.copies import Aside, Item, Oddity
+from ftetl.element import own_id
 from ftetl.rename import rename, repeats
 
 BATCH = 6 << 20  # bytes of raw JSON in a batch
-_SMALL = 2  # refused remainders of so few jobs go down the careful road without another try
+_SMALL = 32 << 10  # bytes up to which the careful road is done before Arrow has started
+_LARGEST = 2**31 - 2  # bytes that Arrow's reader takes at once
 _REREAD = 4  # how many times its own bytes a batch may be read again in halves
 
 
@@ -41,6 +45,7 @@ class Decoded:
     careful: int = 0  # rows that took the careful road
 
 
+@cache
 def explicit(*, json_as_text: bool) -> pa.Schema:
     """The nested Arrow schema of a job: as the fast road reads it, or with the JSON texts, as it is handed on."""
     return pa.schema(shape.fields(shape.job(), json_as_text=json_as_text))
@@ -68,28 +73,29 @@ def decode(items: Sequence[Item], answers: Sequence[Answer], *, fast: bool = Tru
     """
     raws = [i.raw if i.raw is not None else answers[i.answer].blob.read(i.offset, i.length) for i in items]
     run = _Run(items, raws, answers)
-    for low, high in _stretches(items) if fast else [(0, 0)]:
-        run.budget = _REREAD * sum(len(r) for r in raws[low:high])
-        if low == high or items[low].odd:
-            run.take_careful(low, high if fast else len(items))
-        else:
+    for low, high, plain in _stretches(items, raws) if fast else [(0, len(items), False)]:
+        if plain:
+            run.budget = _REREAD * run.size(low, high)
             run.take_fast(low, high)
+        else:
+            run.take_careful(low, high)
     return run.result()
 
 
-def _stretches(items: Sequence[Item]) -> Iterator[tuple[int, int]]:
-    """Neighbours that are all for the fast road, or all not."""
-    low = 0
-    for at in range(1, len(items) + 1):
-        if at == len(items) or items[at].odd != items[low].odd:
-            yield low, at
-            low = at
-
-
-class _OddRowsError(Exception):
-    def __init__(self, rows: list[int]) -> None:
-        super().__init__()
-        self.rows = rows
+def _stretches(items: Sequence[Item], raws: Sequence[bytes]) -> Iterator[tuple[int, int, bool]]:
+    """Neighbours that are all for the fast road, or all not; what is small between odd ones goes with them."""
+    low = high = 0
+    for is_odd, group in groupby(range(len(items)), key=lambda at: items[at].odd):
+        found = list(group)
+        small = len(found) < len(items) and sum(len(raws[at]) for at in found) <= _SMALL
+        if not is_odd and not small:
+            if low < high:
+                yield low, high, False
+            yield found[0], found[-1] + 1, True
+            low = found[-1] + 1
+        high = found[-1] + 1
+    if low < high:
+        yield low, high, False
 
 
 class _Run:
@@ -102,28 +108,24 @@ class _Run:
         self.found = Decoded(pa.table({}), self.kept)
         self.budget = 0
 
+    def size(self, low: int, high: int) -> int:
+        return sum(len(r) for r in self.raws[low:high])
+
     def take_fast(self, low: int, high: int) -> None:
+        if unknown.sprawls(self.raws[low:high]):
+            self.take_careful(low, high)
+            return
         try:
-            table = read(self.raws[low:high])
-            self._fast_piece(table, low)
-        except _OddRowsError as odd:
-            for row in odd.rows:
-                self._try(low, row)
-                self.take_careful(row, row + 1)
-                low = row + 1
-            self._try(low, high)
+            self._fast_piece(read(self.raws[low:high]), low)
         except (pa.ArrowInvalid, UnicodeDecodeError):
-            self.budget -= sum(len(r) for r in self.raws[low:high])
-            if high - low <= _SMALL or self.budget < 0:
+            size = self.size(low, high)
+            self.budget -= size
+            if high - low == 1 or size <= _SMALL or self.budget < 0:
                 self.take_careful(low, high)
             else:
                 middle = (low + high) // 2
                 self.take_fast(low, middle)
                 self.take_fast(middle, high)
-
-    def _try(self, low: int, high: int) -> None:
-        if low < high:
-            self.take_fast(low, high)
 
     def take_careful(self, low: int, high: int) -> None:
         rows: list[dict[str, Any]] = []
@@ -134,8 +136,9 @@ class _Run:
             except strict.RefusedError as refusal:
                 self._refuse(item, raw, refusal.rule)
                 continue
-            rows.append(careful.normal(shape.job(), value, self._noting(item)))
-            self._texts(len(self.kept), unknown.texts_of(value))
+            note = self._noting(item)
+            rows.append(careful.normal(shape.job(), value, note))
+            self._texts(len(self.kept), unknown.texts_of(value, note))
             self.kept.append(item)
             self.found.careful += 1
         self.pieces.append(pa.Table.from_pylist(rows, schema=explicit(json_as_text=True)))
@@ -150,7 +153,7 @@ class _Run:
     def _refuse(self, item: Item, raw: bytes, rule: str) -> None:
         answer = self.answers[item.answer]
         self.found.aside.append(
-            Aside(strict.mask(raw), rule, item.job_id, answer.name, item.position, answer.observed_at)
+            Aside(strict.mask(raw), rule, own_id(raw), answer.name, item.position, answer.observed_at)
         )
 
     def _fast_piece(self, table: pa.Table, low: int) -> None:
@@ -159,15 +162,10 @@ class _Run:
         columns = {key: _json_column(table, key) for key in unknown.json_keys()}
         rows = self._rows_to_read(table.num_rows, low, paths, columns)
         wanted = {p[0] for p in paths} | set(unknown.json_keys())
-        texts: dict[int, unknown.Texts] = {}
-        odd: list[int] = []
-        for row in rows:
-            try:
-                texts[row] = unknown.texts_of_raw(self.raws[low + row], wanted)
-            except (strict.RefusedError, msgspec.MsgspecError, RecursionError):
-                odd.append(low + row)
-        if odd:
-            raise _OddRowsError(odd)
+        try:
+            texts = {row: unknown.texts_of_raw(self.raws[low + row], wanted) for row in rows}
+        except (strict.RefusedError, msgspec.MsgspecError, RecursionError):
+            raise pa.ArrowInvalid("some element is not clean") from None
         start = len(self.kept)
         for row, text in texts.items():
             self._texts(start + row, text)
@@ -180,8 +178,7 @@ class _Run:
         rows = {row for column in columns.values() for row in column.open_rows}
         if paths:
             pattern = unknown.key_pattern({p[-1] for p in paths})
-            plain = all(unknown.is_plain(p[-1]) for p in paths)
-            rows |= {row for row in range(count) if not plain or pattern.search(self.raws[low + row])}
+            rows |= {row for row in range(count) if pattern is None or pattern.search(self.raws[low + row])}
         return sorted(rows)
 
     def _texts(self, row: int, texts: unknown.Texts) -> None:
@@ -206,6 +203,8 @@ def read(raws: list[bytes]) -> pa.Table:
         ArrowInvalid: Some element is not what the shape says, or is not clean.
     """
     body = b"\n".join(raws)
+    if len(body) > _LARGEST:
+        raise pa.ArrowInvalid("too large")
     offsets = pa.array([0, len(body)], pa.int32())
     pa.StringArray.from_buffers(1, offsets.buffers()[1], pa.py_buffer(body)).validate(full=True)
     renamed = rename(body)
@@ -217,8 +216,8 @@ def read(raws: list[bytes]) -> pa.Table:
     if table.num_rows != len(raws):
         raise pa.ArrowInvalid("more or fewer values than elements")
     table = table.combine_chunks()
-    if rows := repeats(table):
-        raise _OddRowsError(rows)
+    if repeats(table):
+        raise pa.ArrowInvalid("a key stands twice in one object")
     return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ftetl import dictionary
+from ftetl import dictionary, talk
 from ftetl.contract import Column, Table, tables
 from ftetl.talk import Voice
 
@@ -17,8 +17,7 @@ def show(voice: Voice, names: list[str]) -> None:
         if sys.stdout is not None and sys.stdout.isatty():
             _rich(tables()[name])
         else:
-            for line in dictionary.section(tables()[name]).split("\n"):
-                voice.out(line)
+            talk.ours(dictionary.section(tables()[name]))
 
 
 def _rich(table: Table) -> None:

@@ -20,7 +20,7 @@ _REACH = 1 << 20  # bytes that are read at first of what comes before the list, 
 _ADVICE = 'give an answer of GET /fine-tunes ({"data": […]}), of GET /fine-tunes/{id}, or an array of jobs'
 # Keys beside `data` that mean that the answer is one page of several; so does whatever begins with `next`.
 _PAGING = ("has_more", "cursor")
-_SAYS_NOTHING = (None, False, "", "false", [], {})
+_SAYS_NOTHING: tuple[Any, ...] = (None, False, "", "false", [], {})
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def skip_mark(answer: Answer) -> int:
     bare = head[start:].lstrip()
     if bare.startswith(b"<"):
         raise ProtocolError(f"{answer.name} is a web page, not an answer of the Together API", next="check the address")
-    if not bare and not answer.blob.read(0, answer.blob.size).strip():
+    if not bare and not answer.blob.read(start, answer.blob.size).strip():
         raise DataError(f"{answer.name} is empty", next=_ADVICE)
     return start
 

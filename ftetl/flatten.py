@@ -1,26 +1,23 @@
 """The nested rows of a batch as the flat Arrow table of each contract.
 
-Columnar: nothing here runs once per row unless a value is odd. Null policy, times, enumerations, money and the columns
-that derive from the events are settled here, for both roads alike. Knows no table by name but through its contract;
-what only the run knows (`project`, what was stored before) is filled in by `merge`.
+Which rows a table has, what the events tell about their job, and the odd values counted; what a cell holds is settled
+in `cells`, for both roads alike. Knows no table by name but the two; what only the run knows (`project`, what was
+stored before) is filled in by `merge`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import times
-from ftetl.contract import Column, Source, Table, tables
+from ftetl.cells import Notes, Rows, cells
+from ftetl.contract import Column, Table, tables
 from ftetl.copies import Oddity
 from ftetl.decode import Decoded
-from ftetl.schema import NANO, TYPES, USD_LIMIT
-from ftetl.shape import other_name
 
 
 @dataclass
@@ -32,19 +29,6 @@ class Flat:
     parents: pa.Array  # by event: the row of its job
     oddities: list[Oddity] = field(default_factory=list)
     events_read: bool = True  # False: no events were wanted, so none are known
-
-
-@dataclass
-class Rows:
-    """The rows of one table before they are flat: the nested values, and the job that each belongs to."""
-
-    values: dict[str, pa.Array]  # the row's own keys
-    jobs: dict[str, pa.Array]  # the keys of its job
-    count: int
-    ids: pa.Array  # the job's id, by row
-    prefix: str = ""  # of the paths in anomalies
-    places: pa.Array | None = None  # the position of an event
-    extra: pa.Array | None = None
 
 
 def flatten(decoded: Decoded) -> Flat:
@@ -127,7 +111,7 @@ def one(array: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def _table(table: Table, rows: Rows, oddities: list[Oddity], last: _LastEvents | None = None) -> pa.Table:
     """The flat table of one contract, without its computed columns."""
-    note = _Notes(rows, oddities)
+    note = Notes(rows, oddities)
     if "__null" in rows.values and pc.any(rows.values["__null"]).as_py():
         note.mask(rows.prefix.rstrip("."), "wrong_type", rows.values["__null"], lambda _: "null")
     arrays: dict[str, pa.Array] = {}
@@ -140,7 +124,7 @@ def _table(table: Table, rows: Rows, oddities: list[Oddity], last: _LastEvents |
             assert last is not None
             arrays[column.name] = last.read(column)
         elif column.read != "computed":
-            arrays[column.name] = _cells(column, rows, note)
+            arrays[column.name] = cells(column, rows, note)
     if last is not None:
         _after_the_end(arrays)
     return pa.table(arrays)
@@ -151,135 +135,6 @@ def _after_the_end(arrays: dict[str, pa.Array]) -> None:
     running = pc.invert(pc.fill_null(arrays["is_terminal"], True))
     for name in ("finished_at", "failure_reason"):
         arrays[name] = pc.if_else(running, pa.scalar(None, arrays[name].type), arrays[name])
-
-
-class _Notes:
-    """Collects the odd values of one table."""
-
-    def __init__(self, rows: Rows, oddities: list[Oddity]) -> None:
-        self.rows, self.oddities = rows, oddities
-
-    def mask(self, path: str, kind: str, odd: pa.Array, raw: Callable[[int], str]) -> None:
-        """Note every row where `odd` holds; `raw` gives the row's value as JSON text."""
-        for row in pc.indices_nonzero(odd).to_pylist():
-            self.at(path, kind, row, raw(row))
-
-    def at(self, path: str, kind: str, row: int, raw: str) -> None:
-        """Note one row."""
-        place = self.rows.places[row].as_py() if self.rows.places is not None else 0
-        self.oddities.append(Oddity(self.rows.ids[row].as_py(), path, kind, raw, place))
-
-
-def _cells(column: Column, rows: Rows, note: _Notes) -> pa.Array:
-    """The cells of one column: aliases in order, then the reader, then the contract's own rules."""
-    path = rows.prefix + str(column.sources[0])
-    values = _read(column, rows, column.sources[0])
-    for alias in column.sources[1:]:
-        more = _read(column, rows, alias)
-        differ = pc.fill_null(pc.not_equal(values, more), False)
-        if pc.any(differ).as_py():
-            _note_conflict(rows.prefix + str(alias), differ, more, note)
-        values = pc.coalesce(values, more)
-    values = _RULES.get(column.type, _unchanged)(column, values, path, note)
-    if column.minimum is not None:
-        low = pc.fill_null(pc.less(values, column.minimum), False)
-        if pc.any(low).as_py():
-            kept = values
-            note.mask(path, "out_of_range", low, lambda row: _raw(kept[row].as_py()))
-            values = pc.if_else(low, pa.scalar(None, values.type), values)
-    return values
-
-
-def _note_conflict(path: str, differ: pa.Array, values: pa.Array, note: _Notes) -> None:
-    note.mask(path, "alias_conflict", differ, lambda row: _raw(values[row].as_py()))
-
-
-def _read(column: Column, rows: Rows, source: Source) -> pa.Array:
-    """The raw values at one source, as the column's reader sees them."""
-    values = _at(rows, source)
-    if column.read == "bool_text":
-        other = _at(rows, _sibling(source))
-        return pc.coalesce(_nothing(values), pc.cast(other, pa.string()))
-    if column.read == "is_max":
-        other = _at(rows, _sibling(source))
-        return pc.coalesce(pc.equal(other, "max"), pc.if_else(pc.is_valid(values), False, pa.scalar(None, pa.bool_())))
-    if column.read == "is_one_of":
-        found = pc.is_in(values, value_set=pa.array(column.values, pa.string()))
-        return pc.if_else(pc.is_valid(_nothing(values)), found, pa.scalar(None, pa.bool_()))
-    return values
-
-
-def _sibling(source: Source) -> Source:
-    return Source((*source.keys[:-1], other_name(source.keys[-1])), source.job)
-
-
-def _at(rows: Rows, source: Source) -> pa.Array:
-    values = (rows.jobs if source.job else rows.values)[source.keys[0]]
-    return pc.struct_field(values, list(source.keys[1:])) if len(source.keys) > 1 else values
-
-
-def _nothing(texts: pa.Array) -> pa.Array:
-    """Empty text is none."""
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-
-
-def _raw(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _unchanged(_column: Column, values: pa.Array, _path: str, _note: _Notes) -> pa.Array:
-    return values
-
-
-def _text(column: Column, values: pa.Array, path: str, note: _Notes) -> pa.Array:
-    values = _nothing(values)
-    return _enumerated(column, values, path, note) if column.enum else values
-
-
-def _enumerated(column: Column, values: pa.Array, path: str, note: _Notes) -> pa.Array:
-    """Known spellings as the contract's words; an unknown text stays as it is and is noted."""
-    encoded = pc.dictionary_encode(values)
-    words = encoded.dictionary.to_pylist()
-    lower = column.read == "lower_case"
-    settled = []
-    for word in words:
-        key = word.lower() if lower else word
-        settled.append(key if key in column.enum else column.spellings.get(key))
-    unknown = pa.array([i for i, word in enumerate(settled) if word is None], pa.int32())
-    if len(unknown):
-        odd = pc.is_in(encoded.indices, value_set=unknown)
-        note.mask(path, "unknown_enum", odd, lambda row: _raw(values[row].as_py()))
-        settled = [word if word is not None else words[i] for i, word in enumerate(settled)]
-    return pc.take(pa.array(settled, pa.string()), encoded.indices)
-
-
-def _instants(_column: Column, values: pa.Array, path: str, note: _Notes) -> pa.Array:
-    instants, odd = times.column(values)
-    for row, kind, text in odd:
-        note.at(path, kind, row, _raw(text))
-    return instants
-
-
-def _usd(_column: Column, values: pa.Array, path: str, note: _Notes) -> pa.Array:
-    high = pc.fill_null(pc.or_(pc.greater_equal(values, USD_LIMIT), pc.less_equal(values, -USD_LIMIT)), False)
-    if pc.any(high).as_py():
-        note.mask(path, "out_of_range", high, lambda row: _raw(values[row].as_py()))
-        values = pc.if_else(high, pa.scalar(None, pa.int64()), values)
-    return usd(values)
-
-
-def usd(nano: pa.Array) -> pa.Array:
-    """Integers of nano-USD as exact decimals in USD: the same digits, with the point nine places to the left."""
-    whole = pc.cast(pc.cast(nano, pa.decimal128(19, 0)), pa.decimal128(TYPES["decimal"].precision, 0), safe=False)
-    kind = pa.decimal128(TYPES["decimal"].precision, NANO)
-    return pa.Array.from_buffers(kind, len(whole), whole.buffers(), whole.null_count, whole.offset)
-
-
-_RULES: dict[str, Callable[[Column, pa.Array, str, _Notes], pa.Array]] = {
-    "string": _text,
-    "datetime": _instants,
-    "decimal": _usd,
-}
 
 
 def tally(oddities: Sequence[Oddity]) -> list[dict[str, Any]]:

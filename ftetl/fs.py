@@ -143,6 +143,19 @@ class Fs:
         """Make a file's bytes durable. After an error the bytes are lost: never try again."""
         self.perform("sync", path, lambda: os.fsync(descriptor))
 
+    def sync_file(self, folder: Folder, name: str) -> None:
+        """Make the bytes of a closed file durable."""
+        path, at = _place(folder, name)
+
+        def sync() -> None:
+            descriptor = _open_to_read(name, at)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+        self.perform("sync", path, sync)
+
     def sync_folder(self, folder: Folder) -> None:
         """Make the names in a folder durable, where its file system knows how to."""
 

@@ -40,7 +40,7 @@ def _last_of_its_instant(found: pa.Table) -> pa.Array:
     later = found.slice(1)
     here = found.slice(0, later.num_rows)
     again = pc.and_(_same(here, later, "job_id"), _same(here, later, "observed_at"))
-    return pa.chunked_array([*_chunks(pc.invert(again)), pa.array([True] * min(1, found.num_rows))], pa.bool_())
+    return pa.chunked_array([*_chunks(pc.invert(again)), _true(found)])
 
 
 def _differs_from_before(found: pa.Table) -> pa.Array:
@@ -50,20 +50,25 @@ def _differs_from_before(found: pa.Table) -> pa.Array:
     known = _last_known(found.column(REFUND), same)
     for name in STATE:
         same = pc.and_(same, _same(here, later, name))
-    refund = pc.or_(pc.equal(known.slice(0, len(same)), later.column(REFUND)), pc.is_null(later.column(REFUND)))
-    same = pc.and_(same, pc.fill_null(refund, False))
-    return pa.chunked_array([pa.array([True] * min(1, found.num_rows)), *_chunks(pc.invert(same))], pa.bool_())
+    refund = pc.fill_null(pc.equal(known.slice(0, later.num_rows), later.column(REFUND)), False)
+    same = pc.and_(same, pc.or_(refund, pc.is_null(later.column(REFUND))))
+    return pa.chunked_array([_true(found), *_chunks(pc.invert(same))])
 
 
 def _last_known(values: pa.ChunkedArray, same_job: pa.ChunkedArray) -> pa.ChunkedArray:
     """By row the last value of its job up to there that is not null."""
     if not len(values):
         return values
-    first = pa.chunked_array([pa.array([True]), *_chunks(pc.invert(same_job))], pa.bool_())
+    first = pa.chunked_array([pa.array([True]), *_chunks(pc.invert(same_job))])
     places = pc.subtract(pc.cumulative_sum(pa.repeat(1, len(values))), 1)
     # A job's first row starts anew, so nothing is carried over from the job before.
     carried = pc.if_else(pc.or_(pc.is_valid(values), first), places, pa.scalar(None, pa.int64()))
     return pc.take(values, pc.fill_null_forward(carried))
+
+
+def _true(found: pa.Table) -> pa.Array:
+    # For the row that has no neighbour, if there is one.
+    return pa.array([True] * min(1, found.num_rows), pa.bool_())
 
 
 def _same(one: pa.Table, other: pa.Table, name: str) -> pa.Array:

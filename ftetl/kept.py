@@ -37,8 +37,8 @@ def told(new: Incoming, old: pa.Table, wins: pa.Array) -> pa.Array:
     had = pa.array([False] * len(new.ids), pa.bool_())
     for name in detail_columns():
         had = pc.or_(had, pc.is_valid(old.column(name)))
-    newer = pc.or_(pc.invert(new.stale), pc.greater(new.told_at, old.column("updated_at")))
-    newer = pc.and_(wins, pc.fill_null(newer, False))
+    newer = pc.fill_null(pc.greater(new.told_at, old.column("updated_at")), False)
+    newer = pc.and_(wins, pc.or_(pc.invert(new.stale), newer))
     return one(pc.and_(new.detail, pc.or_(newer, pc.invert(had))))
 
 

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from ftetl.clock import parse_iso
-from ftetl.errors import ConfigError, UsageError
+from ftetl.errors import ConfigError, FtetlError, SoftwareError, UsageError
 from ftetl.report import Report
 from ftetl.settings import Settings
 
@@ -79,5 +80,16 @@ def run(settings: Settings, progress: Progress | None = None, received: Callable
         ) as target:
             targets.append(target)
             return corridor(settings, source, target, progress)
+    except FtetlError:
+        raise
+    except Exception as error:
+        raise _fault(error) from error
     finally:
         source.close()
+
+
+def _fault(error: Exception) -> SoftwareError:
+    # The text of an unknown error may hold data, so only its kind and its place in our own code are told.
+    places = [p for p in extract_tb(error.__traceback__) if Path(p.filename).is_relative_to(Path(__file__).parent)]
+    where = f"{Path(places[-1].filename).name}:{places[-1].lineno}"
+    return SoftwareError(f"{type(error).__name__} in {where}", next="please report this as a bug of ftetl")

@@ -97,6 +97,7 @@ class Merge:
         """The next rows up to the batch's last job."""
         last = items[-1].job_id
         before, held = self._before(last)
+        rows.require(tables()["jobs"], flat.jobs)
         new = incoming(items, flat, self.seen.observed_at)
         self.beaten.append(states(new.older, new.older_observed))
         jobs, taking = self._jobs_of(new, before, held)

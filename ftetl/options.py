@@ -46,6 +46,21 @@ class _Seconds(click.ParamType[float]):
         return seconds
 
 
+class _Folder(click.Path):
+    """The folder of a target; an empty word, as an unset variable gives one, is not the present folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _filled(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not value:
+        raise click.BadParameter("the name is empty.", context, parameter)
+    return value
+
+
 def _together(*parts: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return lambda function: reduce(lambda f, part: part(f), reversed(parts), function)
 
@@ -65,6 +80,9 @@ def voiced(function: Callable[..., int | None], told: Callable[[Voice], None]) -
     return command
 
 
+target = click.argument("target", type=_Folder(path_type=Path))
+demo_target = click.argument("target", type=_Folder(path_type=Path), default=settings.DEMO_TARGET)
+
 source = _together(
     click.option(
         "--from",
@@ -72,6 +90,7 @@ source = _together(
         default=settings.SOURCE,
         show_default=True,
         metavar="SOURCE",
+        callback=_filled,
         help="`api`, `demo`, a saved answer (.json, .ndjson, each also .gz, .zst), a folder of them, or - for stdin.",
     ),
     click.option(

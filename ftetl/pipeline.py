@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import pyarrow as pa
-
 from ftetl import ahead, copies, guards, history, merge, receive, scan, side, strict
 from ftetl.answers import Answer, Memory, Source
 from ftetl.clock import iso, parse_iso
@@ -123,11 +121,6 @@ def _commit(
         try:
             outcome = _fill(staging, settings, work, given, merge.Merge(stored, seen), progress)
             staging.close()
-        except pa.ArrowException as error:  # its text may hold values
-            staging.abandon()
-            raise SoftwareError(
-                f"the tables could not be made ({type(error).__name__})", next="please report this as a bug of ftetl"
-            ) from error
         except BaseException:
             staging.abandon()
             raise

@@ -14,6 +14,18 @@ from ftetl.errors import SoftwareError
 from ftetl.schema import schema
 
 
+def require(table: Table, found: pa.Table) -> None:
+    """Nothing, if the columns have the types of the contract.
+
+    Raises:
+        SoftwareError: A column has another type, or the contract does not have it.
+    """
+    wanted = schema(table)
+    for field in found.schema:
+        if field.name not in wanted.names or field.type != wanted.field(field.name).type:
+            raise _fault(table, field.name)
+
+
 def rows(table: Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
     """The rows of a table; columns that its contract does not have are left out.
 
@@ -23,9 +35,7 @@ def rows(table: Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.
     wanted = schema(table)
     for field in wanted:
         if field.name not in columns or columns[field.name].type != field.type:
-            raise SoftwareError(
-                f"column {field.name} of table {table.name} is missing or of a wrong type", next="please report this"
-            )
+            raise _fault(table, field.name)
     return pa.Table.from_arrays([columns[name] for name in wanted.names], schema=wanted)
 
 
@@ -37,3 +47,10 @@ def of(table: Table, found: pa.Table, project: str) -> pa.Table:
     """
     columns = dict(zip(found.column_names, found.columns, strict=True))
     return rows(table, {**columns, "project": pa.repeat(project, found.num_rows)})
+
+
+def _fault(table: Table, column: str) -> SoftwareError:
+    return SoftwareError(
+        f"column {column} of table {table.name} is missing or of a wrong type",
+        next="please report this as a bug of ftetl",
+    )

@@ -16,10 +16,9 @@ import pyarrow as pa
 
 from ftetl import manifest as manifests
 from ftetl.contract import tables
-from ftetl.errors import FtetlError, StorageError, TargetError, UsageError
+from ftetl.errors import FtetlError, TargetError, UsageError
 from ftetl.manifest import Manifest
 from ftetl.stored import Stored
-from ftetl.stored import path as stored_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +38,7 @@ class Snapshot:
         self.run_id = manifest.run_id
         self.committed_at = manifest.committed_at
         self.project: str = manifest.facts["identity"]["project"]
-        self._stored = Stored(self.folder)
-        self._files = frozenset(file.name for file in manifest.files)
+        self._stored = Stored(self.folder, {file.name for file in manifest.files})
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -56,9 +54,6 @@ class Snapshot:
         """
         if name not in tables():
             raise UsageError(f"there is no table {name!r}", next=f"choose one of: {', '.join(tables())}")
-        file = stored_path(self.folder, name)
-        if file.name in self._files and not file.exists():
-            raise StorageError(f"{file} is gone", next="open the target again; `ftetl verify` tells if it is damaged")
         return self._stored.table(name)
 
     def frame(self, name: str) -> pd.DataFrame:
@@ -168,7 +163,7 @@ def _broken_contracts(snapshot: Snapshot, expected: dict[str, int]) -> list[str]
     from ftetl import checks
 
     found = []
-    stored = Stored(snapshot.folder)
+    stored = Stored(snapshot.folder, exact=True)
     for name, rows in expected.items():
         try:
             checks.check_table(stored, tables()[name], rows)

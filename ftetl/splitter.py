@@ -16,7 +16,7 @@ _TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[][{},]', re.DOTALL)
 
 @dataclass(frozen=True)
 class Span:
-    """One element: from `start` to `end`, the next one begins after `next`; `closing` is the bracket behind the last."""
+    """One element: from `start` to `end`, the next one begins at `next`; `closing` is the bracket behind the last."""
 
     start: int
     end: int

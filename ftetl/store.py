@@ -119,6 +119,20 @@ class Target:
         self._fs.make_folder(self._ground.control, self._scratch)
         return self._ground.control.path / self._scratch
 
+    @property
+    def fs(self) -> Fs:
+        """The operations on files that every part of the target goes through."""
+        return self._fs
+
+    @property
+    def file_mode(self) -> int:
+        """The permissions that files get."""
+        return self._ground.file_mode
+
+    def part(self, name: str, stack: ExitStack, *, inside: Folder | None = None) -> Folder:
+        """A folder of `_ftetl`, or one inside of such a folder, open until the stack is closed; made where missing."""
+        return claim.part(self._fs, inside or self._ground.control, name, stack, mode=self._ground.folder_mode)
+
     def close(self) -> None:
         """Remove what was temporary and let others write; safe to call twice."""
         self._stack.close()

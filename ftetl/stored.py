@@ -5,6 +5,7 @@ Every page's checksum is compared on the way. Knows where a snapshot's files lie
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +55,7 @@ class Stored:
         file = self._file(name)
         if file is None or not self._exact:
             return schema(tables()[name])
-        with _reading(file), pq.ParquetFile(file) as parquet:
+        with _reading(file), _opened(file) as source, pq.ParquetFile(source) as parquet:
             return parquet.schema_arrow
 
     def groups(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -66,7 +67,11 @@ class Stored:
         file = self._file(name)
         if file is None:
             return
-        with _reading(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        with (
+            _reading(file),
+            _opened(file) as source,
+            pq.ParquetFile(source, page_checksum_verification=True) as parquet,
+        ):
             known = parquet.schema_arrow.names
             wanted = known if self._exact else schema(tables()[name]).names
             wanted = [c for c in (columns or wanted) if c in known]
@@ -91,6 +96,11 @@ def _reading(file: Path) -> Iterator[None]:
             f"{file} cannot be read back ({type(error).__name__})",
             next="`ftetl verify` names what is damaged; restore the file, or export into an empty folder",
         ) from error
+
+
+def _opened(file: Path) -> pa.NativeFile:
+    # By the bytes of the name: a name that is no Unicode, or a locale that cannot say it, must not cost the run.
+    return pa.OSFile(os.fsencode(file))
 
 
 def _conform(found: pa.Table, name: str, columns: Sequence[str] | None) -> pa.Table:

@@ -37,7 +37,7 @@ class Voice:
         self.quiet = quiet
         self.verbose = verbose
         self.as_json = as_json
-        self.on_terminal = sys.stderr is not None and sys.stderr.isatty() and not as_json and not quiet
+        self.on_terminal = sys.stderr is not None and sys.stderr.isatty() and not quiet
         level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
         logger = logging.getLogger("ftetl")
         logger.handlers = [logging.StreamHandler(sys.stderr)]
@@ -52,8 +52,8 @@ class Voice:
             _write(json.dumps(document))
 
     def say(self, text: str = "") -> None:
-        """A line for people, unless they asked for quiet or for JSON."""
-        if not self.quiet and not self.as_json:
+        """A line for people, unless they asked for quiet."""
+        if not self.quiet:
             _write(shown(text), err=True)
 
     def out(self, text: str = "") -> None:
@@ -75,6 +75,11 @@ class Voice:
         bar = _Bar()
         with bar.display:
             yield bar
+
+
+def ours(text: str) -> None:
+    """A text of several lines that holds nothing from outside, on stdout."""
+    _write(text)
 
 
 def _write(text: str, *, err: bool = False) -> None:
@@ -141,7 +146,7 @@ def size(count: int) -> str:
     """A number of bytes for people: `1.2 MB`."""
     amount = float(count)
     for unit in ("B", "kB", "MB"):
-        if amount < 1000:
+        if amount < 999.95:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} GB"

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 INSTANT = pa.timestamp("us", "UTC")
 ZERO = "0001-01-01T00:00:00Z"  # Go's zero time: none
+_ZERO = datetime(1, 1, 1, tzinfo=UTC)
 
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 
@@ -46,16 +47,13 @@ def read(text: str) -> Reading:
         instant = local.astimezone(UTC)
     except (ValueError, OverflowError):
         return Reading(None, "bad_time")
+    if instant == _ZERO:
+        return Reading(None)
     if leap:
         return Reading(instant, "leap_second")
     if zone is None:
         return Reading(instant, "naive_time")
-    return Reading(None if is_zero(instant) else instant, "time_too_fine" if fraction[6:].strip("0") else None)
-
-
-def is_zero(instant: datetime) -> bool:
-    """Whether it is Go's zero time."""
-    return instant == datetime(1, 1, 1, tzinfo=UTC)
+    return Reading(instant, "time_too_fine" if fraction[6:].strip("0") else None)
 
 
 def _zone(text: str | None) -> timezone:
@@ -76,9 +74,12 @@ def column(texts: pa.Array) -> tuple[pa.Array, list[tuple[int, str, str]]]:
     texts = pc.if_else(pc.or_(pc.equal(texts, ""), pc.equal(texts, ZERO)), pa.scalar(None, pa.string()), texts)
     if _usual(texts):
         try:
-            return pc.cast(texts, INSTANT), []
+            instants = pc.cast(texts, INSTANT)
         except pa.ArrowInvalid:
             pass  # a date that does not exist, such as February 30
+        else:
+            if pc.all(pc.greater(instants, pa.scalar(_ZERO, INSTANT)), min_count=0).as_py() is not False:
+                return instants, []
     readings = {text: read(text) for text in pc.unique(texts).to_pylist() if text is not None}
     rows = texts.to_pylist()
     odd = [(row, kind, text) for row, text in enumerate(rows) if text is not None and (kind := readings[text].kind)]

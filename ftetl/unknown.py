@@ -17,6 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from ftetl import strict
+from ftetl.careful import Note
 from ftetl.contract import tables
 from ftetl.shape import Items, Leaf, Node, job, null_name, other_name, wire_name
 
@@ -55,14 +56,43 @@ def _masked(key: str, value: Any) -> Any:
     return strict.MASK if key in tables()["jobs"].secrets and value not in (None, "") else value
 
 
-def texts_of(value: dict[str, Any]) -> Texts:
-    """The texts of a job that was read strictly."""
+def texts_of(value: dict[str, Any], note: Note | None = None) -> Texts:
+    """The texts of a job that was read strictly; what JSON or UTF-8 has no word for is mended and noted."""
     found = Texts()
     for key in json_keys():
         if value.get(key) is not None:
-            found.json[key] = strict.compact(value[key])
-    found.extra = _rest(job(), value, found)
+            found.json[key] = strict.compact(_mended(value[key], note, key, 0))
+    found.extra = _mended(_rest(job(), value, found), note, "", 0)
+    found.events = {at: _mended(rest, note, "events", at) for at, rest in found.events.items()}
     return found
+
+
+def _mended(value: Any, note: Note | None, path: str, place: int) -> Any:
+    """The value without NaN, infinities and lone surrogates, which only the careful road can meet."""
+    if note is None:
+        return value
+    if isinstance(value, dict):
+        inside = {}
+        for key, item in value.items():
+            name = strict.mend(key)
+            below = f"{path}.{name}" if path else name
+            taken = name != key and (name in value or name in inside)
+            if name != key:
+                note(below, "lone_surrogate", strict.compact({key: item} if taken else key), place)
+            if not taken:
+                inside[name] = _mended(item, note, below, place)
+        return inside
+    if isinstance(value, list):
+        return [_mended(item, note, path, place) for item in value]
+    if isinstance(value, strict.Num):
+        if value[-1] not in "Ny":
+            return value
+        note(path, "not_finite", value, place)
+        return None
+    if isinstance(value, str) and strict.has_lone_surrogate(value):
+        note(path, "lone_surrogate", strict.compact(value), place)
+        return strict.mend(value)
+    return value
 
 
 def _rest(node: Node, value: dict[str, Any], found: Texts) -> dict[str, Any]:
@@ -126,17 +156,52 @@ def _siblings(node: Node) -> set[str]:
     return {other_name(k) for k in keys} | {null_name(k) for k in keys}
 
 
-def is_plain(name: str) -> bool:
-    """Whether a key is written in JSON as it is, so that it can be looked for in raw text."""
-    return re.fullmatch(r"[\w .~^:/-]+", name, re.ASCII) is not None
+_MANY = 64  # names in one pattern; with more, reading a job is faster than searching it
 
 
-def key_pattern(names: set[str]) -> re.Pattern[bytes]:
-    """A pattern that finds every raw job that may have one of these (plain) keys, whatever its value.
+def key_pattern(names: set[str]) -> re.Pattern[bytes] | None:
+    """A pattern that finds every raw job that may have one of these keys, whatever its value; None: any job may.
 
     Arrow cannot tell an explicit null from an absent key, so the raw text is asked. A key may be written with escapes;
     a text that holds one before a colon counts as having it.
     """
-    plain = [re.escape(n.encode()) for n in sorted(names) if is_plain(n)]
+    if len(names) > _MANY or not all(re.fullmatch(r"[\w .~^:/-]+", name, re.ASCII) for name in names):
+        return None
+    plain = (b'"' + re.escape(name.encode()) + b'"' for name in sorted(names))
     escaped = rb'"[^"\\]*\\[^"]*"'
-    return re.compile(rb"(?:" + b"|".join([*(b'"' + p + b'"' for p in plain), escaped]) + rb")\s*:")
+    return re.compile(rb"(?:" + b"|".join([*plain, escaped]) + rb")\s*:")
+
+
+_SAMPLE = 8  # jobs that stand for a batch
+_FIELDS = 1000  # unknown fields of a batch from which on Arrow is the slower road: it fills each of them in each row
+
+
+def sprawls(raws: list[bytes]) -> bool:
+    """Whether the jobs seem to have unknown keys of their own each, such as identifiers: then Arrow would crawl."""
+    if len(raws) < _SAMPLE**2:
+        return False
+    times_seen: Counter[Path] = Counter()
+    samples = []
+    for raw in raws[:: len(raws) // _SAMPLE][:_SAMPLE]:
+        try:
+            samples.append(set(_keys(job(), msgspec.json.decode(raw), ())))
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            continue
+        times_seen.update(samples[-1])
+    own = [sum(times_seen[path] == 1 for path in sample) for sample in samples]
+    return sum(map(bool, own)) > _SAMPLE // 2 and sum(own) * len(raws) > _FIELDS * _SAMPLE
+
+
+def _keys(node: Node | None, value: Any, above: Path) -> Iterator[Path]:
+    """The paths of all keys in a value but those that the shape knows."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            child = node.children.get(key) if node else None
+            if child is None:
+                yield (*above, key)
+            if isinstance(item, dict | list):
+                inner = child.node if isinstance(child, Items) else child if isinstance(child, Node) else None
+                yield from _keys(inner, item, (*above, key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _keys(node, item, above)

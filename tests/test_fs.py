@@ -85,6 +85,7 @@ OPERATIONS: dict[str, Callable[[Fs, Folder], object]] = {
     "chmod": lambda fs, folder: fs.chmod(folder.descriptor, 0o700, folder.path),
     "chmod_file": lambda fs, folder: fs.chmod_file(folder, "name", 0o600),
     "sync": lambda fs, folder: fs.sync(folder.descriptor, folder.path),
+    "sync_file": lambda fs, folder: fs.sync_file(folder, "file"),
     "sync_folder": lambda fs, folder: fs.sync_folder(folder),
     "close": lambda fs, folder: fs.close(folder.descriptor, folder.path),
     "contents": lambda fs, folder: fs.contents(folder, "name"),

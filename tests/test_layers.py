@@ -1,0 +1,132 @@
+"""The house: data moves one way, and so do the imports."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import ftetl
+
+PACKAGE = Path(__file__).parents[1] / "ftetl"
+LONGEST = 300
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {_module(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"}
+
+
+@cache
+def _rooms() -> dict[str, int]:
+    """For each module or package of the list in `ftetl.__doc__` its line; the first is 0."""
+    listed = inspect.getdoc(ftetl).partition("The house")[2]
+    lines = re.findall(r"^ {4}\w+ {2,}(.+)$", listed, re.MULTILINE)
+    return {name: number for number, line in enumerate(lines) for name in line.split()}
+
+
+def _room(module: str) -> str:
+    """What stands for a module in the list: the module, or the package that it is in."""
+    return module.split(".")[0]
+
+
+def _names(path: Path) -> Iterator[str]:
+    """Everything that a module imports, wherever in it; of a package, its modules one by one."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole.removeprefix("ftetl.") in MODULES else str(node.module)
+
+
+@cache
+def _ours(module: str) -> frozenset[str]:
+    found = {name.removeprefix("ftetl.") for name in _names(MODULES[module]) if name.startswith("ftetl.")}
+    return frozenset(found - {module})
+
+
+@cache
+def _foreign(module: str) -> frozenset[str]:
+    return frozenset(name.split(".")[0] for name in _names(MODULES[module])) - {"ftetl"}
+
+
+@cache
+def _reached(module: str) -> frozenset[str]:
+    """What is imported with a module, foreign packages too, at once or by a call."""
+    found: set[str] = set()
+    ahead = {module}
+    while ahead:
+        next_one = ahead.pop()
+        found.add(next_one)
+        found |= _foreign(next_one)
+        ahead |= _ours(next_one) - found
+    return frozenset(found)
+
+
+def test_the_list_names_every_room_once_and_nothing_else() -> None:
+    listed = inspect.getdoc(ftetl).partition("The house")[2].split()
+
+    assert {*_rooms()} == {_room(module) for module in MODULES}
+    assert all(listed.count(room) <= 2 for room in _rooms())  # a line may be called like a module in it
+
+
+@pytest.mark.parametrize("module", MODULES)
+class TestEveryModule:
+    def test_imports_only_from_the_rooms_before_its_own(self, module: str) -> None:
+        later = {other for other in _ours(module) if _rooms()[_room(other)] > _rooms()[_room(module)]}
+
+        assert later == set()
+
+    def test_opens_with_what_it_is_for(self, module: str) -> None:
+        opening = ast.get_docstring(ast.parse(MODULES[module].read_text("utf-8")))
+
+        assert opening
+        assert re.search(r"[.:]$", opening.split("\n\n")[0])
+
+    def test_is_short_enough_to_be_read(self, module: str) -> None:
+        assert len(MODULES[module].read_text("utf-8").splitlines()) <= LONGEST
+
+    def test_has_a_name_that_says_something(self, module: str) -> None:
+        assert not {*module.split(".")} & {"utils", "util", "helpers", "common", "base", "misc"}
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    graph = {module: _ours(module) for module in MODULES}
+
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+STORE = ["fs", "manifest", "sink", "lock", "claim", "janitor", "retention", "publish", "stage", "store"]
+API = ["gunzip", "breakage", "credentials", "plugs", "remote", "patience", "exchange", "verdict", "together"]
+COLUMNAR = {"pyarrow", "pandas", "pandera"}
+
+
+@pytest.mark.parametrize(
+    ("modules", "unknown"),
+    [
+        (["errors", "limits"], {*MODULES} - {"errors", "limits"}),
+        (["grammar", "contract", "dictionary", "settings", "report"], COLUMNAR | {"requests", "click", "rich"}),
+        (STORE, COLUMNAR | {"contract", "schema", "requests", "msgspec"}),
+        (API, COLUMNAR | {"contract", "store", "answers", "sources"}),
+        ([m for m in MODULES if _room(m) == "demo"], COLUMNAR | {"requests", "contract", "store", "sources"}),
+        ([m for m in MODULES if _room(m) == "sources"], {"pandas", "pipeline", "cli", "store", "decode", "contract"}),
+        ([m for m in MODULES if _room(m) == "formats"], {"pipeline", "cli", "store", "contract", "pandas", "requests"}),
+        (["decode", "flatten", "merge", "checks"], {"requests", "store", "sources", "cli", "pipeline"}),
+        (["pipeline", "library", "snapshot"], {"cli", "talk", "click", "rich"}),
+        (["guards", "retention", "splitter", "times"], COLUMNAR - {"pyarrow"} | {"requests", "store"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_room_does_not_know(modules: list[str], unknown: set[str]) -> None:
+    assert {module: _reached(module) & unknown for module in modules if _reached(module) & unknown} == {}
