@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ftetl import strict
@@ -28,7 +29,9 @@ def normal(node: Node, value: dict[str, Any], note: Note, prefix: str = "", plac
         if item is None:
             continue
         path = prefix + key
-        if isinstance(child, Leaf):
+        if isinstance(child, Leaf) and child.is_json:
+            found[key] = strict.compact(mended(item, note, path, place))
+        elif isinstance(child, Leaf):
             if oddity := _leaf(found, key, child, item):
                 note(path, oddity, strict.compact(item), place)
         elif isinstance(child, Node):
@@ -54,9 +57,6 @@ def _row(items: Items, row: Any, note: Note, path: str, at: int) -> dict[str, An
 
 def _leaf(found: dict[str, Any], key: str, leaf: Leaf, item: Any) -> str | None:
     """Put the value where it belongs; what is odd about it, if anything."""
-    if leaf.is_json:
-        found[key] = strict.compact(item)
-        return None
     if leaf.other and kind_of(item) == leaf.other:
         value, oddity = READ[leaf.other](item)
         key = other_name(key)
@@ -65,6 +65,32 @@ def _leaf(found: dict[str, Any], key: str, leaf: Leaf, item: Any) -> str | None:
     if value is not None:
         found[key] = value
     return oddity
+
+
+def mended(value: Any, note: Note, path: str = "", place: int = 0) -> Any:
+    """A value that stays JSON, without what JSON or UTF-8 has no word for: NaN, infinities and lone surrogates."""
+    if isinstance(value, dict):
+        inside = {}
+        for key, item in value.items():
+            name = strict.mend(key)
+            below = f"{path}.{name}" if path else name
+            taken = name != key and (name in value or name in inside)
+            if name != key:
+                note(below, "lone_surrogate", strict.compact({key: item} if taken else key), place)
+            if not taken:
+                inside[name] = mended(item, note, below, place)
+        return inside
+    if isinstance(value, list):
+        return [mended(item, note, path, place) for item in value]
+    if isinstance(value, strict.Num):
+        if value[-1] not in "Ny":
+            return value
+        note(path, "not_finite", value, place)
+        return None
+    if isinstance(value, str) and strict.has_lone_surrogate(value):
+        note(path, "lone_surrogate", strict.compact(value), place)
+        return strict.mend(value)
+    return value
 
 
 def kind_of(item: Any) -> str:
@@ -96,9 +122,15 @@ def _integer(item: Any) -> tuple[int | None, str | None]:
     real = float(item)
     if not math.isfinite(real):
         return None, "not_finite" if item[-1] in "Ny" else "out_of_range"
-    if not real.is_integer():
-        return None, "wrong_type"
-    return (int(real), None) if abs(real) <= _EXACT else (None, "out_of_range")
+    if abs(real) > _EXACT:
+        return None, "out_of_range"
+    try:
+        exact = Decimal(item)  # a double would take 9007199254740993.0 and 0.99999999999999999 for whole numbers
+    except InvalidOperation:
+        return None, "wrong_type"  # an exponent that Decimal has no room for, so close to 0
+    if exact.copy_abs() > _EXACT:
+        return None, "out_of_range"
+    return (int(exact), None) if exact == int(exact) else (None, "wrong_type")
 
 
 def _number(item: Any) -> tuple[float | None, str | None]:

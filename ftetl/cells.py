@@ -34,6 +34,7 @@ class Rows:
     prefix: str = ""  # of the paths in anomalies
     places: pa.Array | None = None  # the position of an event
     extra: pa.Array | None = None
+    silent: pa.Array | None = None  # by row: whether its odd values are not noted
 
 
 class Notes:
@@ -49,6 +50,8 @@ class Notes:
 
     def at(self, path: str, kind: str, row: int, raw: str) -> None:
         """Note one row."""
+        if self.rows.silent is not None and self.rows.silent[row].as_py():
+            return
         place = self.rows.places[row].as_py() if self.rows.places is not None else 0
         self.oddities.append(Oddity(self.rows.ids[row].as_py(), path, kind, raw, place))
 

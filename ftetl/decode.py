@@ -117,7 +117,7 @@ class _Run:
             return
         try:
             self._fast_piece(read(self.raws[low:high]), low)
-        except (pa.ArrowInvalid, UnicodeDecodeError):
+        except (pa.ArrowException, UnicodeDecodeError):
             size = self.size(low, high)
             self.budget -= size
             if high - low == 1 or size <= _SMALL or self.budget < 0:

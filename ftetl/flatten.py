@@ -37,14 +37,13 @@ def flatten(decoded: Decoded) -> Flat:
     nested = {name: decoded.jobs.column(name).combine_chunks() for name in decoded.jobs.column_names}
     count = decoded.jobs.num_rows
     ids = nested["id"]
-    jobs = Rows(nested, nested, count, ids, extra=_sparse(count, decoded.extra))
+    # Copies that are not the winner have no current row, and so no anomalies.
+    silent = pa.array([i.older for i in decoded.items], pa.bool_()) if any(i.older for i in decoded.items) else None
+    jobs = Rows(nested, nested, count, ids, extra=_sparse(count, decoded.extra), silent=silent)
     events = _event_rows(decoded, nested, ids)
+    events.silent = silent if silent is None else pc.take(silent, events.values["__parent"])
     flat_events = _table(tables()["events"], events, oddities)
     flat_jobs = _table(tables()["jobs"], jobs, oddities, _LastEvents(flat_events, count, events))
-    older = {item.job_id: item for item in decoded.items if item.older}
-    if older:  # copies that are not the winner have no current row, and so no anomalies
-        current = {item.job_id for item in decoded.items if not item.older}
-        oddities = [o for o in oddities if o.job_id in current]
     return Flat(flat_jobs, flat_events, events.values["__parent"], oddities)
 
 

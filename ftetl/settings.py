@@ -66,6 +66,7 @@ class Settings:
         for name, number in (("concurrency", self.concurrency), ("max-bytes", self.max_bytes), ("keep", self.keep)):
             _require(number >= 1, f"{name} is less than 1", "give a positive number")
         _require(self.deadline > 0, "the deadline is not positive", "give seconds")
+        _require(self.lock_timeout >= 0, "the lock-timeout is negative", "give seconds, or 0 not to wait")
         moment = self.observed_at
         _require(
             moment is None or moment.tzinfo is not None, "observed_at has no time zone", "give it one, such as UTC"

@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from ftetl import strict
-from ftetl.careful import Note
+from ftetl.careful import Note, mended
 from ftetl.contract import tables
 from ftetl.shape import Items, Leaf, Node, job, null_name, other_name, wire_name
 
@@ -57,42 +57,16 @@ def _masked(key: str, value: Any) -> Any:
 
 
 def texts_of(value: dict[str, Any], note: Note | None = None) -> Texts:
-    """The texts of a job that was read strictly; what JSON or UTF-8 has no word for is mended and noted."""
+    """The texts of a job that was read strictly; on the careful road with what `mended` notes."""
     found = Texts()
     for key in json_keys():
         if value.get(key) is not None:
-            found.json[key] = strict.compact(_mended(value[key], note, key, 0))
-    found.extra = _mended(_rest(job(), value, found), note, "", 0)
-    found.events = {at: _mended(rest, note, "events", at) for at, rest in found.events.items()}
+            found.json[key] = strict.compact(value[key])
+    found.extra = _rest(job(), value, found)
+    if note is not None:
+        found.extra = mended(found.extra, note)
+        found.events = {at: mended(rest, note, "events", at) for at, rest in found.events.items()}
     return found
-
-
-def _mended(value: Any, note: Note | None, path: str, place: int) -> Any:
-    """The value without NaN, infinities and lone surrogates, which only the careful road can meet."""
-    if note is None:
-        return value
-    if isinstance(value, dict):
-        inside = {}
-        for key, item in value.items():
-            name = strict.mend(key)
-            below = f"{path}.{name}" if path else name
-            taken = name != key and (name in value or name in inside)
-            if name != key:
-                note(below, "lone_surrogate", strict.compact({key: item} if taken else key), place)
-            if not taken:
-                inside[name] = _mended(item, note, below, place)
-        return inside
-    if isinstance(value, list):
-        return [_mended(item, note, path, place) for item in value]
-    if isinstance(value, strict.Num):
-        if value[-1] not in "Ny":
-            return value
-        note(path, "not_finite", value, place)
-        return None
-    if isinstance(value, str) and strict.has_lone_surrogate(value):
-        note(path, "lone_surrogate", strict.compact(value), place)
-        return strict.mend(value)
-    return value
 
 
 def _rest(node: Node, value: dict[str, Any], found: Texts) -> dict[str, Any]:
@@ -189,7 +163,7 @@ def sprawls(raws: list[bytes]) -> bool:
             continue
         times_seen.update(samples[-1])
     own = [sum(times_seen[path] == 1 for path in sample) for sample in samples]
-    return sum(map(bool, own)) > _SAMPLE // 2 and sum(own) * len(raws) > _FIELDS * _SAMPLE
+    return sum(map(bool, own)) > _SAMPLE // 2 and sum(own) * len(raws) >= _FIELDS * _SAMPLE
 
 
 def _keys(node: Node | None, value: Any, above: Path) -> Iterator[Path]:

@@ -108,17 +108,16 @@ SOURCES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("formats", [("parquet",), ("csv",)])
 @pytest.mark.parametrize("kind", SOURCES)
-def test_the_same_answer_makes_no_new_version(exports: Exports, kind: str, formats: tuple[str, ...]) -> None:
+def test_the_same_answer_makes_no_new_version(exports: Exports, kind: str) -> None:
+    formats = ("csv",)
     exports(**SOURCES[kind](), formats=formats)
     before, files = exports.state(), exports.files()
-    for on in (1, 2):
-        again = exports(**SOURCES[kind](), on=on, formats=formats)
-        assert (again.changed, again.version, again.exit_code) == (False, 1, 0)
-        assert (again.new, again.changed_jobs, again.vanished, again.quarantined) == (0, 0, 0, 0)
-        assert exports.state() == before
-        assert exports.files() == files
+    again = exports(**SOURCES[kind](), on=2, formats=formats)
+    assert (again.changed, again.version, again.exit_code) == (False, 1, 0)
+    assert (again.new, again.changed_jobs, again.vanished, again.quarantined) == (0, 0, 0, 0)
+    assert exports.state() == before
+    assert exports.files() == files
 
 
 def test_the_demo_twice_makes_one_version(tmp_path: Path) -> None:
@@ -546,21 +545,19 @@ def test_an_empty_list_gives_every_table_with_every_column(exports: Exports, bod
 
 
 BROKEN = [
-    pytest.param('{"id":"ft-01","status":"a","status":"b"}', id="duplicate keys"),
-    pytest.param('{"id":"ft-01","events":[{"type":"a","type":"b"}]}', id="duplicate keys in an event"),
-    pytest.param('{"id":"ft-01","status":"\\ud83', id="broken text"),
-    pytest.param('{"id":"ft-01","x":' + "[" * 300 + "]" * 300 + "}", id="absurd depth"),
-    pytest.param('{"id":"ft-01","new_key":{"a":1,"a":2}}', id="duplicate keys that no column reads"),
+    pytest.param('{"id":"ft-01","status":"a","status":"b"}', [], id="duplicate keys, alone"),
+    pytest.param('{"id":"ft-01","status":"a","status":"b"}', [job(0), job(2)], id="duplicate keys"),
+    pytest.param('{"id":"ft-01","events":[{"type":"a","type":"b"}]}', [job(2)], id="duplicate keys in an event"),
+    pytest.param('{"id":"ft-01","status":"\\ud8"}', [job(0)], id="broken text"),
+    pytest.param('{"id":"ft-01","x":' + "[" * 300 + "]" * 300 + "}", [job(0)], id="absurd depth"),
+    pytest.param('{"id":"ft-01","new":{"a":1,"a":2}}', [job(2)], id="duplicate keys that no column reads"),
 ]
 
 
-@pytest.mark.parametrize("broken", BROKEN)
-@pytest.mark.parametrize("others", [[], [job(0)], [job(2)], [job(0), job(2)]])
+@pytest.mark.parametrize(("broken", "others"), BROKEN)
 def test_a_job_whose_only_copy_is_broken_does_not_vanish(exports: Exports, broken: str, others: list[Job]) -> None:
     exports([job(0), job(1, **FULL), job(2)], 1)
     before = exports.row(1)
-    if broken.endswith("ud83"):
-        broken = '{"id":"ft-01","status":"' + "\\ud8" + '"}'
     texts = [*(json.dumps(j) for j in others), broken]
     report = exports(f'{{"data":[{",".join(texts)}]}}'.encode(), 2)
     assert (report.vanished, report.quarantined, report.exit_code) == (2 - len(others), 1, 3)

@@ -1,0 +1,145 @@
+"""The library's one call: words become settings, and whatever can fail without a target fails before there is one."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ftetl
+from ftetl import library, pipeline
+from ftetl.clock import iso
+from ftetl.errors import ConfigError, DataError, FtetlError, SoftwareError, TargetError, UnavailableError, UsageError
+from ftetl.library import settings_of
+
+KEY = {"TOGETHER_API_KEY": "canary-0123456789"}
+
+
+@pytest.fixture
+def answer(tmp_path: Path) -> Path:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({"data": [{"id": "ft-1"}]}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "code"),
+    [
+        pytest.param({"environ": {}}, ConfigError, 78, id="no key"),
+        pytest.param({"environ": {"TOGETHER_API_KEY": "x"}}, ConfigError, 78, id="a malformed key"),
+        pytest.param({"environ": {}, "api_key_file": "/nonexistent/key"}, ConfigError, 78, id="no key file"),
+        pytest.param({"environ": KEY, "base_url": "http://example.com"}, ConfigError, 78, id="http to elsewhere"),
+        pytest.param({"source": "missing.json"}, DataError, 65, id="no such file"),
+        pytest.param({"source": "."}, DataError, 65, id="a folder without answers"),
+        pytest.param({"source": "list.txt"}, DataError, 65, id="another kind of file"),
+        pytest.param({"source": "demo", "events": "all"}, UsageError, 2, id="an unknown word"),
+        pytest.param({"source": "demo", "formats": "xlsx"}, UsageError, 2, id="an unknown format"),
+        pytest.param({"source": "demo", "observed_at": "yesterday"}, UsageError, 2, id="no time"),
+        pytest.param({"source": "demo", "colour": "red"}, UsageError, 2, id="an unknown setting"),
+    ],
+)
+def test_an_error_before_the_work_makes_no_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], kind: type[FtetlError], code: int
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "list.txt").touch()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(kind) as caught:
+        ftetl.export(tmp_path / "target", **given)
+    assert caught.value.exit.code == code
+    assert not (tmp_path / "target").exists()
+    assert "canary" not in str(caught.value)
+
+
+def test_an_api_that_is_not_there_leaves_no_snapshot(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError):
+        ftetl.export(tmp_path / "t", base_url="http://127.0.0.1:9/v1", environ=KEY, deadline=0.2)
+    with pytest.raises(TargetError):
+        ftetl.open(tmp_path / "t")
+
+
+def test_on_windows_nothing_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Path) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ConfigError, match="Linux and macOS only") as caught:
+        ftetl.export(tmp_path / "target", source=answer)
+    assert caught.value.exit.code == 78
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2026, 7, 2, 8, 10, 14, tzinfo=UTC),
+        datetime(2026, 7, 2, 8, 10, 14),
+        datetime(2026, 7, 2, 13, 55, 14, tzinfo=timezone(timedelta(hours=5, minutes=45))),
+        "2026-07-02T08:10:14Z",
+        "2026-07-02T08:10:14",
+        "2026-07-02T13:55:14+05:45",
+    ],
+)
+def test_a_time_of_observation_may_be_given_in_many_ways(moment: Any) -> None:
+    found = settings_of("t", "demo", {"observed_at": moment}).observed_at
+    assert found is not None
+    assert iso(found) == "2026-07-02T08:10:14.000000Z"
+    assert found.utcoffset() == timedelta(0)
+
+
+def test_words_become_settings(tmp_path: Path) -> None:
+    found = settings_of(str(tmp_path), tmp_path / "a.json", {"formats": "csv", "api_key_file": "key"})
+    assert (found.target, found.source) == (tmp_path, str(tmp_path / "a.json"))
+    assert (found.formats, found.api_key_file) == (("csv",), Path("key"))
+    assert settings_of("t", "api", {"formats": ["csv", "parquet"]}).formats == ("csv", "parquet")
+
+
+def test_a_file_is_dated_by_its_modification_unless_told(tmp_path: Path, answer: Path) -> None:
+    ftetl.export(tmp_path / "t", source=answer)
+    (row,) = ftetl.open(tmp_path / "t").arrow("jobs").to_pylist()
+    assert row["first_seen_at"] == datetime.fromtimestamp(answer.stat().st_mtime, UTC)
+    ftetl.export(tmp_path / "u", source=answer, observed_at="2020-01-01")
+    (row,) = ftetl.open(tmp_path / "u").arrow("jobs").to_pylist()
+    assert row["first_seen_at"] == datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def test_stdin_is_a_whole_list(tmp_path: Path, answer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ftetl.export(tmp_path / "t", source=answer, observed_at="2026-08-01")
+
+    class Stdin:
+        buffer = io.BytesIO(b'[{"id":"ft-2"}]')
+
+    monkeypatch.setattr(sys, "stdin", Stdin())
+    report = ftetl.export(tmp_path / "t", source="-", observed_at="2026-08-02")
+    assert (report.vanished, report.new, report.source) == (1, 1, "-")
+    assert not list((tmp_path / "t" / "_ftetl").glob(".tmp-*"))
+
+
+def test_the_source_is_closed_whatever_happens(tmp_path: Path, answer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ftetl.sources.saved import Saved
+
+    closed: list[bool] = []
+    monkeypatch.setattr(Saved, "close", lambda self: closed.append(True))
+    ftetl.export(tmp_path / "t", source=answer)
+    (tmp_path / "file").touch()
+    with pytest.raises(TargetError):
+        ftetl.export(tmp_path / "file", source=answer)
+    answer.write_bytes(b"<")
+    with pytest.raises(FtetlError):
+        ftetl.export(tmp_path / "t", source=answer)
+    assert closed == [True] * 3
+
+
+def test_an_error_that_nobody_expected_is_a_fault_of_ours(
+    tmp_path: Path, answer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def surprise(*_: Any) -> None:
+        raise ZeroDivisionError("canary")
+
+    monkeypatch.setattr(pipeline, "_guard", surprise)
+    with pytest.raises(SoftwareError, match=r"ZeroDivisionError in pipeline\.py:\d+") as caught:
+        library.run(settings_of(tmp_path / "t", answer, {}))
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert "canary" not in str(caught.value)

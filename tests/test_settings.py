@@ -1,0 +1,60 @@
+"""Settings: nonsense is refused by name before anything is done."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftetl.errors import UsageError
+from ftetl.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"events": "all"}, "events 'all' is not known; choose one of: auto, list, none"),
+        ({"quarantine": "drop"}, "quarantine 'drop' is not known; choose one of: keep, ok, fail"),
+        ({"formats": ("parquet", "xlsx")}, "format 'xlsx' is not known; choose one of: parquet, csv"),
+        ({"project": ""}, "the project's label"),
+        ({"project": " p"}, "the project's label"),
+        ({"project": "p\n"}, "the project's label"),
+        ({"project": "p\x1b[31m"}, "the project's label"),
+        ({"project": "p" * 129}, "the project's label"),
+        ({"concurrency": 0}, "concurrency is less than 1"),
+        ({"max_bytes": 0}, "max-bytes is less than 1"),
+        ({"keep": 0}, "keep is less than 1"),
+        ({"deadline": 0}, "the deadline is not positive"),
+        ({"deadline": float("nan")}, "the deadline is not positive"),
+        ({"lock_timeout": -1.0}, "the lock-timeout is negative"),
+        ({"lock_timeout": float("nan")}, "the lock-timeout is negative"),
+        ({"observed_at": datetime(2026, 8, 1)}, "observed_at has no time zone"),
+    ],
+)
+def test_nonsense_is_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words.replace("(", r"\(")) as caught:
+        Settings(Path("t"), **given)
+    assert caught.value.exit.code == 2
+    assert caught.value.next
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"project": "Größe 7"},
+        {"project": "p" * 128},
+        {"formats": ()},
+        {"formats": ("csv", "csv")},
+        {"observed_at": datetime(2026, 8, 1, tzinfo=UTC)},
+        {"lock_timeout": 0},
+        {"deadline": 0.1},
+    ],
+)
+def test_sense_is_not(given: dict[str, Any]) -> None:
+    Settings(Path("t"), **given)
+
+
+def test_the_environment_is_not_shown() -> None:
+    assert "canary" not in repr(Settings(Path("t"), environ={"TOGETHER_API_KEY": "canary-0123456789"}))

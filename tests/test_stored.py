@@ -1,0 +1,112 @@
+"""Reading a snapshot back: the contract's columns of today, whatever the file was written with, or a clear refusal."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ftetl.contract import tables
+from ftetl.errors import StorageError
+from ftetl.schema import empty, schema
+from ftetl.stored import Stored, path
+
+EVENTS = tables()["events"]
+ROWS = [{"project": "p", "job_id": f"j{n}", "position": 0, "step": n, "message": f"m{n}"} for n in range(5)]
+
+
+def written(folder: Path, table: pa.Table, group: int = 2) -> Path:
+    file = path(folder, "events")
+    pq.write_table(table, file, row_group_size=group, write_page_checksum=True)
+    return file
+
+
+def events(rows: list[dict[str, Any]] = ROWS) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=schema(EVENTS))
+
+
+def test_a_target_without_a_snapshot_has_every_table_empty() -> None:
+    for name, table in tables().items():
+        assert Stored(None).table(name).equals(empty(table))
+        assert list(Stored(None).groups(name)) == []
+        assert Stored(None).schema(name).equals(schema(table))
+
+
+def test_a_table_comes_back_whole_and_by_row_groups(tmp_path: Path) -> None:
+    written(tmp_path, events())
+    assert Stored(tmp_path).table("events").equals(events())
+    assert [group.num_rows for group in Stored(tmp_path).groups("events")] == [2, 2, 1]
+    some = Stored(tmp_path).table("events", ["step", "job_id"])
+    assert some.equals(events().select(["step", "job_id"]))
+
+
+@pytest.mark.parametrize("rows", [ROWS, []])
+def test_a_column_that_the_contract_has_learned_since_is_null(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    written(tmp_path, events(rows).drop_columns(["message", "extra"]))
+    found = Stored(tmp_path).table("events")
+    assert found.schema.equals(schema(EVENTS))
+    assert found["message"].to_pylist() == [None] * len(rows)
+    assert found["step"].to_pylist() == [row["step"] for row in rows]
+    assert Stored(tmp_path).table("events", ["message"]).column_names == ["message"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            lambda t: t.append_column("old", pa.nulls(t.num_rows, pa.string())), id="a column that is no more"
+        ),
+        pytest.param(lambda t: t.select(t.column_names[::-1]), id="another order"),
+        pytest.param(lambda t: t.set_column(7, "step", t["step"].cast(pa.int32())), id="a narrower type"),
+        pytest.param(lambda t: t.cast(pa.schema([f.with_nullable(True) for f in t.schema])), id="nothing required"),
+    ],
+)
+def test_a_file_of_an_older_contract_is_read_with_the_columns_of_today(tmp_path: Path, change: Any) -> None:
+    assert schema(EVENTS).get_field_index("step") == 7
+    written(tmp_path, change(events()))
+    assert Stored(tmp_path).table("events").equals(events())
+    assert Stored(tmp_path).schema("events").equals(schema(EVENTS))
+    exact = Stored(tmp_path, exact=True)
+    assert not exact.schema("events").equals(schema(EVENTS))
+    assert next(exact.groups("events")).schema.equals(exact.schema("events"))
+
+
+def test_a_column_that_cannot_be_what_it_is_today_is_refused(tmp_path: Path) -> None:
+    odd = pa.array([f"text {n}" for n in range(5)])
+    written(tmp_path, events().set_column(7, "step", odd))
+    with pytest.raises(StorageError, match=r"events\.parquet cannot be read back") as caught:
+        Stored(tmp_path).table("events")
+    assert "text" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", range(4, 400, 37))
+def test_a_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
+    file = written(tmp_path, events())
+    data = bytearray(file.read_bytes())
+    data[place] ^= 4
+    file.write_bytes(data)
+    with suppress(StorageError):  # or it lies where nothing is read from
+        assert Stored(tmp_path).table("events").equals(events())
+
+
+def test_a_file_that_should_be_there_and_is_not_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError):
+        Stored(tmp_path, {"events.parquet"}).table("events")
+    with pytest.raises(StorageError):
+        Stored(tmp_path, exact=True).schema("events")
+    # A table that the snapshot's contracts did not have.
+    assert Stored(tmp_path, {"jobs.parquet"}).table("events").num_rows == 0
+    written(tmp_path, events())
+    assert Stored(tmp_path, {"jobs.parquet"}).table("events").num_rows == 0
+    assert Stored(tmp_path, {"events.parquet"}).table("events").num_rows == 5
+
+
+def test_times_come_back_as_instants_in_utc(tmp_path: Path) -> None:
+    moment = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    written(tmp_path, events([ROWS[0] | {"created_at": moment}]))
+    assert Stored(tmp_path).table("events")["created_at"].to_pylist() == [moment]
