@@ -160,7 +160,9 @@ def load(target: Path, version: int) -> Manifest:
     """
     raw = _read(target, file_name(version))
     if raw is None:
-        raise StorageError(f"{target} has no version {version}", next="look into its folder _ftetl/manifests for those that are kept")
+        raise StorageError(
+            f"{target} has no version {version}", next="its folder _ftetl/manifests has those that are kept"
+        )
     try:
         return decode(raw, version)
     except ValueError as reason:

@@ -9,6 +9,7 @@ target as it was.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections import Counter
@@ -20,13 +21,15 @@ from ftetl import ahead, copies, guards, history, merge, receive, scan, side, st
 from ftetl.answers import Answer, Memory, Source
 from ftetl.clock import iso, parse_iso
 from ftetl.contract import tables
-from ftetl.errors import EXITS, DataError, FtetlError, SoftwareError
+from ftetl.errors import EXITS, DataError, FtetlError, SoftwareError, StorageError
 from ftetl.manifest import snapshot_folder
 from ftetl.report import Drift, Report
 from ftetl.settings import Settings
 from ftetl.staging import Staging
 from ftetl.store import Commit, Target
 from ftetl.stored import Stored
+
+_log = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
@@ -58,15 +61,32 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
     started = time.monotonic()
     progress = progress or Silent()
     threading.Thread(target=_warm, daemon=True).start()
+    _refuse_a_lost_past(target)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project)
     given = receive.answers(settings, source)
+    _log.info("received answers=%d bytes=%d", len(given.answers), sum(a.blob.size for a in given.answers))
     with _evidence(target, given.answers):
         receive.look(given, settings, source, progress.details)
+        _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
         outcome, commit = _commit(settings, target, given, facts, identity, progress)
     report = _report(settings, source, target, given, outcome, commit, time.monotonic() - started)
+    _log.info("committed changed=%s version=%d seconds=%.3f", commit.changed, report.version, report.seconds)
     _record(target, report)
     return report
+
+
+def _refuse_a_lost_past(target: Target) -> None:
+    """A target that has manifests, but no sound one, is no empty target: a run must not begin it anew.
+
+    Raises:
+        StorageError: It is such a target.
+    """
+    if target.base is None and target.version > 1:
+        raise StorageError(
+            f"{target.path} has manifests, but none whose snapshot can be read",
+            next="restore _ftetl/manifests and snapshots from a backup, or export into an empty folder",
+        )
 
 
 @contextlib.contextmanager
@@ -129,7 +149,9 @@ def _commit(
                 f"{outcome.quarantined} elements would go to quarantine; nothing was committed",
                 next="look at them with --quarantine keep and `ftetl quarantine`",
             )
+        _log.info("written %s", " ".join(f"{name}={count}" for name, count in outcome.rows.items()))
         staging.gate()
+        _log.info("checked against the contracts, read back from disk")
         return outcome, stage.commit({**new_facts, "rows": staging.rows})
 
 

@@ -454,3 +454,17 @@ def test_the_time_zone_of_the_machine_does_not_matter(tmp_path: Path, monkeypatc
     assert usual.rows == other.rows
     for path in (tmp_path / "t" / "current").iterdir():
         assert path.read_bytes() == (tmp_path / "u" / "current" / path.name).read_bytes()
+
+
+def test_a_target_whose_manifests_are_all_damaged_is_not_begun_anew(tmp_path: Path) -> None:
+    source = tmp_path / "list.json"
+    source.write_text('{"data":[{"id":"ft-1"}]}')
+    target = tmp_path / "target"
+    ftetl.export(target, source=source)
+    (manifest,) = (target / "_ftetl" / "manifests").iterdir()
+    manifest.write_bytes(manifest.read_bytes()[:-2])
+
+    with pytest.raises(StorageError, match="has manifests, but none"):
+        ftetl.export(target, source=source)
+
+    assert [path.name for path in (target / "snapshots").iterdir()] == [(target / "current").readlink().name]
