@@ -138,7 +138,7 @@ class _Run:
                 continue
             note = self._noting(item)
             rows.append(careful.normal(shape.job(), value, note))
-            self._texts(len(self.kept), unknown.texts_of(value, note))
+            self._texts(len(self.kept), item, unknown.texts_of(value, note))
             self.kept.append(item)
             self.found.careful += 1
         self.pieces.append(pa.Table.from_pylist(rows, schema=explicit(json_as_text=True)))
@@ -168,7 +168,7 @@ class _Run:
             raise pa.ArrowInvalid("some element is not clean") from None
         start = len(self.kept)
         for row, text in texts.items():
-            self._texts(start + row, text)
+            self._texts(start + row, self.items[low + row], text)
         self.kept.extend(self.items[low : low + table.num_rows])
         self.pieces.append(_assembled(table, columns, texts))
 
@@ -181,12 +181,12 @@ class _Run:
             rows |= {row for row in range(count) if pattern is None or pattern.search(self.raws[low + row])}
         return sorted(rows)
 
-    def _texts(self, row: int, texts: unknown.Texts) -> None:
+    def _texts(self, row: int, item: Item, texts: unknown.Texts) -> None:
         if texts.extra:
             self.found.extra[row] = strict.compact(texts.extra)
         for position, rest in texts.events.items():
             self.found.event_extra[row, position] = strict.compact(rest)
-        if texts.extra or texts.events:
+        if (texts.extra or texts.events) and not item.older:
             self.found.unknown.update(unknown.paths(texts))
 
     def result(self) -> Decoded:

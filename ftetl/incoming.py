@@ -25,9 +25,11 @@ class Incoming:
     jobs: pa.Table
     ids: pa.Array
     observed: pa.Array
+    first: pa.Array  # when the earliest copy in this run was observed
     answers: pa.Array  # the number of the answer that each came in
     detail: pa.Array  # whether a detail told the columns that only a detail tells
-    stale: pa.Array  # whether that detail is older than the rest of the row
+    behind: pa.Array  # whether that detail is older than the rest of the row
+    stale: pa.Array  # whether the events are those of an older copy
     complete: pa.Array  # whether all of the job's events are there, be they none
     counts: pa.Array  # of events
     told_at: pa.Array  # `updated_at` of the copy that told what only a detail tells
@@ -51,23 +53,34 @@ def incoming(items: list[Item], flat: Flat, observed_at: tuple[datetime, ...]) -
     winners = [i for i in items if not i.older]
     jobs = flat.jobs.filter(mask).combine_chunks()
     detail = pa.array([i.detail or i.stale for i in winners], pa.bool_())
-    stale = pa.array([i.stale for i in winners], pa.bool_())
+    behind = pa.array([i.stale and not i.detail for i in winners], pa.bool_())
     from_older = pa.array([i.older and i.detail for i in items], pa.bool_())
     return Incoming(
         jobs=jobs,
         ids=one(jobs.column("job_id")),
         observed=observed.filter(mask),
+        first=_first(flat.jobs, observed, mask),
         answers=pa.array([i.answer for i in winners], pa.int64()),
         detail=detail,
-        stale=stale,
+        behind=behind,
+        stale=pa.array([i.stale for i in winners], pa.bool_()),
         complete=detail if flat.events_read else pa.array([False] * len(winners), pa.bool_()),
         counts=_counts(flat.parents, mask),
-        told_at=_told_at(jobs, stale, flat.jobs.filter(from_older)),
+        told_at=_told_at(jobs, behind, flat.jobs.filter(from_older)),
         older=flat.jobs.filter(older),
         older_observed=observed.filter(older),
         flat=flat,
         mask=mask,
     )
+
+
+def _first(jobs: pa.Table, observed: pa.Array, mask: pa.Array) -> pa.Array:
+    if pc.all(mask).as_py():
+        return observed
+    ids = jobs.column("job_id")
+    earliest = pa.table({"job_id": ids, "at": observed}).group_by("job_id").aggregate([("at", "min")])
+    at = pc.index_in(ids.filter(mask), value_set=one(earliest.column("job_id")))
+    return pc.take(one(earliest.column("at_min")), one(at))
 
 
 def _counts(parents: pa.Array, mask: pa.Array) -> pa.Array:
@@ -76,10 +89,10 @@ def _counts(parents: pa.Array, mask: pa.Array) -> pa.Array:
     return pc.fill_null(pc.take(counted.field("counts"), at), 0)
 
 
-def _told_at(jobs: pa.Table, stale: pa.Array, details: pa.Table) -> pa.Array:
+def _told_at(jobs: pa.Table, behind: pa.Array, details: pa.Table) -> pa.Array:
     own = one(jobs.column("updated_at"))
-    if not pc.any(stale).as_py():
+    if not pc.any(behind).as_py():
         return own
     newest = details.group_by("job_id").aggregate([("updated_at", "max")])
     at = pc.index_in(jobs.column("job_id"), value_set=one(newest.column("job_id")))
-    return one(pc.if_else(stale, pc.take(one(newest.column("updated_at_max")), one(at)), own))
+    return one(pc.if_else(behind, pc.take(one(newest.column("updated_at_max")), one(at)), own))

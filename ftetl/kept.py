@@ -34,11 +34,11 @@ def detail_keys() -> tuple[str, ...]:
 
 def told(new: Incoming, old: pa.Table, wins: pa.Array) -> pa.Array:
     """Whether the incoming copy settles what only a detail tells: it knows it, and nothing newer is stored."""
-    had = pa.array([False] * len(new.ids), pa.bool_())
+    had = pc.fill_null(pc.equal(old.column("events_state"), "detail"), False)
     for name in detail_columns():
         had = pc.or_(had, pc.is_valid(old.column(name)))
     newer = pc.fill_null(pc.greater(new.told_at, old.column("updated_at")), False)
-    newer = pc.and_(wins, pc.or_(pc.invert(new.stale), newer))
+    newer = pc.and_(wins, pc.or_(pc.invert(new.behind), newer))
     return one(pc.and_(new.detail, pc.or_(newer, pc.invert(had))))
 
 

@@ -158,7 +158,9 @@ class Merge:
         wins = self._wins(new, old, known)
         some = pc.greater(new.counts, 0)
         taking = one(pc.and_(some, pc.if_else(wins, pc.greater_equal(new.counts, held), pc.equal(held, 0))))
-        fewer = pc.and_(pc.and_(wins, pc.less(new.counts, held)), pc.or_(new.complete, some))
+        # An older detail beside a newer list item has fewer by right.
+        current = pc.and_(wins, pc.invert(new.behind))
+        fewer = pc.and_(pc.and_(current, pc.less(new.counts, held)), pc.or_(new.complete, some))
         self._note_fewer(new, fewer, held)
         told = kept.told(new, old, wins)
         cells = {c: kept.column(c, new, old, wins, told) for c in new.jobs.column_names}
@@ -175,7 +177,7 @@ class Merge:
         # What an older copy adds was not observed later than what is there.
         moved = pc.or_(pc.or_(pc.and_(wins, pc.invert(same)), flipped), pc.invert(known))
         cells["present"] = present
-        cells["first_seen_at"] = pc.coalesce(old.column("first_seen_at"), new.observed)
+        cells["first_seen_at"] = pc.coalesce(old.column("first_seen_at"), new.first)
         cells["last_changed_at"] = pc.if_else(moved, new.observed, old.column("last_changed_at"))
         cells["project"] = pa.repeat(self.seen.project, len(new.ids))
         self._count(known, pc.or_(moved, pc.invert(same)))

@@ -66,7 +66,7 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project)
     given = receive.answers(settings, source)
     _log.info("received answers=%d bytes=%d", len(given.answers), sum(a.blob.size for a in given.answers))
-    with _evidence(target, given.answers):
+    with _evidence(target, source, given.answers):
         receive.look(given, settings, source, progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
         outcome, commit = _commit(settings, target, given, facts, identity, progress)
@@ -90,15 +90,15 @@ def _refuse_a_lost_past(target: Target) -> None:
 
 
 @contextlib.contextmanager
-def _evidence(target: Target, answers: list[Answer]) -> Iterator[None]:
-    """Keep what the network said for a look, if the run fails from here on; a saved file is kept by its owner."""
-    first = answers[0] if answers else None
+def _evidence(target: Target, source: Source, answers: list[Answer]) -> Iterator[None]:
+    """Keep what a service said for a look, if the run fails from here on; a saved file is kept by its owner."""
+    said = [a.blob.data for a in answers[:1] if source.service is not None and isinstance(a.blob, Memory)]
     try:
         yield
     except Exception:
-        if first is not None and isinstance(first.blob, Memory):
+        for body in said:
             with contextlib.suppress(FtetlError):
-                target.keep_evidence(target.run_id, "answer.json", strict.mask(first.blob.data))
+                target.keep_evidence(target.run_id, "answer.json", strict.mask(body))
         raise
 
 

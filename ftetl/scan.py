@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ftetl import envelope
-from ftetl.answers import Answer, Blob, Shape
+from ftetl.answers import Answer, Shape
 from ftetl.element import Head, Refused, Scan
 from ftetl.errors import DataError
 from ftetl.splitter import spans
@@ -22,7 +22,7 @@ from ftetl.splitter import spans
 __all__ = ["WINDOW", "Refused", "Scan", "scan"]
 
 WINDOW = 8 << 20  # bytes; large enough that a window's fixed costs vanish, small enough for a bounded memory
-_TRIES = 3  # cuts tried in one window before the tolerant splitter walks it
+_TRIES = 8  # cuts tried in one window before the tolerant splitter walks it
 
 _head = msgspec.json.Decoder(Head)
 _heads = msgspec.json.Decoder(list[Head])
@@ -62,32 +62,28 @@ def _document(answer: Answer, found: Scan) -> None:
 
 def _windows(answer: Answer, start: int, found: Scan) -> int:
     """Read the list's elements; the offset of its closing bracket."""
-    blob, size = answer.blob, WINDOW
-    first = _first_key(blob, start)
+    blob, size, walked = answer.blob, WINDOW, 0
     while True:
         window = blob.read(start, size)
         at_end = start + len(window) >= blob.size
-        taken = _proved(found, window, start, first, at_end=at_end)
-        closed = False
-        if taken is None:
-            if not at_end and size < 8 * WINDOW:
-                size *= 2  # one element larger than the window, or no clean cut in it yet
-                continue
+        taken = _proved(found, window, start, at_end=at_end)
+        closed = at_end
+        # Walking is slow: an element that is larger than the window is not walked again until it has grown much.
+        if taken is None and (at_end or size >= 8 * walked):
             taken, closed = _walked(found, window, start, answer, at_end=at_end)
-            if taken == 0 and not closed:
-                size *= 2
-                continue
-        else:
-            closed = at_end
-        start += taken
+            walked = size
+        if not taken and not closed:
+            size *= 2  # one element larger than the window
+            continue
+        start += taken or 0
         if closed:
             return start
-        size = WINDOW
+        size, walked = WINDOW, 0
 
 
-def _proved(found: Scan, window: bytes, start: int, first: bytes | None, *, at_end: bool) -> int | None:
+def _proved(found: Scan, window: bytes, start: int, *, at_end: bool) -> int | None:
     """Take a window whole if msgspec proves that it can be cut; how many bytes were taken, else None."""
-    for cut, taken in _cuts(window, first, at_end=at_end):
+    for cut, taken in _cuts(window, at_end=at_end):
         body = b"[" + window[:cut] + b"]"
         try:
             raws = _raws.decode(body)
@@ -106,31 +102,41 @@ def _proved(found: Scan, window: bytes, start: int, first: bytes | None, *, at_e
     return None
 
 
-def _cuts(window: bytes, first: bytes | None, *, at_end: bool) -> Iterator[tuple[int, int]]:
+def _cuts(window: bytes, *, at_end: bool) -> Iterator[tuple[int, int]]:
     """Places where the window may end: (end of the last element, start of what follows)."""
-    tries = 0
     if at_end:
-        cut = window.rfind(b"]")
-        while cut >= 0 and tries < _TRIES:
-            yield cut, cut
-            cut, tries = window.rfind(b"]", 0, cut), tries + 1
-    elif first is not None:
-        pattern = re.compile(rb"\}(\s*,\s*)(?=\{\s*" + re.escape(first) + rb"\s*:)")
-        reach = 1 << 17
-        while tries < _TRIES:
-            tail = max(0, len(window) - reach)
-            for match in reversed(list(pattern.finditer(window, tail))[-_TRIES:]):
-                yield match.start() + 1, match.end()
-                tries += 1
-            if tail == 0:
+        cut = len(window)
+        for _ in range(_TRIES):
+            cut = window.rfind(b"]", 0, cut)
+            if cut < 0:
                 return
-            reach *= 8
+            yield cut, cut
+    elif between := _between(window):
+        found: list[re.Match[bytes]] = []
+        tail = len(window)
+        while not found and tail > 0:
+            tail = max(0, len(window) - 8 * max(len(window) - tail, 1 << 14))
+            found = list(between.finditer(window, tail))
+        # What looks like a cut may be one between objects inside an element: further and further away others are tried.
+        for back in range(min(_TRIES, len(found).bit_length())):
+            match = found[-(1 << back)]
+            yield match.start() + 1, match.end()
 
 
-def _first_key(blob: Blob, start: int) -> bytes | None:
-    # Jobs of one list begin with the same key nearly always; where they do not, the splitter finds the cuts.
-    match = re.match(rb'\s*\{\s*("[^"\\]*")', blob.read(start, 4096))
-    return match[1] if match else None
+_VALUE = rb'\s*(?:"[^"\\]*"|[^\s"{}\[\],]+)\s*,\s*'
+_BEGINNING = re.compile(rb'\s*\{\s*("[^"\\]*")\s*:(?:' + _VALUE + rb'("[^"\\]*")\s*:)?')
+
+
+def _between(window: bytes) -> re.Pattern[bytes] | None:
+    """What stands between two elements, if they begin with the keys of the first one; so they do nearly always.
+
+    The second key tells jobs from objects inside them. Where it does not, the splitter finds the cuts.
+    """
+    match = _BEGINNING.match(window)
+    if match is None:
+        return None
+    second = _VALUE + re.escape(match[2]) + rb"\s*:" if match[2] else b""
+    return re.compile(rb"\}(\s*,\s*)(?=\{\s*" + re.escape(match[1]) + rb"\s*:" + second + rb")")
 
 
 def _take(found: Scan, window: bytes, start: int, raws: list[msgspec.Raw], heads: list[Head] | None) -> None:

@@ -138,7 +138,7 @@ class Model:
         wins = old is None or self._newer(old, job, answer.day, base)
         taking = count > 0 and (count >= held if wins else held == 0)
         fewer = wins and count < held and (detail or count > 0)
-        told = detail and (wins or (old is not None and old.refund is None))
+        told = detail and (wins or (old is not None and old.refund is None and old.state != "detail"))
         row = copy.copy(old) if old else Row("", 0, None, None, None, "unknown", True, answer.day, answer.day)
         if wins:
             row.status, row.tokens, row.updated = job.status, job.tokens, job.updated

@@ -159,11 +159,13 @@ def test_a_refused_answer_of_the_network_is_kept_without_its_secrets(tmp_path: P
         assert kept[0].stat().st_mode & 0o777 == 0o600
 
 
-def test_a_refused_file_stays_with_its_owner(tmp_path: Path) -> None:
-    path = tmp_path / "answer.json"
+@pytest.mark.parametrize("kind", ["a file", "a folder"])
+def test_a_refused_file_stays_with_its_owner(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "answers" / "answer.json"
+    path.parent.mkdir()
     path.write_bytes(b'{"items":[]}')
     with pytest.raises(DataError):
-        ftetl.export(tmp_path / "t", source=path)
+        ftetl.export(tmp_path / "t", source=path if kind == "a file" else path.parent)
     assert list((tmp_path / "t" / "_ftetl" / "failed").iterdir()) == []
 
 

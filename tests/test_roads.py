@@ -301,7 +301,7 @@ def contained(texts: Sequence[bytes], container: str, gap: bytes = b"") -> Answe
 
 @pytest.mark.parametrize("container", CONTAINERS)
 @given(data=st.data(), seed=st.integers(0, 2**16))
-@settings(max_examples=30)
+@settings(max_examples=25)
 def test_odd_jobs_cost_no_other_job_its_row(container: str, data: st.DataObject, seed: int) -> None:
     dice = random.Random(seed)
     clean = [
@@ -309,6 +309,7 @@ def test_odd_jobs_cost_no_other_job_its_row(container: str, data: st.DataObject,
     ]
     damage = data.draw(st.dictionaries(st.integers(0, len(clean) - 1), st.sampled_from(sorted(DAMAGE)), max_size=4))
     window, batch = data.draw(st.sampled_from((64, 200, 1000))), data.draw(st.sampled_from((1, 500, 1 << 20)))
+    damage.pop(0, None)  # lines that hold no job at all are no answer
     texts = [DAMAGE[damage[n]][0](t) if n in damage else t.encode() for n, t in enumerate(clean)]
 
     expected, none, _, _ = rows(contained([t.encode() for t in clean], container), 1 << 20)
@@ -330,6 +331,7 @@ def test_odd_jobs_cost_no_other_job_its_row(container: str, data: st.DataObject,
 def test_order_and_pieces_change_no_cell(data: st.DataObject, seed: int) -> None:
     dice = random.Random(seed)
     texts = [written(data.draw(jobs(f"ft-{n}")), dice, BLANKS).encode() for n in range(data.draw(st.integers(1, 7)))]
+    texts.append(b'{"id":"ft-sane"}')  # lines that hold no job at all are no answer
     expected, aside, _, _ = rows(contained(texts, "array"), 1 << 20)
     mixed = data.draw(st.permutations(texts))
     with pytest.MonkeyPatch.context() as patch:

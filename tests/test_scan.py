@@ -91,6 +91,36 @@ def test_one_bad_id_puts_only_its_own_element_aside(monkeypatch: pytest.MonkeyPa
     assert [(r.position, r.rule, r.job_id) for r in found.refused] == [(at, "bad_id", None)]
 
 
+PLAIN = [b'{"id":"ft-%04d","message":"%s"}' % (n, b"m" * 60) for n in range(1000)]
+WALKED: dict[str, tuple[list[bytes], float]] = {
+    # the elements, and how much of the body the tolerant splitter may see, in windows
+    "clean": (PLAIN, 0),
+    "one odd element": ([*PLAIN[:500], b'{"id":"odd","x":NaN}', *PLAIN[500:]], 1),
+    "three odd elements": ([b'{"id":"o1","x":NaN}', *PLAIN[:500], b'{"id":"o2","x":NaN}', *PLAIN[500:]], 4),
+    "nested objects that look like jobs": ([b'{"id":"a","x":[' + b",".join(PLAIN[:20]) + b"]}"] * 50, 0),
+    "one very large element": (
+        [*PLAIN[:9], b'{"id":"big","x":[' + b",".join([b"[1]"] * 100_000) + b"]}", *PLAIN[9:]],
+        80,
+    ),
+    "one very large odd element": ([*PLAIN[:9], b'{"id":"big","x":[NaN' + b",[1]" * 100_000 + b"]}", *PLAIN[9:]], 300),
+}
+
+
+@pytest.mark.parametrize("name", WALKED)
+def test_only_what_is_odd_is_walked(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The splitter is slow; the cost of odd elements must not grow beyond their own windows."""
+    monkeypatch.setattr(scan, "WINDOW", 4096)
+    listed, windows = WALKED[name]
+    seen: list[int] = []
+    spans = scan.spans
+    monkeypatch.setattr(scan, "spans", lambda window: seen.append(len(window)) or spans(window))
+
+    found = scan.scan(answer(b"[" + b",".join(listed) + b"]"))
+
+    assert found.received == len(listed)
+    assert sum(seen) <= windows * 4096
+
+
 # --- lines
 
 

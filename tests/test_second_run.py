@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -191,6 +192,12 @@ def test_what_is_no_whole_list_makes_no_job_vanish(exports: Exports, name: str, 
     assert exports.row(1)["present"]
 
 
+def test_a_whole_list_must_be_newer_to_make_a_job_vanish(exports: Exports) -> None:
+    exports([job(1), job(2)], 2)
+    assert (exports([job(2)], 2).vanished, exports([], 1).vanished) == (0, 0)
+    assert exports([job(2)], 3).vanished == 1
+
+
 @pytest.mark.parametrize("shape", ["array", "list"])
 def test_a_whole_list_may_be_a_bare_array(exports: Exports, shape: str) -> None:
     exports([job(1), job(2)], 1)
@@ -302,11 +309,13 @@ def test_a_detail_that_is_older_than_the_row_adds_what_is_not_known(
 
 def test_a_list_with_an_older_detail_beside_it_does_not_undo_a_newer_detail(exports: Exports) -> None:
     middle = "2026-07-03T00:00:00Z"
-    exports(job(1, updated_at=middle, param_count=9, events=FULL["events"]), 5, name="detail.json")
+    more = [*FULL["events"], event(3)]
+    exports(job(1, updated_at=middle, param_count=9, events=more), 5, name="detail.json")
     folder = {"list.json": [job(1, updated_at=LATE)], "detail.json": job(1, **FULL)}
     exports(folder, 6, name="folder")
     row = exports.row(1)
-    assert (row["param_count"], row["updated_at"].day) == (9, 3)
+    assert (row["param_count"], row["updated_at"].day, exports.rows("anomalies")) == (9, 3, [])
+    assert (len(exports.rows("events")), row["events_state"]) == (3, "stale")
     exports({"list.json": [job(2, updated_at=LATE)], "detail.json": job(2, **FULL)}, 6, name="folder")
     assert (exports.row(2)["param_count"], exports.row(2)["events_state"]) == (5, "stale")
 
@@ -610,17 +619,17 @@ def test_dumps_of_several_days_in_one_folder_keep_their_times(exports: Exports, 
     for n, status in enumerate(["pending", "running", "completed"], start=1):
         path = save(folder, f"day-{n}.json", [job(1, status=status, updated_at=f"2026-07-0{n}T00:00:00Z")])
         moment = day(n).timestamp()
-        import os
-
         os.utime(path, (moment, moment))
     ftetl.export(exports.target, source=folder)
     seen = [(r["observed_at"], r["status"]) for r in exports.rows("job_history")]
     assert seen == [(day(1), "pending"), (day(2), "running"), (day(3), "completed")]
+    assert (exports.row(1)["first_seen_at"], exports.row(1)["last_changed_at"]) == (day(1), day(3))
     one_by_one = Exports(tmp_path / "other")
     (tmp_path / "other").mkdir()
     for path in sorted(folder.iterdir()):
         ftetl.export(one_by_one.target, source=path)
     assert one_by_one.rows("job_history") == exports.rows("job_history")
+    assert one_by_one.rows("jobs") == exports.rows("jobs")
 
 
 def test_rows_are_sorted_by_key_in_the_order_of_the_bytes(exports: Exports) -> None:
