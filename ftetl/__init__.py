@@ -12,7 +12,7 @@ The house, room by room. A module imports only from the lines above its own, and
 test reads this list and every import.
 
     facts       errors limits clock times answers reasons
-    settings    settings report
+    settings    settings report progress
     contract    grammar contract dictionary schema shape strict rows
     together    gunzip breakage credentials plugs remote patience exchange verdict together
     demo        demo
@@ -20,9 +20,9 @@ test reads this list and every import.
     decode      splitter element envelope scan copies details receive rename careful unknown decode
     flatten     cells flatten ahead
     formats     formats
-    store       fs manifest sink lock claim janitor retention publish stage store archive
+    store       fs manifest sink lock claim janitor retention publish stage store archive observed
     checks      stored checks staging memo
-    merge       guards history side stream incoming kept merge
+    merge       guards history side stream incoming kept merge remarks
     snapshot    snapshot
     pipeline    pipeline library
     cli         talk options demo_end dictionary_view cli __main__

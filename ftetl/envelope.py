@@ -20,6 +20,7 @@ _REACH = 1 << 20  # bytes that are read at first of what comes before the list, 
 _ADVICE = 'give an answer of GET /fine-tunes ({"data": […]}), of GET /fine-tunes/{id}, or an array of jobs'
 # Keys beside `data` that mean that the answer is one page of several; so does whatever begins with `next`.
 _PAGING = ("has_more", "cursor")
+_ABOUT_PAGES = ("links", "meta", "page", "page_info", "pagination", "paging")  # objects that may hold such keys
 _SAYS_NOTHING: tuple[Any, ...] = (None, False, "", "false", [], {})
 
 
@@ -154,8 +155,9 @@ def _closing_keys(answer: Answer, at: int, before: set[str]) -> dict[str, Any]:
 def _complete(answer: Answer, keys: dict[str, Any]) -> None:
     if keys.get("error") not in _SAYS_NOTHING:
         raise DataError(_no_data(answer, keys), next=_ADVICE)
-    for key in keys:
-        if (key in _PAGING or key.startswith("next")) and keys[key] not in _SAYS_NOTHING:
+    inner = [value for key, value in keys.items() if key in _ABOUT_PAGES and isinstance(value, dict)]
+    for key, value in [item for part in (keys, *inner) for item in part.items()]:
+        if (key in _PAGING or key.startswith("next")) and value not in _SAYS_NOTHING:
             raise DataError(
                 f"{answer.name} is one page of several (`{key}` is set), not the whole list",
                 next="fetch all pages into one list",

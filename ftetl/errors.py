@@ -65,6 +65,7 @@ class FtetlError(Exception):
         super().__init__(what)
         self.what = what
         self.next = next
+        self.evidence: bytes | None = None  # what the other side said, where that helps to see why
 
     def __str__(self) -> str:
         return f"{self.what}; {self.next}" if self.next else self.what

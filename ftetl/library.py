@@ -19,7 +19,7 @@ from ftetl.report import Report
 from ftetl.settings import Settings
 
 if TYPE_CHECKING:
-    from ftetl.pipeline import Progress
+    from ftetl.progress import Progress
 
 
 def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "api", **settings: Any) -> Report:

@@ -142,11 +142,13 @@ class Merge:
         if not self.seen.vanishing or not left.num_rows:
             return left
         spared = pc.is_in(left.column("job_id"), value_set=pa.array(sorted(self._spared), pa.string()))
-        gone = pc.and_(left.column("present"), pc.invert(spared))
+        # A job that was seen to change later than the list came was there later than the list came.
+        older = pc.less_equal(left.column("last_changed_at"), pa.scalar(self.seen.newest_whole_at, INSTANT))
+        gone = pc.and_(pc.and_(left.column("present"), older), pc.invert(spared))
         self.counts.vanished += pc.sum(gone).as_py() or 0
         moment = pa.scalar(self.seen.newest_whole_at, INSTANT)
         changed = pc.if_else(gone, moment, left.column("last_changed_at"))
-        left = _put(left, "present", pc.and_(left.column("present"), spared))
+        left = _put(left, "present", pc.and_(left.column("present"), pc.invert(gone)))
         return _put(left, "last_changed_at", changed)
 
     def _jobs_of(self, new: Incoming, before: pa.Table, held: pa.Array) -> tuple[pa.Table, pa.Array]:
@@ -174,8 +176,10 @@ class Merge:
         cells["events_state"] = self._state(new, old, wins, taking, fewer, held, same)
         present = self._present(new, old, known)
         flipped = pc.and_(known, pc.not_equal(present, pc.fill_null(old.column("present"), False)))
-        # What an older copy adds was not observed later than what is there.
-        moved = pc.or_(pc.or_(pc.and_(wins, pc.invert(same)), flipped), pc.invert(known))
+        same = pc.and_(same, pc.invert(pc.and_(taking, pc.not_equal(new.counts, held))))
+        # What an older copy adds may have been observed before what is there.
+        late = pc.or_(wins, pc.fill_null(pc.greater_equal(new.observed, old.column("last_changed_at")), True))
+        moved = pc.or_(pc.or_(pc.and_(late, pc.invert(same)), flipped), pc.invert(known))
         cells["present"] = present
         cells["first_seen_at"] = pc.coalesce(old.column("first_seen_at"), new.first)
         cells["last_changed_at"] = pc.if_else(moved, new.observed, old.column("last_changed_at"))

@@ -13,16 +13,17 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from ftetl import ahead, copies, guards, history, merge, receive, scan, side, strict
+from ftetl import ahead, copies, guards, history, merge, observed, receive, remarks, scan, side, strict
 from ftetl.answers import Answer, Memory, Source
-from ftetl.clock import iso, parse_iso
+from ftetl.clock import iso
 from ftetl.contract import tables
 from ftetl.errors import EXITS, DataError, FtetlError, SoftwareError, StorageError
 from ftetl.manifest import snapshot_folder
+from ftetl.progress import Progress, Silent
 from ftetl.report import Drift, Report
 from ftetl.settings import Settings
 from ftetl.staging import Staging
@@ -30,26 +31,6 @@ from ftetl.store import Commit, Target
 from ftetl.stored import Stored
 
 _log = logging.getLogger(__name__)
-
-
-class Progress(Protocol):
-    """What a run tells about itself while it works."""
-
-    def details(self, done: int, total: int) -> None:
-        """So many details have come."""
-
-    def jobs(self, done: int, total: int) -> None:
-        """So many jobs are in the tables."""
-
-
-class Silent:
-    """Tells nothing."""
-
-    def details(self, done: int, total: int) -> None:
-        """Nothing."""
-
-    def jobs(self, done: int, total: int) -> None:
-        """Nothing."""
 
 
 def run(settings: Settings, source: Source, target: Target, progress: Progress | None = None) -> Report:
@@ -64,16 +45,27 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
     _refuse_a_lost_past(target)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project)
-    given = receive.answers(settings, source)
+    given = _answers(settings, source, target)
     _log.info("received answers=%d bytes=%d", len(given.answers), sum(a.blob.size for a in given.answers))
     with _evidence(target, source, given.answers):
         receive.look(given, settings, source, progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
-        outcome, commit = _commit(settings, target, given, facts, identity, progress)
-    report = _report(settings, source, target, given, outcome, commit, time.monotonic() - started)
+        outcome, commit = _commit(settings, target, given, identity, progress)
+    report = _report(settings, source, target, given, outcome, commit, facts, time.monotonic() - started)
     _log.info("committed changed=%s version=%d seconds=%.3f", commit.changed, report.version, report.seconds)
     _record(target, report)
     return report
+
+
+def _answers(settings: Settings, source: Source, target: Target) -> receive.Received:
+    """What the source gives; of what it says instead, a copy for a look."""
+    try:
+        return receive.answers(settings, source)
+    except FtetlError as error:
+        if error.evidence is not None:
+            with contextlib.suppress(FtetlError):
+                target.keep_evidence(target.run_id, "answer", strict.mask(error.evidence))
+        raise
 
 
 def _refuse_a_lost_past(target: Target) -> None:
@@ -106,13 +98,12 @@ def _commit(
     settings: Settings,
     target: Target,
     given: receive.Received,
-    facts: dict[str, Any],
     identity: dict[str, str | None],
     progress: Progress,
 ) -> tuple[_Outcome, Commit]:
     """Make the tables from what was received, and publish them all or none."""
     stored = _stored(target)
-    base_whole_at = parse_iso(facts["newest_whole_at"]) if facts.get("newest_whole_at") else None
+    base_whole_at = observed.newest_whole_at(target)
     whole = given.newest_whole(base_whole_at)
     work = copies.choose(given.answers, given.scans)
     work.oddities += given.details.oddities
@@ -134,7 +125,7 @@ def _commit(
         "formats": {
             f: ("raw" if settings.csv_raw and f == "csv" else "plain") for f in sorted({*settings.formats, "parquet"})
         },
-        "newest_whole_at": iso(newest_whole_at) if newest_whole_at else None,
+        observed.FACT: iso(newest_whole_at) if newest_whole_at else None,
     }
     with target.begin() as stage:
         staging = Staging(stage, settings.formats, csv_raw=settings.csv_raw)
@@ -152,7 +143,10 @@ def _commit(
         _log.info("written %s", " ".join(f"{name}={count}" for name, count in outcome.rows.items()))
         staging.gate()
         _log.info("checked against the contracts, read back from disk")
-        return outcome, stage.commit({**new_facts, "rows": staging.rows})
+        commit = stage.commit({**new_facts, "rows": staging.rows})
+    with contextlib.suppress(FtetlError):  # committed: what is missing is an hour, not a row
+        observed.remember(target, commit.manifest.run_id, newest_whole_at)
+    return outcome, commit
 
 
 def _stored(target: Target) -> Stored:
@@ -255,9 +249,10 @@ def _report(
     given: receive.Received,
     outcome: _Outcome,
     commit: Commit,
+    before: Mapping[str, Any],
     seconds: float,
 ) -> Report:
-    failed = len(given.details.failed)
+    failed = given.details.failed or remarks.all_gone(given)
     partial = failed or (outcome.quarantined and settings.quarantine == "keep")
     counts = outcome.counts
     client = getattr(source, "client", None)  # of those sources that ask a service
@@ -281,7 +276,7 @@ def _report(
         bytes_read=sum(a.blob.size for a in given.answers),
         files={f.name: f.bytes for f in commit.manifest.files},
         seconds=round(seconds, 3),
-        warnings=(*target.warnings, *commit.warnings),
+        warnings=(*target.warnings, *commit.warnings, *remarks.of(given, source, before, commit.manifest.facts)),
         exit_code=EXITS["PARTIAL" if partial else "OK"].code,
     )
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ftetl import envelope
+from ftetl import envelope, strict
 from ftetl.answers import Answer, Shape
+from ftetl.contract import tables
 from ftetl.element import Head, Refused, Scan
 from ftetl.errors import DataError
 from ftetl.splitter import spans
@@ -49,15 +50,23 @@ def scan(answer: Answer) -> Scan:
 def _document(answer: Answer, found: Scan) -> None:
     opening = envelope.opening(answer)
     if opening.single:
-        found.is_detail = True
         raw = answer.blob.read(opening.start, answer.blob.size - opening.start).rstrip()
         found.judge(raw, opening.start)
+        found.is_detail = _tells_events(raw)
         return
     found.is_list = True
     if opening.nothing:
         return
     end = _windows(answer, opening.start, found)
     envelope.closing(answer, opening, end)
+
+
+def _tells_events(raw: bytes) -> bool:
+    """Whether one job says what its events are, be they none: a list's item that was saved alone does not."""
+    try:
+        return isinstance(strict.parse(raw).get(tables()["events"].rows), list)
+    except (strict.RefusedError, AttributeError):
+        return False
 
 
 def _windows(answer: Answer, start: int, found: Scan) -> int:

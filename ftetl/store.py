@@ -10,11 +10,13 @@ Bytes and names only: what the files hold is not known here.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ftetl import claim, janitor
 from ftetl.claim import TEMP
@@ -103,6 +105,19 @@ class Target:
         except (TypeError, ValueError):
             raise SoftwareError("the record of a run is no JSON") from None
         self._replace(self._ground.runs, f"{_run_id(run_id)}.json", data, self._ground.file_mode)
+
+    def tell(self, name: str, document: Mapping[str, JSON]) -> None:
+        """Keep a small document beside the versions, as `_ftetl/<name>.json`, in place of what it told before."""
+        self._replace(self._ground.control, f"{claim.plain(name)}.json", canonical(document) + b"\n", self.file_mode)
+
+    def told(self, name: str) -> dict[str, Any]:
+        """Such a document; empty where there is none, or it is damaged."""
+        raw = self._fs.contents(self._ground.control, f"{claim.plain(name)}.json")
+        try:
+            found = json.loads(raw or b"{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def keep_evidence(self, run_id: str, name: str, data: bytes) -> None:
         """Keep bytes of a failed run, as `_ftetl/failed/<run_id>/<name>`, for this user only; the last 5 runs stay."""

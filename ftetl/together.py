@@ -118,7 +118,10 @@ class Client:
                 if trouble.retry_after is not None:
                     raise self._too_long(trouble.retry_after)
                 break
-        raise trouble.error(made)
+        error = trouble.error(made)
+        if isinstance(reply, Reply):
+            error.evidence = reply.body
+        raise error
 
     def _wait_for_turn(self) -> None:
         if not self._patience.turn():

@@ -62,8 +62,11 @@ class Saved:
         self._unpacked: list[Path] = []
         self._is_folder = False
         self.files: tuple[Path, ...] = ()  # the originals; none for stdin
+        self.notes: tuple[str, ...] = ()  # what a reader of the report should know
         if str(path) != STDIN:
             self._is_folder, self.files = _find(Path(path))
+            if self._is_folder:
+                self.notes = _passed_over(Path(path), self.files)
 
     def answers(self) -> Iterable[Answer]:
         """The answers, in the order of their names, each opened when it is reached.
@@ -150,6 +153,15 @@ def _find(path: Path) -> tuple[bool, tuple[Path, ...]]:
     if not _is_answer(path):
         raise DataError(f"{path} does not end like a saved answer", next=f"accepted are {ACCEPTED}")
     return False, (path,)
+
+
+def _passed_over(folder: Path, files: Iterable[Path]) -> tuple[str, ...]:
+    names = {file.name for file in files}
+    others = sorted(p.name for p in folder.iterdir() if p.name not in names and not p.name.startswith("."))
+    if not others:
+        return ()
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return (f"in {folder} these are no saved answers and were not read: {', '.join(others[:5])}{more}",)
 
 
 def _is_answer(path: Path) -> bool:

@@ -1,0 +1,36 @@
+"""What somebody should know about a run that went well: lines for its report.
+
+Knows counts, times and names, no values of jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from ftetl.answers import Outcome, Source
+from ftetl.clock import now
+from ftetl.receive import Received
+
+MANY = 10  # details from which on it means something if not one is there
+AHEAD = timedelta(days=1)  # clocks differ; by more than this a time is a mistake
+
+
+def of(given: Received, source: Source, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """The lines, given the facts of the version before and of the one that stands now."""
+    yield from getattr(source, "notes", ())
+    late = [answer.name for answer in given.answers if answer.observed_at > now() + AHEAD]
+    if late:
+        yield f"{late[0]} was observed in the future; until then no other answer can replace what it says"
+    if all_gone(given):
+        yield "every detail that was asked for is unknown to the API (404): is the address right?"
+    lost = sorted(set(before.get("formats", {})) - set(after.get("formats", {})))
+    if lost:
+        yield f"this version has no {' and no '.join(lost)} files, the one before had; add --format {lost[0]}"
+
+
+def all_gone(given: Received) -> bool:
+    """Whether details were asked for and every one was answered with a 404, which no deletion explains."""
+    outcomes = given.details.outcomes
+    return outcomes[Outcome.GONE.value] >= MANY and set(outcomes) == {Outcome.GONE.value}
