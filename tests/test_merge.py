@@ -48,6 +48,7 @@ class Job:
         if self.updated is not None:
             found["updated_at"] = moment(self.updated).isoformat()
         if detail:
+            found["events"] = []  # a detail tells its events, be they none
             found["refund_amount"] = self.refund
         if self.events is not None:
             found["events"] = [{"type": kind, "created_at": END.isoformat()} for kind in self.events]
@@ -122,14 +123,13 @@ class Model:
         if whole:
             self.whole_at = answer.day
         for job_id, row in self.rows.items():
-            if whole and row.present and job_id not in answer.jobs:
+            # What was seen to change later than the list came was there later than the list came.
+            if whole and row.present and row.last <= answer.day and job_id not in answer.jobs:
                 row.present, row.last = False, answer.day
         for job_id, job in answer.jobs.items():
             self._take(job_id, job, answer, base)
         now = (self.rows, self.events, self.history, self.fewer)
-        if self.versions and now == (before.rows, before.events, before.history, before.fewer):
-            self.whole_at = base  # no new version, and so nothing to remember the newest list by
-        else:
+        if not self.versions or now != (before.rows, before.events, before.history, before.fewer):
             self.versions += 1
 
     def _take(self, job_id: str, job: Job, answer: Answer, base: int | None) -> None:
@@ -155,7 +155,8 @@ class Model:
         elif row.state != "unknown" and not (same and not fewer):
             row.state = "stale"
         row.present = self._present(old, answer, base)
-        if old is None or row.present != old.present or (wins and not same):
+        moved = not same or (taking and count != held)
+        if old is None or row.present != old.present or (moved and (wins or answer.day >= old.last)):
             row.last = answer.day
         self.rows[job_id] = row
         if taking:

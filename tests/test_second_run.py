@@ -359,7 +359,7 @@ FEWER, MORE = [event(0)], [*FULL["events"], event(2)]
         pytest.param([LISTED, [CHANGED], [CHANGED]], ["detail", "stale", "stale"], id="changed since the detail"),
         pytest.param([LISTED, [CHANGED], CHANGED | {"events": MORE}], ["detail", "stale", "detail"], id="and again"),
         pytest.param([job(1, events=[])], ["detail"], id="a detail that has no events"),
-        pytest.param([job(1)], ["detail"], id="a detail without the key"),
+        pytest.param([job(1)], ["unknown"], id="one job without the key, such as a list's item that was saved alone"),
         pytest.param([job(1, events=[]), [LISTED]], ["detail", "list"], id="a list that has them after all"),
         pytest.param([LISTED, [job(1, events=MORE)]], ["detail", "list"], id="a list with more of them"),
         pytest.param([LISTED, job(1, events=FEWER)], ["detail", "stale"], id="a detail with fewer"),
