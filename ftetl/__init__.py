@@ -17,14 +17,14 @@ test reads this list and every import.
     together    gunzip breakage credentials plugs remote patience exchange verdict together
     demo        demo
     sources     spool sources origin
-    decode      splitter element envelope scan copies details receive rename careful unknown decode
+    decode      splitter element envelope scan copies listed details receive rename careful unknown decode
     flatten     cells flatten ahead
     formats     formats
     store       fs manifest sink lock claim janitor retention publish stage store archive
-    checks      stored checks staging memo
-    merge       guards history side stream incoming kept merge
+    checks      stored checks staging memo recall provenance
+    merge       guards history side stream incoming kept merge filling
     snapshot    snapshot
-    pipeline    pipeline library
+    pipeline    pipeline rebuild library
     cli         talk options demo_end dictionary_view cli __main__
 """
 

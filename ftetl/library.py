@@ -19,7 +19,7 @@ from ftetl.report import Report
 from ftetl.settings import Settings
 
 if TYPE_CHECKING:
-    from ftetl.pipeline import Progress
+    from ftetl.filling import Progress
 
 
 def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "api", **settings: Any) -> Report:
@@ -86,6 +86,21 @@ def run(settings: Settings, progress: Progress | None = None, received: Callable
         raise _fault(error) from error
     finally:
         source.close()
+
+
+def rebuild(target: str | os.PathLike[str], **settings: Any) -> tuple[Report | None, bool]:
+    """All tables of a target made again from its archive, offline: the last run's report, and if a version is new.
+
+    Raises:
+        FtetlError: Nothing was committed.
+    """
+    from ftetl.rebuild import rebuild as again
+    from ftetl.store import Target
+
+    chosen = settings_of(target, "archive", settings)
+    with Target(chosen.target, lock_timeout=chosen.lock_timeout, file_mode=chosen.file_mode, keep=chosen.keep) as held:
+        report, commit = again(held, chosen)
+        return report, commit.changed
 
 
 def _fault(error: Exception) -> SoftwareError:
