@@ -9,6 +9,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ftetl import ahead, copies, history, merge, receive, side
 from ftetl.contract import tables
 from ftetl.errors import SoftwareError
@@ -58,6 +61,7 @@ def fill(
 ) -> Outcome:
     """Write every table."""
     unknown: Counter[str] = Counter()
+    confirmed = pa.array(sorted(given.confirmed), pa.string())
     unseen = {c.name: str(c.sources[0]) for c in tables()["jobs"].columns if c.sources and c.read != "last_event"}
     oddities = list(work.oddities)
     aside = list(work.aside)
@@ -70,12 +74,11 @@ def fill(
         if batch.decoded.items:
             oddities += batch.flat.oddities
             unknown.update(batch.decoded.unknown)
-            for name in [n for n in unseen if batch.flat.jobs.column(n).null_count < batch.flat.jobs.num_rows]:
-                del unseen[name]
-            _write(staging, merged.batch(batch.decoded.items, batch.flat))
+            _drop_seen(unseen, batch.flat.jobs)
+            _write(staging, merged.batch(batch.decoded.items, batch.flat), confirmed, unseen)
         progress.jobs(done, len(work.items))
     for rows in merged.rest():
-        _write(staging, rows)
+        _write(staging, rows, confirmed, unseen)
     _account(given, work, done, len(aside))
     states = history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
     staging.write("job_history", states)
@@ -93,10 +96,17 @@ def fill(
     )
 
 
-def _write(staging: Staging, rows: merge.Next) -> None:
+def _write(staging: Staging, rows: merge.Next, confirmed: pa.Array, unseen: dict[str, str]) -> None:
+    # What a confirmed row tells is told still, though it was not decoded in this run.
+    _drop_seen(unseen, rows.jobs.filter(pc.is_in(rows.jobs.column("job_id"), value_set=confirmed)))
     staging.write("jobs", rows.jobs)
     for events in rows.events:
         staging.write("events", events)
+
+
+def _drop_seen(unseen: dict[str, str], jobs: pa.Table) -> None:
+    for name in [n for n in unseen if jobs.column(n).null_count < jobs.num_rows]:
+        del unseen[name]
 
 
 def _account(given: receive.Received, work: copies.Work, rows: int, aside: int) -> None:

@@ -40,6 +40,7 @@ class Seen:
     vanishing: bool = False  # whether jobs that the whole list lacks are gone
     failed: frozenset[str] = frozenset()  # jobs whose detail could not be had
     confirmed: frozenset[str] = frozenset()  # jobs that the list still has as it had them when their row was made
+    confirming: bool = False  # whether that list is at least as new as every whole one before
     base_whole_at: datetime | None = None  # of the newest whole list before this run
 
 
@@ -141,7 +142,7 @@ class Merge:
 
     def _left_behind(self, left: pa.Table) -> pa.Table:
         """Stored rows without a new copy: as they were if the list confirms them, gone if a whole one lacks them."""
-        if self.seen.whole is None or not left.num_rows:
+        if not (self.seen.confirming or self.seen.whole is not None) or not left.num_rows:
             return left
         present = left.column("present")
         listed = pc.is_in(left.column("job_id"), value_set=self._confirmed)
@@ -155,7 +156,7 @@ class Merge:
         return _put(left, "last_changed_at", changed)
 
     def _is_spared(self, left: pa.Table) -> pa.Array:
-        if not self.seen.vanishing:
+        if not self.seen.vanishing or self.seen.whole is None:
             return pa.array([True] * left.num_rows, pa.bool_())
         return pc.is_in(left.column("job_id"), value_set=pa.array(sorted(self._spared), pa.string()))
 

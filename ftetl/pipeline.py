@@ -53,8 +53,9 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
             provenance.note(archive, settings, source, given, recalls[0], target)
 
         report = _run(settings, source, target, memory, note, progress or Silent())
-        with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
-            recalls[0].forget()
+        if receive.asks(settings, source):
+            with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
+                recalls[0].forget()
         return report
 
 
@@ -90,14 +91,12 @@ def _run(
         outcome, commit = _commit(settings, target, given, facts, identity, partial(note, given), progress)
     report = _report(settings, source, target, given, outcome, commit, time.monotonic() - started)
     _log.info("committed changed=%s version=%d seconds=%.3f", commit.changed, report.version, report.seconds)
-    _record(target, report)
     return report
 
 
 def _recall(target: Target, archive: Archive, given: receive.Received) -> Recall:
     """What is known about details as of the newest answer."""
-    base = target.base
-    archive.drop_unfinished(base.version if base else None, base.run_id if base else None)
+    archive.drop_unfinished(target.base, target.version)
     stored = _stored(target)
     newest = max((a.observed_at for a in given.answers), default=now())
     return Recall(target, archive, memo.settled(stored, memo.load(stored.folder), newest))
@@ -156,6 +155,7 @@ def _commit(
         vanishing=whole is not None and all(a.job_id for a in work.aside),
         failed=frozenset(given.details.failed),
         confirmed=given.confirmed,
+        confirming=any(a.whole and a.observed_at == newest_whole_at for a in given.answers),
     )
     new_facts: dict[str, Any] = {
         "identity": identity,
@@ -234,9 +234,3 @@ def _report(
         warnings=(*target.warnings, *commit.warnings),
         exit_code=EXITS["PARTIAL" if partial else "OK"].code,
     )
-
-
-def _record(target: Target, report: Report) -> None:
-    """Keep the run's report; the data is committed, so a failure here is no error any more."""
-    with contextlib.suppress(FtetlError):
-        target.record(report.run_id, report.as_dict())

@@ -12,6 +12,7 @@ from typing import Any
 from ftetl.answers import Answer, Source
 from ftetl.archive import Archive
 from ftetl.clock import iso
+from ftetl.listed import masked
 from ftetl.recall import Recall
 from ftetl.receive import Received
 from ftetl.settings import Settings
@@ -50,7 +51,7 @@ def _answer(archive: Archive, answer: Answer) -> dict[str, Any]:
     }
     path = answer.path
     if path is None:  # from the network, or through stdin: there is no other copy
-        return {**entry, "sha256": archive.keep(answer.blob), "bytes": answer.blob.size}
+        return {**entry, "sha256": archive.keep(masked(answer.blob)), "bytes": answer.blob.size}
     return {**entry, "path": str(path.resolve()), "sha256": digest(path), "bytes": path.stat().st_size}
 
 

@@ -7,13 +7,13 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftetl import pipeline, provenance
+from ftetl import memo, pipeline, provenance
 from ftetl.answers import Answer, Detail, Memory, Outcome, Shape
 from ftetl.archive import Archive
 from ftetl.clock import parse_iso
@@ -72,9 +72,13 @@ class Past:
 class _Replayed:
     """The memory of a run that is repeated: it asks for what was asked for then, and keeps nothing."""
 
-    def __init__(self, past: Past) -> None:
+    def __init__(self, past: Past, made: Target) -> None:
         self._past = past
-        self.entries: list[dict[str, Any]] = []
+        self._known = memo.load(snapshot_folder(made.path, made.base) if made.base else None)
+
+    def confirms(self, job_id: str, listed: bytes) -> bool:
+        """Whether it was confirmed then; a job that today's contracts are the first to accept was not."""
+        return job_id not in self._past.asked and self._known.get(job_id) == listed
 
     def asks(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002 - as it was then, whatever the rule is now
         """Whether this job's detail was asked for."""
@@ -97,13 +101,11 @@ def rebuild(target: Target, settings: Settings, progress: Progress | None = None
     """
     report: Report | None = None
     with Archive(target) as archive:
-        base = target.base
-        archive.drop_unfinished(base.version if base else None, base.run_id if base else None)
-        entries = list(archive.entries())
-        _require_whole(entries, base.version if base else None, target.path)
+        archive.drop_unfinished(target.base, target.version)
+        entries = _chain(archive.entries(), target.base.version if target.base else None, target.path)
         beside = target.scratch() / "rebuild"
         for entry in entries:
-            report = _repeat(archive, entry, settings, beside, target.scratch(), progress)
+            report = _repeat(archive, entry, settings, beside, target.scratch(), progress) or report
         with Target(beside) as made, target.begin() as stage:
             assert made.base is not None
             for file in made.base.files:
@@ -137,7 +139,7 @@ def _repeat(
     past = Past(archive, entry, scratch)
     try:
         with Target(beside, file_mode=settings.file_mode, keep=1) as made:
-            return pipeline.repeat(again, past, made, _Replayed(past), progress)
+            return pipeline.repeat(again, past, made, _Replayed(past, made), progress)
     finally:
         past.close()
 
@@ -155,11 +157,21 @@ def _marker(target: Target, entries: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _require_whole(entries: list[dict[str, Any]], newest: int | None, path: Path) -> None:
-    """Refuse an archive that has a gap: what came in it could not be made again."""
-    links = [None, *(entry["version"] for entry in entries)]
-    if not entries or [entry["base"] for entry in entries] != links[:-1] or links[-1] != newest:
+def _chain(entries: Iterable[dict[str, Any]], newest: int | None, path: Path) -> list[dict[str, Any]]:
+    """What the newest version was made from, and the one it was built on, down to the first; the oldest first.
+
+    Raises:
+        DataError: There is a gap: what came in it could not be made again.
+    """
+    by_version = {entry["version"]: entry for entry in entries}
+    chain: list[dict[str, Any]] = []
+    at = newest
+    while at is not None and at in by_version:
+        chain.append(by_version.pop(at))
+        at = chain[-1]["base"]
+    if not chain or at is not None:
         raise DataError(
             f"the archive of {path} does not tell what each of its versions was made from",
             next="restore _ftetl/archive from a backup; the tables that are there were not touched",
         )
+    return chain[::-1]

@@ -17,6 +17,7 @@ from ftetl.answers import Answer, Detail, Memory, Outcome
 from ftetl.archive import Archive
 from ftetl.clock import iso, parse_iso
 from ftetl.errors import StorageError
+from ftetl.listed import masked
 from ftetl.manifest import RUN_ID
 from ftetl.memo import Settled
 from ftetl.store import Target
@@ -41,6 +42,7 @@ class Recall:
         self._folder = target.part(FOLDER, self._stack)
         self._mode = target.file_mode
         self._own = f"{target.run_id}{SUFFIX}"
+        self._done = f"{target.base.run_id}{SUFFIX}" if target.base else ""  # of a run that died behind its commit
         self._descriptor = -1
         self._kept = dict(self._read())
         self.entries: list[dict[str, Any]] = []  # what came of each detail, for the archive's index
@@ -58,9 +60,13 @@ class Recall:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def asks(self, job_id: str, listed: bytes) -> bool:
+    def confirms(self, job_id: str, listed: bytes) -> bool:
+        """Whether the job is settled, and listed as it was when its detail was had."""
+        return not self._settled.asks(job_id, listed)
+
+    def asks(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002 - every other one
         """Whether this job's detail is wanted in this run."""
-        return self._settled.asks(job_id, listed)
+        return True
 
     def kept(self, job_id: str, listed: bytes) -> Detail | None:
         """The detail that a run which died had for this very listed document."""
@@ -78,7 +84,7 @@ class Recall:
         """Keep a detail that has come, or that none came; one that cannot be used is asked for again."""
         entry: dict[str, Any] = {"job_id": detail.job_id, "outcome": detail.outcome.value}
         if detail.answer is not None:
-            entry["sha256"] = self._archive.keep(detail.answer.blob)
+            entry["sha256"] = self._archive.keep(masked(detail.answer.blob))
             entry |= {"name": detail.answer.name, "observed_at": iso(detail.answer.observed_at)}
         self.entries.append(entry)
         if usable and (detail.job_id, listed.hex()) not in self._kept:
@@ -100,7 +106,7 @@ class Recall:
         return [n for n in self._fs.names(self._folder) if n.endswith(SUFFIX) and RUN_ID.fullmatch(n[: -len(SUFFIX)])]
 
     def _read(self) -> Iterator[tuple[tuple[str, str], _Kept]]:
-        for name in self._names():
+        for name in sorted(set(self._names()) - {self._done}):
             for line in (self._fs.contents(self._folder, name) or b"").splitlines():
                 entry = _entry(line)
                 if entry is not None:

@@ -49,11 +49,19 @@ def answers(settings: Settings, source: Source) -> Received:
     return Received([_dated(a, settings) for a in source.answers()])
 
 
+def asks(settings: Settings, source: Source) -> bool:
+    """Whether a run asks for details at all."""
+    return settings.events == "auto" and source.service is not None
+
+
 class Memory(Protocol):
     """What is known about details before any is asked for."""
 
+    def confirms(self, job_id: str, listed: bytes) -> bool:
+        """Whether this job's stored row says all that there is to know, if this was listed of it."""
+
     def asks(self, job_id: str, listed: bytes) -> bool:
-        """Whether this job's detail is wanted, if this was listed of it."""
+        """Whether the detail of a job that is not confirmed is wanted."""
 
     def kept(self, job_id: str, listed: bytes) -> Detail | None:
         """The detail that an earlier run had for what was listed."""
@@ -71,12 +79,14 @@ def look(
         FtetlError: An answer as a whole is no list of jobs and no job, or the key was refused meanwhile.
     """
     given.scans = [scan.scan(answer) for answer in given.answers]
-    if settings.events != "auto" or source.service is None:
+    if source.service is None:
         return
     for answer, found in zip(given.answers, given.scans, strict=True):
         given.listed |= details.wanting(answer, found)
-    asked = [i for i, listed in given.listed.items() if not listed or memory.asks(i, listed)]
-    given.confirmed = frozenset(given.listed) - frozenset(asked)
+    if not asks(settings, source):
+        return
+    given.confirmed = frozenset(i for i, listed in given.listed.items() if listed and memory.confirms(i, listed))
+    asked = [i for i, listed in given.listed.items() if i not in given.confirmed and memory.asks(i, listed)]
     kept = {i: d for i in asked if (d := memory.kept(i, given.listed[i])) is not None}
     coming = chain(kept.values(), source.details([i for i in asked if i not in kept]))
 
