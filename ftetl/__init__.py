@@ -17,15 +17,15 @@ test reads this list and every import.
     together    gunzip breakage credentials plugs remote patience exchange verdict together
     demo        demo
     sources     spool sources origin
-    decode      splitter element envelope scan copies details receive rename careful unknown decode
+    decode      splitter element envelope scan copies listed details receive rename careful unknown decode
     flatten     cells flatten ahead
     formats     formats
     store       fs manifest sink lock claim janitor retention publish stage store archive observed
-    checks      stored checks staging memo
-    merge       guards history side stream incoming kept merge remarks
-    snapshot    snapshot
-    pipeline    pipeline library
-    cli         talk options demo_end dictionary_view cli __main__
+    checks      stored checks staging memo recall provenance
+    merge       guards history side stream incoming kept merge filling remarks
+    snapshot    snapshot union
+    pipeline    pipeline rebuild records metrics library
+    cli         talk options demo_end dictionary_view runs_view cli __main__
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ from ftetl import errors
 if TYPE_CHECKING:
     from ftetl.library import export
     from ftetl.report import Report
-    from ftetl.snapshot import Snapshot, open  # noqa: A004 - `ftetl.open` is what the users say
+    from ftetl.snapshot import Snapshot
+    from ftetl.union import open  # noqa: A004 - `ftetl.open` is what the users say
 
 __all__ = ["Report", "Snapshot", "errors", "export", "open"]
 
@@ -48,7 +49,7 @@ try:
 except PackageNotFoundError:  # a bare checkout on the path
     __version__ = "0"
 
-_ROOMS = {"export": "library", "open": "snapshot", "Snapshot": "snapshot", "Report": "report"}
+_ROOMS = {"export": "library", "open": "union", "Snapshot": "snapshot", "Report": "report"}
 
 
 def __getattr__(name: str) -> Any:

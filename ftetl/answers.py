@@ -73,6 +73,7 @@ class Answer:
     observed_at: datetime  # UTC
     shape: Shape = Shape.DOCUMENT
     whole: bool = False  # whether a `{"data": […]}` or a bare array in it is the complete list of a project
+    path: Path | None = None  # the file that its owner keeps, for a saved one
     detail: bool = False  # known to be `GET /fine-tunes/{id}`: its events are all there are
 
 

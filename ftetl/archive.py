@@ -21,7 +21,7 @@ from ftetl.answers import Blob
 from ftetl.claim import TEMP
 from ftetl.errors import StorageError
 from ftetl.fs import Folder
-from ftetl.manifest import JSON, canonical
+from ftetl.manifest import JSON, Manifest, canonical
 from ftetl.sink import put
 from ftetl.store import Target
 
@@ -29,6 +29,7 @@ BODIES = "archive"
 INDEX = "index"
 SUFFIX = ".zst"
 _CHUNK = 1 << 20
+_SEAL = "sha256"
 _ZSTD = "zstd"
 _CODEC = pa.Codec(_ZSTD)
 _INDEX_NAME = re.compile(r"(\d{20})-(\d{8}T\d{6}Z-[0-9a-f]{8})\.json")
@@ -70,17 +71,25 @@ class Archive:
             self._fs.chmod(descriptor, self._mode, path)
         finally:
             self._fs.close(descriptor, path)
-        name = sha256.hexdigest() + SUFFIX
-        if self._fs.status(self._bodies, name) is None:
-            self._fs.rename(self._bodies, temp, self._bodies, name)
-            self._unsynced.append(name)
-        else:
+        digest: str = sha256.hexdigest()
+        if self._is_sound(digest):
             self._fs.unlink(self._bodies, temp)
-        return sha256.hexdigest()
+        else:
+            self._fs.rename(self._bodies, temp, self._bodies, digest + SUFFIX)
+        # Also one that was there: the run that wrote it may have died before it was durable.
+        self._unsynced.append(digest + SUFFIX)
+        return digest
+
+    def _is_sound(self, sha256: str) -> bool:
+        try:
+            self.body(sha256)
+        except StorageError:
+            return False
+        return True
 
     def sync(self) -> None:
         """Make what was kept durable; call before the commit that relies on it."""
-        names, self._unsynced = self._unsynced, []
+        names, self._unsynced = sorted(set(self._unsynced)), []
         with ThreadPoolExecutor(_SYNCS) as pool:
             list(pool.map(lambda name: self._fs.sync_file(self._bodies, name), names))
         if names:
@@ -107,7 +116,7 @@ class Archive:
 
     def note(self, version: int, document: Mapping[str, JSON]) -> None:
         """Say what the version that is about to be committed was made from."""
-        self.replace(self._index, f"{version:020d}-{self._run_id}.json", canonical(document) + b"\n")
+        self.replace(self._index, f"{version:020d}-{self._run_id}.json", _sealed(document) + b"\n")
 
     def replace(self, folder: Folder, name: str, data: bytes) -> None:
         """A small file, durable, in place of what had the name."""
@@ -116,10 +125,16 @@ class Archive:
         self._fs.rename(folder, temp, folder, name)
         self._fs.sync_folder(folder)
 
-    def drop_unfinished(self, version: int | None, run_id: str | None) -> None:
-        """Remove the indexes of runs that died before their commit; the newest version is that of `run_id`."""
+    def drop_unfinished(self, base: Manifest | None, next_version: int) -> None:
+        """Remove the indexes of runs that died before their commit.
+
+        The index of a version whose manifest is damaged is not theirs: it stays.
+        """
         for name, at, owner in self._names():
-            if version is None or at > version or (at == version and owner != run_id):
+            if at >= next_version or (base is not None and at == base.version and owner != base.run_id):
+                self._fs.unlink(self._index, name)
+        for name in self._fs.names(self._index):
+            if name.startswith(TEMP):
                 self._fs.unlink(self._index, name)
 
     def entries(self) -> Iterator[dict[str, Any]]:
@@ -129,17 +144,27 @@ class Archive:
             StorageError: An index is damaged.
         """
         for name, _, _ in self._names():
-            raw = self._fs.contents(self._index, name) or b""
-            try:
-                yield json.loads(raw)
-            except ValueError:
-                raise StorageError(
-                    f"{self._index.path / name} is damaged", next="restore the archive from a backup"
-                ) from None
+            document = _opened(self._fs.contents(self._index, name) or b"")
+            if document is None:
+                raise StorageError(f"{self._index.path / name} is damaged", next="restore the archive from a backup")
+            yield document
 
     def _names(self) -> list[tuple[str, int, str]]:
         found = [(name, _INDEX_NAME.fullmatch(name)) for name in self._fs.names(self._index)]
         return sorted((name, int(match[1]), match[2]) for name, match in found if match)
+
+
+def _sealed(document: Mapping[str, JSON]) -> bytes:
+    return canonical({**document, _SEAL: hashlib.sha256(canonical(document)).hexdigest()})
+
+
+def _opened(raw: bytes) -> dict[str, Any] | None:
+    """The document, if it is what was sealed."""
+    try:
+        document: dict[str, Any] = json.loads(raw)
+        return document if document.pop(_SEAL) == hashlib.sha256(canonical(document)).hexdigest() else None
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        return None
 
 
 def _packed(blob: Blob, sha256: Any) -> bytes:

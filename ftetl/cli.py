@@ -150,6 +150,39 @@ def quarantine(voice: Voice, target: Path) -> None:
     voice.out(f"{len(rows):>8}  in all")
 
 
+@cli.command(short_help="All tables again from the archive, offline.")
+@options.target
+@options.upkeep
+@_voiced
+def rebuild(voice: Voice, target: Path, **given: Any) -> None:
+    """Make all tables of TARGET again, offline, with today's contracts.
+
+    Every run is repeated from the raw answers in the archive. The outcome is a new version, or none if it is what
+    is there.
+    """
+    from ftetl import library
+
+    _State.target, _State.before = target, _newest(target)
+    with voice.progress() as bar:
+        report, _ = library.rebuild(target, progress=bar, **given)
+    _deaf()
+    talk.rebuilt(voice, report)
+    voice.result(report.as_dict())
+
+
+@cli.command(short_help="What happened in each run.")
+@options.target
+@_voiced
+def runs(voice: Voice, target: Path) -> None:
+    """Show what each run of TARGET did: the newest last; --json gives all that is known of them."""
+    from ftetl import records, runs_view
+
+    damaged: list[str] = []
+    found = records.read(target, damaged)
+    voice.result({"runs": [run.as_dict() for run in found], "damaged": damaged})
+    runs_view.show(voice, target, found, damaged)
+
+
 def main() -> NoReturn:
     """The program: runs a command and exits with its code."""
     signal.signal(signal.SIGTERM, _terminated)
@@ -163,6 +196,8 @@ def main() -> NoReturn:
 
 class _TerminatedError(BaseException):
     """SIGTERM came."""
+
+    exit = EXITS["SIGTERM"]
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

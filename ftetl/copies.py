@@ -8,6 +8,7 @@ across answers it is a state that was seen, and feeds the history. Knows raw ele
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
@@ -74,13 +75,16 @@ class Work:
     absorbed: int = 0  # copies that are no state of their own beside the winner
 
 
-def choose(answers: Sequence[Answer], scans: Sequence[Scan]) -> Work:
-    """The copies of every job in the order of the ids, the winner before the older ones."""
+def choose(answers: Sequence[Answer], scans: Sequence[Scan], confirmed: AbstractSet[str] = frozenset()) -> Work:
+    """The copies of every job in the order of the ids, the winner before the older ones.
+
+    Jobs that are `confirmed` say what their stored row says, and are left out.
+    """
     work = Work()
     entries: list[tuple[str, int, int]] = []
     for number, (answer, scan) in enumerate(zip(answers, scans, strict=True)):
         work.aside.extend(_aside(answer, refused) for refused in scan.refused)
-        entries.extend((job_id, number, index) for index, job_id in enumerate(scan.ids))
+        entries.extend((job_id, number, index) for index, job_id in enumerate(scan.ids) if job_id not in confirmed)
     entries.sort()
     for _, group in groupby(entries, key=itemgetter(0)):
         copies = [_item(answers, scans, entry) for entry in group]

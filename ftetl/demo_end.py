@@ -30,7 +30,8 @@ def pandas_line(target: Path) -> str:
 
 def next_steps(voice: Voice, target: Path, files: Iterable[str]) -> None:
     """Say where the tables are and what to do with them."""
-    voice.offer(f"Written to {target / 'current'}: {', '.join(sorted(files))}")
+    shown = sorted(f for f in files if not f.endswith(".arrow"))  # that one is ftetl's own memory
+    voice.offer(f"Written to {target / 'current'}: {', '.join(shown)}")
     voice.offer()
     voice.offer("Try next:")
     voice.offer(f"  duckdb -c {_quoted(duckdb_query(target))}")

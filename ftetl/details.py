@@ -1,18 +1,18 @@
 """Which jobs of a list need their detail, and what the details that came are worth.
 
-Knows the source only by its protocol.
+Knows neither how they are asked for nor what becomes of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
-from ftetl import scan
-from ftetl.answers import Answer, Outcome, Source
+from ftetl import listed, scan
+from ftetl.answers import Answer, Detail, Outcome
 from ftetl.copies import Oddity
 from ftetl.errors import FtetlError
 from ftetl.scan import Scan
@@ -31,37 +31,53 @@ class Details:
 
     answers: list[Answer] = field(default_factory=list)
     scans: list[Scan] = field(default_factory=list)
+    had: set[str] = field(default_factory=set)  # jobs whose detail came and could be used
     failed: set[str] = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)
     oddities: list[Oddity] = field(default_factory=list)
 
 
-def wanting(answer: Answer, found: Scan) -> list[str]:
-    """The jobs of a list whose events are missing or empty there; each once, in order."""
-    ids: dict[str, None] = {}
+def wanting(answer: Answer, found: Scan) -> dict[str, bytes]:
+    """The jobs of a list whose events are missing or empty there, in order, with the digest of what was listed.
+
+    A job that is listed twice has no digest: which copy a digest would speak of is not known yet.
+    """
+    wanted: dict[str, bytes] = {}
     for index, job_id in enumerate(found.ids):
         raw = answer.blob.read(found.offsets[index], found.lengths[index])
-        try:
-            if not _events.decode(raw).events:
-                ids[job_id] = None
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            ids[job_id] = None  # an odd job: its detail may be a clean one
-    return list(ids)
+        if job_id in wanted or not _has_events(raw):
+            wanted[job_id] = b"" if job_id in wanted else listed.digest(raw)
+    return wanted
 
 
-def fetch(source: Source, job_ids: Sequence[str], progress: Callable[[int, int], None]) -> Details:
-    """The details of these jobs; one that cannot be had or used does not cost the others."""
+def _has_events(raw: bytes) -> bool:
+    try:
+        return bool(_events.decode(raw).events)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return False  # an odd job: its detail may be a clean one
+
+
+def fetch(
+    details: Iterable[Detail],
+    total: int,
+    progress: Callable[[int, int], None],
+    keep: Callable[[Detail, bool], None],
+) -> Details:
+    """These details; one that cannot be had or used does not cost the others. `keep` gets each, and if it is usable."""
     found = Details()
-    for done, detail in enumerate(source.details(job_ids), start=1):
+    for done, detail in enumerate(details, start=1):
         outcome = detail.outcome
         if outcome is Outcome.HERE and detail.answer is not None:
             outcome = _usable(found, detail.job_id, detail.answer)
+        keep(detail, outcome is Outcome.HERE)
         if outcome is Outcome.GONE:
             found.oddities.append(Oddity(detail.job_id, "id", "deleted_meanwhile", None))
         elif outcome is Outcome.FAILED:
             found.failed.add(detail.job_id)
+        else:
+            found.had.add(detail.job_id)
         found.outcomes[outcome.value] += 1
-        progress(done, len(job_ids))
+        progress(done, total)
     return found
 
 

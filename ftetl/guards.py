@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
+from ftetl.element import Scan
 from ftetl.errors import ConfigError, DataError
+from ftetl.settings import Settings
+from ftetl.stored import Stored
 
 ENOUGH = 10  # known jobs from which on a share means something
 SHARE = 0.5
@@ -56,3 +59,18 @@ def identity(stored: dict[str, str | None], service: str | None, project: str) -
     if known and service and known != service:
         raise ConfigError(f"the target belongs to the service {known!r}, not {service!r}", next="use another target")
     return {"project": project, "service": service or known}
+
+
+def whole_list(settings: Settings, stored: Stored, whole: Scan) -> None:
+    """Refuse a whole list that would make known jobs disappear, unless the settings allow it.
+
+    Raises:
+        DataError: It would.
+    """
+    known = stored.table("jobs", ["job_id", "present"])
+    present = set(known.filter(known.column("present")).column("job_id").to_pylist())
+    listed = set(whole.ids) | {r.job_id for r in whole.refused if r.job_id}
+    if not settings.allow_account_change:
+        other_account(set(known.column("job_id").to_pylist()), listed)
+    if not settings.allow_shrink:
+        shrunken(present, listed)

@@ -5,21 +5,29 @@ Knows the corridor and the settings; the command line is built on it.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
+from ftetl import metrics, records
 from ftetl.clock import parse_iso
 from ftetl.errors import ConfigError, FtetlError, SoftwareError, UsageError
-from ftetl.report import Report
+from ftetl.records import Begun
+from ftetl.report import Drift, Report
 from ftetl.settings import Settings
 
 if TYPE_CHECKING:
     from ftetl.progress import Progress
+    from ftetl.store import Target
+
+_log = logging.getLogger(__name__)
 
 
 def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "api", **settings: Any) -> Report:
@@ -52,8 +60,7 @@ def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], 
     formats = given.get("formats", ("parquet",))
     formats = (formats,) if isinstance(formats, str) else tuple(formats)
     given = {"environ": os.environ, **given, "formats": formats}
-    if given.get("api_key_file") is not None:
-        given["api_key_file"] = Path(given["api_key_file"])
+    given |= {name: Path(given[name]) for name in ("api_key_file", "metrics_file") if given.get(name) is not None}
     unknown = sorted(set(given) - set(Settings.__dataclass_fields__))
     if unknown:
         raise UsageError(f"there is no setting {unknown[0]!r}", next="see `ftetl export --help`")
@@ -61,31 +68,125 @@ def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], 
 
 
 def run(settings: Settings, progress: Progress | None = None, received: Callable[[int], None] | None = None) -> Report:
-    """One run with these settings.
+    """One run with these settings; its record stays in the target, its metrics where they are wanted.
 
     Raises:
         FtetlError: Nothing was committed.
     """
-    if sys.platform == "win32":
-        raise ConfigError("exports run on Linux and macOS only", next="run it there, or in WSL, and read it here")
+    begun = records.Begun(settings)
+    try:
+        with _faults():
+            report = _run(begun, progress, received)
+    except BaseException as error:
+        if (file := settings.metrics_file) is not None:
+            try:
+                metrics.write(file, begun.failed(error))
+            except FtetlError as trouble:
+                _log.warning("%s", trouble)
+        raise
+    if (file := settings.metrics_file) is not None:
+        try:
+            metrics.write(file, report)
+        except FtetlError as trouble:
+            report = replace(report, warnings=(*report.warnings, str(trouble)))
+    return report
+
+
+def _run(begun: Begun, progress: Progress | None, received: Callable[[int], None] | None) -> Report:
+    _require_unix()
     from ftetl.origin import open_source
     from ftetl.pipeline import run as corridor
+
+    def scratch() -> Path:
+        assert begun.target is not None
+        return begun.target.scratch()
+
+    begun.source = open_source(begun.settings, scratch, received)
+    with closing(begun.source), _held(begun) as target:
+        report = begun.succeeded(corridor(begun.settings, begun.source, target, progress))
+        _record(target, report)
+        return report
+
+
+def rebuild(
+    target: str | os.PathLike[str], *, progress: Progress | None = None, **settings: Any
+) -> tuple[Report, bool]:
+    """All tables of a target made again from its archive, offline: what was done, and if a version is new.
+
+    Raises:
+        FtetlError: Nothing was committed.
+    """
+    begun = records.Begun(settings_of(target, records.ARCHIVE, settings))
+    with _faults():
+        _require_unix()
+        records.require_target(begun.settings.target)
+        from ftetl.archive import Archive
+        from ftetl.rebuild import rebuild as again
+
+        with _held(begun) as held:
+            last, commit = again(held, begun.settings, progress)
+            with Archive(held) as archive:
+                runs = _repeated(archive.entries(), commit.manifest.version)
+            report = replace(
+                begun.rebuilt(commit.manifest, commit.changed),
+                rebuilt=runs,
+                anomalies=last.anomalies if last else {},
+                drift=last.drift if last else Drift(),
+                warnings=(*held.warnings, *commit.warnings),
+            )
+            _record(held, report)
+            return report, commit.changed
+
+
+def _repeated(entries: Iterable[dict[str, Any]], version: int | None) -> int:
+    """Of how many runs this version came, other rebuilds not counted."""
+    by_version = {entry["version"]: entry for entry in entries}
+    count = 0
+    while entry := by_version.pop(version, None):
+        count += not entry.get("rebuilt")
+        version = entry["base"]
+    return count
+
+
+def _require_unix() -> None:
+    if sys.platform == "win32":
+        raise ConfigError("exports run on Linux and macOS only", next="run it there, or in WSL, and read it here")
+
+
+@contextmanager
+def _held(begun: Begun) -> Iterator[Target]:
+    """The target of a run, held; if the run fails in it, its record says so."""
     from ftetl.store import Target
 
-    targets: list[Target] = []
-    source = open_source(settings, lambda: targets[0].scratch(), received)
+    chosen = begun.settings
+    with Target(
+        chosen.target, lock_timeout=chosen.lock_timeout, file_mode=chosen.file_mode, keep=chosen.keep
+    ) as target:
+        begun.target = target
+        try:
+            with _faults():
+                yield target
+        except BaseException as error:
+            with suppress(Exception):  # the error that is on its way is the one to be told
+                records.write(target, begun.failed(error))
+            raise
+
+
+def _record(target: Target, report: Report) -> None:
+    """Keep the run's report; the data is committed, so a failure here is no error any more."""
+    with suppress(FtetlError):
+        records.write(target, report)
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """What nobody expected becomes a fault of ours."""
     try:
-        with Target(
-            settings.target, lock_timeout=settings.lock_timeout, file_mode=settings.file_mode, keep=settings.keep
-        ) as target:
-            targets.append(target)
-            return corridor(settings, source, target, progress)
+        yield
     except FtetlError:
         raise
     except Exception as error:
         raise _fault(error) from error
-    finally:
-        source.close()
 
 
 def _fault(error: Exception) -> SoftwareError:

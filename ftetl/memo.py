@@ -7,19 +7,18 @@ them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather as feather
 
-from ftetl import strict
+from ftetl.copies import Item
 from ftetl.errors import StorageError
+from ftetl.receive import Received
 from ftetl.stored import Stored
 
 FILE = "listed.arrow"  # beside the tables of a snapshot, so that it is committed with them
@@ -27,19 +26,6 @@ SETTLES = timedelta(days=3)
 _SCHEMA = pa.schema(
     [pa.field("job_id", pa.string(), nullable=False), pa.field("sha256", pa.binary(32), nullable=False)]
 )
-_encoder = msgspec.json.Encoder(order="deterministic")
-
-
-def digest(raw: bytes) -> bytes:
-    """The SHA-256 of a listed document's canonical JSON: the same for the same content in any order."""
-    try:
-        text = _encoder.encode(msgspec.json.decode(raw))
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
-        try:
-            text = strict.compact(strict.parse(raw), canonical=True).encode()
-        except strict.RefusedError:
-            text = raw
-    return hashlib.sha256(text).digest()
 
 
 def load(folder: Path | None) -> dict[str, bytes]:
@@ -90,3 +76,18 @@ def settled(stored: Stored, memory: Mapping[str, bytes], observed_at: datetime) 
     rest = pc.and_(known, pc.fill_null(late, False))
     ids: Iterable[str] = jobs.filter(rest).column("job_id").to_pylist()
     return Settled({job_id: memory[job_id] for job_id in ids if job_id in memory})
+
+
+def after(memory: Mapping[str, bytes], items: Iterable[Item], given: Received) -> dict[str, bytes]:
+    """The memory after a run: the jobs whose detail came are known by what was listed of them now.
+
+    A job whose row was made from something else, and not from the same listed document, is known no more.
+    """
+    known = dict(memory)
+    for job_id in {item.job_id for item in items}:
+        listed = given.listed.get(job_id)
+        if job_id in given.details.had and listed:
+            known[job_id] = listed
+        elif listed is None or known.get(job_id) != listed:
+            known.pop(job_id, None)
+    return known

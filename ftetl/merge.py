@@ -39,6 +39,8 @@ class Seen:
     newest_whole_at: datetime | None = None  # of the newest whole list ever, this run's included
     vanishing: bool = False  # whether jobs that the whole list lacks are gone
     failed: frozenset[str] = frozenset()  # jobs whose detail could not be had
+    confirmed: frozenset[str] = frozenset()  # jobs that the list still has as it had them when their row was made
+    confirming: bool = False  # whether that list is at least as new as every whole one before
     base_whole_at: datetime | None = None  # of the newest whole list before this run
 
 
@@ -88,6 +90,7 @@ class Merge:
         self._events = stream.Stream(self.stored)
         self._told = _Told()
         self._spared: set[str] = set()
+        self._confirmed = pa.array(sorted(self.seen.confirmed), pa.string())
 
     def spare(self, job_ids: Iterable[str]) -> None:
         """Jobs of which there is a copy that no table can take: not gone. Say so before the batch they would be in."""
@@ -138,18 +141,26 @@ class Merge:
         return self._jobs.slice(start, end - start), self._held.slice(start, end - start)
 
     def _left_behind(self, left: pa.Table) -> pa.Table:
-        """Stored rows that this run has no answer for: gone, if it read the whole list."""
-        if not self.seen.vanishing or not left.num_rows:
+        """Stored rows without a new copy: as they were if the list confirms them, gone if a whole one lacks them."""
+        if not (self.seen.confirming or self.seen.whole is not None) or not left.num_rows:
             return left
-        spared = pc.is_in(left.column("job_id"), value_set=pa.array(sorted(self._spared), pa.string()))
+        present = left.column("present")
+        listed = pc.is_in(left.column("job_id"), value_set=self._confirmed)
         # A job that was seen to change later than the list came was there later than the list came.
         older = pc.less_equal(left.column("last_changed_at"), pa.scalar(self.seen.newest_whole_at, INSTANT))
-        gone = pc.and_(pc.and_(left.column("present"), older), pc.invert(spared))
+        gone = pc.and_(pc.and_(present, older), pc.invert(pc.or_(listed, self._is_spared(left))))
+        back = pc.and_(listed, pc.invert(present))
         self.counts.vanished += pc.sum(gone).as_py() or 0
+        self.counts.changed += pc.sum(back).as_py() or 0
         moment = pa.scalar(self.seen.newest_whole_at, INSTANT)
-        changed = pc.if_else(gone, moment, left.column("last_changed_at"))
-        left = _put(left, "present", pc.and_(left.column("present"), pc.invert(gone)))
+        changed = pc.if_else(pc.or_(gone, back), moment, left.column("last_changed_at"))
+        left = _put(left, "present", pc.or_(back, pc.and_(present, pc.invert(gone))))
         return _put(left, "last_changed_at", changed)
+
+    def _is_spared(self, left: pa.Table) -> pa.Array:
+        if not self.seen.vanishing or self.seen.whole is None:
+            return pa.array([True] * left.num_rows, pa.bool_())
+        return pc.is_in(left.column("job_id"), value_set=pa.array(sorted(self._spared), pa.string()))
 
     def _jobs_of(self, new: Incoming, before: pa.Table, held: pa.Array) -> tuple[pa.Table, pa.Array]:
         """The next rows of the incoming jobs, and whether each takes the incoming events."""

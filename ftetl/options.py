@@ -46,8 +46,8 @@ class _Seconds(click.ParamType[float]):
         return seconds
 
 
-class _Folder(click.Path):
-    """The folder of a target; an empty word, as an unset variable gives one, is not the present folder."""
+class _Named(click.Path):
+    """A path; an empty word, as an unset variable gives one, is not the present folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
@@ -80,8 +80,8 @@ def voiced(function: Callable[..., int | None], told: Callable[[Voice], None]) -
     return command
 
 
-target = click.argument("target", type=_Folder(path_type=Path))
-demo_target = click.argument("target", type=_Folder(path_type=Path), default=settings.DEMO_TARGET)
+target = click.argument("target", type=_Named(path_type=Path))
+demo_target = click.argument("target", type=_Named(path_type=Path), default=settings.DEMO_TARGET)
 
 source = _together(
     click.option(
@@ -122,6 +122,35 @@ source = _together(
         help="Largest answer or compressed file, in bytes when decompressed; a plain local file has no limit.",
     ),
 )
+
+_UPKEEP = (
+    click.option(
+        "--file-mode",
+        type=_Mode(),
+        default=f"{settings.FILE_MODE:04o}",
+        show_default=True,
+        metavar="OCTAL",
+        help="Mode of the files; folders follow. 0640 lets a group read.",
+    ),
+    click.option(
+        "--keep",
+        type=int,
+        default=settings.KEEP,
+        show_default=True,
+        metavar="N",
+        help="Newest snapshots to keep, besides all of the last 24 hours and one a day for 7 days.",
+    ),
+    click.option(
+        "--lock-timeout",
+        type=_Seconds(),
+        default=f"{settings.LOCK_TIMEOUT:g}",
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for another run on the same target.",
+    ),
+)
+
+upkeep = _together(*_UPKEEP)
 
 output = _together(
     click.option(
@@ -176,27 +205,10 @@ output = _together(
         help="CSV text exactly as it is, without the guard against formulas in spreadsheets.",
     ),
     click.option(
-        "--file-mode",
-        type=_Mode(),
-        default=f"{settings.FILE_MODE:04o}",
-        show_default=True,
-        metavar="OCTAL",
-        help="Mode of the files; folders follow. 0640 lets a group read.",
+        "--metrics-file",
+        type=_Named(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Prometheus metrics of the run are written here, also when it fails.",
     ),
-    click.option(
-        "--keep",
-        type=int,
-        default=settings.KEEP,
-        show_default=True,
-        metavar="N",
-        help="Newest snapshots to keep, besides all of the last 24 hours and one a day for 7 days.",
-    ),
-    click.option(
-        "--lock-timeout",
-        type=_Seconds(),
-        default=f"{settings.LOCK_TIMEOUT:g}",
-        show_default=True,
-        metavar="SECONDS",
-        help="How long to wait for another run on the same target.",
-    ),
+    *_UPKEEP,
 )

@@ -12,19 +12,22 @@ import contextlib
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
-from ftetl import ahead, copies, guards, history, merge, observed, receive, remarks, scan, side, strict
+from ftetl import copies, guards, memo, merge, observed, provenance, receive, remarks, strict
 from ftetl.answers import Answer, Memory, Source
-from ftetl.clock import iso
+from ftetl.archive import Archive
+from ftetl.clock import iso, now
 from ftetl.contract import tables
-from ftetl.errors import EXITS, DataError, FtetlError, SoftwareError, StorageError
+from ftetl.errors import EXITS, DataError, FtetlError, StorageError
+from ftetl.filling import Outcome, fill
 from ftetl.manifest import snapshot_folder
 from ftetl.progress import Progress, Silent
-from ftetl.report import Drift, Report
+from ftetl.recall import Recall
+from ftetl.report import Report
 from ftetl.settings import Settings
 from ftetl.staging import Staging
 from ftetl.store import Commit, Target
@@ -39,8 +42,44 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
     Raises:
         FtetlError: See `ftetl.errors`; nothing was committed.
     """
+    with ExitStack() as stack:
+        archive = stack.enter_context(Archive(target))
+        recalls: list[Recall] = []
+
+        def memory(given: receive.Received) -> Recall:
+            recalls.append(stack.enter_context(_recall(target, archive, given)))
+            return recalls[0]
+
+        def note(given: receive.Received) -> None:
+            provenance.note(archive, settings, source, given, recalls[0], target)
+
+        report = _run(settings, source, target, memory, note, progress or Silent())
+        if receive.asks(settings, source):
+            with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
+                recalls[0].forget()
+        return report
+
+
+def repeat(
+    settings: Settings, source: Source, target: Target, memory: receive.Memory, progress: Progress | None = None
+) -> Report:
+    """A run of the past once more, from a source that answers as it did then.
+
+    Raises:
+        FtetlError: As `run`.
+    """
+    return _run(settings, source, target, lambda _: memory, lambda _: None, progress or Silent())
+
+
+def _run(
+    settings: Settings,
+    source: Source,
+    target: Target,
+    memory: Callable[[receive.Received], receive.Memory],
+    note: Callable[[receive.Received], None],
+    progress: Progress,
+) -> Report:
     started = time.monotonic()
-    progress = progress or Silent()
     threading.Thread(target=_warm, daemon=True).start()
     _refuse_a_lost_past(target)
     facts = dict(target.base.facts) if target.base else {}
@@ -48,12 +87,11 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
     given = _answers(settings, source, target)
     _log.info("received answers=%d bytes=%d", len(given.answers), sum(a.blob.size for a in given.answers))
     with _evidence(target, source, given.answers):
-        receive.look(given, settings, source, progress.details)
+        receive.look(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
-        outcome, commit = _commit(settings, target, given, identity, progress)
+        outcome, commit = _commit(settings, target, given, identity, partial(note, given), progress)
     report = _report(settings, source, target, given, outcome, commit, facts, time.monotonic() - started)
     _log.info("committed changed=%s version=%d seconds=%.3f", commit.changed, report.version, report.seconds)
-    _record(target, report)
     return report
 
 
@@ -66,6 +104,14 @@ def _answers(settings: Settings, source: Source, target: Target) -> receive.Rece
             with contextlib.suppress(FtetlError):
                 target.keep_evidence(target.run_id, "answer", strict.mask(error.evidence))
         raise
+
+
+def _recall(target: Target, archive: Archive, given: receive.Received) -> Recall:
+    """What is known about details as of the newest answer."""
+    archive.drop_unfinished(target.base, target.version)
+    stored = _stored(target)
+    newest = max((a.observed_at for a in given.answers), default=now())
+    return Recall(target, archive, memo.settled(stored, memo.load(stored.folder), newest))
 
 
 def _refuse_a_lost_past(target: Target) -> None:
@@ -99,16 +145,17 @@ def _commit(
     target: Target,
     given: receive.Received,
     identity: dict[str, str | None],
+    note: Callable[[], None],
     progress: Progress,
-) -> tuple[_Outcome, Commit]:
+) -> tuple[Outcome, Commit]:
     """Make the tables from what was received, and publish them all or none."""
     stored = _stored(target)
     base_whole_at = observed.newest_whole_at(target)
     whole = given.newest_whole(base_whole_at)
-    work = copies.choose(given.answers, given.scans)
+    work = copies.choose(given.answers, given.scans, given.confirmed)
     work.oddities += given.details.oddities
     if whole is not None:
-        _guard(settings, stored, given.scans[whole])
+        guards.whole_list(settings, stored, given.scans[whole])
     newest_whole_at = given.answers[whole].observed_at if whole is not None else base_whole_at
     seen = merge.Seen(
         project=settings.project,
@@ -118,6 +165,8 @@ def _commit(
         base_whole_at=base_whole_at,
         vanishing=whole is not None and all(a.job_id for a in work.aside),
         failed=frozenset(given.details.failed),
+        confirmed=given.confirmed,
+        confirming=any(a.whole and a.observed_at == newest_whole_at for a in given.answers),
     )
     new_facts: dict[str, Any] = {
         "identity": identity,
@@ -130,7 +179,7 @@ def _commit(
     with target.begin() as stage:
         staging = Staging(stage, settings.formats, csv_raw=settings.csv_raw)
         try:
-            outcome = _fill(staging, settings, work, given, merge.Merge(stored, seen), progress)
+            outcome = fill(staging, settings, work, given, merge.Merge(stored, seen), progress)
             staging.close()
         except BaseException:
             staging.abandon()
@@ -141,8 +190,11 @@ def _commit(
                 next="look at them with --quarantine keep and `ftetl quarantine`",
             )
         _log.info("written %s", " ".join(f"{name}={count}" for name, count in outcome.rows.items()))
+        with stage.create(memo.FILE) as file:
+            file.write(memo.bytes_of(memo.after(memo.load(stored.folder), work.items, given)))
         staging.gate()
         _log.info("checked against the contracts, read back from disk")
+        note()
         commit = stage.commit({**new_facts, "rows": staging.rows})
     with contextlib.suppress(FtetlError):  # committed: what is missing is an hour, not a row
         observed.remember(target, commit.manifest.run_id, newest_whole_at)
@@ -160,94 +212,12 @@ def _warm() -> None:
     from ftetl import checks  # noqa: F401
 
 
-def _guard(settings: Settings, stored: Stored, whole: scan.Scan) -> None:
-    known = stored.table("jobs", ["job_id", "present"])
-    present = set(known.filter(known.column("present")).column("job_id").to_pylist())
-    listed = set(whole.ids) | {r.job_id for r in whole.refused if r.job_id}
-    if not settings.allow_account_change:
-        guards.other_account(set(known.column("job_id").to_pylist()), listed)
-    if not settings.allow_shrink:
-        guards.shrunken(present, listed)
-
-
-@dataclass
-class _Outcome:
-    """What came of the rows."""
-
-    counts: merge.Counts
-    quarantined: int
-    rows: dict[str, int]  # of each table
-    anomalies: dict[str, int]
-    drift: Drift
-
-
-def _fill(
-    staging: Staging,
-    settings: Settings,
-    work: copies.Work,
-    given: receive.Received,
-    merged: merge.Merge,
-    progress: Progress,
-) -> _Outcome:
-    """Write every table."""
-    unknown: Counter[str] = Counter()
-    unseen = {c.name: str(c.sources[0]) for c in tables()["jobs"].columns if c.sources and c.read != "last_event"}
-    oddities = list(work.oddities)
-    aside = list(work.aside)
-    merged.spare(a.job_id for a in aside if a.job_id)
-    done = 0
-    for batch in ahead.batches(work.items, given.answers, events=settings.events != "none"):
-        done += len(batch.decoded.items)
-        aside += batch.decoded.aside
-        merged.spare(a.job_id for a in batch.decoded.aside if a.job_id)
-        if batch.decoded.items:
-            oddities += batch.flat.oddities
-            unknown.update(batch.decoded.unknown)
-            for name in [n for n in unseen if batch.flat.jobs.column(n).null_count < batch.flat.jobs.num_rows]:
-                del unseen[name]
-            _write(staging, merged.batch(batch.decoded.items, batch.flat))
-        progress.jobs(done, len(work.items))
-    for rows in merged.rest():
-        _write(staging, rows)
-    _account(given, work, done, len(aside))
-    states = history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
-    staging.write("job_history", states)
-    quarantine = side.quarantine(merged.stored.table("quarantine"), aside, settings.project)
-    staging.write("quarantine", quarantine.table)
-    anomalies = merged.anomalies(oddities)
-    staging.write("anomalies", anomalies)
-    kinds = Counter(anomalies.column("kind").to_pylist())
-    return _Outcome(
-        merged.counts,
-        quarantine.new,
-        dict(staging.rows),
-        dict(sorted(kinds.items())),
-        Drift(dict(sorted(unknown.items())), tuple(dict.fromkeys(unseen.values()))),
-    )
-
-
-def _write(staging: Staging, rows: merge.Next) -> None:
-    staging.write("jobs", rows.jobs)
-    for events in rows.events:
-        staging.write("events", events)
-
-
-def _account(given: receive.Received, work: copies.Work, rows: int, aside: int) -> None:
-    """Every element that was received is a row, is in quarantine, or says what a row says."""
-    accounted = rows + aside + work.identical + work.absorbed
-    if accounted != given.elements:
-        raise SoftwareError(
-            f"of {given.elements} elements received, {accounted} are accounted for; nothing was committed",
-            next="please report this as a bug of ftetl",
-        )
-
-
 def _report(
     settings: Settings,
     source: Source,
     target: Target,
     given: receive.Received,
-    outcome: _Outcome,
+    outcome: Outcome,
     commit: Commit,
     before: Mapping[str, Any],
     seconds: float,
@@ -279,9 +249,3 @@ def _report(
         warnings=(*target.warnings, *commit.warnings, *remarks.of(given, source, before, commit.manifest.facts)),
         exit_code=EXITS["PARTIAL" if partial else "OK"].code,
     )
-
-
-def _record(target: Target, report: Report) -> None:
-    """Keep the run's report; the data is committed, so a failure here is no error any more."""
-    with contextlib.suppress(FtetlError):
-        target.record(report.run_id, report.as_dict())

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
+from typing import Protocol
 
 from ftetl import details, scan
-from ftetl.answers import Answer, Source
+from ftetl.answers import Answer, Detail, Source
 from ftetl.settings import Settings
 
 
@@ -21,6 +23,8 @@ class Received:
     answers: list[Answer]
     scans: list[scan.Scan] = field(default_factory=list)
     details: details.Details = field(default_factory=details.Details)
+    listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the digest of what was listed
+    confirmed: frozenset[str] = frozenset()  # of these, those that need no second look
 
     @property
     def elements(self) -> int:
@@ -45,17 +49,51 @@ def answers(settings: Settings, source: Source) -> Received:
     return Received([_dated(a, settings) for a in source.answers()])
 
 
-def look(given: Received, settings: Settings, source: Source, progress: Callable[[int, int], None]) -> None:
-    """Find the elements of the answers, and fetch the details that they lack.
+def asks(settings: Settings, source: Source) -> bool:
+    """Whether a run asks for details at all."""
+    return settings.events == "auto" and source.service is not None
+
+
+class Memory(Protocol):
+    """What is known about details before any is asked for."""
+
+    def confirms(self, job_id: str, listed: bytes) -> bool:
+        """Whether this job's stored row says all that there is to know, if this was listed of it."""
+
+    def asks(self, job_id: str, listed: bytes) -> bool:
+        """Whether the detail of a job that is not confirmed is wanted."""
+
+    def kept(self, job_id: str, listed: bytes) -> Detail | None:
+        """The detail that an earlier run had for what was listed."""
+
+    def keep(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
+        """Keep what has come, or that nothing came."""
+
+
+def look(
+    given: Received, settings: Settings, source: Source, memory: Memory, progress: Callable[[int, int], None]
+) -> None:
+    """Find the elements of the answers, and fetch the details that they lack and that are not known well enough.
 
     Raises:
         FtetlError: An answer as a whole is no list of jobs and no job, or the key was refused meanwhile.
     """
     given.scans = [scan.scan(answer) for answer in given.answers]
-    if settings.events != "auto" or source.service is None:
+    if source.service is None:
         return
-    wanted = [i for a, s in zip(given.answers, given.scans, strict=True) for i in details.wanting(a, s)]
-    given.details = details.fetch(source, wanted, progress)
+    for answer, found in zip(given.answers, given.scans, strict=True):
+        given.listed |= details.wanting(answer, found)
+    if not asks(settings, source):
+        return
+    given.confirmed = frozenset(i for i, listed in given.listed.items() if listed and memory.confirms(i, listed))
+    asked = [i for i, listed in given.listed.items() if i not in given.confirmed and memory.asks(i, listed)]
+    kept = {i: d for i in asked if (d := memory.kept(i, given.listed[i])) is not None}
+    coming = chain(kept.values(), source.details([i for i in asked if i not in kept]))
+
+    def keep(detail: Detail, usable: bool) -> None:
+        memory.keep(detail, given.listed[detail.job_id], usable=usable)
+
+    given.details = details.fetch(coming, len(asked), progress, keep)
     given.answers += [_dated(a, settings) for a in given.details.answers]
     given.scans += given.details.scans
 

@@ -48,10 +48,13 @@ class Report:
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     exit_code: int = 0
+    started_at: str = ""  # like 2026-07-02T08:10:14.250000Z
+    rebuilt: int = 0  # runs that were repeated from the archive
+    message: str = ""  # in the record of a run that failed: why
 
     @property
     def exit(self) -> Exit:
-        """The exit that the command line takes: OK or PARTIAL."""
+        """The exit that the command line takes; OK or PARTIAL of a run that did not raise."""
         return next(e for e in EXITS.values() if e.code == self.exit_code)
 
     @property

@@ -51,6 +51,7 @@ class Settings:
     file_mode: int = FILE_MODE
     keep: int = KEEP
     lock_timeout: float = LOCK_TIMEOUT
+    metrics_file: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)  # the key is in it
 
     def __post_init__(self) -> None:

@@ -24,21 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Snapshot:
-    """All tables of one committed version.
-
-    `snapshot.jobs`, `snapshot.events` and so on are pandas frames with Arrow-backed columns, made anew each time;
-    `snapshot.arrow(name)` is the same table as a `pyarrow.Table`.
-    """
-
-    def __init__(self, target: Path, manifest: Manifest) -> None:
-        self.target = target
-        self.folder = manifests.snapshot_folder(target, manifest)
-        self.version = manifest.version
-        self.run_id = manifest.run_id
-        self.committed_at = manifest.committed_at
-        self.project: str = manifest.facts["identity"]["project"]
-        self._stored = Stored(self.folder, {file.name for file in manifest.files})
+class Tables:
+    """All tables by name, as attributes too; where they come from is up to who holds them."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -46,15 +33,8 @@ class Snapshot:
         return tuple(tables())
 
     def arrow(self, name: str) -> pa.Table:
-        """A table as Arrow.
-
-        Raises:
-            UsageError: There is no such table.
-            StorageError: Its file cannot be read, or is damaged.
-        """
-        if name not in tables():
-            raise UsageError(f"there is no table {name!r}", next=f"choose one of: {', '.join(tables())}")
-        return self._stored.table(name)
+        """A table as Arrow."""
+        raise NotImplementedError
 
     def frame(self, name: str) -> pd.DataFrame:
         """A table as a pandas frame whose columns are backed by Arrow, so that integers and money stay exact.
@@ -74,6 +54,34 @@ class Snapshot:
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *tables()]
+
+
+class Snapshot(Tables):
+    """All tables of one committed version.
+
+    `snapshot.jobs`, `snapshot.events` and so on are pandas frames with Arrow-backed columns, made anew each time;
+    `snapshot.arrow(name)` is the same table as a `pyarrow.Table`.
+    """
+
+    def __init__(self, target: Path, manifest: Manifest) -> None:
+        self.target = target
+        self.folder = manifests.snapshot_folder(target, manifest)
+        self.version = manifest.version
+        self.run_id = manifest.run_id
+        self.committed_at = manifest.committed_at
+        self.project: str = manifest.facts["identity"]["project"]
+        self._stored = Stored(self.folder, {file.name for file in manifest.files})
+
+    def arrow(self, name: str) -> pa.Table:
+        """A table as Arrow.
+
+        Raises:
+            UsageError: There is no such table.
+            StorageError: Its file cannot be read, or is damaged.
+        """
+        if name not in tables():
+            raise UsageError(f"there is no table {name!r}", next=f"choose one of: {', '.join(tables())}")
+        return self._stored.table(name)
 
     def __repr__(self) -> str:
         return f"<ftetl.Snapshot version {self.version} of {self.target}>"

@@ -164,6 +164,16 @@ def mask(raw: bytes) -> bytes:
     return bytes(found + raw[done:])
 
 
+def names_secret(raw: bytes) -> bool:
+    """Whether a secret key is named in the bytes, as a key or otherwise."""
+    return _secret_names().search(raw) is not None
+
+
+@cache
+def _secret_names() -> re.Pattern[bytes]:
+    return re.compile(rb'"(?:' + b"|".join(spelled(key) for key in _secret_keys()) + rb')"')
+
+
 @cache
 def _secrets() -> re.Pattern[bytes]:
     return re.compile(rb'"(?:' + b"|".join(spelled(key) for key in _secret_keys()) + rb')"\s*:\s*')

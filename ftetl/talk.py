@@ -158,9 +158,9 @@ def shown(text: str) -> str:
 
 
 def some(count: int, thing: str) -> str:
-    """So many things: `1 job`, `2 jobs`, `1,234 anomalies`."""
+    """So many things: `1 job`, `2 keys`, `1,234 anomalies`."""
     if count != 1:
-        thing = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+        thing = f"{thing[:-1]}ies" if thing[-1] == "y" and thing[-2] not in "aeiou" else f"{thing}s"
     return f"{count:,} {thing}"
 
 
@@ -191,6 +191,14 @@ def summary(voice: Voice, report: Report) -> None:
     if voice.on_terminal:
         _table(report)
     voice.say(final_line(report))
+
+
+def rebuilt(voice: Voice, report: Report) -> None:
+    """What a rebuild came to, for people, in one line."""
+    for warning in report.warnings:
+        voice.say(f"warning: {warning}")
+    outcome = f"version {report.version} committed" if report.changed else "nothing changed"
+    voice.say(_line(report.exit, f"{report.target}: rebuilt {some(report.rebuilt, 'run')}: {outcome}"))
 
 
 def drift(voice: Voice, report: Report) -> None:

@@ -15,6 +15,7 @@ from ftetl import archive as room
 from ftetl.answers import File, Memory
 from ftetl.archive import Archive
 from ftetl.errors import StorageError
+from ftetl.manifest import Manifest
 from ftetl.store import Target
 
 
@@ -89,18 +90,42 @@ def test_indexes_come_in_the_order_of_their_versions(target: Target, archive: Ar
 
 
 @pytest.mark.parametrize(
-    ("base", "owner", "left"),
-    [(None, None, []), (1, "other", []), (1, "mine", [1]), (2, "mine", [1, 2]), (2, "other", [1]), (3, "mine", [1, 2])],
+    ("base", "owner", "following", "left"),
+    [
+        (None, "", 1, []),
+        (1, "other", 2, []),
+        (1, "mine", 2, [1]),
+        (2, "mine", 3, [1, 2]),
+        (2, "other", 3, [1]),
+        (3, "mine", 4, [1, 2]),
+        pytest.param(1, "mine", 3, [1, 2], id="the manifest of 2 is damaged"),
+        pytest.param(None, "", 3, [1, 2], id="all manifests are damaged"),
+    ],
 )
 def test_the_index_of_a_run_that_died_before_its_commit_goes(
-    target: Target, archive: Archive, base: int | None, owner: str | None, left: list[int]
+    target: Target, archive: Archive, base: int | None, owner: str, following: int, left: list[int]
 ) -> None:
     for version in (1, 2):
         archive.note(version, {"version": version})
+    (target.path / "_ftetl" / "archive" / "index" / f".tmp-{target.run_id}-x").touch()
+    run_id = target.run_id if owner == "mine" else "20260101T000000Z-00000000"
 
-    archive.drop_unfinished(base, target.run_id if owner == "mine" else "20260101T000000Z-00000000")
+    archive.drop_unfinished(Manifest(base, run_id, None, "", (), {}) if base else None, following)
 
     assert [entry["version"] for entry in archive.entries()] == left
+    assert len(list((target.path / "_ftetl" / "archive" / "index").iterdir())) == len(left)
+
+
+@pytest.mark.parametrize("damage", [b"", b"torn"])
+def test_a_body_that_was_torn_is_whole_again_when_it_comes_again(
+    target: Target, archive: Archive, damage: bytes
+) -> None:
+    name = archive.keep(Memory(b"{}"))
+    (file,) = bodies(target)
+    file.write_bytes(damage)
+
+    assert archive.keep(Memory(b"{}")) == name
+    assert archive.body(name) == b"{}"
 
 
 def test_a_damaged_index_is_named(target: Target, archive: Archive) -> None:

@@ -29,7 +29,8 @@ import pytest
 import zstandard
 
 import ftetl
-from ftetl import cli, demo, manifest
+from ftetl import cli, demo, manifest, memo
+from ftetl.archive import Archive
 from ftetl.contract import tables
 from ftetl.errors import EXITS
 from ftetl.store import Target
@@ -173,7 +174,9 @@ class TestDemo:
     def test_it_needs_no_key_and_no_target(self, first: Ended, folder: Path) -> None:
         assert first.code == 0
         assert first.last.startswith("ftetl: OK (0): ftetl-demo: version 1 committed (360 new, 0 changed, 0 gone): ")
-        assert {p.name for p in (folder / "ftetl-demo" / "current").iterdir()} == {f"{t}.parquet" for t in tables()}
+        names = {path.name for path in (folder / "ftetl-demo" / "current").iterdir()}
+        assert names == {memo.FILE, *(f"{table}.parquet" for table in tables())}
+        assert memo.FILE not in first.out
 
     def test_its_first_next_step_runs_in_duckdb(self, first: Ended, folder: Path, monkeypatch: Any) -> None:
         line = next(line for line in first.out.splitlines() if line.startswith("  duckdb"))
@@ -253,7 +256,7 @@ class TestSaved:
 
         assert done.code == 0
         names = {path.name for path in (tmp_path / "target" / "current").iterdir()}
-        assert names == {f"{table}.{suffix}" for table in tables() for suffix in ("parquet", "csv")}
+        assert names == {memo.FILE, *(f"{table}.{suffix}" for table in tables() for suffix in ("parquet", "csv"))}
 
 
 class TestApi:
@@ -302,6 +305,8 @@ class TestJson:
             (["export", "out", "--observed-at", "yesterday"], 2),
             (["verify", "out"], 73),
             (["quarantine", "out"], 73),
+            (["rebuild", "out"], 73),
+            (["runs", "out"], 73),
             (["schema", "nothing"], 2),
         ],
     )
@@ -323,6 +328,13 @@ class TestJson:
         assert here("verify", exported, "--json").document["sound"] is True
         assert here("quarantine", exported, "--json").document == {"total": 0, "by_rule": {}, "rows": []}
         assert here("schema", "--json").document.keys() == {*tables()}
+        assert here("runs", exported, "--json").document.keys() == {"runs", "damaged"}
+
+    def test_a_rebuild_prints_its_document(self, target: Path, here: Here) -> None:
+        done = here("rebuild", target, "--json")
+
+        assert done.document.keys() >= self.SUMMARY | {"rebuilt", "rows", "warnings", "run_id"}
+        assert (done.document["rebuilt"], done.document["version"], done.document["changed"]) == (1, 1, False)
 
 
 class TestQuiet:
@@ -331,6 +343,7 @@ class TestQuiet:
             ["export", target, "--from", SAMPLE, "--observed-at", DAY],
             ["demo", tmp_path / "demo", "--events", "list"],
             ["verify", target],
+            ["rebuild", target],
         ):
             done = here(*given, "-q")
             assert (done.code, done.out, done.err) == (0, "", "")
@@ -496,6 +509,18 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "an unknown table": (lambda _: ["schema", "job"], 2, "jobs, events"),
     "nothing to verify": (lambda _: ["verify", "out"], 73, "no snapshot"),
     "no quarantine": (lambda _: ["quarantine", "out"], 73, "no snapshot"),
+    "nothing to rebuild": (lambda _: ["rebuild", "out"], 73, "not a target"),
+    "somebody else's folder to rebuild": (
+        lambda f: ["rebuild", _file(f, "mine.txt", b"").parent],
+        73,
+        "not a target",
+    ),
+    "no runs": (lambda _: ["runs", "out"], 73, "not a target"),
+    "metrics without a name": (
+        lambda _: ["export", "out", "--from", SAMPLE, "--metrics-file", ""],
+        2,
+        "'--metrics-file': the name is empty",
+    ),
 }
 
 
@@ -581,6 +606,8 @@ class TestSignals:
         assert state(target) == before
         assert [path.name for path in target.rglob("*") if ".tmp-" in path.name] == []
         Target(target).close()  # and it is not locked
+        record = sorted((target / "_ftetl" / "runs").iterdir())[-1]
+        assert json.loads(record.read_text())["exit_code"] == code
 
     @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
     def test_a_run_that_is_stopped_after_the_commit_has_committed(self, tmp_path: Path, name: str) -> None:
@@ -797,7 +824,7 @@ class TestVerify:
         done = here("verify", exported)
 
         assert (done.code, done.out) == (0, "")
-        assert re.fullmatch(r"ftetl: OK \(0\): .*: version 1 is sound: 5 files, \d+ rows", done.last)
+        assert re.fullmatch(r"ftetl: OK \(0\): .*: version 1 is sound: 6 files, \d+ rows", done.last)
 
     def test_a_flipped_byte_is_found_and_its_file_named(self, target: Path, here: Here) -> None:
         file = ftetl.open(target).folder / "events.parquet"
@@ -837,6 +864,140 @@ class TestQuarantine:
         assert (manifest.newest(tmp_path / "t") is None) == (word == "fail")
 
 
+class TestRebuild:
+    def test_what_is_there_is_made_again_and_nothing_changes(self, target: Path, here: Here) -> None:
+        before = {path.name: path.read_bytes() for path in ftetl.open(target).folder.iterdir()}
+        done = here("rebuild", target)
+
+        assert (done.code, done.out) == (0, "")
+        assert done.last == f"ftetl: OK (0): {target}: rebuilt 1 run: nothing changed"
+        assert {path.name: path.read_bytes() for path in ftetl.open(target).folder.iterdir()} == before
+
+    def test_what_the_contracts_now_give_is_a_new_version(self, target: Path, here: Here) -> None:
+        before = pq.read_table(ftetl.open(target).folder / "jobs.parquet")
+        with Target(target) as held, held.begin() as stage:  # as if other contracts had made it
+            assert held.base is not None
+            for file in held.base.files:
+                data = (ftetl.open(target).folder / file.name).read_bytes()
+                with stage.create(file.name) as sink:
+                    sink.write(data if file.name != "anomalies.parquet" else data + b" ")
+            note_as_before(target, held)
+            stage.commit(dict(held.base.facts))
+        done = here("rebuild", target, "--file-mode", "0640", "--keep", "1", "--lock-timeout", "0.1")
+
+        assert done.last == f"ftetl: OK (0): {target}: rebuilt 2 runs: version 3 committed"
+        assert ftetl.open(target).arrow("jobs").equals(before)
+        assert {path.stat().st_mode & 0o777 for path in ftetl.open(target).folder.iterdir()} == {0o640}
+
+    def test_a_locked_target_is_worth_another_try(self, target: Path, here: Here) -> None:
+        with Target(target):
+            assert here("rebuild", target).code == 75
+
+    def test_without_the_archive_it_says_so_and_touches_nothing(self, target: Path, here: Here) -> None:
+        shutil.rmtree(target / "_ftetl" / "archive")
+        done = here("rebuild", target)
+
+        assert done.code == 65
+        assert "_ftetl/archive" in done.last
+        assert ftetl.open(target).version == 1
+
+
+def note_as_before(target: Path, held: Target) -> None:
+    """Say of the next version that it was made from what the last one was made from."""
+    with Archive(held) as archive:
+        (entry,) = archive.entries()
+        archive.note(held.version, {**entry, "run_id": held.run_id, "version": held.version, "base": entry["version"]})
+
+
+class TestRuns:
+    def test_each_run_is_a_line_the_newest_last(self, api: demo.Server, target: Path, tmp_path: Path) -> None:
+        fresh = tmp_path / "fresh"
+        codes = [
+            run("export", fresh, env=settings_of(api)).code,
+            run("export", fresh, env=settings_of(api)).code,
+            run("export", fresh, env=settings_of(api) | {"TOGETHER_API_KEY": "wrong_0123456"}).code,
+        ]
+        done = run("runs", fresh)
+        first, second, third = (re.split(" {2,}", line) for line in done.out.splitlines())
+
+        assert (codes, done.code, done.err) == ([0, 0, 77], 0, "")
+        assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", line[0]) for line in (first, second, third))
+        assert (first[2], first[4]) == ("6 requests", "5 new, 0 changed, 0 gone")
+        assert re.fullmatch(r"[\d,]+ events", first[5])
+        assert [part.lstrip("0123456789 ") for part in first[6:8]] == ["quarantined", "anomalies"]
+        assert re.fullmatch(r"\d+ unknown keys?", first[8])
+        assert first[9:] == ["version 1", "OK (0)"]
+        assert second[9:] == ["unchanged", "OK (0)"]
+        assert third[2] == "1 request"
+        assert third[4:6] == ["nothing committed", "NOPERM (77)"]
+
+    def test_a_damaged_record_is_passed_over_with_a_note(self, target: Path, here: Here) -> None:
+        (target / "_ftetl" / "runs" / "20200101T000000Z-00000001.json").write_text("{")
+        told, documented = here("runs", target), here("runs", target, "--json").document
+
+        assert (told.code, told.out.count("\n")) == (0, 1)
+        assert told.err.startswith("note: _ftetl/runs/20200101T000000Z-00000001.json is no record of a run")
+        assert [run["version"] for run in documented["runs"]] == [1]
+        assert len(documented["damaged"]) == 1
+
+    def test_a_target_without_runs_says_so(self, tmp_path: Path, here: Here) -> None:
+        Target(tmp_path / "t").close()
+        done = here("runs", tmp_path / "t")
+
+        assert (done.code, done.out, done.err) == (0, "", f"{tmp_path / 't'} has no runs yet\n")
+        assert here("runs", tmp_path / "t", "--json").document == {"runs": [], "damaged": []}
+
+    def test_on_a_terminal_it_is_a_table_that_fits(self, target: Path) -> None:
+        run("export", target, "--from", SAMPLE, "--project", "other")
+        code, seen = on_a_terminal("runs", target, env={})
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
+
+        assert code == 0
+        assert re.search(r"when +seconds +requests +new", plain)
+        assert re.search(r"OK \(0\) +1 +\d", plain)
+        assert re.search(r"CONFIG \(78\) +none", plain)
+        assert "The last run: the target belongs to project 'default'" in plain
+        assert "…" not in plain
+
+
+class TestMetrics:
+    def test_they_are_written_by_an_export_and_by_the_demo(self, tmp_path: Path, here: Here) -> None:
+        for given in (["export", tmp_path / "t", "--from", SAMPLE], ["demo", tmp_path / "d", "--events", "list"]):
+            assert here(*given, "--metrics-file", tmp_path / "m.prom").code == 0
+            assert 'ftetl_exit_code{project="default"} 0' in (tmp_path / "m.prom").read_text().splitlines()
+            (tmp_path / "m.prom").unlink()
+
+    def test_a_run_that_is_terminated_says_so_in_them(self, tmp_path: Path) -> None:
+        reached, over = threading.Event(), threading.Event()
+
+        def wait(_: str) -> None:
+            reached.set()
+            over.wait(PATIENCE)
+
+        with demo.serve(demo.jobs(count=3), fail=wait) as server:
+            process = subprocess.Popen(
+                words("export", tmp_path / "t", "--metrics-file", tmp_path / "m.prom"),
+                env=environment(**settings_of(server)),
+                stderr=subprocess.PIPE,
+            )
+            assert reached.wait(PATIENCE)
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
+            over.set()
+
+        assert 'ftetl_exit_code{project="default"} 143' in (tmp_path / "m.prom").read_text().splitlines()
+
+    def test_a_file_that_cannot_be_written_is_one_warning(self, tmp_path: Path, here: Here) -> None:
+        metrics = tmp_path / "missing" / "m.prom"
+        done = here("export", tmp_path / "t", "--from", SAMPLE, "--metrics-file", metrics)
+        failed = here("export", tmp_path / "t", "--from", "nowhere.json", "--metrics-file", metrics)
+
+        assert (done.code, failed.code) == (0, 65)
+        assert done.err.splitlines()[0].startswith(f"warning: cannot write {metrics}: it is not there")
+        assert failed.err.count("\n") == 2
+        assert f"cannot write {metrics}" in failed.err.splitlines()[0]
+
+
 class TestHelp:
     def test_the_exit_codes_are_those_of_the_table(self, here: Here) -> None:
         told = dict(re.findall(r"^ +(\d+) {2}(.*)$", here("--help").out, re.MULTILINE))
@@ -851,7 +1012,7 @@ class TestHelp:
         assert here().out == here("--help").out
 
     def test_it_fits_a_terminal_of_80_columns(self, here: Here) -> None:
-        for command in ([], ["demo"], ["export"], ["schema"], ["verify"], ["quarantine"]):
+        for command in ([], ["demo"], ["export"], ["schema"], ["verify"], ["quarantine"], ["rebuild"], ["runs"]):
             assert max(map(len, here(*command, "--help").out.splitlines())) <= 80
 
     def test_the_version_is_the_packages(self, here: Here) -> None:

@@ -155,20 +155,21 @@ def test_all_odd_details_at_once_cost_the_others_nothing(serve: Any, tmp_path: P
 
 
 def test_a_job_without_its_detail_keeps_its_events_and_says_that_they_are_stale(serve: Any, tmp_path: Path) -> None:
+    settling = {"observed_at": datetime(2026, 7, 3, tzinfo=UTC)}  # less than three days after their end
     service = serve(job(1), job(2), job(3))
-    service.export(tmp_path / "t")
+    service.export(tmp_path / "t", **settling)
     for number in (1, 2, 3):
         service.says(number, (500, b"{}") if number == 1 else (404, b"{}"))
     service.server.jobs = [job(1), job(2), job(3, n_epochs=2, updated_at="2026-07-03T00:00:00Z")]
-    report = service.export(tmp_path / "t", deadline=1.0)
+    report = service.export(tmp_path / "t", deadline=1.0, **settling)
     assert report.exit_code == 3
     assert [r["events_state"] for r in rows(tmp_path / "t", "jobs")] == ["stale", "detail", "stale"]
     assert [r["param_count"] for r in rows(tmp_path / "t", "jobs")] == [1, 2, 3]
     assert len(rows(tmp_path / "t", "events")) == 6
-    again = service.export(tmp_path / "t", deadline=1.0)
+    again = service.export(tmp_path / "t", deadline=1.0, **settling)
     assert (again.changed, again.exit_code) == (False, 3)
     service.answers.clear()
-    better = service.export(tmp_path / "t")
+    better = service.export(tmp_path / "t", **settling)
     assert better.exit_code == 0
     assert [r["events_state"] for r in rows(tmp_path / "t", "jobs")] == ["detail"] * 3
     assert rows(tmp_path / "t", "anomalies") == []
@@ -177,7 +178,7 @@ def test_a_job_without_its_detail_keeps_its_events_and_says_that_they_are_stale(
 def test_a_broken_detail_does_not_stop_vanishing(serve: Any, tmp_path: Path) -> None:
     service = serve(job(1), job(2))
     service.export(tmp_path / "t")
-    service.server.jobs = [job(1)]
+    service.server.jobs = [job(1, status="running")]
     service.says(1, (200, b'["x", {"no":"id"}]'))
     report = service.export(tmp_path / "t", observed_at=datetime(2026, 8, 2, tzinfo=UTC))
     assert (report.vanished, report.quarantined) == (1, 2)

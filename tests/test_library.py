@@ -138,7 +138,7 @@ def test_an_error_that_nobody_expected_is_a_fault_of_ours(
     def surprise(*_: Any) -> None:
         raise ZeroDivisionError("canary")
 
-    monkeypatch.setattr(pipeline, "_guard", surprise)
+    monkeypatch.setattr(pipeline, "_commit", surprise)
     with pytest.raises(SoftwareError, match=r"ZeroDivisionError in pipeline\.py:\d+") as caught:
         library.run(settings_of(tmp_path / "t", answer, {}))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)

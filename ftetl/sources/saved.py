@@ -106,7 +106,7 @@ class Saved:
         except OSError as error:
             raise _unreadable(path, error) from None
         whole = shape is Shape.DOCUMENT and not self._is_folder
-        return Answer(path.name, blob, self._observed_at or modified, shape, whole)
+        return Answer(path.name, blob, self._observed_at or modified, shape, whole, path)
 
     def _from_stdin(self) -> Answer:
         stdin = self._stdin or getattr(sys.stdin, "buffer", None)

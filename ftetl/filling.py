@@ -1,0 +1,99 @@
+"""Making the tables of a run: every batch through the merge into the open files, then what lies beside the data.
+
+Every element that was received is accounted for here. Knows neither sources nor what becomes of the files.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl import ahead, copies, history, merge, receive, side
+from ftetl.contract import tables
+from ftetl.errors import SoftwareError
+from ftetl.progress import Progress
+from ftetl.report import Drift
+from ftetl.settings import Settings
+from ftetl.staging import Staging
+
+
+@dataclass
+class Outcome:
+    """What came of the rows."""
+
+    counts: merge.Counts
+    quarantined: int
+    rows: dict[str, int]  # of each table
+    anomalies: dict[str, int]
+    drift: Drift
+
+
+def fill(
+    staging: Staging,
+    settings: Settings,
+    work: copies.Work,
+    given: receive.Received,
+    merged: merge.Merge,
+    progress: Progress,
+) -> Outcome:
+    """Write every table."""
+    unknown: Counter[str] = Counter()
+    confirmed = pa.array(sorted(given.confirmed), pa.string())
+    unseen = {c.name: str(c.sources[0]) for c in tables()["jobs"].columns if c.sources and c.read != "last_event"}
+    oddities = list(work.oddities)
+    aside = list(work.aside)
+    merged.spare(a.job_id for a in aside if a.job_id)
+    done = 0
+    for batch in ahead.batches(work.items, given.answers, events=settings.events != "none"):
+        done += len(batch.decoded.items)
+        aside += batch.decoded.aside
+        merged.spare(a.job_id for a in batch.decoded.aside if a.job_id)
+        if batch.decoded.items:
+            oddities += batch.flat.oddities
+            unknown.update(batch.decoded.unknown)
+            _drop_seen(unseen, batch.flat.jobs)
+            _write(staging, merged.batch(batch.decoded.items, batch.flat), confirmed, unseen)
+        progress.jobs(done, len(work.items))
+    for rows in merged.rest():
+        _write(staging, rows, confirmed, unseen)
+    _account(given, work, done, len(aside))
+    states = history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
+    staging.write("job_history", states)
+    quarantine = side.quarantine(merged.stored.table("quarantine"), aside, settings.project)
+    staging.write("quarantine", quarantine.table)
+    anomalies = merged.anomalies(oddities)
+    staging.write("anomalies", anomalies)
+    kinds = Counter(anomalies.column("kind").to_pylist())
+    return Outcome(
+        merged.counts,
+        quarantine.new,
+        dict(staging.rows),
+        dict(sorted(kinds.items())),
+        Drift(dict(sorted(unknown.items())), tuple(dict.fromkeys(unseen.values()))),
+    )
+
+
+def _write(staging: Staging, rows: merge.Next, confirmed: pa.Array, unseen: dict[str, str]) -> None:
+    # What a confirmed row tells is told still, though it was not decoded in this run.
+    _drop_seen(unseen, rows.jobs.filter(pc.is_in(rows.jobs.column("job_id"), value_set=confirmed)))
+    staging.write("jobs", rows.jobs)
+    for events in rows.events:
+        staging.write("events", events)
+
+
+def _drop_seen(unseen: dict[str, str], jobs: pa.Table) -> None:
+    for name in [n for n in unseen if jobs.column(n).null_count < jobs.num_rows]:
+        del unseen[name]
+
+
+def _account(given: receive.Received, work: copies.Work, rows: int, aside: int) -> None:
+    """Every element that was received is a row, is in quarantine, or says what a row says."""
+    accounted = rows + aside + work.identical + work.absorbed + len(given.confirmed)
+    if accounted != given.elements:
+        raise SoftwareError(
+            f"of {given.elements} elements received, {accounted} are accounted for; nothing was committed",
+            next="please report this as a bug of ftetl",
+        )

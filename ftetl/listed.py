@@ -1,0 +1,37 @@
+"""The digest of a listed document, and the bytes of an answer as they may be kept: without the values of secrets.
+
+Knows no field of a job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from ftetl import strict
+from ftetl.answers import Blob, Memory
+
+_WINDOW, _OVERLAP = 1 << 20, 128  # bytes looked at in one go; no key is longer, however it is escaped
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def digest(raw: bytes) -> bytes:
+    """The SHA-256 of a listed document's canonical JSON: the same for the same content in any order."""
+    raw = strict.mask(raw)  # so that what is kept of it gives the same digest
+    try:
+        text = _encoder.encode(msgspec.json.decode(raw))
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        try:
+            text = strict.compact(strict.parse(raw), canonical=True).encode()
+        except strict.RefusedError:
+            text = raw
+    return hashlib.sha256(text).digest()
+
+
+def masked(blob: Blob) -> Blob:
+    """An answer as it may be kept: exact but for the values of secrets."""
+    starts = range(0, blob.size, _WINDOW)
+    if not any(strict.names_secret(blob.read(start, _WINDOW + _OVERLAP)) for start in starts):
+        return blob
+    return Memory(strict.mask(blob.read(0, blob.size)))

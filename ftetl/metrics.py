@@ -1,0 +1,101 @@
+"""How the last run went, as a Prometheus text file that an alarm can watch.
+
+Knows the format and the report of a run, nothing of what a run does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from ftetl.clock import now
+from ftetl.reasons import explained
+from ftetl.report import Report
+
+# node_exporter's collector runs as a user of its own and must be able to read it; there are only counts in it.
+MODE = 0o644
+_SUCCESS = "ftetl_last_success_timestamp_seconds"
+
+
+def write(file: Path, report: Report) -> None:
+    """Put the metrics of this run in the place of those of the last one, whole.
+
+    When a run fails, the time of the last success is taken over from the file.
+
+    Raises:
+        TargetError, StorageError: The file cannot be written.
+    """
+    at = now()
+    try:
+        success = at.timestamp() if report.exit.committed else _last_success(file, report.project)
+        _put(file, text(report, at, success).encode())
+    except OSError as error:
+        raise explained(error, "write", file) from None
+
+
+def text(report: Report, at: datetime, success: float) -> str:
+    """The metrics of a run that ended at this time; `success` is when a run last succeeded, 0 for never."""
+    return "".join(f"{line}\n" for line in _lines(report, at, success))
+
+
+def _lines(report: Report, at: datetime, success: float) -> Iterator[str]:
+    jobs = {"new": report.new, "changed": report.changed_jobs, "vanished": report.vanished}
+    families: tuple[tuple[str, str, str, Mapping[str, float]], ...] = (
+        ("ftetl_last_run_timestamp_seconds", "When the last run ended.", "", {"": at.timestamp()}),
+        (_SUCCESS, "When a run last committed, or found nothing changed; 0: never.", "", {"": success}),
+        ("ftetl_exit_code", "Exit code of the last run; 0 and 3 have committed.", "", {"": report.exit_code}),
+        ("ftetl_run_seconds", "How long the last run took.", "", {"": report.seconds}),
+        ("ftetl_requests", "Requests that the last run made.", "", {"": report.requests}),
+        ("ftetl_rows", "Rows of each table in the snapshot of the last run, if it had one.", "table", report.rows),
+        ("ftetl_jobs", "Jobs that the last run found new, changed or vanished.", "change", jobs),
+        ("ftetl_quarantined", "Elements that the last run put aside.", "", {"": report.quarantined}),
+        ("ftetl_anomalies", "Anomalies in the answers of the last run.", "kind", report.anomalies),
+        ("ftetl_details", "Details that the last run asked for, by what came of them.", "outcome", report.details),
+    )
+    for name, meaning, label, samples in families:
+        yield f"# HELP {name} {meaning}"
+        yield f"# TYPE {name} gauge"
+        for key, value in samples.items():
+            labels = {"project": report.project} | ({label: key} if label else {})
+            yield f"{name}{_labels(labels)} {_number(value)}"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+def _last_success(file: Path, project: str) -> float:
+    start = f"{_SUCCESS}{_labels({'project': project})} "
+    with contextlib.suppress(FileNotFoundError, ValueError):  # no file yet, or not one of ours
+        for line in file.read_text("utf-8").split("\n"):
+            if line.startswith(start):
+                return float(line.removeprefix(start))
+    return 0.0
+
+
+def _put(file: Path, data: bytes) -> None:
+    # Not named *.prom, so that no collector reads it half written.
+    descriptor, temp = tempfile.mkstemp(prefix=".ftetl-", suffix=".tmp", dir=file.parent)
+    try:
+        with open(descriptor, "wb") as sink:
+            sink.write(data)
+            sink.flush()
+            os.fchmod(descriptor, MODE)
+            os.fsync(descriptor)
+        Path(temp).replace(file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temp).unlink()
+        raise

@@ -1,0 +1,89 @@
+"""Reading back several targets, one a project, as one: every table holds the rows of all projects.
+
+Knows snapshots and that every key begins with the project; reads nothing itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, overload
+
+import pyarrow as pa
+
+from ftetl import snapshot
+from ftetl.errors import UsageError
+from ftetl.snapshot import Snapshot, Tables
+
+Place = str | os.PathLike[str]
+
+
+class Snapshots(Tables):
+    """One committed version of each of several targets, of different projects.
+
+    `snapshots.jobs`, `snapshots.events` and so on hold the rows of all projects, in the order of the tables' keys;
+    `versions` tells the version of each project.
+
+    Raises:
+        UsageError: Two targets have the same project.
+    """
+
+    def __init__(self, snapshots: list[Snapshot]) -> None:
+        self._by_project: dict[str, Snapshot] = {}
+        for one in snapshots:
+            if other := self._by_project.get(one.project):
+                raise UsageError(
+                    f"{other.target} and {one.target} both hold the project {one.project!r}",
+                    next="open only one of them, or export each with a --project of its own",
+                )
+            self._by_project[one.project] = one
+
+    @property
+    def projects(self) -> tuple[str, ...]:
+        """The projects' labels, in order."""
+        return tuple(sorted(self._by_project))  # as Arrow and the tables order text: by code point
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """The version that is read of each project."""
+        return MappingProxyType({project: self._by_project[project].version for project in self.projects})
+
+    def arrow(self, name: str) -> pa.Table:
+        """A table with the rows of all projects, as Arrow.
+
+        Raises:
+            UsageError: There is no such table.
+            StorageError: One of its files cannot be read, or is damaged.
+        """
+        # Each is in the order of its key, and keys begin with the project.
+        return pa.concat_tables([self._by_project[project].arrow(name) for project in self.projects])
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("version", "project", "target", "run_id", "committed_at", "folder"):
+            raise AttributeError(f"several targets have no one {name!r}; see `versions` and `projects`")
+        return super().__getattr__(name)
+
+    def __repr__(self) -> str:
+        return f"<ftetl.Snapshots of {', '.join(self.projects)}>"
+
+
+@overload
+def open(target: Place) -> Snapshot: ...  # noqa: A001 - the word that the users say
+
+
+@overload
+def open(target: Place, second: Place, /, *more: Place) -> Snapshots: ...  # noqa: A001
+
+
+def open(target: Place, *more: Place) -> Snapshot | Snapshots:  # noqa: A001
+    """The newest snapshot of a target, or of several targets, one a project, as one.
+
+    Raises:
+        TargetError: There is none.
+        UsageError: Two targets have the same project.
+    """
+    if not more:
+        return snapshot.open(target)
+    return Snapshots([snapshot.open(Path(place)) for place in (target, *more)])

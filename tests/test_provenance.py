@@ -1,0 +1,64 @@
+"""What a version was made from is told completely, and in a way that a rebuild can rely on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ftetl
+from ftetl import demo, provenance
+
+DAY = datetime(2026, 7, 20, tzinfo=UTC)
+
+
+def indexes(target: Path) -> list[dict[str, Any]]:
+    return [json.loads(p.read_bytes()) for p in sorted((target / "_ftetl" / "archive" / "index").iterdir())]
+
+
+def test_an_answer_of_the_network_is_told_with_each_detail(tmp_path: Path) -> None:
+    jobs = [{"id": f"ft-{n}", "status": "completed"} for n in range(3)]
+    fails = {"/v1/fine-tunes/ft-1": 404, "/v1/fine-tunes/ft-2": 500}
+    with demo.serve(jobs=jobs, fail=fails.get) as server:
+        environ = {"TOGETHER_API_KEY": server.key}
+        ftetl.export(tmp_path / "t", base_url=server.url, environ=environ, observed_at=DAY, deadline=1.0)
+        body = server._list
+    (told,) = indexes(tmp_path / "t")
+    assert (told["version"], told["base"]) == (1, None)
+    assert told["settings"] == {
+        "events": "auto",
+        "project": "default",
+        "quarantine": "keep",
+        "csv_raw": False,
+        "formats": ["parquet"],
+    }
+    (answer,) = told["answers"]
+    assert answer["sha256"] == hashlib.sha256(body).hexdigest()
+    assert answer["observed_at"] == "2026-07-20T00:00:00.000000Z"
+    details = {d["job_id"]: d for d in told["details"]}
+    assert {i: d["outcome"] for i, d in details.items()} == {"ft-0": "here", "ft-1": "gone", "ft-2": "failed"}
+    assert [i for i, d in details.items() if "sha256" in d] == ["ft-0"]
+    assert details["ft-0"]["observed_at"] == answer["observed_at"]
+    for sha256 in (answer["sha256"], details["ft-0"]["sha256"]):
+        assert (tmp_path / "t" / "_ftetl" / "archive" / f"{sha256}.zst").exists()
+
+
+def test_a_saved_answer_is_told_by_its_place_and_not_copied(tmp_path: Path) -> None:
+    path = tmp_path / "saved.json"
+    path.write_bytes(b'[{"id":"ft-1"}]')
+    ftetl.export(tmp_path / "t", source=path, observed_at=DAY)
+    (told,) = indexes(tmp_path / "t")
+    (answer,) = told["answers"]
+    assert (answer["path"], answer["bytes"]) == (str(path.resolve()), 15)
+    assert answer["sha256"] == provenance.digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert not list((tmp_path / "t" / "_ftetl" / "archive").glob("*.zst"))
+
+
+def test_a_version_names_the_one_that_it_was_made_from(tmp_path: Path) -> None:
+    path = tmp_path / "saved.ndjson"
+    for number in (1, 2, 2, 3):
+        path.write_text(json.dumps({"id": f"ft-{number}"}))
+        ftetl.export(tmp_path / "t", source=path, observed_at=DAY)
+    assert [(told["base"], told["version"]) for told in indexes(tmp_path / "t")] == [(None, 1), (1, 2), (2, 3)]
