@@ -1,0 +1,109 @@
+"""What somebody should know about a run that went well is in its report."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ftetl
+from ftetl import demo
+from ftetl.errors import DataError
+
+
+def saved(folder: Path, answer: Any) -> Path:
+    file = folder / "answer.json"
+    file.write_text(json.dumps(answer))
+    return file
+
+
+def test_files_of_a_folder_that_were_not_read_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "answers"
+    (folder / "deeper").mkdir(parents=True)
+    saved(folder, [{"id": "a"}])
+    (folder / "b.json.bz2").write_bytes(b"")
+
+    report = ftetl.export(tmp_path / "target", source=folder)
+
+    assert [line for line in report.warnings if "were not read: b.json.bz2, deeper" in line]
+
+
+def test_an_answer_from_the_future_is_told(tmp_path: Path) -> None:
+    moment = datetime.now(UTC) + timedelta(days=400)
+
+    report = ftetl.export(tmp_path / "target", source=saved(tmp_path, [{"id": "a"}]), observed_at=moment)
+
+    assert [line for line in report.warnings if "observed in the future" in line]
+
+
+def test_a_version_that_lost_its_csv_says_so(tmp_path: Path) -> None:
+    source = saved(tmp_path, [{"id": "a"}])
+    assert not ftetl.export(tmp_path / "target", source=source, formats=("csv",)).warnings
+
+    report = ftetl.export(tmp_path / "target", source=source)
+
+    assert [line for line in report.warnings if "no csv files" in line]
+
+
+@pytest.mark.parametrize(("gone", "code"), [(True, 3), (False, 0)])
+def test_details_that_are_all_unknown_are_no_deletions(tmp_path: Path, gone: bool, code: int) -> None:
+    def fail(path: str) -> int | None:
+        return 404 if gone and path.count("/") > 2 else None
+
+    with demo.serve(demo.jobs(count=15), fail=fail) as server:
+        report = ftetl.export(
+            tmp_path / "target", base_url=server.url, environ={"TOGETHER_API_KEY": server.key}, project="x"
+        )
+
+    assert report.exit_code == code
+    assert bool([line for line in report.warnings if "404" in line]) is gone
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"data": [], "links": {"next": "/v1/fine-tunes?after=1"}},
+        {"pagination": {"has_more": True}, "data": []},
+    ],
+)
+def test_a_page_of_several_is_refused_wherever_it_says_so(tmp_path: Path, answer: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="one page of several"):
+        ftetl.export(tmp_path / "target", source=saved(tmp_path, answer))
+
+
+def test_what_a_service_said_instead_is_kept_for_a_look(tmp_path: Path) -> None:
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from threading import Thread
+
+    class Odd(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"error":{"message":"odd"},"wandb_key":"secret-value"}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Odd) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            with pytest.raises(DataError):
+                ftetl.export(
+                    tmp_path / "target",
+                    base_url=f"http://127.0.0.1:{server.server_port}",
+                    environ={"TOGETHER_API_KEY": "a-key-of-the-tests"},
+                    deadline=20,
+                )
+        finally:
+            server.shutdown()
+            thread.join()
+
+    (evidence,) = (tmp_path / "target" / "_ftetl" / "failed").glob("*/*")
+    assert b'"message":"odd"' in evidence.read_bytes()
+    assert b"secret-value" not in evidence.read_bytes()
