@@ -126,7 +126,7 @@ class Archive:
         self._fs.sync_folder(folder)
 
     def drop_unfinished(self, base: Manifest | None, next_version: int) -> None:
-        """Remove the indexes of runs that died before their commit.
+        """Remove the indexes of versions that were not made.
 
         The index of a version whose manifest is damaged is not theirs: it stays.
         """

@@ -54,8 +54,9 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
             provenance.note(archive, settings, source, given, recalls[0], target)
 
         report = _run(settings, source, target, memory, note, progress or Silent())
-        if receive.asks(settings, source):
-            with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
+        with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
+            archive.drop_unfinished(target.base, target.version)  # of a version that there was no need to make
+            if receive.asks(settings, source):
                 recalls[0].forget()
         return report
 
