@@ -38,6 +38,7 @@ class Item:
     older: bool = False  # not the winner: a state for the history, no row of its own
     detail: bool = False  # its events are all there are
     stale: bool = False  # its events are those of an older detail
+    since: datetime | None = None  # when a copy of the same state was first observed, if not by this one
     raw: bytes | None = None  # set for a copy that was put together from several
 
 
@@ -131,6 +132,7 @@ def _settle(answers: Sequence[Answer], items: list[Item], work: Work) -> Iterato
     if not copies:
         return
     winner, *older = sorted(copies, key=lambda c: c.rank, reverse=True)
+    winner.item.since = min(c.observed_at for c in [winner, *older] if c is winner or not _is_other_state(c, winner))
     yield _composed(winner, older, work)
     for copy in older:
         if _is_other_state(copy, winner):

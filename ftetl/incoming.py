@@ -25,6 +25,7 @@ class Incoming:
     jobs: pa.Table
     ids: pa.Array
     observed: pa.Array
+    since: pa.Array  # when a copy of the same state was first observed
     first: pa.Array  # when the earliest copy in this run was observed
     answers: pa.Array  # the number of the answer that each came in
     detail: pa.Array  # whether a detail told the columns that only a detail tells
@@ -50,6 +51,7 @@ def incoming(items: list[Item], flat: Flat, observed_at: tuple[datetime, ...]) -
     older = pa.array([i.older for i in items], pa.bool_())
     mask = pc.invert(older)
     observed = pa.array([observed_at[i.answer] for i in items], _INSTANT)
+    since = pa.array([i.since or observed_at[i.answer] for i in items], _INSTANT)
     winners = [i for i in items if not i.older]
     jobs = flat.jobs.filter(mask).combine_chunks()
     detail = pa.array([i.detail or i.stale for i in winners], pa.bool_())
@@ -59,7 +61,8 @@ def incoming(items: list[Item], flat: Flat, observed_at: tuple[datetime, ...]) -
         jobs=jobs,
         ids=one(jobs.column("job_id")),
         observed=observed.filter(mask),
-        first=_first(flat.jobs, observed, mask),
+        since=since.filter(mask),
+        first=_first(flat.jobs, since, mask),
         answers=pa.array([i.answer for i in winners], pa.int64()),
         detail=detail,
         behind=behind,

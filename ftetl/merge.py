@@ -193,14 +193,14 @@ class Merge:
         moved = pc.or_(pc.or_(pc.and_(late, pc.invert(same)), flipped), pc.invert(known))
         cells["present"] = present
         cells["first_seen_at"] = pc.coalesce(old.column("first_seen_at"), new.first)
-        cells["last_changed_at"] = pc.if_else(moved, new.observed, old.column("last_changed_at"))
+        cells["last_changed_at"] = pc.if_else(moved, new.since, old.column("last_changed_at"))
         cells["project"] = pa.repeat(self.seen.project, len(new.ids))
         self._count(known, pc.or_(moved, pc.invert(same)))
         for told_ids, mask in ((self._told.rows, wins), (self._told.details, told), (self._told.events, taking)):
             told_ids.append(new.ids.filter(one(mask)))
         found = rows.rows(tables()["jobs"], cells)
-        self.won.append(states(found, new.observed).filter(wins))
-        self.beaten.append(states(new.jobs, new.observed).filter(pc.invert(wins)))
+        self.won.append(states(found, new.since).filter(wins))
+        self.beaten.append(states(new.jobs, new.since).filter(pc.invert(wins)))
         return found, taking
 
     def _wins(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,20 @@ def test_new_events_are_a_change_of_their_job(
     assert report.changed_jobs == changed
     ((moment,),) = rows(tmp_path, "last_changed_at")
     assert moment.day == (2 if changed else 1)
+
+
+def test_a_folder_dates_a_state_by_its_first_observation(tmp_path: Path) -> None:
+    source = tmp_path / "answers"
+    source.mkdir()
+    for day in (1, 2):
+        file = source / f"{day}.json"
+        file.write_text(json.dumps([job("a")]))
+        moment = datetime(2026, 3, day, tzinfo=UTC).timestamp()
+        os.utime(file, (moment, moment))
+
+    ftetl.export(tmp_path / "target", source=source)
+
+    ((first, changed),) = rows(tmp_path, "first_seen_at", "last_changed_at")
+    assert (first.day, changed.day) == (1, 1)
+    (state,) = ftetl.open(tmp_path / "target").arrow("job_history").to_pylist()
+    assert state["observed_at"].day == 1
