@@ -24,7 +24,7 @@ test reads this list and every import.
     checks      stored checks staging memo recall provenance
     merge       guards history side stream incoming kept merge filling remarks
     snapshot    snapshot union
-    pipeline    pipeline rebuild records metrics library
+    pipeline    pipeline rebuild records metrics calls
     cli         talk options demo_end dictionary_view runs_view cli __main__
 """
 
@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 from ftetl import errors
 
 if TYPE_CHECKING:
-    from ftetl.library import export
+    from ftetl.calls import export
     from ftetl.report import Report
     from ftetl.snapshot import Snapshot
     from ftetl.union import open  # noqa: A004 - `ftetl.open` is what the users say
@@ -49,7 +49,7 @@ try:
 except PackageNotFoundError:  # a bare checkout on the path
     __version__ = "0"
 
-_ROOMS = {"export": "library", "open": "union", "Snapshot": "snapshot", "Report": "report"}
+_ROOMS = {"export": "calls", "open": "union", "Snapshot": "snapshot", "Report": "report"}
 
 
 def __getattr__(name: str) -> Any:

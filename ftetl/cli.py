@@ -88,12 +88,12 @@ def export(voice: Voice, target: Path, source: str, **given: Any) -> int:
 
 
 def _export(voice: Voice, target: Path, source: str, given: dict[str, Any]) -> Report:
-    from ftetl import library
+    from ftetl import calls
 
-    settings = library.settings_of(target, source, given)
+    settings = calls.settings_of(target, source, given)
     _State.target, _State.before = target, _newest(target)
     with voice.progress() as bar:
-        report = library.run(settings, bar, bar.received if bar else None)
+        report = calls.run(settings, bar, bar.received if bar else None)
     _deaf()
     talk.summary(voice, report)
     voice.result(report.as_dict())
@@ -160,11 +160,11 @@ def rebuild(voice: Voice, target: Path, **given: Any) -> None:
     Every run is repeated from the raw answers in the archive. The outcome is a new version, or none if it is what
     is there.
     """
-    from ftetl import library
+    from ftetl import calls
 
     _State.target, _State.before = target, _newest(target)
     with voice.progress() as bar:
-        report, _ = library.rebuild(target, progress=bar, **given)
+        report, _ = calls.rebuild(target, progress=bar, **given)
     _deaf()
     talk.rebuilt(voice, report)
     voice.result(report.as_dict())

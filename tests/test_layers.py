@@ -132,7 +132,7 @@ COLUMNAR = {"pyarrow", "pandas", "pandera"}
         ([m for m in MODULES if _room(m) == "sources"], {"pandas", "pipeline", "cli", "store", "decode", "contract"}),
         ([m for m in MODULES if _room(m) == "formats"], {"pipeline", "cli", "store", "contract", "pandas", "requests"}),
         (["decode", "flatten", "merge", "checks"], {"requests", "store", "sources", "cli", "pipeline"}),
-        (["pipeline", "library", "snapshot"], {"cli", "talk", "click", "rich"}),
+        (["pipeline", "calls", "snapshot"], {"cli", "talk", "click", "rich"}),
         (["guards", "retention", "splitter", "times"], COLUMNAR - {"pyarrow"} | {"requests", "store"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import ftetl
-from ftetl import demo, library
+from ftetl import calls, demo
 from ftetl.clock import iso, parse_iso
 
 Job = dict[str, Any]
@@ -196,7 +196,7 @@ class Machine(RuleBasedStateMachine):
 
     def rebuilds_the_same(self) -> None:
         before = {path.name: path.read_bytes() for path in (self.target / "current").iterdir()}
-        _, changed = library.rebuild(self.target)
+        _, changed = calls.rebuild(self.target)
         after = {path.name: path.read_bytes() for path in (self.target / "current").iterdir()}
         assert {name for name in before if before[name] != after[name]} == set()
         assert not changed

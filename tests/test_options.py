@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from ftetl import library
+from ftetl import calls
 from ftetl.cli import cli
 from ftetl.errors import ConfigError
 from ftetl.settings import Settings
@@ -32,7 +32,7 @@ def parsed(*words: str, command: str = "export") -> dict[str, Any]:
 def settings(**given: Any) -> Settings:
     for name in ("quiet", "verbose", "as_json"):
         given.pop(name)
-    return library.settings_of(given.pop("target"), given.pop("source", "demo"), given)
+    return calls.settings_of(given.pop("target"), given.pop("source", "demo"), given)
 
 
 @pytest.mark.parametrize("name", cli.commands)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ftetl
-from ftetl import checks, decode, demo, flatten, library, pipeline
+from ftetl import calls, checks, decode, demo, flatten, pipeline
 from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, StorageError, TryLaterError
 from ftetl.formats import parquet
 from ftetl.manifest import newest
@@ -329,7 +329,7 @@ def test_progress_is_told_as_the_work_is_done(tmp_path: Path, monkeypatch: pytes
     steps = Steps()
     with demo.serve(jobs=[job(n, events=[{}]) for n in range(3)]) as server:
         given = {"base_url": server.url, "environ": {"TOGETHER_API_KEY": server.key}}
-        library.run(library.settings_of(tmp_path / "t", "api", given), steps)
+        calls.run(calls.settings_of(tmp_path / "t", "api", given), steps)
     assert steps.told[:3] == [("details", n, 3) for n in (1, 2, 3)]
     assert steps.told[3:] == [("jobs", n, 3) for n in (1, 2, 3)]
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import contract, demo, library
+from ftetl import calls, contract, demo
 from ftetl.archive import Archive
 from ftetl.demo import Server
 from ftetl.errors import DataError, FtetlError, StorageError
@@ -65,7 +65,7 @@ class Exports:
         return list(ftetl.open(self.target).arrow(table).to_pylist())
 
     def rebuild(self) -> bool:
-        return library.rebuild(self.target)[1]
+        return calls.rebuild(self.target)[1]
 
     def refuses(self, kind: type[FtetlError], match: str, code: int) -> None:
         """A rebuild fails, and leaves what there is, the archive included."""
@@ -203,7 +203,7 @@ class TestBetterContracts:
             False,
         ]
         contracts("jobs.toml", "[columns.status]", COLUMN + "[columns.status]")
-        report, changed = library.rebuild(exports.target)
+        report, changed = calls.rebuild(exports.target)
         assert changed
         assert report.exit_code == 0
         assert [row["speculator_enabled"] for row in exports.rows()] == [True, None, False]

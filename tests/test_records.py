@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import library, pipeline, records
+from ftetl import calls, pipeline, records
 from ftetl.clock import parse_iso
 from ftetl.errors import ConfigError, DataError, FtetlError, SoftwareError, StorageError, TargetError, TryLaterError
 from ftetl.store import Target
@@ -139,7 +139,7 @@ class TestEveryRun:
 
 class TestRebuild:
     def test_is_a_run_too(self, target: Path) -> None:
-        report, changed = library.rebuild(target)
+        report, changed = calls.rebuild(target)
 
         assert (changed, report.rebuilt, report.version) == (False, 1, 1)
         assert read(target)[-1] == report
@@ -149,7 +149,7 @@ class TestRebuild:
         ftetl.export(tmp_path / "t", source=answer, project="search")
         answer.unlink()
         with pytest.raises(DataError, match="is gone"):
-            library.rebuild(tmp_path / "t")
+            calls.rebuild(tmp_path / "t")
 
         assert [(run.project, run.exit_code) for run in read(tmp_path / "t")] == [("search", 3), ("search", 65)]
 
@@ -158,14 +158,14 @@ class TestRebuild:
         if is_there:
             (tmp_path / "none").mkdir()
         with pytest.raises(TargetError, match="not a target"):
-            library.rebuild(tmp_path / "none")
+            calls.rebuild(tmp_path / "none")
 
         assert [*tmp_path.rglob("*")] == ([tmp_path / "none"] if is_there else [])
 
     def test_does_not_run_on_windows(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "platform", "win32")
         with pytest.raises(ConfigError, match="Linux and macOS only"):
-            library.rebuild(target)
+            calls.rebuild(target)
 
 
 def told(run_id: str, **more: Any) -> dict[str, Any]:

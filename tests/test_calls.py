@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import library, pipeline
+from ftetl import calls, pipeline
+from ftetl.calls import settings_of
 from ftetl.clock import iso
 from ftetl.errors import ConfigError, DataError, FtetlError, SoftwareError, TargetError, UnavailableError, UsageError
-from ftetl.library import settings_of
 
 KEY = {"TOGETHER_API_KEY": "canary-0123456789"}
 
@@ -140,6 +140,6 @@ def test_an_error_that_nobody_expected_is_a_fault_of_ours(
 
     monkeypatch.setattr(pipeline, "_commit", surprise)
     with pytest.raises(SoftwareError, match=r"ZeroDivisionError in pipeline\.py:\d+") as caught:
-        library.run(settings_of(tmp_path / "t", answer, {}))
+        calls.run(settings_of(tmp_path / "t", answer, {}))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert "canary" not in str(caught.value)
