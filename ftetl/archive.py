@@ -1,4 +1,4 @@
-"""The archive: every accepted answer exactly as it came, and what each version was made from.
+"""The archive: the bytes of every accepted answer as they are given to it, and what each version was made from.
 
 Append-only. A body is a file named by the SHA-256 of its bytes, compressed with zstd; a version's index says which
 answers it was made from, when they came, and what had no body to keep. A saved file stays where its owner has it:

@@ -45,8 +45,9 @@ def _column(column: Column) -> pandera.Column:
 
 
 def _finite(values: Any) -> Any:
-    array = pa.array(values.array.__arrow_array__())
-    return pd.Series(pc.fill_null(pc.is_finite(array), True).to_numpy(zero_copy_only=False), index=values.index)
+    # The chunks as they are: pa.array() would copy them value by value.
+    finite = pc.fill_null(pc.is_finite(values.array.__arrow_array__()), True)
+    return pd.Series(finite.to_numpy(), index=values.index)
 
 
 # pandera's names of checks in the contract's words.
@@ -131,16 +132,17 @@ def check_table(stored: Stored, table: Table, written: int) -> None:
     """
     gate = Gate(table)
     gate.columns(stored.schema(table.name))  # a table without rows has no row groups
+    parents = {
+        c.name: stored.table(c.references[0], [c.references[1]]).column(0).combine_chunks()
+        for c in table.columns
+        if c.references
+    }
     for group in stored.groups(table.name):
         gate.check(group)
+        for column, known in parents.items():
+            check_references(table, column, group.column(column), known)
     if gate.rows != written:
         raise _fault(table, "count", f"it has {gate.rows} rows on disk, {written} were written")
-    for column in table.columns:
-        if column.references:
-            parent, key = column.references
-            parents = stored.table(parent, [key]).column(key).combine_chunks()
-            for group in stored.groups(table.name, [column.name]):
-                check_references(table, column.name, group.column(column.name), parents)
 
 
 def check_references(table: Table, column: str, found: pa.ChunkedArray, parents: pa.Array) -> None:

@@ -55,20 +55,15 @@ def _event_rows(decoded: Decoded, nested: dict[str, pa.Array], ids: pa.Array) ->
     lengths = pc.fill_null(pc.list_value_length(lists), 0)
     starts = pc.subtract(pc.cumulative_sum(pc.cast(lengths, pa.int64())), lengths)
     count = len(items)
-    places = pc.subtract(pa.array(range(0), pa.int64()) if not count else _counting(count), pc.take(starts, parents))
+    places = pc.subtract(pa.arange(0, count), pc.take(starts, parents))
     values = {f.name: pc.struct_field(items, [f.name]) for f in items.type}
-    rows = Rows(values, {}, count, pc.take(ids, parents), "events.", places)
+    rows = Rows(values, {}, count, pc.take(ids, parents), f"{tables()['events'].rows}.", places)
     rows.jobs = {"id": rows.ids}
     first = starts.to_pylist() if decoded.event_extra else []
     rows.extra = _sparse(count, {first[row] + at: text for (row, at), text in decoded.event_extra.items()})
     rows.values["__parent"] = parents
     rows.values["__null"] = pc.is_null(items)
     return rows
-
-
-def _counting(count: int) -> pa.Array:
-    ones = pa.array([1], pa.int64()).take(pa.nulls(count, pa.int64()).fill_null(0))
-    return pc.subtract(pc.cumulative_sum(ones), 1)
 
 
 def _sparse(count: int, cells: dict[int, str]) -> pa.Array:
@@ -89,7 +84,7 @@ class _LastEvents:
         # Events stand in order, so of several the last one in the table wins.
         found = pa.table({"parent": parents, "event": last}).group_by("parent").aggregate([("event", "max")])
         at = pc.index_in(
-            _counting(jobs) if jobs else pa.array([], pa.int64()),
+            pa.arange(0, jobs),
             value_set=pc.cast(found["parent"], pa.int64()).combine_chunks(),
         )
         self.index = pc.take(found["event_max"].combine_chunks(), at)

@@ -52,7 +52,7 @@ def _document(answer: Answer, found: Scan) -> None:
     if opening.single:
         raw = answer.blob.read(opening.start, answer.blob.size - opening.start).rstrip()
         found.judge(raw, opening.start)
-        found.is_detail = _tells_events(raw)
+        found.is_detail = answer.detail or _tells_events(raw)
         return
     found.is_list = True
     if opening.nothing:
