@@ -24,6 +24,7 @@ from ftetl.clock import now
 from ftetl.errors import ConfigError, SoftwareError
 from ftetl.fs import Folder, Fs
 from ftetl.manifest import JSON, RUN_ID, Manifest, canonical, first_with_folder, intact, versions
+from ftetl.settings import FILE_MODE, KEEP, LOCK_TIMEOUT
 from ftetl.sink import put
 from ftetl.stage import Commit, Stage
 
@@ -46,7 +47,13 @@ class Target:
     """
 
     def __init__(
-        self, path: Path, *, lock_timeout: float = 0.0, file_mode: int = 0o600, keep: int = 10, fs: Fs | None = None
+        self,
+        path: Path,
+        *,
+        lock_timeout: float = LOCK_TIMEOUT,
+        file_mode: int = FILE_MODE,
+        keep: int = KEEP,
+        fs: Fs | None = None,
     ) -> None:
         if file_mode & 0o600 != 0o600 or file_mode & ~0o664:
             raise ConfigError(f"a file mode of {file_mode:04o} is not possible", next="use 0600, 0640 or 0644")

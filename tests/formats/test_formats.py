@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ftetl import formats
 from ftetl.errors import ConfigError, SoftwareError, StorageError
+from ftetl.settings import FORMATS
 
 every_format = pytest.mark.parametrize("name", formats.names())
 
@@ -46,6 +47,7 @@ def test_a_format_is_a_file() -> None:
     folder = Path(formats.__file__).parent
     assert formats.names() == sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
     assert formats.names() == ["csv", "parquet"]
+    assert formats.names() == sorted(FORMATS), "the command line offers what there is"
 
 
 @every_format
