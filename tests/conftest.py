@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import ast
+import gc
 import os
+import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
+
+if sys.version_info < (3, 11, 8):
+    # python/cpython#106905: until 3.11.8 all threads share the count of a parse's depth, and whatever the garbage
+    # collector runs in the middle of one may let another thread in: SystemError, out of hypothesis as well.
+    _parse, _one_at_a_time = ast.parse, threading.RLock()
+
+    def _parse_undisturbed(*args: Any, **named: Any) -> Any:
+        with _one_at_a_time:
+            collects = gc.isenabled()
+            gc.disable()
+            try:
+                return _parse(*args, **named)
+            finally:
+                if collects:
+                    gc.enable()
+
+    ast.parse = _parse_undisturbed
 
 # No deadlines: speed lives in the benchmarks, and a slow machine must not turn the suite red.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import os
 import re
 import shlex
@@ -165,17 +164,9 @@ def test_there_is_python_and_sql_to_run() -> None:
     assert blocks("sql")
 
 
-def _tree(path: Path) -> ast.Module:
-    """What a module says. CPython 3.11 counts the depth of all threads together, and may trip over another one's."""
-    for _ in range(9):
-        with contextlib.suppress(SystemError):  # python/cpython#106905
-            return ast.parse(path.read_text("utf-8"))
-    return ast.parse(path.read_text("utf-8"))
-
-
 def texts(path: Path) -> Iterator[str]:
     """The texts in a module that are no docstrings."""
-    tree = _tree(path)
+    tree = ast.parse(path.read_text("utf-8"))
     with_docs = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docs = {id(n.body[0].value) for n in ast.walk(tree) if isinstance(n, with_docs) and isinstance(n.body[0], ast.Expr)}
     for node in ast.walk(tree):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import graphlib
 import inspect
 import re
@@ -39,17 +38,9 @@ def _room(module: str) -> str:
     return module.split(".")[0]
 
 
-def _tree(path: Path) -> ast.Module:
-    """What a module says. CPython 3.11 counts the depth of all threads together, and may trip over another one's."""
-    for _ in range(9):
-        with contextlib.suppress(SystemError):  # python/cpython#106905
-            return ast.parse(path.read_text("utf-8"))
-    return ast.parse(path.read_text("utf-8"))
-
-
 def _names(path: Path) -> Iterator[str]:
     """Everything that a module imports, wherever in it; of a package, its modules one by one."""
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -98,7 +89,7 @@ class TestEveryModule:
         assert later == set()
 
     def test_opens_with_what_it_is_for(self, module: str) -> None:
-        opening = ast.get_docstring(_tree(MODULES[module]))
+        opening = ast.get_docstring(ast.parse(MODULES[module].read_text("utf-8")))
 
         assert opening
         assert re.search(r"[.:]$", opening.split("\n\n")[0])
