@@ -16,7 +16,7 @@ test reads this list and every import.
     contract    grammar contract dictionary schema shape strict rows
     together    gunzip breakage credentials plugs remote patience exchange verdict together
     demo        demo
-    sources     spool sources origin
+    sources     spool scrap crew sources origin
     decode      splitter element envelope scan copies listed details receive rename careful unknown decode
     flatten     cells flatten ahead
     formats     formats

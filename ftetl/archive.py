@@ -11,8 +11,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ import pyarrow as pa
 from ftetl.answers import Blob
 from ftetl.claim import TEMP
 from ftetl.errors import StorageError
-from ftetl.fs import Folder
+from ftetl.fs import PRIVATE, Folder
 from ftetl.manifest import JSON, Manifest, canonical
 from ftetl.sink import put
 from ftetl.store import Target
@@ -33,7 +34,8 @@ _SEAL = "sha256"
 _ZSTD = "zstd"
 _CODEC = pa.Codec(_ZSTD)
 _INDEX_NAME = re.compile(r"(\d{20})-(\d{8}T\d{6}Z-[0-9a-f]{8})\.json")
-_SYNCS = 8  # at once: each waits for the disk, not for us
+_SYNCS = 2  # threads: more would only wait for the same disk, and for each other
+_BATCH = 64  # files that are made durable in one go
 
 
 class Archive:
@@ -46,11 +48,14 @@ class Archive:
         self._stack = ExitStack()
         self._bodies = target.part(BODIES, self._stack)
         self._index = target.part(INDEX, self._stack, inside=self._bodies)
+        self._own: set[str] = set()  # what this run has kept and not yet made durable for good
         self._unsynced: list[str] = []
-        self._serial = 0
+        self._syncing: list[Future[None]] = []
+        self._syncers = ThreadPoolExecutor(_SYNCS, thread_name_prefix="ftetl-sync")
 
     def close(self) -> None:
         """Give the folders back; safe to call twice."""
+        self._syncers.shutdown(cancel_futures=True)
         self._stack.close()
 
     def __enter__(self) -> Archive:
@@ -62,23 +67,38 @@ class Archive:
     def keep(self, blob: Blob) -> str:
         """Keep these bytes; their SHA-256 is their name. Durable only after `sync`."""
         sha256 = hashlib.sha256()
-        self._serial += 1
-        temp = f"{TEMP}{self._run_id}-{self._serial}"
-        descriptor = self._fs.create(self._bodies, temp)
-        path = self._bodies.path / temp
+        packed = _packed(blob, sha256)
+        digest: str = sha256.hexdigest()
+        name = digest + SUFFIX
+        if name not in self._names_there:
+            # Torn, if the run dies now: then the next one finds it there, and looks whether it is sound.
+            self._write(name, packed)
+            self._names_there.add(name)
+        elif name not in self._own and not self._is_sound(digest):
+            temp = f"{TEMP}{self._run_id}"
+            self._write(temp, packed)
+            self._fs.rename(self._bodies, temp, self._bodies, name)
+        # Also one that was there: the run that wrote it may have died before it was durable.
+        if name not in self._own:
+            self._own.add(name)
+            self._unsynced.append(name)
+        if len(self._unsynced) >= _BATCH:  # while the run waits for more to come
+            self._begin_sync(self._unsynced)
+            self._unsynced = []
+        return digest
+
+    def _write(self, name: str, data: bytes) -> None:
+        descriptor, path = self._fs.create(self._bodies, name), self._bodies.path / name
         try:
-            self._fs.write(descriptor, _packed(blob, sha256), path)
-            self._fs.chmod(descriptor, self._mode, path)
+            self._fs.write(descriptor, data, path)
+            if self._mode != PRIVATE:  # as files are made
+                self._fs.chmod(descriptor, self._mode, path)
         finally:
             self._fs.close(descriptor, path)
-        digest: str = sha256.hexdigest()
-        if self._is_sound(digest):
-            self._fs.unlink(self._bodies, temp)
-        else:
-            self._fs.rename(self._bodies, temp, self._bodies, digest + SUFFIX)
-        # Also one that was there: the run that wrote it may have died before it was durable.
-        self._unsynced.append(digest + SUFFIX)
-        return digest
+
+    @cached_property
+    def _names_there(self) -> set[str]:
+        return set(self._fs.names(self._bodies))
 
     def _is_sound(self, sha256: str) -> bool:
         try:
@@ -89,11 +109,21 @@ class Archive:
 
     def sync(self) -> None:
         """Make what was kept durable; call before the commit that relies on it."""
-        names, self._unsynced = sorted(set(self._unsynced)), []
-        with ThreadPoolExecutor(_SYNCS) as pool:
-            list(pool.map(lambda name: self._fs.sync_file(self._bodies, name), names))
-        if names:
+        self._begin_sync(self._unsynced)
+        self._unsynced = []
+        begun, self._syncing = self._syncing, []
+        for future in begun:
+            future.result()
+        if begun:
             self._fs.sync_folder(self._bodies)
+        self._own.clear()
+
+    def _begin_sync(self, names: list[str]) -> None:
+        def work() -> None:
+            for name in names:
+                self._fs.sync_file(self._bodies, name)
+
+        self._syncing.append(self._syncers.submit(work))
 
     def body(self, sha256: str) -> bytes:
         """The bytes of this name.
@@ -133,9 +163,10 @@ class Archive:
         for name, at, owner in self._names():
             if at >= next_version or (base is not None and at == base.version and owner != base.run_id):
                 self._fs.unlink(self._index, name)
-        for name in self._fs.names(self._index):
-            if name.startswith(TEMP):
-                self._fs.unlink(self._index, name)
+        for folder in (self._index, self._bodies):
+            for name in self._fs.names(folder):
+                if name.startswith(TEMP):
+                    self._fs.unlink(folder, name)
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """What each version was made from, the oldest first.

@@ -7,16 +7,17 @@ across answers it is a state that was seen, and feeds the history. Knows raw ele
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from ftetl import strict, times
-from ftetl.answers import Answer
+from ftetl.answers import Answer, Blob, Memory
 from ftetl.contract import tables
 from ftetl.element import Refused, Scan, own_id
 
@@ -39,7 +40,7 @@ class Item:
     detail: bool = False  # its events are all there are
     stale: bool = False  # its events are those of an older detail
     since: datetime | None = None  # when a copy of the same state was first observed, if not by this one
-    raw: bytes | None = None  # set for a copy that was put together from several
+    raw: Blob | None = None  # set for a copy that was put together from several
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,16 @@ class Work:
     absorbed: int = 0  # copies that are no state of their own beside the winner
 
 
-def choose(answers: Sequence[Answer], scans: Sequence[Scan], confirmed: AbstractSet[str] = frozenset()) -> Work:
+def choose(
+    answers: Sequence[Answer],
+    scans: Sequence[Scan],
+    confirmed: AbstractSet[str] = frozenset(),
+    put_by: Callable[[bytes], Blob] = Memory,
+) -> Work:
     """The copies of every job in the order of the ids, the winner before the older ones.
 
-    Jobs that are `confirmed` say what their stored row says, and are left out.
+    Jobs that are `confirmed` say what their stored row says, and are left out. `put_by` gets the bytes of those that
+    are put together, which wait there to be decoded.
     """
     work = Work()
     entries: list[tuple[str, int, int]] = []
@@ -89,7 +96,7 @@ def choose(answers: Sequence[Answer], scans: Sequence[Scan], confirmed: Abstract
     entries.sort()
     for _, group in groupby(entries, key=itemgetter(0)):
         copies = [_item(answers, scans, entry) for entry in group]
-        work.items.extend(copies if len(copies) == 1 else _settle(answers, copies, work))
+        work.items.extend(copies if len(copies) == 1 else _settle(answers, copies, work, put_by))
     return work
 
 
@@ -117,23 +124,43 @@ def _item(answers: Sequence[Answer], scans: Sequence[Scan], entry: tuple[str, in
 class _Copy:
     item: Item
     value: dict[str, Any]
-    canonical: str
     updated_at: datetime
     observed_at: datetime
 
+    @cached_property
+    def canonical(self) -> str:
+        return strict.compact(self.value, canonical=True)
+
     @property
-    def rank(self) -> tuple[datetime, datetime, bool, str]:
-        return self.updated_at, self.observed_at, self.item.detail, self.canonical
+    def rank(self) -> tuple[datetime, datetime, bool, _Canonical]:
+        return self.updated_at, self.observed_at, self.item.detail, _Canonical(self)
 
 
-def _settle(answers: Sequence[Answer], items: list[Item], work: Work) -> Iterator[Item]:
+class _Canonical:
+    """What decides between copies when nothing else does; written only then, since it costs more than the rest."""
+
+    def __init__(self, copy: _Copy) -> None:
+        self._copy = copy
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Canonical) and self._copy.canonical == other._copy.canonical
+
+    def __lt__(self, other: _Canonical) -> bool:
+        return self._copy.canonical < other._copy.canonical
+
+    __hash__ = None  # type: ignore[assignment] # compared, never looked up
+
+
+def _settle(
+    answers: Sequence[Answer], items: list[Item], work: Work, put_by: Callable[[bytes], Blob]
+) -> Iterator[Item]:
     """The winner of several copies, put together with what it lacks, and the older states."""
     copies = _one_an_answer(answers, [c for item in items if (c := _copy(answers, item, work))], work)
     if not copies:
         return
     winner, *older = sorted(copies, key=lambda c: c.rank, reverse=True)
     winner.item.since = min(c.observed_at for c in [winner, *older] if c is winner or not _is_other_state(c, winner))
-    yield _composed(winner, older, work)
+    yield _composed(winner, older, work, put_by)
     for copy in older:
         if _is_other_state(copy, winner):
             copy.item.older = True
@@ -153,14 +180,13 @@ def _copy(answers: Sequence[Answer], item: Item, work: Work) -> _Copy | None:
         return None
     text = value.get("updated_at")
     instant = times.read(text).instant if isinstance(text, str) else None
-    canonical = strict.compact(value, canonical=True)
-    return _Copy(item, value, canonical, instant or _NEVER, answer.observed_at)
+    return _Copy(item, value, instant or _NEVER, answer.observed_at)
 
 
 def _one_an_answer(answers: Sequence[Answer], copies: list[_Copy], work: Work) -> list[_Copy]:
     """Of the copies in one answer only the winner; the others are put aside, or counted where they are equal."""
     kept: list[_Copy] = []
-    copies.sort(key=lambda c: (c.item.answer, c.updated_at, c.canonical, -c.item.position), reverse=True)
+    copies.sort(key=lambda c: (c.item.answer, c.updated_at, _Canonical(c), -c.item.position), reverse=True)
     for _, group in groupby(copies, key=lambda c: c.item.answer):
         first, *others = group
         kept.append(first)
@@ -181,7 +207,7 @@ def _is_other_state(copy: _Copy, winner: _Copy) -> bool:
     return copy.updated_at != winner.updated_at or any(copy.value[key] != winner.value.get(key) for key in told)
 
 
-def _composed(winner: _Copy, older: list[_Copy], work: Work) -> Item:
+def _composed(winner: _Copy, older: list[_Copy], work: Work, put_by: Callable[[bytes], Blob]) -> Item:
     """The winner, with what only its companions tell."""
     item, value = winner.item, dict(winner.value)
     partner = next((c for c in older if c.item.detail is not item.detail), None)
@@ -197,7 +223,7 @@ def _composed(winner: _Copy, older: list[_Copy], work: Work) -> Item:
         if not item.detail:
             item.detail, item.stale = same, not same
     if value != winner.value:
-        item.raw = strict.compact(value).encode()
+        item.raw = put_by(strict.compact(value).encode())
         item.odd = any(c.item.odd for c in (winner, *older))
     return item
 

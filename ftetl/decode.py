@@ -56,7 +56,7 @@ def batches(items: Sequence[Item], size: int = BATCH) -> Iterator[list[Item]]:
     batch: list[Item] = []
     total = 0
     for item in items:
-        length = len(item.raw) if item.raw is not None else item.length
+        length = item.raw.size if item.raw is not None else item.length
         if batch and total + length > size and batch[-1].job_id != item.job_id:
             yield batch
             batch, total = [], 0
@@ -71,7 +71,7 @@ def decode(items: Sequence[Item], answers: Sequence[Answer], *, fast: bool = Tru
 
     `fast=False` sends every job down the careful road; the outcome is the same.
     """
-    raws = [i.raw if i.raw is not None else answers[i.answer].blob.read(i.offset, i.length) for i in items]
+    raws = [_raw(item, answers) for item in items]
     run = _Run(items, raws, answers)
     for low, high, plain in _stretches(items, raws) if fast else [(0, len(items), False)]:
         if plain:
@@ -80,6 +80,12 @@ def decode(items: Sequence[Item], answers: Sequence[Answer], *, fast: bool = Tru
         else:
             run.take_careful(low, high)
     return run.result()
+
+
+def _raw(item: Item, answers: Sequence[Answer]) -> bytes:
+    if item.raw is not None:
+        return item.raw.read(0, item.raw.size)
+    return answers[item.answer].blob.read(item.offset, item.length)
 
 
 def _stretches(items: Sequence[Item], raws: Sequence[bytes]) -> Iterator[tuple[int, int, bool]]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from ftetl import listed, scan
-from ftetl.answers import Answer, Detail, Outcome
+from ftetl.answers import Answer, Blob, Detail, Memory, Outcome
 from ftetl.copies import Oddity
 from ftetl.errors import FtetlError
 from ftetl.scan import Scan
@@ -62,13 +62,17 @@ def fetch(
     total: int,
     progress: Callable[[int, int], None],
     keep: Callable[[Detail, bool], None],
+    put_by: Callable[[bytes], Blob] = Memory,
 ) -> Details:
-    """These details; one that cannot be had or used does not cost the others. `keep` gets each, and if it is usable."""
+    """These details; one that cannot be had or used does not cost the others.
+
+    `keep` gets each as it comes, and if it is usable; `put_by` gets its bytes, which wait there for the rest.
+    """
     found = Details()
     for done, detail in enumerate(details, start=1):
         outcome = detail.outcome
         if outcome is Outcome.HERE and detail.answer is not None:
-            outcome = _usable(found, detail.job_id, detail.answer)
+            outcome = _usable(found, detail.job_id, detail.answer, put_by)
         keep(detail, outcome is Outcome.HERE)
         if outcome is Outcome.GONE:
             found.oddities.append(Oddity(detail.job_id, "id", "deleted_meanwhile", None))
@@ -81,13 +85,13 @@ def fetch(
     return found
 
 
-def _usable(found: Details, job_id: str, answer: Answer) -> Outcome:
+def _usable(found: Details, job_id: str, answer: Answer, put_by: Callable[[bytes], Blob]) -> Outcome:
     """Take a detail if it is one job, and the one that was asked for."""
     try:
-        scanned = scan.scan(answer)
+        scanned = scan.single(answer, job_id) or scan.scan(answer)
     except FtetlError:
         scanned = Scan()
-    found.answers.append(answer)
+    found.answers.append(replace(answer, blob=put_by(answer.blob.read(0, answer.blob.size))))
     if scanned.ids == [job_id]:
         found.scans.append(scanned)
         return Outcome.HERE

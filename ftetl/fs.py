@@ -21,6 +21,7 @@ from ftetl.reasons import explained
 
 T = TypeVar("T")
 
+PRIVATE = 0o600  # the permissions that a file is made with
 _NO_LINKS = {getattr(errno, name, None) for name in ("EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV")}
 
 
@@ -105,7 +106,7 @@ class Fs:
         """The descriptor of a new file, 0600; an error where something has the name, be it a dangling link."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         path, at = _place(folder, name)
-        return self.perform("create", path, lambda: os.open(name, flags, 0o600, dir_fd=at))
+        return self.perform("create", path, lambda: os.open(name, flags, PRIVATE, dir_fd=at))
 
     def write(self, descriptor: int, data: bytes | bytearray | memoryview, path: Path) -> None:
         """Write all of it, however many calls that takes."""
@@ -251,7 +252,7 @@ class Fs:
 
         def take() -> int | None:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(name, flags, 0o600, dir_fd=at)
+            descriptor = os.open(name, flags, PRIVATE, dir_fd=at)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:

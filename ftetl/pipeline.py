@@ -28,6 +28,7 @@ from ftetl.manifest import snapshot_folder
 from ftetl.progress import Progress, Silent
 from ftetl.recall import Recall
 from ftetl.report import Report
+from ftetl.scrap import Scrap
 from ftetl.settings import Settings
 from ftetl.staging import Staging
 from ftetl.store import Commit, Target
@@ -62,7 +63,7 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
 
 
 def repeat(
-    settings: Settings, source: Source, target: Target, memory: receive.Memory, progress: Progress | None = None
+    settings: Settings, source: Source, target: Target, memory: receive.Known, progress: Progress | None = None
 ) -> Report:
     """A run of the past once more, from a source that answers as it did then.
 
@@ -76,7 +77,7 @@ def _run(
     settings: Settings,
     source: Source,
     target: Target,
-    memory: Callable[[receive.Received], receive.Memory],
+    memory: Callable[[receive.Received], receive.Known],
     note: Callable[[receive.Received], None],
     progress: Progress,
 ) -> Report:
@@ -87,7 +88,8 @@ def _run(
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project)
     given = _answers(settings, source, target)
     _log.info("received answers=%d bytes=%d", len(given.answers), sum(a.blob.size for a in given.answers))
-    with _evidence(target, source, given.answers):
+    with _evidence(target, source, given.answers), Scrap(target.scratch) as scrap:
+        given.put_by = scrap.put
         receive.look(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
         outcome, commit = _commit(settings, target, given, identity, partial(note, given), progress)
@@ -153,7 +155,7 @@ def _commit(
     stored = _stored(target)
     base_whole_at = observed.newest_whole_at(target)
     whole = given.newest_whole(base_whole_at)
-    work = copies.choose(given.answers, given.scans, given.confirmed)
+    work = copies.choose(given.answers, given.scans, given.confirmed, given.put_by)
     work.oddities += given.details.oddities
     if whole is not None:
         guards.whole_list(settings, stored, given.scans[whole])

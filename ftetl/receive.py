@@ -5,14 +5,13 @@ Knows how answers are scanned and dated; not what becomes of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import chain
 from typing import Protocol
 
 from ftetl import details, scan
-from ftetl.answers import Answer, Detail, Source
+from ftetl.answers import Answer, Blob, Detail, Memory, Source
 from ftetl.settings import Settings
 
 
@@ -25,6 +24,7 @@ class Received:
     details: details.Details = field(default_factory=details.Details)
     listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the digest of what was listed
     confirmed: frozenset[str] = frozenset()  # of these, those that need no second look
+    put_by: Callable[[bytes], Blob] = Memory  # where bytes wait that are many
 
     @property
     def elements(self) -> int:
@@ -54,7 +54,7 @@ def asks(settings: Settings, source: Source) -> bool:
     return settings.events == "auto" and source.service is not None
 
 
-class Memory(Protocol):
+class Known(Protocol):
     """What is known about details before any is asked for."""
 
     def confirms(self, job_id: str, listed: bytes) -> bool:
@@ -71,7 +71,7 @@ class Memory(Protocol):
 
 
 def look(
-    given: Received, settings: Settings, source: Source, memory: Memory, progress: Callable[[int, int], None]
+    given: Received, settings: Settings, source: Source, memory: Known, progress: Callable[[int, int], None]
 ) -> None:
     """Find the elements of the answers, and fetch the details that they lack and that are not known well enough.
 
@@ -87,13 +87,21 @@ def look(
         return
     given.confirmed = frozenset(i for i, listed in given.listed.items() if listed and memory.confirms(i, listed))
     asked = [i for i, listed in given.listed.items() if i not in given.confirmed and memory.asks(i, listed)]
-    kept = {i: d for i in asked if (d := memory.kept(i, given.listed[i])) is not None}
-    coming = chain(kept.values(), source.details([i for i in asked if i not in kept]))
+
+    def coming() -> Iterator[Detail]:
+        rest = []
+        for job_id in asked:
+            detail = memory.kept(job_id, given.listed[job_id])
+            if detail is None:
+                rest.append(job_id)
+            else:
+                yield detail
+        yield from source.details(rest)
 
     def keep(detail: Detail, usable: bool) -> None:
         memory.keep(detail, given.listed[detail.job_id], usable=usable)
 
-    given.details = details.fetch(coming, len(asked), progress, keep)
+    given.details = details.fetch(coming(), len(asked), progress, keep, given.put_by)
     given.answers += [_dated(a, settings) for a in given.details.answers]
     given.scans += given.details.scans
 

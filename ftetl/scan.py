@@ -20,12 +20,18 @@ from ftetl.element import Head, Refused, Scan
 from ftetl.errors import DataError
 from ftetl.splitter import spans
 
-__all__ = ["WINDOW", "Refused", "Scan", "scan"]
+__all__ = ["WINDOW", "Refused", "Scan", "scan", "single"]
 
 WINDOW = 8 << 20  # bytes; large enough that a window's fixed costs vanish, small enough for a bounded memory
 _TRIES = 8  # cuts tried in one window before the tolerant splitter walks it
 
+
+class _Single(Head):
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
 _head = msgspec.json.Decoder(Head)
+_single = msgspec.json.Decoder(_Single)
 _heads = msgspec.json.Decoder(list[Head])
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _SEPARATOR = re.compile(rb"\s*,\s*")
@@ -44,6 +50,20 @@ def scan(answer: Answer) -> Scan:
     else:
         _document(answer, found)
     found.check_ids()
+    return found
+
+
+def single(answer: Answer, job_id: str) -> Scan | None:
+    """The one element of an answer that is plainly this job; None where `scan` has to look closer."""
+    raw = answer.blob.read(0, answer.blob.size)
+    try:
+        head = _single.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    if head.id != job_id or head.data is not msgspec.UNSET:
+        return None
+    found = Scan(is_detail=True)
+    found.add(job_id, len(raw) - len(raw.lstrip()), len(raw.strip()))
     return found
 
 

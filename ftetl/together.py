@@ -78,12 +78,14 @@ class Client:
     def job(self, job_id: str) -> bytes | None:
         """The body of `GET /fine-tunes/{id}`, or None where the API does not know this job.
 
+        For threads that may be left behind: a name lookup, a handshake or dripping headers can outlive the deadline.
+
         Raises:
             FtetlError: As `list_jobs`.
         """
         if job_id in _NO_SEGMENT:
             raise DataError("a job id that cannot be asked for", next="look into the quarantine table")
-        reply = self._ask(f"/fine-tunes/{quote(job_id, safe='')}", _JOB_HOLDS, gone=True)
+        reply = self._ask(f"/fine-tunes/{quote(job_id, safe='')}", _JOB_HOLDS, gone=True, left_behind=True)
         return None if reply.status == NOT_FOUND else reply.body
 
     def close(self) -> None:
@@ -99,11 +101,11 @@ class Client:
     ) -> None:
         self.close()
 
-    def _ask(self, path: str, holds: str, *, gone: bool = False) -> Reply:
+    def _ask(self, path: str, holds: str, *, gone: bool = False, left_behind: bool = False) -> Reply:
         failures: Counter[int] = Counter()  # by how many more requests they were worth
         for made in range(1, limits.REQUESTS + 1):
             self._wait_for_turn()
-            reply = self._line.get(self._url + path)
+            reply = self._line.ask(self._url + path) if left_behind else self._line.get(self._url + path)
             if isinstance(reply, Reply):
                 found = judge(reply, self.host, self._key, holds=holds, gone=gone)
                 if found is None:

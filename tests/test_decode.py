@@ -444,7 +444,7 @@ def test_batches_keep_the_order_and_the_copies_of_a_job_together() -> None:
 
 def test_a_put_together_copy_counts_with_its_own_bytes() -> None:
     items = [
-        copies.Item("a", 0, 0, 0, 10, raw=b"x" * 100),
+        copies.Item("a", 0, 0, 0, 10, raw=Memory(b"x" * 100)),
         copies.Item("b", 0, 1, 0, 10),
         copies.Item("c", 0, 2, 0, 10),
     ]

@@ -6,13 +6,12 @@ Knows how to ask for many details at once and when to stop; what a request is, `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
 from pathlib import Path
 
 from ftetl import credentials, limits
 from ftetl.answers import Answer, Detail, Memory, Outcome
 from ftetl.clock import Deadline, now
+from ftetl.crew import work_through
 from ftetl.errors import AccessError, FtetlError
 from ftetl.together import Client
 
@@ -43,24 +42,17 @@ class Api:
         Raises:
             AccessError: The key was refused meanwhile: no further request can succeed, and all are ended.
         """
-        workers = ThreadPoolExecutor(self._concurrency, thread_name_prefix="ftetl-detail")
-        ids = iter(job_ids)
-        pending: set[Future[Detail]] = set()
+        waiting = dict.fromkeys(job_ids)
         try:
-            while True:
-                room = 2 * self._concurrency - len(pending)
-                pending |= {workers.submit(self._detail, job_id) for job_id in islice(ids, room)}
-                if not pending:
-                    break
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        except BaseException:
-            # A refused key, or a reader who has gone: what is under way must not hold anybody up.
-            self.client.close()
-            raise
+            for detail in work_through(job_ids, self._detail, threads=self._concurrency, left=self._deadline.left):
+                del waiting[detail.job_id]
+                yield detail
         finally:
-            workers.shutdown(wait=False, cancel_futures=True)
+            if waiting:
+                # The deadline, a refused key, or a reader who has gone: what is under way must not hold anybody up.
+                self.client.close()
+        for job_id in waiting:
+            yield Detail(job_id, Outcome.FAILED)
 
     def close(self) -> None:
         """End what is under way; safe to call twice."""
