@@ -75,6 +75,17 @@ class Answer:
     whole: bool = False  # whether a `{"data": […]}` or a bare array in it is the complete list of a project
     path: Path | None = None  # the file that its owner keeps, for a saved one
     detail: bool = False  # known to be `GET /fine-tunes/{id}`: its events are all there are
+    stamp: tuple[int, ...] = ()  # of a saved one, before it was read: by it a change is seen
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written to, or another one takes its place.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Outcome(StrEnum):

@@ -92,7 +92,7 @@ def _run(
         given.put_by = scrap.put
         receive.look(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
-        outcome, commit = _commit(settings, target, given, identity, partial(note, given), progress)
+        outcome, commit = _commit(settings, target, given, identity, partial(note, given), progress, facts)
     report = _report(settings, source, target, given, outcome, commit, facts, time.monotonic() - started)
     _log.info("committed changed=%s version=%d seconds=%.3f", commit.changed, report.version, report.seconds)
     return report
@@ -150,6 +150,7 @@ def _commit(
     identity: dict[str, str | None],
     note: Callable[[], None],
     progress: Progress,
+    facts: Mapping[str, Any],
 ) -> tuple[Outcome, Commit]:
     """Make the tables from what was received, and publish them all or none."""
     stored = _stored(target)
@@ -178,6 +179,7 @@ def _commit(
             f: ("raw" if settings.csv_raw and f == "csv" else "plain") for f in sorted({*settings.formats, "parquet"})
         },
         observed.FACT: iso(newest_whole_at) if newest_whole_at else None,
+        remarks.LISTED: facts.get(remarks.LISTED) if whole is None else given.scans[whole].received,
     }
     with target.begin() as stage:
         staging = Staging(stage, settings.formats, csv_raw=settings.csv_raw)

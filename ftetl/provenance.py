@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ftetl import observed
-from ftetl.answers import Answer, Source
+from ftetl.answers import Answer, Source, stamp
 from ftetl.archive import Archive
 from ftetl.clock import iso
+from ftetl.errors import DataError
 from ftetl.listed import masked
 from ftetl.recall import Recall
 from ftetl.receive import Received
@@ -55,7 +56,14 @@ def _answer(archive: Archive, answer: Answer) -> dict[str, Any]:
     path = answer.path
     if path is None:  # from the network, or through stdin: there is no other copy
         return {**entry, "sha256": archive.keep(masked(answer.blob)), "bytes": answer.blob.size}
-    return {**entry, "path": str(path.resolve()), "sha256": digest(path), "bytes": path.stat().st_size}
+    try:
+        told = {**entry, "path": str(path.resolve()), "sha256": digest(path), "bytes": path.stat().st_size}
+        same = answer.stamp == stamp(path)
+    except OSError:
+        same = False
+    if not same:
+        raise DataError(f"{path} was changed while it was read; nothing was committed", next="export it again")
+    return told
 
 
 def digest(path: Path) -> str:

@@ -14,6 +14,8 @@ from ftetl.clock import now
 from ftetl.receive import Received
 
 MANY = 10  # details from which on it means something if not one is there
+ROUND = (100, 500, 1000)  # what services like to end a page at
+LISTED = "listed"  # the fact of a version: how many jobs its newest whole list had
 AHEAD = timedelta(days=1)  # clocks differ; by more than this a time is a mistake
 
 
@@ -25,6 +27,9 @@ def of(given: Received, source: Source, before: Mapping[str, Any], after: Mappin
         yield f"{late[0]} was observed in the future; until then no other answer can replace what it says"
     if all_gone(given):
         yield "every detail that was asked for is unknown to the API (404): is the address right?"
+    count = after.get(LISTED)
+    if count in ROUND and before.get(LISTED) == count:
+        yield f"the list has exactly {count:,} jobs, as before; does the service have more, and keep them back?"
     lost = sorted(set(before.get("formats", {})) - set(after.get("formats", {})))
     if lost:
         yield f"this version has no {' and no '.join(lost)} files, the one before had; add --format {lost[0]}"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import ftetl
-from ftetl import demo, provenance
+from ftetl import calls, demo, provenance
+from ftetl.errors import DataError, FtetlError
+from ftetl.progress import Silent
 
 DAY = datetime(2026, 7, 20, tzinfo=UTC)
 
@@ -62,3 +67,27 @@ def test_a_version_names_the_one_that_it_was_made_from(tmp_path: Path) -> None:
         path.write_text(json.dumps({"id": f"ft-{number}"}))
         ftetl.export(tmp_path / "t", source=path, observed_at=DAY)
     assert [(told["base"], told["version"]) for told in indexes(tmp_path / "t")] == [(None, 1), (1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("change", ["truncated", "replaced", "removed"])
+@pytest.mark.parametrize("name", ["saved.json", "saved.json.gz"])
+def test_a_saved_answer_that_changes_while_it_is_read_is_no_answer(tmp_path: Path, change: str, name: str) -> None:
+    path = tmp_path / name
+    body = json.dumps([{"id": f"ft-{n}"} for n in range(50)]).encode()
+    path.write_bytes(gzip.compress(body) if path.suffix == ".gz" else body)
+
+    class Meanwhile(Silent):
+        def jobs(self, done: int, total: int) -> None:
+            if change == "truncated":
+                path.write_bytes(path.read_bytes()[:20])
+            elif change == "replaced":
+                (tmp_path / "other").write_bytes(path.read_bytes())
+                (tmp_path / "other").replace(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    settings = calls.settings_of(tmp_path / "t", path, {})
+    with pytest.raises(DataError, match=f"{name} was changed while it was read"):
+        calls.run(settings, Meanwhile())
+    with pytest.raises(FtetlError):
+        ftetl.open(tmp_path / "t")

@@ -107,3 +107,15 @@ def test_what_a_service_said_instead_is_kept_for_a_look(tmp_path: Path) -> None:
     (evidence,) = (tmp_path / "target" / "_ftetl" / "failed").glob("*/*")
     assert b'"message":"odd"' in evidence.read_bytes()
     assert b"secret-value" not in evidence.read_bytes()
+
+
+@pytest.mark.parametrize(("counts", "told"), [([100, 100], True), ([99, 100], False), ([101, 101], False)])
+def test_a_round_number_of_jobs_twice_in_a_row_is_told(tmp_path: Path, counts: list[int], told: bool) -> None:
+    for day, count in enumerate(counts):
+        report = ftetl.export(
+            tmp_path / "target",
+            source=saved(tmp_path, {"data": [{"id": f"ft-{day + n}"} for n in range(count)]}),
+            observed_at=datetime(2026, 7, 1 + day, tzinfo=UTC),
+        )
+
+    assert any(f"exactly {counts[-1]} jobs" in line for line in report.warnings) is told

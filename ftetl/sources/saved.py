@@ -19,7 +19,7 @@ from weakref import WeakSet
 import msgspec
 
 from ftetl import limits
-from ftetl.answers import Answer, Blob, Detail, File, Memory, Shape
+from ftetl.answers import Answer, Blob, Detail, File, Memory, Shape, stamp
 from ftetl.clock import now
 from ftetl.errors import DataError, FtetlError
 from ftetl.spool import Compression, chunks, sniffed, unpack
@@ -95,7 +95,7 @@ class Saved:
     def _from_file(self, path: Path) -> Answer:
         shape, compression = _kind(path)
         try:
-            modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            modified, before = datetime.fromtimestamp(path.stat().st_mtime, UTC), stamp(path)
             if compression is Compression.NONE:
                 blob = self._open(path)
             else:
@@ -106,7 +106,7 @@ class Saved:
         except OSError as error:
             raise _unreadable(path, error) from None
         whole = shape is Shape.DOCUMENT and not self._is_folder
-        return Answer(path.name, blob, self._observed_at or modified, shape, whole, path)
+        return Answer(path.name, blob, self._observed_at or modified, shape, whole, path, stamp=before)
 
     def _from_stdin(self) -> Answer:
         stdin = self._stdin or getattr(sys.stdin, "buffer", None)
