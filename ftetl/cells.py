@@ -68,7 +68,10 @@ def cells(column: Column, rows: Rows, note: Notes) -> pa.Array:
         if pc.any(differ).as_py():
             _note_conflict(rows.prefix + str(alias), differ, more, note)
         values = pc.coalesce(values, more)
-    values = _RULES.get(column.type, _unchanged)(column, values, path, note)
+    if values.null_count < len(values):
+        values = _RULES.get(column.type, _unchanged)(column, values, path, note)
+    else:
+        values = pa.nulls(len(values), TYPES[column.type])
     if column.minimum is not None:
         low = pc.fill_null(pc.less(values, column.minimum), False)
         if pc.any(low).as_py():
@@ -116,7 +119,8 @@ def _at(rows: Rows, source: Source) -> pa.Array:
 
 def _nothing(texts: pa.Array) -> pa.Array:
     """Empty text is none."""
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+    empty = pc.equal(texts, "")
+    return pc.if_else(empty, pa.scalar(None, pa.string()), texts) if pc.any(empty).as_py() else texts
 
 
 def _told(values: pa.Array) -> pa.Array:

@@ -21,6 +21,7 @@ import pyarrow.json as pj
 
 from ftetl import careful, shape, strict, unknown
 from ftetl.answers import Answer
+from ftetl.arrays import one
 from ftetl.copies import Aside, Item, Oddity
 from ftetl.element import own_id
 from ftetl.rename import rename, repeats
@@ -240,7 +241,7 @@ def _json_column(table: pa.Table, key: str) -> _JsonColumn:
     nothing = pa.nulls(count, pa.string())
     if key not in table.column_names:
         return _JsonColumn(nothing, [])
-    column = table.column(key).combine_chunks()
+    column = one(table.column(key))
     if pa.types.is_null(column.type):
         return _JsonColumn(nothing, [])
     if pa.types.is_list(column.type):
@@ -263,7 +264,7 @@ def _assembled(table: pa.Table, columns: dict[str, _JsonColumn], texts: dict[int
             column = columns[inner.name]
             arrays.append(_filled(column, {row: texts[row].json.get(inner.name) for row in column.open_rows}))
         else:
-            arrays.append(_project(table.column(inner.name).combine_chunks(), inner.type))
+            arrays.append(_project(one(table.column(inner.name)), inner.type))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

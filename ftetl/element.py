@@ -57,6 +57,14 @@ class Scan:
         self.positions.append(self.received)
         self.received += 1
 
+    def extend(self, ids: list[str], offsets: list[int], lengths: list[int]) -> None:
+        """Take elements that are known to be jobs."""
+        self.ids += ids
+        self.offsets += offsets
+        self.lengths += lengths
+        self.positions += range(self.received, self.received + len(ids))
+        self.received += len(ids)
+
     def judge(self, raw: bytes, offset: int) -> None:
         """Take one element on its own, or put it aside."""
         job_id, rule, plain = judge(raw)

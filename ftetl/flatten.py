@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftetl.arrays import one
 from ftetl.cells import Notes, Rows, cells
 from ftetl.contract import Column, Table, tables
 from ftetl.copies import Oddity
@@ -34,7 +35,7 @@ class Flat:
 def flatten(decoded: Decoded) -> Flat:
     """The flat tables of a batch."""
     oddities = list(decoded.oddities)
-    nested = {name: decoded.jobs.column(name).combine_chunks() for name in decoded.jobs.column_names}
+    nested = {name: one(decoded.jobs.column(name)) for name in decoded.jobs.column_names}
     count = decoded.jobs.num_rows
     ids = nested["id"]
     # Copies that are not the winner have no current row, and so no anomalies.
@@ -85,9 +86,9 @@ class _LastEvents:
         found = pa.table({"parent": parents, "event": last}).group_by("parent").aggregate([("event", "max")])
         at = pc.index_in(
             pa.arange(0, jobs),
-            value_set=pc.cast(found["parent"], pa.int64()).combine_chunks(),
+            value_set=one(pc.cast(found["parent"], pa.int64())),
         )
-        self.index = pc.take(found["event_max"].combine_chunks(), at)
+        self.index = pc.take(one(found["event_max"]), at)
         self.kind = pc.take(events.column("type"), self.index)
 
     def read(self, column: Column) -> pa.Array:
@@ -96,11 +97,6 @@ class _LastEvents:
         values = pc.take(self.events.column(name), self.index)
         mine = pc.is_in(self.kind, value_set=pa.array(column.values, pa.string()))
         return one(pc.if_else(mine, values, pa.scalar(None, values.type)))
-
-
-def one(array: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """The values as one array."""
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _table(table: Table, rows: Rows, oddities: list[Oddity], last: _LastEvents | None = None) -> pa.Table:

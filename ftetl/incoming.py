@@ -11,8 +11,9 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftetl.arrays import one, where
 from ftetl.copies import Item
-from ftetl.flatten import Flat, one
+from ftetl.flatten import Flat
 from ftetl.schema import TYPES
 
 _INSTANT = TYPES["datetime"]
@@ -42,8 +43,7 @@ class Incoming:
     def events(self, taking: pa.Array) -> pa.Table:
         """The events of the rows where `taking` holds, in key order."""
         rows = pc.replace_with_mask(pa.array([False] * len(self.mask), pa.bool_()), self.mask, one(taking))
-        found = self.flat.events
-        return found.filter(pc.take(rows, self.flat.parents)) if found.num_rows else found
+        return where(self.flat.events, pc.take(rows, self.flat.parents))
 
 
 def incoming(items: list[Item], flat: Flat, observed_at: tuple[datetime, ...]) -> Incoming:
@@ -53,15 +53,15 @@ def incoming(items: list[Item], flat: Flat, observed_at: tuple[datetime, ...]) -
     observed = pa.array([observed_at[i.answer] for i in items], _INSTANT)
     since = pa.array([i.since or observed_at[i.answer] for i in items], _INSTANT)
     winners = [i for i in items if not i.older]
-    jobs = flat.jobs.filter(mask).combine_chunks()
+    jobs = where(flat.jobs, mask).combine_chunks()
     detail = pa.array([i.detail or i.stale for i in winners], pa.bool_())
     behind = pa.array([i.stale and not i.detail for i in winners], pa.bool_())
     from_older = pa.array([i.older and i.detail for i in items], pa.bool_())
     return Incoming(
         jobs=jobs,
         ids=one(jobs.column("job_id")),
-        observed=observed.filter(mask),
-        since=since.filter(mask),
+        observed=where(observed, mask),
+        since=where(since, mask),
         first=_first(flat.jobs, since, mask),
         answers=pa.array([i.answer for i in winners], pa.int64()),
         detail=detail,
@@ -69,9 +69,9 @@ def incoming(items: list[Item], flat: Flat, observed_at: tuple[datetime, ...]) -
         stale=pa.array([i.stale for i in winners], pa.bool_()),
         complete=detail if flat.events_read else pa.array([False] * len(winners), pa.bool_()),
         counts=_counts(flat.parents, mask),
-        told_at=_told_at(jobs, behind, flat.jobs.filter(from_older)),
-        older=flat.jobs.filter(older),
-        older_observed=observed.filter(older),
+        told_at=_told_at(jobs, behind, where(flat.jobs, from_older)),
+        older=where(flat.jobs, older),
+        older_observed=where(observed, older),
         flat=flat,
         mask=mask,
     )

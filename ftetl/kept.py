@@ -10,8 +10,8 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftetl.arrays import one
 from ftetl.contract import tables
-from ftetl.flatten import one
 from ftetl.incoming import Incoming
 from ftetl.strict import compact, parse
 

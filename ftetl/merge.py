@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl import kept, rows, side, stream
+from ftetl.arrays import one, where
 from ftetl.contract import tables
 from ftetl.copies import Item, Oddity
-from ftetl.flatten import Flat, one
+from ftetl.flatten import Flat
 from ftetl.history import states
 from ftetl.incoming import Incoming, incoming
 from ftetl.schema import TYPES
@@ -25,6 +26,7 @@ from ftetl.stored import Stored
 
 INSTANT = TYPES["datetime"]
 FROM_EVENTS = ("finished_at", "failure_reason")
+_REMEMBERED = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
 _STEP = 50_000  # stored rows that are passed on at once behind the last batch
 _EPOCH = pa.scalar(datetime(1, 1, 1), pa.timestamp("us")).cast(INSTANT)
 
@@ -105,7 +107,7 @@ class Merge:
         self.beaten.append(states(new.older, new.older_observed))
         jobs, taking = self._jobs_of(new, before, held)
         mine = pc.is_in(before.column("job_id"), value_set=new.ids)
-        left = self._left_behind(before.filter(pc.invert(mine)))
+        left = self._left_behind(where(before, one(pc.invert(mine))))
         return Next(_ordered([jobs, left], ["job_id"]), self._events_of(new, taking, last))
 
     def rest(self) -> Iterator[Next]:
@@ -166,7 +168,9 @@ class Merge:
         """The next rows of the incoming jobs, and whether each takes the incoming events."""
         index = pc.index_in(new.ids, value_set=one(before.column("job_id")))
         known = pc.is_valid(index)
-        old = before.take(index)
+        # Without a past there is nothing to compare with, which is what costs.
+        fresh = not before.num_rows
+        old = (before.select(_REMEMBERED) if fresh else before).take(index)
         held = pc.fill_null(pc.take(held, index), 0)
         wins = self._wins(new, old, known)
         some = pc.greater(new.counts, 0)
@@ -175,15 +179,12 @@ class Merge:
         current = pc.and_(wins, pc.invert(new.behind))
         fewer = pc.and_(pc.and_(current, pc.less(new.counts, held)), pc.or_(new.complete, some))
         self._note_fewer(new, fewer, held)
-        told = kept.told(new, old, wins)
-        cells = {c: kept.column(c, new, old, wins, told) for c in new.jobs.column_names}
-        keep = pc.and_(known, pc.invert(taking))
-        running = pc.invert(pc.fill_null(cells["is_terminal"], True))
-        for name in FROM_EVENTS:
-            value = pc.if_else(keep, old.column(name), new.jobs.column(name))
-            cells[name] = pc.if_else(running, pa.scalar(None, value.type), value)
+        told = new.detail if fresh else kept.told(new, old, wins)
+        cells = dict(zip(new.jobs.column_names, new.jobs.columns, strict=True))
+        if not fresh:
+            cells = self._mixed(new, old, wins, told, pc.and_(known, pc.invert(taking)))
         cells["duration_seconds"] = kept.seconds(cells["created_at"], cells["finished_at"])
-        same = kept.alike(cells, old)
+        same = known if fresh else kept.alike(cells, old)
         cells["events_state"] = self._state(new, old, wins, taking, fewer, held, same)
         present = self._present(new, old, known)
         flipped = pc.and_(known, pc.not_equal(present, pc.fill_null(old.column("present"), False)))
@@ -197,11 +198,22 @@ class Merge:
         cells["project"] = pa.repeat(self.seen.project, len(new.ids))
         self._count(known, pc.or_(moved, pc.invert(same)))
         for told_ids, mask in ((self._told.rows, wins), (self._told.details, told), (self._told.events, taking)):
-            told_ids.append(new.ids.filter(one(mask)))
+            told_ids.append(where(new.ids, one(mask)))
         found = rows.rows(tables()["jobs"], cells)
-        self.won.append(states(found, new.since).filter(wins))
-        self.beaten.append(states(new.jobs, new.since).filter(pc.invert(wins)))
+        self.won.append(where(states(found, new.since), wins))
+        self.beaten.append(where(states(new.jobs, new.since), pc.invert(wins)))
         return found, taking
+
+    def _mixed(
+        self, new: Incoming, old: pa.Table, wins: pa.Array, told: pa.Array, keep: pa.Array
+    ) -> dict[str, pa.ChunkedArray]:
+        """The cells of jobs of which some are stored; where `keep` holds, the stored events stay."""
+        cells = {c: kept.column(c, new, old, wins, told) for c in new.jobs.column_names}
+        running = pc.invert(pc.fill_null(cells["is_terminal"], True))
+        for name in FROM_EVENTS:
+            value = pc.if_else(keep, old.column(name), new.jobs.column(name))
+            cells[name] = pc.if_else(running, pa.scalar(None, value.type), value)
+        return cells
 
     def _wins(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:
         """Whether the incoming copy is the newer one: by `updated_at`, then by when it was observed."""
@@ -260,7 +272,7 @@ class Merge:
 
     def _events_of(self, new: Incoming, taking: pa.Array, last: str) -> Iterator[pa.Table]:
         """The events up to the job `last`: the stored ones, but for the jobs that take the incoming ones."""
-        taken = new.ids.filter(taking)
+        taken = where(new.ids, taking)
         found = rows.of(tables()["events"], new.events(taking), self.seen.project)
         for old in self._events.up_to(last):
             reach = pc.less_equal(found.column("job_id"), old.column("job_id")[-1])

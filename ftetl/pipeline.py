@@ -82,7 +82,9 @@ def _run(
     progress: Progress,
 ) -> Report:
     started = time.monotonic()
-    threading.Thread(target=_warm, daemon=True).start()
+    warming = threading.Thread(target=_warm, daemon=True)
+    if source.service is not None:
+        warming.start()  # while the network is waited for
     _refuse_a_lost_past(target)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project)
@@ -92,6 +94,8 @@ def _run(
         given.put_by = scrap.put
         receive.look(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
+        if source.service is None:
+            warming.start()  # while Arrow decodes, which needs no turn of ours; the scan before does
         outcome, commit = _commit(settings, target, given, identity, partial(note, given), progress, facts)
     report = _report(settings, source, target, given, outcome, commit, facts, time.monotonic() - started)
     _log.info("committed changed=%s version=%d seconds=%.3f", commit.changed, report.version, report.seconds)

@@ -23,6 +23,7 @@ from ftetl.splitter import spans
 __all__ = ["WINDOW", "Refused", "Scan", "scan", "single"]
 
 WINDOW = 8 << 20  # bytes; large enough that a window's fixed costs vanish, small enough for a bounded memory
+_OPEN, _CLOSE = b"{}"
 _TRIES = 8  # cuts tried in one window before the tolerant splitter walks it
 
 
@@ -212,7 +213,8 @@ def _lines(answer: Answer, found: Scan) -> None:
         if cut == 0:
             size *= 2
             continue
-        _line_window(found, window[:cut], start)
+        if not _proved_lines(found, window, cut, start):
+            _judged_lines(found, window[:cut], start)
         start, size = start + cut, WINDOW
     if found.refused and not found.ids and all(r.rule in ("broken_json", "not_an_object") for r in found.refused):
         raise DataError(
@@ -221,20 +223,31 @@ def _lines(answer: Answer, found: Scan) -> None:
         )
 
 
-def _line_window(found: Scan, window: bytes, start: int) -> None:
-    pieces = window.split(b"\n")
-    if not pieces[-1]:
-        pieces.pop()
+def _proved_lines(found: Scan, window: bytes, cut: int, start: int) -> bool:
+    """Take the lines up to `cut` if msgspec proves that each is one value; without copying them."""
     try:
-        heads = _head.decode_lines(window)
+        heads = _head.decode_lines(memoryview(window)[:cut])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        heads = []
-    # As many values as lines, and no value can go on over `}` newline `{`: then each line is one value.
-    proved = len(heads) == len(pieces) and all(p[:1] == b"{" and p[-1:] == b"}" for p in pieces)
-    at = start
-    for index, piece in enumerate(pieces):
-        if proved:
-            found.add(heads[index].id, at, len(piece))
-        elif bare := piece.strip():
-            found.judge(bare, at + piece.index(bare[:1]))
-        at += len(piece) + 1
+        return False
+    starts, lengths, at = [], [], 0
+    while at < cut:
+        end = window.find(b"\n", at, cut)
+        end = cut if end < 0 else end
+        # No value can go on over `}` newline `{`; with as many values as lines, each line is one value.
+        if window[at] != _OPEN or window[end - 1] != _CLOSE:
+            return False
+        starts.append(start + at)
+        lengths.append(end - at)
+        at = end + 1
+    if len(heads) != len(starts):
+        return False
+    found.extend([head.id for head in heads], starts, lengths)
+    return True
+
+
+def _judged_lines(found: Scan, window: bytes, start: int) -> None:
+    """Take the lines one by one, each on its own."""
+    for piece in window.removesuffix(b"\n").split(b"\n"):
+        if bare := piece.strip():
+            found.judge(bare, start + piece.index(bare[:1]))
+        start += len(piece) + 1

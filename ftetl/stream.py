@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftetl.arrays import one
 from ftetl.contract import tables
-from ftetl.flatten import one
 from ftetl.schema import empty
 from ftetl.stored import Stored
 

@@ -71,7 +71,9 @@ def column(texts: pa.Array) -> tuple[pa.Array, list[tuple[int, str, str]]]:
 
     Empty text and Go's zero time are none, as null is, and not odd.
     """
-    texts = pc.if_else(pc.or_(pc.equal(texts, ""), pc.equal(texts, ZERO)), pa.scalar(None, pa.string()), texts)
+    none = pc.or_(pc.equal(texts, ""), pc.equal(texts, ZERO))
+    if pc.any(none).as_py():
+        texts = pc.if_else(none, pa.scalar(None, pa.string()), texts)
     if _usual(texts):
         try:
             instants = pc.cast(texts, INSTANT)

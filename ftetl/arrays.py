@@ -1,0 +1,21 @@
+"""Arrow arrays without copies that nobody asked for. Knows no table."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def one(array: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """The values as one array; where they are one already, the same (pyarrow's `combine_chunks` would copy it)."""
+    if not isinstance(array, pa.ChunkedArray):
+        return array
+    return array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
+
+
+def where(found: pa.Table | pa.Array, mask: pa.Array) -> pa.Table | pa.Array:
+    """The rows where the mask is true, which has no null; all of them, or none, without a copy."""
+    count = pc.sum(mask).as_py() or 0
+    if count == len(found):
+        return found
+    return found.filter(mask) if count else found.slice(0, 0)
