@@ -22,6 +22,17 @@ class Blob(Protocol):
     def read(self, offset: int, length: int) -> bytes:
         """The bytes from `offset`, `length` of them or as many as there are."""
 
+    def readinto(self, offset: int, view: memoryview) -> int:
+        """Put the bytes from `offset` into the view; how many there were."""
+
+
+def read_at(descriptor: int, offset: int, view: memoryview) -> int:
+    """Fill the view from an open file; how many bytes there were."""
+    done = 0
+    while done < len(view) and (count := os.preadv(descriptor, [view[done:]], offset + done)):
+        done += count
+    return done
+
 
 class Memory:
     """A blob that is bytes."""
@@ -33,6 +44,12 @@ class Memory:
     def read(self, offset: int, length: int) -> bytes:
         """The bytes from `offset`, `length` of them or as many as there are."""
         return self.data[offset : offset + length]
+
+    def readinto(self, offset: int, view: memoryview) -> int:
+        """Put the bytes from `offset` into the view; how many there were."""
+        part = self.data[offset : offset + len(view)]
+        view[: len(part)] = part
+        return len(part)
 
 
 class File:
@@ -46,6 +63,10 @@ class File:
     def read(self, offset: int, length: int) -> bytes:
         """The bytes from `offset`, `length` of them or as many as there are."""
         return os.pread(self._descriptor, length, offset)
+
+    def readinto(self, offset: int, view: memoryview) -> int:
+        """Put the bytes from `offset` into the view; how many there were."""
+        return read_at(self._descriptor, offset, view)
 
     def close(self) -> None:
         """Give the descriptor back; reading after this fails."""

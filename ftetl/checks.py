@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from ftetl.arrays import one
 from ftetl.contract import Column, Table, tables
 from ftetl.errors import SoftwareError
-from ftetl.schema import TYPES, schema
+from ftetl.schema import TYPES, empty, schema
 from ftetl.stored import Stored
 
 
@@ -28,6 +28,13 @@ def pandera_schema(name: str) -> pandera.DataFrameSchema:
     """The pandera schema of a table: types, required columns and every rule that the contract has for a column."""
     columns = {c.name: _column(c) for c in tables()[name].columns}
     return pandera.DataFrameSchema(columns, strict=True, ordered=True, coerce=False)
+
+
+def warm() -> None:
+    """Make the schemas, and let pandera see a row of nothing: what it does the first time takes as long as a check."""
+    for name, table in tables().items():
+        frame = empty(table).to_pandas(types_mapper=pd.ArrowDtype)
+        pandera_schema(name).validate(frame, lazy=True)
 
 
 def _column(column: Column) -> pandera.Column:

@@ -149,12 +149,12 @@ class Merge:
         present = left.column("present")
         listed = pc.is_in(left.column("job_id"), value_set=self._confirmed)
         # A job that was seen to change later than the list came was there later than the list came.
-        older = pc.less_equal(left.column("last_changed_at"), pa.scalar(self.seen.newest_whole_at, INSTANT))
+        moment = pa.scalar(self.seen.newest_whole_at, INSTANT)
+        older = pc.less_equal(left.column("last_changed_at"), moment)
         gone = pc.and_(pc.and_(present, older), pc.invert(pc.or_(listed, self._is_spared(left))))
         back = pc.and_(listed, pc.invert(present))
         self.counts.vanished += pc.sum(gone).as_py() or 0
         self.counts.changed += pc.sum(back).as_py() or 0
-        moment = pa.scalar(self.seen.newest_whole_at, INSTANT)
         changed = pc.if_else(pc.or_(gone, back), moment, left.column("last_changed_at"))
         left = _put(left, "present", pc.or_(back, pc.and_(present, pc.invert(gone))))
         return _put(left, "last_changed_at", changed)
@@ -172,8 +172,7 @@ class Merge:
         fresh = not before.num_rows
         old = (before.select(_REMEMBERED) if fresh else before).take(index)
         held = pc.fill_null(pc.take(held, index), 0)
-        wins = self._wins(new, old, known)
-        some = pc.greater(new.counts, 0)
+        wins, some = self._wins(new, old, known), pc.greater(new.counts, 0)
         taking = one(pc.and_(some, pc.if_else(wins, pc.greater_equal(new.counts, held), pc.equal(held, 0))))
         # An older detail beside a newer list item has fewer by right.
         current = pc.and_(wins, pc.invert(new.behind))
@@ -272,8 +271,8 @@ class Merge:
 
     def _events_of(self, new: Incoming, taking: pa.Array, last: str) -> Iterator[pa.Table]:
         """The events up to the job `last`: the stored ones, but for the jobs that take the incoming ones."""
-        taken = where(new.ids, taking)
         found = rows.of(tables()["events"], new.events(taking), self.seen.project)
+        taken = where(new.ids, taking)
         for old in self._events.up_to(last):
             reach = pc.less_equal(found.column("job_id"), old.column("job_id")[-1])
             count = pc.sum(reach).as_py() or 0
@@ -284,7 +283,7 @@ class Merge:
 
 
 def _among(rows: pa.Table, ids: list[pa.Array]) -> pa.Array:
-    return pc.is_in(rows.column("job_id"), value_set=pa.chunked_array(ids, pa.string()).combine_chunks())
+    return pc.is_in(rows.column("job_id"), value_set=one(pa.chunked_array(ids, pa.string())))
 
 
 def _ordered(parts: list[pa.Table], key: list[str]) -> pa.Table:

@@ -45,14 +45,16 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
     """
     with ExitStack() as stack:
         archive = stack.enter_context(Archive(target))
+        digests = stack.enter_context(provenance.Digests())
         recalls: list[Recall] = []
 
         def memory(given: receive.Received) -> Recall:
+            digests.begin(given.answers)
             recalls.append(stack.enter_context(_recall(target, archive, given)))
             return recalls[0]
 
         def note(given: receive.Received) -> None:
-            provenance.note(archive, settings, source, given, recalls[0], target)
+            provenance.note(archive, settings, source, given, recalls[0], target, digests)
 
         report = _run(settings, source, target, memory, note, progress or Silent())
         with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
@@ -218,7 +220,9 @@ def _stored(target: Target) -> Stored:
 
 def _warm() -> None:
     """Import what the gate needs, while Arrow decodes."""
-    from ftetl import checks  # noqa: F401
+    from ftetl import checks
+
+    checks.warm()
 
 
 def _report(

@@ -6,6 +6,8 @@ With it a rebuild can repeat every run. Knows the archive and what was received,
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,43 @@ from ftetl.store import Target
 SETTINGS = ("events", "project", "quarantine", "csv_raw", "formats")  # the others do not decide what the tables hold
 
 
-def note(archive: Archive, settings: Settings, source: Source, given: Received, recall: Recall, target: Target) -> None:
+class Digests:
+    """The SHA-256 of the saved answers, made beside everything else; leave it at the end of the run."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ftetl-digest")
+        self._found: dict[Path, Future[str]] = {}
+
+    def begin(self, answers: Iterable[Answer]) -> None:
+        """Begin with the answers that are files."""
+        self._found |= {a.path: self._pool.submit(digest, a.path) for a in answers if a.path is not None}
+
+    def of(self, path: Path) -> str:
+        """The SHA-256 of one of them.
+
+        Raises:
+            OSError: It could not be read.
+        """
+        return self._found[path].result()
+
+    def __enter__(self) -> Digests:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def note(
+    archive: Archive,
+    settings: Settings,
+    source: Source,
+    given: Received,
+    recall: Recall,
+    target: Target,
+    digests: Digests,
+) -> None:
     """Keep the answers and say what the version that is about to be committed was made from, durably."""
-    answers = [_answer(archive, a) for a in given.answers if not a.detail]
+    answers = [_answer(archive, a, digests) for a in given.answers if not a.detail]
     if settings.observed_at:
         for entry in recall.entries:
             entry["observed_at"] = iso(settings.observed_at)
@@ -46,7 +82,7 @@ def note(archive: Archive, settings: Settings, source: Source, given: Received, 
     )
 
 
-def _answer(archive: Archive, answer: Answer) -> dict[str, Any]:
+def _answer(archive: Archive, answer: Answer, digests: Digests) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": answer.name,
         "observed_at": iso(answer.observed_at),
@@ -57,7 +93,7 @@ def _answer(archive: Archive, answer: Answer) -> dict[str, Any]:
     if path is None:  # from the network, or through stdin: there is no other copy
         return {**entry, "sha256": archive.keep(masked(answer.blob)), "bytes": answer.blob.size}
     try:
-        told = {**entry, "path": str(path.resolve()), "sha256": digest(path), "bytes": path.stat().st_size}
+        told = {**entry, "path": str(path.resolve()), "sha256": digests.of(path), "bytes": path.stat().st_size}
         same = answer.stamp == stamp(path)
     except OSError:
         same = False

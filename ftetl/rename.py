@@ -1,10 +1,10 @@
 """Fields that come in two kinds, told apart in the bytes so that Arrow's reader takes both.
 
 `train_on_inputs` is `true`, `false`, `"auto"` or null from job to job, and a kind that changes within a batch sends
-Arrow back. In a copy of the batch the key's last letter is changed where the value is of the other kind, and once more
-where it is null (which becomes `true`, of the same length), so that the kinds arrive as sibling fields and a key that
-stands twice in one object is still seen. An unescaped key cannot stand inside a string: its quotes would be escaped.
-Knows no values.
+Arrow back. In the batch's own copy of the bytes the key's last letter is changed where the value is of the other kind,
+and once more where it is null (which becomes `true`, of the same length): the kinds arrive as sibling fields, and a key
+that stands twice in one object is still seen. An unescaped key cannot stand inside a string: its quotes would be
+escaped. Knows no values.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ def _keys() -> tuple[tuple[bytes, bytes, int], ...]:
     return tuple((f'"{k}"'.encode(), _FIRST[other] + b"n", ord(other_name(k)[-1])) for k, other in kinds.items())
 
 
-def _values(body: bytes, quoted: bytes, first: bytes) -> Iterator[tuple[int, int]]:
+def _values(body: bytearray, size: int, quoted: bytes, first: bytes) -> Iterator[tuple[int, int]]:
     """Where the key's last letter and its value stand, wherever the value begins with one of these bytes."""
     # Looking for the plain key is many times as fast as a pattern, and this holds up every other thread.
-    at = body.find(quoted)
+    at = body.find(quoted, 0, size)
     while at >= 0:
         end = at + len(quoted)
         value = end + 1 if body[end : end + 1] == b":" else 0
-        if not value or body[value] in b" \t\r\n":
-            colon = _COLON.match(body, end)
-            value = colon.end() if colon else len(body)
+        if not value or body[value : value + 1] in b" \t\r\n":
+            colon = _COLON.match(body, end, size)
+            value = colon.end() if colon else size
         # Behind a backslash it is the end of a longer key, which has an escaped quote in it.
-        if value < len(body) and body[value] in first and body[at - 1 : at] != b"\\":
+        if value < size and body[value] in first and body[at - 1 : at] != b"\\":
             yield end - 2, value
-        at = body.find(quoted, end)
+        at = body.find(quoted, end, size)
 
 
 @cache
@@ -64,45 +64,44 @@ def _disguised() -> re.Pattern[bytes]:
     return re.compile(rb'"(?:' + either + rb')"')
 
 
-def _escapes(body: bytes) -> bool:
+def _escapes(body: bytearray, size: int) -> bool:
     """Whether some letter of such a key may be written as an escape; nearly no body has one."""
     # One byte is looked for many times as fast as five, as long as there are few of it.
     at = -1
     for _ in range(_FEW):
-        at = body.find(b"\\", at + 1)
+        at = body.find(b"\\", at + 1, size)
         if at < 0:
             return False
         if body[at : at + 5] in _LETTERS:
             return True
-    return any(body.find(mark, at) >= 0 for mark in _LETTERS)
+    return any(body.find(mark, at, size) >= 0 for mark in _LETTERS)
 
 
-def _holds_a_sibling(body: bytes) -> bool:
+def _holds_a_sibling(body: bytearray, size: int) -> bool:
     # One byte is looked for many times as fast as a name, and nearly no body has it.
     marks = {name[-2:-1] for name in _taken()}
-    return any(mark in body for mark in marks) and any(name in body for name in _taken())
+    return any(body.find(mark, 0, size) >= 0 for mark in marks) and any(
+        body.find(name, 0, size) >= 0 for name in _taken()
+    )
 
 
-def rename(body: bytes) -> bytes | bytearray:
-    """The batch with the keys of the other kind renamed; the bytes themselves where there are none.
+def rename(body: bytearray, size: int) -> None:
+    """Rename the keys of the other kind, in place, in the first `size` bytes.
 
     Raises:
         ArrowInvalid: The batch has a key of a sibling's name, or writes such a key with escapes.
     """
-    if _holds_a_sibling(body) or (_escapes(body) and _disguised().search(body)):
+    if _holds_a_sibling(body, size) or (_escapes(body, size) and _disguised().search(body, 0, size)):
         raise pa.ArrowInvalid("a key has the name of a sibling")
-    copy: bytearray | None = None
     for quoted, first, mark in _keys():
-        for last, value in _values(body, quoted, first):
-            copy = copy or bytearray(body)
+        for last, value in _values(body, size, quoted, first):
             if body[value] == ord("n"):
                 # Only `null` begins with n, and Arrow has not yet looked: anything else is left for it to refuse.
                 if body[value : value + 4] == b"null":
-                    copy[last] = ord("^")
-                    copy[value : value + 4] = b"true"
+                    body[last] = ord("^")
+                    body[value : value + 4] = b"true"
             else:
-                copy[last] = mark
-    return copy if copy is not None else body
+                body[last] = mark
 
 
 def repeats(table: pa.Table) -> bool:

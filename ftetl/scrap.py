@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from ftetl.answers import read_at
 from ftetl.errors import StorageError
 
 _BUFFER = 4 << 20
@@ -45,10 +46,18 @@ class Scrap:
 
     def read(self, offset: int, length: int) -> bytes:
         """What was put by at this place."""
-        if offset + length > self._written:
+        self._reach(offset + length)
+        return os.pread(self._descriptor, length, offset)
+
+    def readinto(self, offset: int, view: memoryview) -> int:
+        """Put what was put by at this place into the view; how many bytes there were."""
+        self._reach(offset + len(view))
+        return read_at(self._descriptor, offset, view)
+
+    def _reach(self, end: int) -> None:
+        if end > self._written:
             with self._lock:
                 self._write()
-        return os.pread(self._descriptor, length, offset)
 
     def _write(self) -> None:
         data, self._waiting = b"".join(self._waiting), []
@@ -86,3 +95,8 @@ class Section:
         """The bytes from `offset`, `length` of them or as many as there are."""
         length = min(length, self.size - offset)
         return self._scrap.read(self._start + offset, length) if length > 0 else b""
+
+    def readinto(self, offset: int, view: memoryview) -> int:
+        """Put the bytes from `offset` into the view; how many there were."""
+        length = min(len(view), self.size - offset)
+        return self._scrap.readinto(self._start + offset, view[:length]) if length > 0 else 0

@@ -47,12 +47,10 @@ class Staging:
             writer.write(rows)
 
     def close(self) -> None:
-        """Finish every file."""
-        for writers in self._writers.values():
-            for writer in writers:
-                writer.close()
-        for sink in self._sinks:
-            sink.close()
+        """Finish every file; the last rows of the tables are written side by side."""
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda writer: writer.close(), [w for found in self._writers.values() for w in found]))
+            list(pool.map(lambda sink: sink.close(), self._sinks))
 
     def abandon(self) -> None:
         """Leave the files unfinished; the stage removes them."""

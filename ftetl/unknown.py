@@ -19,6 +19,7 @@ import pyarrow as pa
 from ftetl import strict
 from ftetl.careful import Note, mended
 from ftetl.contract import tables
+from ftetl.raws import Raws
 from ftetl.shape import Items, Leaf, Node, job, null_name, other_name, wire_name
 
 Path = tuple[str, ...]
@@ -150,13 +151,14 @@ _SAMPLE = 8  # jobs that stand for a batch
 _FIELDS = 1000  # unknown fields of a batch from which on Arrow is the slower road: it fills each of them in each row
 
 
-def sprawls(raws: list[bytes]) -> bool:
+def sprawls(raws: Raws) -> bool:
     """Whether the jobs seem to have unknown keys of their own each, such as identifiers: then Arrow would crawl."""
     if len(raws) < _SAMPLE**2:
         return False
     times_seen: Counter[Path] = Counter()
     samples = []
-    for raw in raws[:: len(raws) // _SAMPLE][:_SAMPLE]:
+    for number in range(_SAMPLE):
+        raw = raws[number * (len(raws) // _SAMPLE)]
         try:
             samples.append(set(_keys(job(), msgspec.json.decode(raw), ())))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

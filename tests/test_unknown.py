@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftetl import decode, strict, unknown
+from ftetl.answers import Memory
+from ftetl.copies import Item
+from ftetl.raws import Raws
 from ftetl.shape import job
 
 
@@ -97,7 +101,7 @@ UNREAD: dict[str, list[tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("text", UNREAD)
 def test_what_arrow_inferred_tells_the_paths_that_nothing_reads(text: str) -> None:
-    table = decode.read([text.encode()])
+    table = decode.read(memoryview(bytearray(text.encode())), 1)
 
     assert sorted(unknown.unread(table.schema, job())) == UNREAD[text]
 
@@ -173,15 +177,19 @@ SPRAWLING: dict[str, tuple[int, Any, bool]] = {
 }
 
 
+def raws(texts: Sequence[bytes]) -> Raws:
+    return Raws([Item("ft-1", 0, n, 0, 0, raw=Memory(text)) for n, text in enumerate(texts)], [])
+
+
 @pytest.mark.parametrize("name", SPRAWLING)
 def test_a_batch_sprawls_if_most_jobs_have_keys_of_their_own(name: str) -> None:
     count, keys, sprawls = SPRAWLING[name]
 
-    assert unknown.sprawls(jobs(count, keys)) == sprawls
+    assert unknown.sprawls(raws(jobs(count, keys))) == sprawls
 
 
 def test_what_msgspec_cannot_read_does_not_sprawl() -> None:
-    assert not unknown.sprawls([b"{oops", b'{"a":"\xff"}', b"[" * 5000, b"NaN"] * 100)
+    assert not unknown.sprawls(raws([b"{oops", b'{"a":"\xff"}', b"[" * 5000, b"NaN"] * 100))
 
 
 def test_there_are_columns_of_json_text() -> None:

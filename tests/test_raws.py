@@ -1,0 +1,56 @@
+"""The raw elements of a batch are the bytes of their answers, one by one and together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftetl import raws as room
+from ftetl.answers import Answer, File, Memory
+from ftetl.clock import now
+from ftetl.copies import Item
+from ftetl.raws import Raws
+from ftetl.scrap import Scrap
+
+
+def items(texts: list[bytes]) -> list[Item]:
+    offsets = [sum(map(len, texts[:n])) for n in range(len(texts))]
+    return [Item(f"ft-{n}", 0, n, offsets[n], len(text)) for n, text in enumerate(texts)]
+
+
+@given(texts=st.lists(st.binary(max_size=30), max_size=8), where=st.sampled_from(["memory", "file", "scrap", "own"]))
+def test_they_are_the_same_one_by_one_and_together(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[bytes], where: str
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "all").write_bytes(b"".join(texts))
+    with Scrap(lambda: folder) as scrap:
+        blob = {"memory": Memory(b"".join(texts)), "file": File(folder / "all"), "own": Memory(b"")}.get(where)
+        found = items(texts)
+        if where == "own":
+            for item, text in zip(found, texts, strict=True):
+                item.raw = scrap.put(text)
+        raws = Raws(found, [Answer("a", blob or scrap.put(b"".join(texts)), now())])
+
+        assert [raws[at] for at in range(len(raws))] == texts
+        assert bytes(raws.together()) == b"".join(text + b"\n" for text in texts)
+        assert raws.size == len(b"".join(texts))
+        assert bytes(raws.part(1, 3).together()) == b"".join(text + b"\n" for text in texts[1:3])
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 20])
+def test_a_file_that_became_shorter_does_not_show_another_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr(room, "_KEPT", kept)
+    texts = [b'{"id":"ft-0"}', b'{"id":"ft-1"}']
+    (tmp_path / "all").write_bytes(b"".join(texts))
+    raws = Raws(items(texts), [Answer("a", File(tmp_path / "all"), now())])
+    assert bytes(raws.together()) == b"".join(text + b"\n" for text in texts)
+
+    (tmp_path / "all").write_bytes(texts[0] + b'{"id"')
+
+    assert bytes(raws.together()) == texts[0] + b'\n{"id"        \n'
