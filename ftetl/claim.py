@@ -74,19 +74,29 @@ def take(fs: Fs, path: Path, stack: ExitStack, *, run_id: str, file_mode: int, l
 
 def _open(fs: Fs, path: Path, stack: ExitStack, mode: int) -> tuple[Folder, Folder]:
     made = _make(fs, path)
-    root = stack.enter_context(_opened(fs, path))
+    root = look(fs, path, stack)
     if made:
         set_mode(fs, root, mode)
-    _refuse_if_it_is_anothers(fs, root)
     if fs.status(root, CONTROL) is None:
         if fs.names(root) and fs.status(root, CONTROL) is None:  # not even by a run that began meanwhile
-            raise _not_ours(root)
+            raise not_ours(root)
         fs.make_folder(root, CONTROL)
     control = stack.enter_context(fs.open_folder(root, CONTROL))
     is_ours(fs, root, control)
     for folder in (root, control):
         require_writable(fs, folder)
     return root, control
+
+
+def look(fs: Fs, path: Path, stack: ExitStack) -> Folder:
+    """The folder, open until the stack is closed, if it can be a target as far as it alone tells.
+
+    Raises:
+        TargetError: It is no folder, a link, or another user's.
+    """
+    root = stack.enter_context(_opened(fs, path))
+    _refuse_if_it_is_anothers(fs, root)
+    return root
 
 
 def is_ours(fs: Fs, root: Folder, control: Folder) -> bool:
@@ -103,7 +113,7 @@ def is_ours(fs: Fs, root: Folder, control: Folder) -> bool:
     raw = fs.contents(control, FORMAT)
     if raw is None:
         if others:
-            raise _not_ours(root)
+            raise not_ours(root)
         return False
     version = _version(raw)
     if version is None:
@@ -196,7 +206,8 @@ def _refuse_if_it_is_anothers(fs: Fs, root: Folder) -> None:
         raise TargetError(f"{root.path} belongs to another user", next="choose a folder of this user's own")
 
 
-def _not_ours(root: Folder) -> TargetError:
+def not_ours(root: Folder) -> TargetError:
+    """The error for a folder that is somebody else's."""
     return TargetError(f"{root.path} is not empty and not a target of ftetl", next=_ELSEWHERE)
 
 

@@ -170,6 +170,25 @@ def rebuild(voice: Voice, target: Path, **given: Any) -> None:
     voice.result(report.as_dict())
 
 
+@cli.command(short_help="Look before the first scheduled run; changes nothing.")
+@options.target
+@options.asking
+@_voiced
+def doctor(voice: Voice, target: Path, **given: Any) -> int:
+    """Say what would make an export into TARGET fail, and how to mend it.
+
+    Looks at the key, the address, one answer of the API, the clock, the folder and its disk. Changes nothing.
+    """
+    from ftetl import calls
+    from ftetl import doctor as surgery
+
+    findings = surgery.examine(calls.settings_of(target, "api", given))
+    end = next((f.exit for f in findings if f.exit), EXITS["OK"])
+    voice.result({"findings": [f.as_dict() for f in findings], "exit_code": end.code, "exit": end.name})
+    talk.findings(voice, end, target, findings)
+    return end.code
+
+
 @cli.command(short_help="What happened in each run.")
 @options.target
 @_voiced

@@ -83,16 +83,7 @@ def voiced(function: Callable[..., int | None], told: Callable[[Voice], None]) -
 target = click.argument("target", type=_Named(path_type=Path))
 demo_target = click.argument("target", type=_Named(path_type=Path), default=settings.DEMO_TARGET)
 
-source = _together(
-    click.option(
-        "--from",
-        "source",
-        default=settings.SOURCE,
-        show_default=True,
-        metavar="SOURCE",
-        callback=_filled,
-        help="`api`, `demo`, a saved answer (.json, .ndjson, each also .gz, .zst), a folder of them, or - for stdin.",
-    ),
+_ASKING = (
     click.option(
         "--api-key-file",
         type=click.Path(path_type=Path),
@@ -104,6 +95,19 @@ source = _together(
         metavar="URL",
         help="The API's address, with or without /v1; else TOGETHER_BASE_URL or the vendor's.",
     ),
+)
+
+source = _together(
+    click.option(
+        "--from",
+        "source",
+        default=settings.SOURCE,
+        show_default=True,
+        metavar="SOURCE",
+        callback=_filled,
+        help="`api`, `demo`, a saved answer (.json, .ndjson, each also .gz, .zst), a folder of them, or - for stdin.",
+    ),
+    *_ASKING,
     click.option(
         "--observed-at",
         metavar="TIME",
@@ -152,6 +156,16 @@ _UPKEEP = (
 
 upkeep = _together(*_UPKEEP)
 
+_PROJECT = click.option(
+    "--project",
+    default=settings.PROJECT,
+    show_default=True,
+    metavar="NAME",
+    help="A label for the key's project; it is the `project` column of every table.",
+)
+
+asking = _together(*_ASKING, _PROJECT)
+
 output = _together(
     click.option(
         "--format",
@@ -169,13 +183,7 @@ output = _together(
         show_default=True,
         help="auto: ask for the details of jobs without events; list: only the list's events; none: read no events.",
     ),
-    click.option(
-        "--project",
-        default=settings.PROJECT,
-        show_default=True,
-        metavar="NAME",
-        help="A label for the key's project; it is the `project` column of every table.",
-    ),
+    _PROJECT,
     click.option(
         "--quarantine",
         type=click.Choice(settings.QUARANTINE),

@@ -87,14 +87,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):
         return float(text)
-    moment = _http_date(text)
+    moment = http_date(text)
     if moment is None:
         return None
-    seconds = (moment - (_http_date(headers.get("date", "")) or now())).total_seconds()
+    seconds = (moment - (http_date(headers.get("date", "")) or now())).total_seconds()
     return seconds if seconds > 0 else None
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """The moment that a header names; None where it names none."""
     try:
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from ftetl.errors import Exit, FtetlError, StorageError
 from ftetl.report import Report
 
 if TYPE_CHECKING:
+    from ftetl.doctor import Finding
     from ftetl.snapshot import Verdict
 
 _KEYS_SHOWN = 5  # of those that no column reads
@@ -235,6 +236,19 @@ def verdict(voice: Voice, end: Exit, target: Path, found: Verdict) -> None:
     else:
         advice = "restore what is named, or export again into an empty folder"
         _write(shown(_line(end, f"{target}: {some(len(found.damage), 'damage')} found; {advice}")), err=True)
+
+
+def findings(voice: Voice, end: Exit, target: Path, found: Sequence[Finding]) -> None:
+    """What the doctor found, a line each, then one line for people."""
+    for finding in found:
+        advice = f"; {finding.next}" if finding.next else ""
+        voice.out(f"{finding.state:<8} {finding.name}: {finding.what}{advice}")
+    failing, odd = (sum(f.state == state for f in found) for state in ("failure", "warning"))
+    if failing:
+        what = f"{target}: an export would fail: {some(failing, 'failure')}, {some(odd, 'warning')}"
+        _write(shown(_line(end, what)), err=True)
+    else:
+        voice.say(_line(end, f"{target}: an export can run: {some(len(found), 'check')}, {some(odd, 'warning')}"))
 
 
 def failure(voice: Voice | None, error: FtetlError) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from ftetl.clock import Deadline
 from ftetl.credentials import Secret
 from ftetl.errors import DataError, FtetlError, TryLaterError, UnavailableError
 from ftetl.exchange import Line, Reply
-from ftetl.patience import Patience
+from ftetl.patience import Patience, http_date
 from ftetl.verdict import NOT_FOUND, judge
 
 _LIST_HOLDS: Final = "data"
@@ -73,7 +74,12 @@ class Client:
             TryLaterError: The API asks for more patience than the deadline has.
             UnavailableError: The network, the server, or the deadline.
         """
-        return self._ask("/fine-tunes", _LIST_HOLDS).body
+        return self.list_with_date()[0]
+
+    def list_with_date(self) -> tuple[bytes, datetime | None]:
+        """As `list_jobs`, and when the service says that it answered, if it says so."""
+        reply = self._ask("/fine-tunes", _LIST_HOLDS)
+        return reply.body, http_date(reply.headers.get("date", ""))
 
     def job(self, job_id: str) -> bytes | None:
         """The body of `GET /fine-tunes/{id}`, or None where the API does not know this job.
