@@ -87,9 +87,8 @@ def _service(settings: Settings) -> Iterator[Finding]:
 
 def _request(settings: Settings, url: str, key: credentials.Secret) -> Iterator[Finding]:
     started = time.monotonic()
-    with Client(
-        url, key, deadline=Deadline(min(settings.deadline, limits.LOOK)), max_bytes=settings.max_bytes
-    ) as client:
+    deadline = Deadline(min(settings.deadline, limits.LOOK))
+    with Client(url, key, deadline=deadline, max_bytes=settings.max_bytes) as client:
         body, date = client.list_with_date()
     seconds = time.monotonic() - started
     found = scan.scan(Answer("GET /fine-tunes", Memory(body), now()))

@@ -151,6 +151,8 @@ class Machine(RuleBasedStateMachine):
             known.listed = listed if had else known.listed if known.listed == listed else ""
             if asked and not had:
                 known.detail = False
+            if had and not known.events:
+                known.events = len(job["events"])  # better the events of an older state than none
             return
         same = (known.status, known.updated_at, known.price) == state
         known.status, known.updated_at, known.price = state
