@@ -25,7 +25,7 @@ test reads this list and every import.
     merge       guards history side stream incoming kept merge filling remarks
     snapshot    snapshot union
     pipeline    pipeline rebuild records metrics calls doctor
-    cli         talk options demo_end dictionary_view runs_view cli __main__
+    cli         lines talk options demo_end dictionary_view runs_view cli __main__
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from ftetl import __version__, contract, options, talk
+from ftetl import __version__, contract, lines, options, talk
 from ftetl.errors import EXITS, FtetlError, UsageError
 from ftetl.report import Report
 from ftetl.talk import Voice
@@ -251,7 +251,8 @@ def _told(error: BaseException) -> int:
 
 def _misused(error: click.ClickException) -> int:
     # The options were not understood, so whether JSON is wanted has to be looked up.
-    voice = _State.voice or Voice(as_json="--json" in sys.argv)
+    as_lines = "--log-format=json" in sys.argv or "--log-format json" in " ".join(sys.argv)
+    voice = _State.voice or Voice(as_json="--json" in sys.argv, log_format=lines.FORMATS[as_lines])
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "ftetl"
     said = error.format_message().rstrip(".")

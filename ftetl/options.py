@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ftetl import limits, settings
+from ftetl import limits, lines, settings
 from ftetl.talk import Voice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -66,14 +66,24 @@ def _together(*parts: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 
 def voiced(function: Callable[..., int | None], told: Callable[[Voice], None]) -> Callable[..., int | None]:
-    """A command with `-q`, `-v` and `--json`; it gets them as `voice`, and its return value is the exit code."""
+    """A command with `-q`, `-v`, `--json` and `--log-format`; it gets them as `voice`.
+
+    What it returns is the exit code.
+    """
 
     @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
     @click.option("-v", "--verbose", count=True, help="Say more; -vv says most.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document on stdout.")
+    @click.option(
+        "--log-format",
+        type=click.Choice(lines.FORMATS),
+        default=lines.FORMATS[0],
+        show_default=True,
+        help="What is said on stderr: lines for people, or one JSON object a line.",
+    )
     @wraps(function)
-    def command(*args: Any, quiet: bool, verbose: int, as_json: bool, **given: Any) -> int:
-        voice = Voice(quiet=quiet, verbose=verbose, as_json=as_json)
+    def command(*args: Any, quiet: bool, verbose: int, as_json: bool, log_format: str, **given: Any) -> int:
+        voice = Voice(quiet=quiet, verbose=verbose, as_json=as_json, log_format=log_format)
         told(voice)
         return function(voice, *args, **given) or 0
 

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ftetl.lines import shown
 from ftetl.report import Report
-from ftetl.talk import Voice, shown, size, some
+from ftetl.talk import Voice, size, some
 
 
 def show(voice: Voice, target: Path, runs: Sequence[Report], damaged: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ reading our output changes nothing of what a run does or how it ends.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import json
 import logging
 import os
@@ -21,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftetl import lines
 from ftetl.errors import Exit, FtetlError, StorageError
+from ftetl.lines import shown
 from ftetl.report import Report
 
 if TYPE_CHECKING:
@@ -34,15 +35,19 @@ _KEYS_SHOWN = 5  # of those that no column reads
 class Voice:
     """How loud a command is, and in which form its result comes."""
 
-    def __init__(self, *, quiet: bool = False, verbose: int = 0, as_json: bool = False) -> None:
+    def __init__(
+        self, *, quiet: bool = False, verbose: int = 0, as_json: bool = False, log_format: str = lines.FORMATS[0]
+    ) -> None:
         self.quiet = quiet
         self.verbose = verbose
         self.as_json = as_json
-        self.on_terminal = sys.stderr is not None and sys.stderr.isatty() and not quiet
+        self.logs_json = log_format == "json"
+        self.on_terminal = sys.stderr is not None and sys.stderr.isatty() and not quiet and not self.logs_json
         level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
         logger = logging.getLogger("ftetl")
         logger.handlers = [logging.StreamHandler(sys.stderr)]
-        logger.handlers[0].setFormatter(_Lines("%(asctime)s %(levelname)-5s %(name)s %(message)s"))
+        form = lines.JsonLines() if self.logs_json else lines.Lines("%(asctime)s %(levelname)-5s %(name)s %(message)s")
+        logger.handlers[0].setFormatter(form)
         logger.setLevel(level)
         logger.propagate = False
 
@@ -54,7 +59,13 @@ class Voice:
 
     def say(self, text: str = "") -> None:
         """A line for people, unless they asked for quiet."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        if self.logs_json:
+            word, _, rest = text.partition(": ")
+            is_warning = word == "warning"
+            _write(lines.as_json("WARNING" if is_warning else "INFO", "ftetl", "note", rest or text, {}), err=True)
+        else:
             _write(shown(text), err=True)
 
     def out(self, text: str = "") -> None:
@@ -94,16 +105,6 @@ def _write(text: str, *, err: bool = False) -> None:
         # Whoever read it may be gone; and where stderr cannot be written, the exit code is all that is left to say.
         if not err and not isinstance(error, BrokenPipeError):
             raise StorageError("the output cannot be written", next="see where stdout leads to") from None
-
-
-class _Lines(logging.Formatter):
-    """UTC to the millisecond, on one line."""
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
-        return dt.datetime.fromtimestamp(record.created, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-
-    def format(self, record: logging.LogRecord) -> str:
-        return shown(super().format(record))
 
 
 class _Bar:
@@ -153,11 +154,6 @@ def size(count: int) -> str:
     return f"{amount:.1f} GB"
 
 
-def shown(text: str) -> str:
-    """The text on one line, with control and direction characters escaped: remote text cannot move the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def some(count: int, thing: str) -> str:
     """So many things: `1 job`, `2 keys`, `1,234 anomalies`."""
     if count != 1:
@@ -165,8 +161,8 @@ def some(count: int, thing: str) -> str:
     return f"{count:,} {thing}"
 
 
-def final_line(report: Report) -> str:
-    """The one line that says what a run did."""
+def outcome(report: Report) -> str:
+    """What a run did."""
     what = f"nothing changed, version {report.version} stands"
     if report.changed:
         what = f"version {report.version} committed ({report.new:,} new, {report.changed_jobs:,} changed, "
@@ -181,7 +177,7 @@ def final_line(report: Report) -> str:
         tail += f"; {report.quarantined:,} newly in quarantine, see `ftetl quarantine`"
     if failed := report.details.get("failed"):
         tail += f"; {some(failed, 'detail')} not to be had, the next run asks again"
-    return _line(report.exit, f"{report.target}: {what}: {', '.join(holds)}{tail}")
+    return f"{report.target}: {what}: {', '.join(holds)}{tail}"
 
 
 def summary(voice: Voice, report: Report) -> None:
@@ -191,15 +187,15 @@ def summary(voice: Voice, report: Report) -> None:
     drift(voice, report)
     if voice.on_terminal:
         _table(report)
-    voice.say(final_line(report))
+    _well(voice, report.exit, outcome(report))
 
 
 def rebuilt(voice: Voice, report: Report) -> None:
     """What a rebuild came to, for people, in one line."""
     for warning in report.warnings:
         voice.say(f"warning: {warning}")
-    outcome = f"version {report.version} committed" if report.changed else "nothing changed"
-    voice.say(_line(report.exit, f"{report.target}: rebuilt {some(report.rebuilt, 'run')}: {outcome}"))
+    what = f"version {report.version} committed" if report.changed else "nothing changed"
+    _well(voice, report.exit, f"{report.target}: rebuilt {some(report.rebuilt, 'run')}: {what}")
 
 
 def drift(voice: Voice, report: Report) -> None:
@@ -232,10 +228,10 @@ def verdict(voice: Voice, end: Exit, target: Path, found: Verdict) -> None:
         voice.say(f"note: {line}")
     if found.sound:
         counts = f"{some(found.files, 'file')}, {some(sum(found.rows.values()), 'row')}"
-        voice.say(_line(end, f"{target}: version {found.version} is sound: {counts}"))
+        _well(voice, end, f"{target}: version {found.version} is sound: {counts}")
     else:
         advice = "restore what is named, or export again into an empty folder"
-        _write(shown(_line(end, f"{target}: {some(len(found.damage), 'damage')} found; {advice}")), err=True)
+        _end(voice, end, f"{target}: {some(len(found.damage), 'damage')} found; {advice}")
 
 
 def findings(voice: Voice, end: Exit, target: Path, found: Sequence[Finding]) -> None:
@@ -246,9 +242,9 @@ def findings(voice: Voice, end: Exit, target: Path, found: Sequence[Finding]) ->
     failing, odd = (sum(f.state == state for f in found) for state in ("failure", "warning"))
     if failing:
         what = f"{target}: an export would fail: {some(failing, 'failure')}, {some(odd, 'warning')}"
-        _write(shown(_line(end, what)), err=True)
+        _end(voice, end, what)
     else:
-        voice.say(_line(end, f"{target}: an export can run: {some(len(found), 'check')}, {some(odd, 'warning')}"))
+        _well(voice, end, f"{target}: an export can run: {some(len(found), 'check')}, {some(odd, 'warning')}")
 
 
 def failure(voice: Voice | None, error: FtetlError) -> None:
@@ -271,8 +267,24 @@ def ended(voice: Voice | None, end: Exit, message: str, *, version: int | None =
                     "message": message,
                 }
             )
-    _write(shown(_line(end, message)), err=True)
+    _end(voice, end, message)
 
 
-def _line(end: Exit, message: str) -> str:
-    return f"ftetl: {end.name} ({end.code}): {message}"
+def _well(voice: Voice, end: Exit, message: str) -> None:
+    if not voice.quiet:
+        _end(voice, end, message)
+
+
+def _end(voice: Voice | None, end: Exit, message: str) -> None:
+    """The last line on stderr."""
+    if voice is not None and voice.logs_json:
+        told: dict[str, Any] = {
+            "exit": end.name,
+            "exit_code": end.code,
+            "committed": end.committed,
+            "retryable": end.retryable,
+        }
+        level = "INFO" if end.committed else "ERROR"
+        _write(lines.as_json(level, "ftetl", "run_done", message, told), err=True)
+    else:
+        _write(shown(f"ftetl: {end.name} ({end.code}): {message}"), err=True)

@@ -30,7 +30,7 @@ def parsed(*words: str, command: str = "export") -> dict[str, Any]:
 
 
 def settings(**given: Any) -> Settings:
-    for name in ("quiet", "verbose", "as_json"):
+    for name in ("quiet", "verbose", "as_json", "log_format"):
         given.pop(name)
     return calls.settings_of(given.pop("target"), given.pop("source", "demo"), given)
 
@@ -59,7 +59,7 @@ def test_without_options_a_run_has_the_librarys_settings() -> None:
 
 
 def test_every_setting_can_be_given_on_the_command_line() -> None:
-    words = {*parsed("there")} - {"quiet", "verbose", "as_json"}
+    words = {*parsed("there")} - {"quiet", "verbose", "as_json", "log_format"}
 
     assert words == {*Settings.__dataclass_fields__} - {"environ"}
 
