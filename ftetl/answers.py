@@ -13,6 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from ftetl.errors import DataError
+
 
 class Blob(Protocol):
     """Bytes that can be read at any place: memory, or a file that is never loaded whole."""
@@ -106,7 +108,25 @@ def stamp(path: Path) -> tuple[int, ...]:
         OSError: There is no such file.
     """
     found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    # The last one too, since whoever writes may set the time of writing back.
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def changed(name: str) -> DataError:
+    """The error for a saved answer that is not any more what it was when the run began."""
+    return DataError(f"{name} was changed while it was read; nothing was committed", next="export it again")
+
+
+def window(answer: Answer, start: int, size: int) -> bytes:
+    """The answer's bytes from `start`, `size` of them or as many as there are.
+
+    Raises:
+        DataError: The answer has become shorter.
+    """
+    found = answer.blob.read(start, size)
+    if len(found) < min(size, answer.blob.size - start):
+        raise changed(answer.name)
+    return found
 
 
 class Outcome(StrEnum):

@@ -33,7 +33,8 @@ def pandera_schema(name: str) -> pandera.DataFrameSchema:
 def warm() -> None:
     """Make the schemas, and let pandera see a row of nothing: what it does the first time takes as long as a check."""
     for name, table in tables().items():
-        frame = empty(table).to_pandas(types_mapper=pd.ArrowDtype)
+        # Not in Arrow's threads: a process that ends meanwhile would wait for them, and they for it.
+        frame = empty(table).to_pandas(types_mapper=pd.ArrowDtype, use_threads=False)
         pandera_schema(name).validate(frame, lazy=True)
 
 

@@ -38,7 +38,8 @@ class Item:
     odd: bool = False
     older: bool = False  # not the winner: a state for the history, no row of its own
     detail: bool = False  # its events are all there are
-    stale: bool = False  # its events are those of an older detail
+    stale: bool = False  # what only a detail tells, and its events, are those of an older detail
+    old_events: bool = False  # its events are those of an older copy, whichever
     since: datetime | None = None  # when a copy of the same state was first observed, if not by this one
     raw: Blob | None = None  # set for a copy that was put together from several
 
@@ -215,6 +216,7 @@ def _composed(winner: _Copy, older: list[_Copy], work: Work, put_by: Callable[[b
     same = partner is not None and partner.updated_at == winner.updated_at
     if best is not winner and _events(best):
         value[EVENTS] = best.value[EVENTS]
+        item.old_events = best.updated_at != winner.updated_at
         if item.detail or (_events(winner) and not same):
             counts = f'{{"received":{len(_events(winner))},"stored":{len(_events(best))}}}'
             work.oddities.append(Oddity(item.job_id, EVENTS, "fewer_events", counts))
@@ -222,6 +224,10 @@ def _composed(winner: _Copy, older: list[_Copy], work: Work, put_by: Callable[[b
         value |= _lacking(winner, partner, same=same)
         if not item.detail:
             item.detail, item.stale = same, not same
+    elif not item.detail:
+        # A list may carry what else only a detail tells: then the last known value stays, as from run to run.
+        for copy in older:
+            value |= {k: copy.value[k] for k in _detail_keys(copy.value) if _is_gap(value, copy.value, k)}
     if value != winner.value:
         item.raw = put_by(strict.compact(value).encode())
         item.odd = any(c.item.odd for c in (winner, *older))
@@ -233,6 +239,8 @@ def _with_most_events(winner: _Copy, partner: _Copy | None, older: list[_Copy]) 
     if winner.value.get(EVENTS) is not None and not isinstance(winner.value[EVENTS], list):
         return winner
     copies = [winner, *(c for c in older if c.item.detail or c is partner)]
+    if not any(map(_events, copies)):
+        copies += older
     return max(copies, key=lambda c: (len(_events(c)), c.item.detail and c.updated_at == winner.updated_at))
 
 
@@ -252,6 +260,10 @@ def _lacking(winner: _Copy, partner: _Copy, *, same: bool) -> dict[str, Any]:
     elif not same:
         keys &= _detail_keys(partner.value)
     return {k: v for k, v in partner.value.items() if k in keys and v is not None and winner.value.get(k) is None}
+
+
+def _is_gap(value: dict[str, Any], other: dict[str, Any], key: str) -> bool:
+    return key != EVENTS and value.get(key) is None and other[key] is not None
 
 
 def _detail_keys(value: dict[str, Any]) -> set[str]:

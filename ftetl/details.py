@@ -71,6 +71,8 @@ def fetch(
     found = Details()
     for done, detail in enumerate(details, start=1):
         outcome = detail.outcome
+        if detail.answer is not None:  # before its bytes wait on a disk
+            detail = replace(detail, answer=replace(detail.answer, blob=listed.masked(detail.answer.blob)))
         if outcome is Outcome.HERE and detail.answer is not None:
             outcome = _usable(found, detail.job_id, detail.answer, put_by)
         keep(detail, outcome is Outcome.HERE)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ftetl import strict
-from ftetl.answers import Answer
+from ftetl.answers import Answer, window
 from ftetl.errors import DataError, ProtocolError
 from ftetl.splitter import spans
 
@@ -64,7 +64,7 @@ def opening(answer: Answer) -> Opening:
     mark = skip_mark(answer)
     reach = _REACH
     while True:
-        head = answer.blob.read(mark, reach)
+        head = window(answer, mark, reach)
         at = len(head) - len(head.lstrip())
         first = head[at : at + 1]
         if first == b"[":

@@ -66,7 +66,7 @@ def incoming(items: list[Item], flat: Flat, observed_at: tuple[datetime, ...]) -
         answers=pa.array([i.answer for i in winners], pa.int64()),
         detail=detail,
         behind=behind,
-        stale=pa.array([i.stale for i in winners], pa.bool_()),
+        stale=pa.array([i.stale or i.old_events for i in winners], pa.bool_()),
         complete=detail if flat.events_read else pa.array([False] * len(winners), pa.bool_()),
         counts=_counts(flat.parents, mask),
         told_at=_told_at(jobs, behind, where(flat.jobs, from_older)),

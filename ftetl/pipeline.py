@@ -34,6 +34,8 @@ from ftetl.staging import Staging
 from ftetl.store import Commit, Target
 from ftetl.stored import Stored
 
+_MANY = 2_000  # elements from which on it is worth while to get the gate ready in a thread
+
 _log = logging.getLogger(__name__)
 
 
@@ -84,9 +86,8 @@ def _run(
     progress: Progress,
 ) -> Report:
     started = time.monotonic()
-    warming = threading.Thread(target=_warm, daemon=True)
     if source.service is not None:
-        warming.start()  # while the network is waited for
+        threading.Thread(target=_warm, daemon=True).start()  # while the network is waited for
     _refuse_a_lost_past(target)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project)
@@ -96,8 +97,10 @@ def _run(
         given.put_by = scrap.put
         receive.look(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
-        if source.service is None:
-            warming.start()  # while Arrow decodes, which needs no turn of ours; the scan before does
+        if (
+            source.service is None and given.elements > _MANY
+        ):  # while Arrow decodes, which needs no turn of ours; the scan before does
+            threading.Thread(target=_warm, daemon=True).start()
         outcome, commit = _commit(settings, target, given, identity, partial(note, given), progress, facts)
     report = _report(settings, source, target, given, outcome, commit, facts, time.monotonic() - started)
     _log.info("committed changed=%s version=%d seconds=%.3f", commit.changed, report.version, report.seconds)
@@ -161,7 +164,7 @@ def _commit(
     """Make the tables from what was received, and publish them all or none."""
     stored = _stored(target)
     base_whole_at = observed.newest_whole_at(target)
-    whole = given.newest_whole(base_whole_at)
+    whole = given.whole = given.newest_whole(base_whole_at)
     work = copies.choose(given.answers, given.scans, given.confirmed, given.put_by)
     work.oddities += given.details.oddities
     if whole is not None:

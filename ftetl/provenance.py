@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ftetl import observed
-from ftetl.answers import Answer, Source, stamp
+from ftetl.answers import Answer, Source, changed, stamp
 from ftetl.archive import Archive
 from ftetl.clock import iso
-from ftetl.errors import DataError
 from ftetl.listed import masked
 from ftetl.recall import Recall
 from ftetl.receive import Received
@@ -98,7 +97,7 @@ def _answer(archive: Archive, answer: Answer, digests: Digests) -> dict[str, Any
     except OSError:
         same = False
     if not same:
-        raise DataError(f"{path} was changed while it was read; nothing was committed", next="export it again")
+        raise changed(str(path))
     return told
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from ftetl.answers import Answer, Blob
+from ftetl.answers import Answer, Blob, changed
 from ftetl.copies import Item
 
 _KEPT = 32 << 20  # bytes up to which a thread keeps its buffer: fresh memory costs more than the reading
+_OPEN, _CLOSE, _NEWLINE = b"{}\n"
 _own = threading.local()
 
 
@@ -38,15 +39,21 @@ class Raws:
         return sum(length(item) for item in self._items)
 
     def together(self) -> memoryview:
-        """All of them, a newline behind each, in a buffer that this thread's next call uses again."""
+        """All of them, a newline behind each, in a buffer that this thread's next call uses again.
+
+        Raises:
+            DataError: Their answer is not any more what it was when it was scanned.
+        """
         size = self.size + len(self)
         view, at = memoryview(_buffer(size))[:size], 0
         for item in self._items:
             blob, offset, length = self._place(item)
             end = at + length
             done = blob.readinto(offset, view[at:end])
-            view[at + done : end] = b" " * (length - done)  # an answer that has become shorter: no other job's bytes
-            view[end : end + 1] = b"\n"
+            # The scan saw an object here. What is none any more could be anything, and Arrow's reader dies of a `null`.
+            if done < length or view[at] != _OPEN or view[end - 1] != _CLOSE:
+                raise changed(self._answers[item.answer].name)
+            view[end] = _NEWLINE
             at = end + 1
         return view
 

@@ -24,6 +24,7 @@ class Received:
     details: details.Details = field(default_factory=details.Details)
     listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the digest of what was listed
     confirmed: frozenset[str] = frozenset()  # of these, those that need no second look
+    whole: int | None = None  # the answer that is the newest whole list ever, if one of these is
     put_by: Callable[[bytes], Blob] = Memory  # where bytes wait that are many
 
     @property

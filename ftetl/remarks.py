@@ -27,7 +27,7 @@ def of(given: Received, source: Source, before: Mapping[str, Any], after: Mappin
         yield f"{late[0]} was observed in the future; until then no other answer can replace what it says"
     if all_gone(given):
         yield "every detail that was asked for is unknown to the API (404): is the address right?"
-    count = after.get(LISTED)
+    count = None if given.whole is None else given.scans[given.whole].received
     if count in ROUND and before.get(LISTED) == count:
         yield f"the list has exactly {count:,} jobs, as before; does the service have more, and keep them back?"
     lost = sorted(set(before.get("formats", {})) - set(after.get("formats", {})))

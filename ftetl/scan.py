@@ -15,6 +15,7 @@ import msgspec
 
 from ftetl import envelope, strict
 from ftetl.answers import Answer, Shape
+from ftetl.answers import window as read_window
 from ftetl.contract import tables
 from ftetl.element import Head, Refused, Scan
 from ftetl.errors import DataError
@@ -94,7 +95,7 @@ def _windows(answer: Answer, start: int, found: Scan) -> int:
     """Read the list's elements; the offset of its closing bracket."""
     blob, size, walked = answer.blob, WINDOW, 0
     while True:
-        window = blob.read(start, size)
+        window = read_window(answer, start, size)
         at_end = start + len(window) >= blob.size
         taken = _proved(found, window, start, at_end=at_end)
         closed = at_end
@@ -207,7 +208,7 @@ def _walked(found: Scan, window: bytes, start: int, answer: Answer, *, at_end: b
 def _lines(answer: Answer, found: Scan) -> None:
     start, size = envelope.skip_mark(answer), WINDOW
     while start < answer.blob.size:
-        window = answer.blob.read(start, size)
+        window = read_window(answer, start, size)
         at_end = start + len(window) >= answer.blob.size
         cut = len(window) if at_end else window.rfind(b"\n") + 1
         if cut == 0:

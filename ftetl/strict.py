@@ -189,7 +189,7 @@ def _secret_names() -> re.Pattern[bytes]:
 
 @cache
 def _secrets() -> re.Pattern[bytes]:
-    return re.compile(rb'"(?:' + b"|".join(spelled(key) for key in _secret_keys()) + rb')"\s*:\s*')
+    return re.compile(rb'"(?:' + b"|".join(spelled(key) for key in _secret_keys()) + rb')"\s*:?\s*')
 
 
 _BARE = re.compile(rb'[^,}\]"\r\n]*')

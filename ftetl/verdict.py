@@ -21,6 +21,7 @@ from ftetl.patience import retry_after
 NOT_FOUND: Final = 404
 _OK: Final = 200
 _TOO_MANY: Final = 429
+_FORBIDDEN: Final = 403
 _ADDRESS: Final = "check --base-url and what stands between you and the API"
 _KEY: Final = "give a key that is valid for this project"
 
@@ -44,6 +45,8 @@ def judge(reply: Reply, host: str, key: Secret, *, holds: str, gone: bool) -> Tr
     if reply.status == NOT_FOUND and gone:
         return None
     facts = _facts(reply, key)
+    if reply.status == _FORBIDDEN and gone:  # of one job, whose list this key may read: it is about the job
+        return Trouble(UnavailableError, f"{host} does not show this job {facts}", "look at it in the account")
     if reply.status in _ACCESS:
         what, advice = _ACCESS[reply.status]
         what = what.format(host=host, source=key.source or "the settings", fingerprint=key.fingerprint)

@@ -39,6 +39,24 @@ def test_what_one_raises_is_raised_here_and_ends_it_all() -> None:
     assert len(done) < 20
 
 
+def test_what_is_done_is_handed_out_before_the_failure() -> None:
+    held = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 3:
+            held.wait(10)
+            raise KeyError(number)
+        if number == 2:
+            held.set()
+        return number
+
+    done: list[int] = []
+    with pytest.raises(KeyError):
+        done.extend(work_through(range(4), work, threads=4, left=forever))
+
+    assert sorted(done) == [0, 1, 2]
+
+
 def test_only_so_much_is_done_ahead_and_nothing_after_the_reader_has_gone() -> None:
     done: Counter[int] = Counter()
     results = work_through(range(1000), lambda n: done.update([n]) or n, threads=2, left=forever)

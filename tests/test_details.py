@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import demo
+from ftetl import answers, demo, details
+from ftetl.answers import Memory, Outcome
 from ftetl.demo import Server
 from ftetl.errors import AccessError
 from ftetl.report import Report
@@ -227,3 +228,21 @@ def test_a_status_that_moved_between_list_and_detail_is_a_state_of_its_own(serve
     assert [r["status"] for r in states] == ["running", "completed"]
     (row,) = rows(tmp_path / "t", "jobs")
     assert (row["status"], row["last_changed_at"]) == ("completed", states[1]["observed_at"])
+
+
+def test_a_secret_is_masked_before_a_detail_waits_on_a_disk() -> None:
+    waiting: list[bytes] = []
+    body = b'{"id":"ft-1","wandb_key":"s3cret","\\u0068f_api_token":"s3cret","events":[]}'
+    answer = answers.Answer("GET /fine-tunes/ft-1", Memory(body), DAY, detail=True)
+
+    found = details.fetch(
+        [answers.Detail("ft-1", Outcome.HERE, answer)],
+        1,
+        lambda *_: None,
+        lambda *_: None,
+        lambda data: waiting.append(data) or Memory(data),
+    )
+
+    assert found.had == {"ft-1"}
+    assert waiting == [b'{"id":"ft-1","wandb_key":"***","\\u0068f_api_token":"***","events":[]}']
+    assert found.answers[0].blob.read(found.scans[0].offsets[0], found.scans[0].lengths[0]) == waiting[0]

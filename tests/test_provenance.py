@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import calls, demo, provenance
+from ftetl import calls, copies, demo, provenance
 from ftetl.errors import DataError, FtetlError
 from ftetl.progress import Silent
 
@@ -69,7 +70,15 @@ def test_a_version_names_the_one_that_it_was_made_from(tmp_path: Path) -> None:
     assert [(told["base"], told["version"]) for told in indexes(tmp_path / "t")] == [(None, 1), (1, 2), (2, 3)]
 
 
-@pytest.mark.parametrize("change", ["truncated", "replaced", "removed"])
+def same_size_and_time(path: Path) -> None:
+    before = path.stat()
+    body = bytearray(path.read_bytes())
+    body[-1:] = b" "
+    path.write_bytes(body)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", ["truncated", "replaced", "removed", "the same size and time"])
 @pytest.mark.parametrize("name", ["saved.json", "saved.json.gz"])
 def test_a_saved_answer_that_changes_while_it_is_read_is_no_answer(tmp_path: Path, change: str, name: str) -> None:
     path = tmp_path / name
@@ -83,11 +92,34 @@ def test_a_saved_answer_that_changes_while_it_is_read_is_no_answer(tmp_path: Pat
             elif change == "replaced":
                 (tmp_path / "other").write_bytes(path.read_bytes())
                 (tmp_path / "other").replace(path)
-            else:
+            elif change == "removed":
                 path.unlink(missing_ok=True)
+            else:
+                same_size_and_time(path)
 
     settings = calls.settings_of(tmp_path / "t", path, {})
     with pytest.raises(DataError, match=f"{name} was changed while it was read"):
         calls.run(settings, Meanwhile())
     with pytest.raises(FtetlError):
         ftetl.open(tmp_path / "t")
+
+
+@pytest.mark.parametrize("name", ["saved.json", "saved.ndjson"])
+@pytest.mark.parametrize("now", ["", "null\n" * 200, '{"id":"ft-1"}\n'])
+def test_a_saved_answer_that_changes_before_it_is_decoded_is_a_line_and_not_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, now: str
+) -> None:
+    path = tmp_path / name
+    jobs = [json.dumps({"id": f"ft-{n}", "status": "completed", "suffix": "x" * 40}) for n in range(2000)]
+    path.write_text("[" + ",".join(jobs) + "]" if path.suffix == ".json" else "\n".join(jobs))
+    choose = copies.choose
+
+    def meanwhile(*given: Any) -> copies.Work:
+        with path.open("r+") as file:
+            file.write(now)
+            file.truncate(len(now) if len(now) < 500 else None)
+        return choose(*given)
+
+    monkeypatch.setattr(copies, "choose", meanwhile)
+    with pytest.raises(DataError, match="was changed while it was read"):
+        ftetl.export(tmp_path / "t", source=path)

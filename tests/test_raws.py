@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftetl import clock
 from ftetl import raws as room
 from ftetl.answers import Answer, File, Memory
-from ftetl.clock import now
 from ftetl.copies import Item
+from ftetl.errors import DataError
 from ftetl.raws import Raws
 from ftetl.scrap import Scrap
 
@@ -21,7 +22,10 @@ def items(texts: list[bytes]) -> list[Item]:
     return [Item(f"ft-{n}", 0, n, offsets[n], len(text)) for n, text in enumerate(texts)]
 
 
-@given(texts=st.lists(st.binary(max_size=30), max_size=8), where=st.sampled_from(["memory", "file", "scrap", "own"]))
+@given(
+    texts=st.lists(st.binary(max_size=30).map(lambda inner: b"{" + inner + b"}"), max_size=8),
+    where=st.sampled_from(["memory", "file", "scrap", "own"]),
+)
 def test_they_are_the_same_one_by_one_and_together(
     tmp_path_factory: pytest.TempPathFactory, texts: list[bytes], where: str
 ) -> None:
@@ -33,7 +37,7 @@ def test_they_are_the_same_one_by_one_and_together(
         if where == "own":
             for item, text in zip(found, texts, strict=True):
                 item.raw = scrap.put(text)
-        raws = Raws(found, [Answer("a", blob or scrap.put(b"".join(texts)), now())])
+        raws = Raws(found, [Answer("a", blob or scrap.put(b"".join(texts)), clock.now())])
 
         assert [raws[at] for at in range(len(raws))] == texts
         assert bytes(raws.together()) == b"".join(text + b"\n" for text in texts)
@@ -42,15 +46,19 @@ def test_they_are_the_same_one_by_one_and_together(
 
 
 @pytest.mark.parametrize("kept", [0, 1 << 20])
-def test_a_file_that_became_shorter_does_not_show_another_batch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+@pytest.mark.parametrize(
+    "now", [b'{"id":"ft-0"}{"id"', b"", b'{"id":"ft-0"}null         ', b'{"id":"ft-0"}{"id":"ft-12']
+)
+def test_an_answer_that_is_another_one_now_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, now: bytes
 ) -> None:
     monkeypatch.setattr(room, "_KEPT", kept)
     texts = [b'{"id":"ft-0"}', b'{"id":"ft-1"}']
     (tmp_path / "all").write_bytes(b"".join(texts))
-    raws = Raws(items(texts), [Answer("a", File(tmp_path / "all"), now())])
+    raws = Raws(items(texts), [Answer("all", File(tmp_path / "all"), clock.now())])
     assert bytes(raws.together()) == b"".join(text + b"\n" for text in texts)
 
-    (tmp_path / "all").write_bytes(texts[0] + b'{"id"')
+    (tmp_path / "all").write_bytes(now)
 
-    assert bytes(raws.together()) == texts[0] + b'\n{"id"        \n'
+    with pytest.raises(DataError, match="all was changed while it was read"):
+        raws.together()

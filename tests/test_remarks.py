@@ -119,3 +119,12 @@ def test_a_round_number_of_jobs_twice_in_a_row_is_told(tmp_path: Path, counts: l
         )
 
     assert any(f"exactly {counts[-1]} jobs" in line for line in report.warnings) is told
+
+
+def test_a_run_that_read_no_whole_list_says_nothing_of_round_numbers(tmp_path: Path) -> None:
+    listed = {"data": [{"id": f"ft-{n}"} for n in range(100)]}
+    ftetl.export(tmp_path / "target", source=saved(tmp_path, listed), observed_at=datetime(2026, 7, 1, tzinfo=UTC))
+
+    report = ftetl.export(tmp_path / "target", source=saved(tmp_path, {"id": "ft-new"}))
+
+    assert not [line for line in report.warnings if "exactly" in line]

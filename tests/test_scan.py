@@ -198,3 +198,25 @@ def test_a_file_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found.received == 4000
     assert path.stat().st_size > 16_000_000
     assert peak < 4_000_000
+
+
+class Shrinking(Memory):
+    """A file that somebody cuts while it is read."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        found = super().read(offset, length)
+        self.data = self.data[:10]
+        return found
+
+
+@pytest.mark.parametrize("shape", [Shape.LINES, Shape.DOCUMENT])
+@pytest.mark.parametrize("cut", [0, 1])
+def test_an_answer_that_becomes_shorter_is_refused(monkeypatch: pytest.MonkeyPatch, shape: Shape, cut: int) -> None:
+    monkeypatch.setattr(scan, "WINDOW", 50)
+    jobs = [b'{"id":"ft-%d"}' % n for n in range(100)]
+    body = b"\n".join(jobs) if shape is Shape.LINES else b"[" + b",".join(jobs) + b"]"
+    blob = Shrinking(body)
+    blob.data = blob.data[:30] if cut else blob.data
+
+    with pytest.raises(DataError, match="saved was changed while it was read"):
+        scan.scan(Answer("saved", blob, NOW, shape))

@@ -1,12 +1,14 @@
-"""ftetl beside its rivals: the same invented answer, whole processes, one table.
+"""ftetl beside its rivals: the same invented answer, whole processes, tables in Markdown.
 
-    python -m tests.benchmarks                       50,000 jobs, 1,000,000 events, three runs of each
+    python -m tests.benchmarks                       50,000 jobs, 1,000,000 events, five runs of each
     python -m tests.benchmarks --jobs 2000 --runs 1 --only ftetl,duckdb
+    python -m tests.benchmarks --suite --check       all cases, and whether the bars are held (an hour, 10 GB of disk)
+    python -m tests.benchmarks --suite --scale 0.01 --runs 1
 
 Each contender reads the same jobs and writes `jobs` and `events` as Parquet; what it wrote is counted and summed
 before its time is believed. The rivals do less than ftetl: the head of each script in `rivals/` says what. Runs are
 interleaved, so that a busy minute hits all alike; on a shared machine compare the CPU seconds too. Nothing is
-asserted about time.
+asserted about time, unless `--check` asks for it.
 
 Only the standard library is imported here: on Linux a child's peak memory starts at its parent's.
 """
@@ -14,132 +16,29 @@ Only the standard library is imported here: on Linux a child's peak memory start
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-RIVALS = {
-    "duckdb": "duckdb_sql.py",
-    "polars": "polars_lazy.py",
-    "pandas": "pandas_normalize.py",
-    "dlt": "dlt_pipeline.py",
-}
-CONTENDERS = ["ftetl", *RIVALS]
+if not __package__:  # `python tests/benchmarks`
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks import bars
+from tests.benchmarks.cases import CASES, CONTENDERS, Case, Result, race, report
+from tests.benchmarks.measure import HERE, Run, made, measured
+from tests.benchmarks.reading import reading
+from tests.benchmarks.small import small
+
+__all__ = ["HERE", "Run", "made", "main", "measured"]  # `again.py` takes them from here
+
 FORMS = ["ndjson", "json", "ndjson.gz", "ndjson.zst", "json.gz", "json.zst"]
 PACKAGES = ["ftetl", "duckdb", "polars", "pandas", "pyarrow", "dlt"]
-PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # of `ru_maxrss`, in bytes
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the invented answer holds."""
-
-    jobs: int
-    events: int
-    nanousd: int
-    bytes: int  # of JSON, before any compression
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one process took."""
-
-    seconds: float
-    cpu: float
-    peak: int  # bytes, of the largest process if there were several
-
-
-class FailedError(Exception):
-    """A contender that did not run to its end, or wrote something else than the others."""
-
-
-def made(file: Path, jobs: int, events: int) -> Facts:
-    """The invented answer, written unless an earlier call in this folder has done so."""
-    note = file.with_name(file.name + ".facts")
-    if not note.exists():
-        command = [sys.executable, HERE / "make.py", file, "--jobs", str(jobs), "--events", str(events)]
-        note.write_text(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    with file.open("rb") as lines:  # so that the first contender does not pay for the disk
-        while lines.read(1 << 20):
-            pass
-    return Facts(**json.loads(note.read_text()))
-
-
-def measured(command: Sequence[str | Path], folder: Path) -> Run:
-    """Run a command to its end.
-
-    Raises:
-        FailedError: It could not be started, or ended otherwise than with 0.
-    """
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    log = folder / "log"
-    with log.open("wb") as errors:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        last = (log.read_text(errors="replace").strip().splitlines() or ["no message"])[-1]
-        raise FailedError(f"exit {process.returncode}: {last[:160]}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * PEAK_UNIT)
-
-
-def run(name: str, file: Path, lines: Path, facts: Facts, scratch: Path) -> Run:
-    """One run of a contender into a folder of its own, which is gone afterwards.
-
-    Raises:
-        FailedError: It failed, or wrote other rows than there are.
-    """
-    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch))
-    try:
-        if name == "ftetl":
-            target = folder / "target"
-            export = ["export", target, "--from", file, "--events", "list", "-q"]
-            found = measured([sys.executable, "-m", "ftetl", *export], folder)
-            written = target / "current"
-        else:
-            found = measured([sys.executable, HERE / "rivals" / RIVALS[name], lines, folder], folder)
-            written = folder
-        check = [sys.executable, HERE / "outcome.py", written]
-        result = subprocess.run(check, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        expected = {"jobs": facts.jobs, "events": facts.events, "nanousd": facts.nanousd}
-        if result.returncode or json.loads(result.stdout) != expected:
-            raise FailedError(f"wrote {result.stdout.strip() or 'no tables'} instead of {json.dumps(expected)}")
-        return found
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def table(runs: dict[str, list[Run]], facts: Facts) -> str:
-    """The result in Markdown, fastest first."""
-    rows = [
-        "| contender | seconds | CPU s | MB/s | events/s | peak MB | ratio to ftetl |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
-    seconds = {name: statistics.median(one.seconds for one in found) for name, found in runs.items()}
-    for name in sorted(seconds, key=seconds.__getitem__):
-        wall = seconds[name]
-        ratio = f"{wall / seconds['ftetl']:.2f} x" if "ftetl" in seconds else "-"
-        cpu = statistics.median(one.cpu for one in runs[name])
-        peak = statistics.median(one.peak for one in runs[name])
-        rows.append(
-            f"| {name} | {wall:.2f} | {cpu:.2f} | {facts.bytes / 1e6 / wall:,.0f} | {facts.events / wall:,.0f}"
-            f" | {peak / 1e6:,.0f} | {ratio} |"
-        )
-    return "\n".join(rows)
+SMALL, READING = "small", "reading"  # beside the cases
+NAMES = [case.name for case in CASES]
 
 
 def versions() -> str:
@@ -150,62 +49,86 @@ def versions() -> str:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             found.append(f"{package} from this checkout" if package == "ftetl" else f"{package} missing")
-    return ", ".join(found)
+    return f"{os.cpu_count()} cores, {', '.join(found)}"
 
 
 def compare(options: argparse.Namespace, scratch: Path) -> int:
-    """Make the data, run everybody, print the table; 1 if somebody who ran was wrong or failed."""
-    stem = f"{options.jobs}x{options.events}"
-    lines = scratch / f"{stem}.ndjson"
-    facts = made(lines, options.jobs, options.events)
-    file = scratch / f"{stem}.{options.format}"
-    made(file, options.jobs, options.events)
-    runs: dict[str, list[Run]] = {name: [] for name in options.only}
-    failed: dict[str, str] = {}
-    for number in range(options.runs):
-        for name in runs:
-            if name in failed:
-                continue
-            try:
-                runs[name].append(run(name, file, lines, facts, scratch))
-                print(f"{name} {number + 1}/{options.runs}: {runs[name][-1].seconds:.2f} s", file=sys.stderr)
-            except FailedError as error:
-                failed[name] = str(error)
-                print(f"{name} left out: {error}", file=sys.stderr)
-    counted = {name: found for name, found in runs.items() if name not in failed}
-    print(f"{facts.jobs:,} jobs, {facts.events:,} events, {facts.bytes / 1e6:,.0f} MB of JSON", end="; ")
-    print(f"median of {options.runs}, {os.cpu_count()} cores; ftetl reads {options.format}, the others ndjson\n")
-    print(table(counted, facts))
-    print(f"\nAll in the table wrote the same number of jobs and events and the same sum of prices. {versions()}.")
-    for name, message in failed.items():
-        print(f"\n{name} is left out: {message}")
-    return 1 if failed else 0
+    """One case, as the options describe it; 1 if somebody who ran was wrong or failed."""
+    case = Case("", options.jobs, options.events, tuple(options.only), options.format, options.odd)
+    result = race(case, options.runs, scratch)
+    report(case, result, options.runs)
+    print(f"\nAll with a time wrote the same number of jobs and events and the same sum of prices. {versions()}.")
+    return 1 if result.failed else 0
 
 
-def chosen(text: str) -> list[str]:
-    """The contenders of a comma-separated list."""
-    found = text.split(",")
-    if unknown := set(found) - set(CONTENDERS):
-        raise argparse.ArgumentTypeError(f"no such contender: {', '.join(sorted(unknown))}")
-    return found
+def suite(options: argparse.Namespace, scratch: Path) -> int:
+    """The chosen cases; 1 if ftetl failed in one, or with `--check` if a bar is missed."""
+    print(f"{versions()}.")
+    results: dict[str, Result] = {}
+    for case in (one.scaled(options.scale) for one in CASES if one.name in options.cases):
+        results[case.name] = race(case, options.runs, scratch)
+        report(case, results[case.name], options.runs)
+        tidy(options, scratch)
+    found = bars.of_cases(results)
+    if SMALL in options.cases:
+        found += small(options.runs, scratch)
+    if READING in options.cases:
+        case = next(one for one in CASES if one.name == "50000").scaled(options.scale)
+        lines, more = reading(case, scratch)
+        print(f"\n### Reading the tables of {case.title}\n\n{lines}")
+        found += more
+    scaled = "" if options.scale == 1 else f", at {options.scale:g} of the size that they are meant for"
+    print(f"\n### The bars{scaled}\n\n{bars.table(found)}")
+    missed = options.check and not all(bar.held for bar in found)
+    return 1 if missed or any("ftetl" in result.failed for result in results.values()) else 0
+
+
+def tidy(options: argparse.Namespace, scratch: Path) -> None:
+    """Room for the next case, unless the data is to be kept."""
+    if not options.scratch:
+        for file in scratch.iterdir():
+            file.unlink()
+
+
+def named(known: list[str]) -> Callable[[str], list[str]]:
+    """A comma-separated list of known names, as an argument's type."""
+
+    def chosen(text: str) -> list[str]:
+        found = text.split(",")
+        if unknown := set(found) - set(known):
+            raise argparse.ArgumentTypeError(f"not known: {', '.join(sorted(unknown))}")
+        return found
+
+    return chosen
 
 
 def main() -> int:
+    everything = [*NAMES, SMALL, READING]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="ftetl beside its rivals.")
     parser.add_argument("--jobs", type=int, default=50_000)
     parser.add_argument("--events", type=int, default=20, help="of each job")
-    parser.add_argument("--runs", type=int, default=3, help="of each contender")
-    parser.add_argument("--only", type=chosen, default=CONTENDERS, metavar="NAMES", help=",".join(CONTENDERS))
+    parser.add_argument("--odd", type=float, default=0, help="per cent of the jobs with a value of a wrong type")
+    parser.add_argument("--runs", type=int, default=5, help="of each contender")
+    parser.add_argument(
+        "--only", type=named([*CONTENDERS]), default=CONTENDERS, metavar="NAMES", help=",".join(CONTENDERS)
+    )
     parser.add_argument("--format", choices=FORMS, default="ndjson", help="of the file that ftetl reads")
+    parser.add_argument("--suite", action="store_true", help="all cases, instead of the one that is described above")
+    parser.add_argument(
+        "--cases", type=named(everything), default=everything, metavar="NAMES", help=",".join(everything)
+    )
+    parser.add_argument("--scale", type=float, default=1.0, help="of the suite's sizes")
+    parser.add_argument("--check", action="store_true", help="with --suite: exit 1 where a bar is missed")
     parser.add_argument(
         "--scratch", type=Path, help="keep the data here for the next call (default: a temporary folder)"
     )
     options = parser.parse_args()
+    work = suite if options.suite else compare
     if options.scratch:
         options.scratch.mkdir(parents=True, exist_ok=True)
-        return compare(options, options.scratch.resolve())
+        return work(options, options.scratch.resolve())
     with tempfile.TemporaryDirectory(prefix="ftetl-benchmark-") as folder:
-        return compare(options, Path(folder))
+        return work(options, Path(folder))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ The suffix says the form: `.ndjson` (one job a line), `.json` (`{"data":[…]}`)
 it. Keys are in alphabetical order, event types in upper case, fractions of a second trimmed, keys left out, numbers
 without a fraction written as integers, and `train_on_inputs` is true, false or "auto" from job to job. Ids are unique
 and in no order. The same options give the same bytes. 50,000 jobs with 20 events each are 412 MB and take a few
-seconds.
+seconds, and so does one job with 1,000,000 events.
+
+With `--odd PERCENT` as many of the jobs, evenly spread, have one value of another type than declared: `"status":5`,
+`"n_epochs":1500.5` or `"learning_rate":"fast"`. The rest of such a job, and all other jobs, are what they would be.
 
 What was written is printed as one JSON object: jobs, events, the sum of `total_price`, and the bytes of JSON.
 """
@@ -53,6 +56,8 @@ RATES = ("2e-05", "1e-05", "0.0001", "5e-06")
 NORMS = ("1", "0.5", "1", "2")
 DIGEST = 0x9E3779B97F4A7C15F39CC0605CEDC8341082276BF3A27251F86C6A11D0C18E95  # odd: a number times it looks random
 MASK = (1 << 256) - 1
+GAP = 120_000  # milliseconds between two epochs
+LONGEST = 150 * 86_400_000  # of a job's training: the dates must last
 
 
 def stamp(ms: int) -> str:
@@ -75,10 +80,15 @@ def event(ms: int, level: str, message: str, kind: str, *, a: str = "", d: str =
     )
 
 
+def gap(count: int) -> int:
+    """The milliseconds between two of so many epochs and checkpoints."""
+    return min(GAP, LONGEST // max(1, count))
+
+
 def middle(count: int, start: int, folder: str, steps: int, number: int) -> Iterator[str]:
     """Epochs and checkpoints, in turn."""
     for place in range(count):
-        at = start + 120_000 * (place + 1) + number % 977
+        at = start + gap(count) * (place + 1) + number % 977
         step = steps * (place + 1) // count
         digest = f'"hash":"{(number + place + 1) * DIGEST & MASK:064x}",'
         tail = f'"step":{step},"total_steps":{steps},"training_offset":{step * 64},'
@@ -113,7 +123,9 @@ def events(count: int, start: int, model: str, folder: str, steps: int, tokens: 
         event(at[6], "Info", f"Training started for model {tuned}", "TRAINING_START", p=size),
     ]
     between = max(0, count - 15)
-    at = [at[6] + 120_000 * (between + 1) + delay for delay in (0, 1_000, 50_000, 150_000, 151_000, 320_000, 327_000)]
+    at = [
+        at[6] + gap(between) * (between + 1) + delay for delay in (0, 1_000, 50_000, 150_000, 151_000, 320_000, 327_000)
+    ]
     tail = [
         event(
             at[0], "Info", f"Training completed for {tuned} at {spoken(at[0])}", "TRAINING_COMPLETE", d=digest, p=done
@@ -133,8 +145,8 @@ def events(count: int, start: int, model: str, folder: str, steps: int, tokens: 
     return f"[{','.join([*rest[: count - 1], last])}]", at[6]
 
 
-def job(place: int, number: int, count: int) -> tuple[str, int]:
-    """One job as one line of JSON, and its price in nano-USD."""
+def job(place: int, number: int, count: int, *, odd: bool) -> tuple[str, int]:
+    """One job as one line of JSON, and its price in nano-USD; an odd one has a value of a wrong type."""
     identity = f"ft-{number:08x}-{number * 40503 & 0xFFFF:04x}"
     model = MODELS[number % 4]
     user = USERS[number % 40]
@@ -155,19 +167,22 @@ def job(place: int, number: int, count: int) -> tuple[str, int]:
     )
     adapter = "" if training == TYPES[2] else f'"adapter_output_path":"{folder}_adapter",'
     top = "" if number % 5 else '"train_on_inputs":null,'
+    status = "5" if odd and number % 3 == 0 else '"user_error"' if number % 17 == 0 else '"completed"'
+    epochs = "1500.5" if odd and number % 3 == 1 else "3"
+    rate = '"fast"' if odd and number % 3 == 2 else RATES[number % 4]
     line = (
         f'{{{adapter}"batch_size":{8 << number % 3},"checkpoints":[],"created_at":"{stamp(start)}",'
         f'"epochs_completed":3,"eval_price":0,"eval_steps":0,"eval_token_count":0,"evals_completed":0,'
         f'"evals_paid_for":0,"events":{listed},"from_checkpoint":"","from_hf_model":"","gradient_accumulation_steps":1,"hf_model_revision":"","id":"{identity}",'
-        f'"learning_rate":{RATES[number % 4]},"lr_scheduler":{SCHEDULERS[number % 3]},'
+        f'"learning_rate":{rate},"lr_scheduler":{SCHEDULERS[number % 3]},'
         f'"max_grad_norm":{NORMS[number // 3 % 4]},"max_seq_length":131072,"max_steps":-1,"merge_parent_adapter":false,'
         f'"model":"{model}","model_output_name":"{name}","model_output_path":"{folder}","multimodal_params":{{}},'
-        f'"n_checkpoints":1,"n_epochs":3,"n_evals":0,"owner_address":"0x{number * DIGEST & MASK >> 96:040x}",'
+        f'"n_checkpoints":1,"n_epochs":{epochs},"n_evals":0,"owner_address":"0x{number * DIGEST & MASK >> 96:040x}",'
         f'"packing":{"false" if number % 6 == 0 else "true"},"param_count":0,'
         f'"progress":{{"estimate_available":false,"seconds_remaining":0}},'
         f'"random_seed":{42 if number % 7 else "null"},'
         f'"refund_amount":0,"started_at":"{stamp(start + 46_000)}",'
-        f'"status":"{"user_error" if number % 17 == 0 else "completed"}","steps_completed":{steps},'
+        f'"status":{status},"steps_completed":{steps},'
         f'"steps_paid_for":{steps},"suffix":"{suffix}","token_count":{tokens},"total_price":{price},'
         f'"total_steps":{steps},{top}"train_price":{price},'
         f'"training_file":"file-00000000-0000-4000-8000-{number % 5000:012d}","training_files":null,'
@@ -191,7 +206,7 @@ def opened(path: Path, stack: ExitStack) -> BinaryIO:
     return raw
 
 
-def make(path: Path, *, jobs: int, count: int, seed: int = 1) -> dict[str, int]:
+def make(path: Path, *, jobs: int, count: int, seed: int = 1, odd: float = 0) -> dict[str, int]:
     """Write the file; what it holds."""
     whole = ".json" in path.suffixes
     numbers = random.Random(seed).sample(range(1 << 32), jobs)
@@ -201,7 +216,8 @@ def make(path: Path, *, jobs: int, count: int, seed: int = 1) -> dict[str, int]:
         if whole:
             file.write(b'{"data":[')
         for place, number in enumerate(numbers):
-            line, price = job(place, number, count)
+            strange = int((place + 1) * odd / 100) > int(place * odd / 100)
+            line, price = job(place, number, count, odd=strange)
             data = line.encode()
             file.write((b"," if place else b"") + data if whole else data + b"\n")
             total += price
@@ -217,5 +233,9 @@ if __name__ == "__main__":
     parser.add_argument("--jobs", type=int, default=50_000)
     parser.add_argument("--events", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--odd", type=float, default=0, metavar="PERCENT", help="of the jobs, with a value of a wrong type"
+    )
     options = parser.parse_args()
-    print(json.dumps(make(options.file, jobs=options.jobs, count=options.events, seed=options.seed)))
+    found = make(options.file, jobs=options.jobs, count=options.events, seed=options.seed, odd=options.odd)
+    print(json.dumps(found))

@@ -180,7 +180,18 @@ def test_a_detail_that_cannot_be_had_costs_no_other_job_anything(serve, reply, o
     assert service.paths.count("/v1/fine-tunes/ft-7") == seen
 
 
-@pytest.mark.parametrize("status", [401, 402, 403])
+def test_a_job_that_may_not_be_seen_costs_no_other_job_anything(serve) -> None:
+    service = serve(lambda job_id: (403, b"") if job_id == "ft-3" else job(job_id))
+    source = api(service)
+
+    found = outcomes(list(source.details(ids(20))))
+
+    source.close()
+    assert found == {**dict.fromkeys(ids(20), HERE), "ft-3": FAILED}
+    assert service.paths.count("/v1/fine-tunes/ft-3") == 1
+
+
+@pytest.mark.parametrize("status", [401, 402])
 def test_a_refused_key_ends_all_details_also_those_under_way(serve, status: int) -> None:
     def reply(job_id: str) -> Reply:
         if job_id == "ft-3":

@@ -1,7 +1,8 @@
 """DuckDB, hand-written SQL: read, flatten, write; nothing else.
 
-    python duckdb_sql.py INPUT.ndjson OUTDIR
+    python duckdb_sql.py INPUT.ndjson OUTDIR [BYTES]
 
+BYTES is the length of the longest line: beyond 16 MiB it must be said, and larger buffers cost memory.
 Explicit columns, as DuckDB's guide on JSON advises, and `preserve_insertion_order = false` from its guide on tuning.
 The file is read twice, once a table: on two cores this was faster than a temporary table in between, in half the
 memory.
@@ -114,17 +115,17 @@ JOBS = f"""
 """
 
 
-def read(file: str, columns: dict[str, str]) -> str:
+def read(file: str, columns: dict[str, str], longest: int) -> str:
     """The table function that reads these columns."""
     named = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
-    return f"read_ndjson('{file}', columns = {{{named}}})"
+    return f"read_ndjson('{file}', columns = {{{named}}}, maximum_object_size = {max(longest, 1 << 24)})"
 
 
-def main(file: str, folder: Path) -> None:
+def main(file: str, folder: Path, longest: int = 0) -> None:
     event = ", ".join(f"{name} {kind}" for name, kind in EVENT.items())
     fields = ", ".join(f"event.{name}" for name in EVENT)
-    jobs = read(file, {"id": "VARCHAR"} | FLAT | NESTED)
-    events = read(file, {"id": "VARCHAR", "events": f"STRUCT({event})[]"})
+    jobs = read(file, {"id": "VARCHAR"} | FLAT | NESTED, longest)
+    events = read(file, {"id": "VARCHAR", "events": f"STRUCT({event})[]"}, longest)
     with duckdb.connect() as connection:
         connection.execute("SET preserve_insertion_order = false")
         connection.execute("SET TimeZone = 'UTC'")
@@ -139,4 +140,4 @@ def main(file: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))
