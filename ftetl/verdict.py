@@ -80,13 +80,30 @@ def _body(reply: Reply, host: str, key: Secret, holds: str) -> Trouble | None:
         return Trouble(UnavailableError, what, "try again later", limits.REQUESTS)
     if not body[: limits.CHUNK].strip(b"\xef\xbb\xbf \t\r\n"):
         return Trouble(DataError, f"{host} gave an empty answer {_facts(reply, key)}", later, limits.DOUBTS)
-    document = remote.decoded(body)
+    document = remote.decoded(body) if _names_an_error(body) else None
     if isinstance(document, dict) and document.get("error") and not document.get(holds):
         return Trouble(DataError, f"{host} gave an error as its answer {_facts(reply, key)}", later, limits.DOUBTS)
     if not reply.framed and _is_cut(body):
         what = f"the answer of {host} ends in the middle {_facts(reply, key)}"
         return Trouble(DataError, what, later, limits.DOUBTS)
     return None
+
+
+class _Error(msgspec.Struct):
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_error = msgspec.json.Decoder(_Error)
+
+
+def _names_an_error(body: bytes) -> bool:
+    """Whether the body may be an object with an `error`; to know it costs a fraction of reading all of a job."""
+    if len(body) > limits.ERROR_BODY:
+        return False
+    try:
+        return _error.decode(body).error is not msgspec.UNSET
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return True
 
 
 def _is_cut(body: bytes) -> bool:
