@@ -1,8 +1,8 @@
 """Raw elements as one nested Arrow table: two roads with one meaning.
 
-The fast road reads a batch whole with Arrow's JSON reader. If Arrow refuses it, the batch is halved until the odd
-jobs stand alone, and those go down the careful road, one at a time. The cost stays linear: a batch that is refused
-over and over goes down the careful road whole. Knows the shape of a job, no flat tables.
+The fast road reads a batch whole with Arrow's JSON reader. If Arrow refuses it, it is read again around the job that
+Arrow names, or else in halves, until the odd jobs stand alone; those go down the careful road, one at a time. The cost
+stays linear: a batch that is refused over and over goes down the careful road. Knows the shape of a job, no tables.
 """
 
 from __future__ import annotations
@@ -10,27 +10,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.json as pj
 
-from ftetl import careful, shape, strict, unknown
+from ftetl import careful, fast, shape, strict, unknown
 from ftetl.answers import Answer
-from ftetl.arrays import one
 from ftetl.copies import Aside, Item, Oddity
 from ftetl.element import own_id
+from ftetl.fast import explicit, prepared, read
 from ftetl.raws import Raws, length
-from ftetl.rename import rename, repeats
 
 BATCH = 12 << 20  # bytes of raw JSON in a batch: half of it costs a tenth more time, twice as much a tenth more memory
 _SMALL = 32 << 10  # bytes up to which the careful road is done before Arrow has started
-_LARGEST = 2**31 - 2  # bytes that Arrow's reader takes at once
-_REREAD = 4  # how many times its own bytes a batch may be read again in halves
+_REREAD = 4  # how many times its own bytes a batch may be read in vain
+_CALL = 8 << 10  # bytes that Arrow could have read in the time that it takes to begin
+_COPIED = 16  # so many times as fast as it reads
+_AROUND = 1 << 20  # bytes that are read at once around odd jobs
 
 
 @dataclass
@@ -45,12 +43,6 @@ class Decoded:
     oddities: list[Oddity] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
     careful: int = 0  # rows that took the careful road
-
-
-@cache
-def explicit(*, json_as_text: bool) -> pa.Schema:
-    """The nested Arrow schema of a job: as the fast road reads it, or with the JSON texts, as it is handed on."""
-    return pa.schema(shape.fields(shape.job(), json_as_text=json_as_text))
 
 
 def batches(items: Sequence[Item], size: int = BATCH) -> Iterator[list[Item]]:
@@ -118,19 +110,57 @@ class _Run:
             self.take_careful(low, high)
             return
         try:
-            self._fast_piece(read(raws.together(), len(raws)), low)
+            body = prepared(raws.together())
         except (pa.ArrowException, UnicodeDecodeError):
-            size = raws.size
-            self.budget -= size
-            if high - low == 1 or size <= _SMALL or self.budget < 0:
+            if self._is_spent(high - low, raws.size, raws.size):
                 self.take_careful(low, high)
             else:
                 middle = (low + high) // 2
                 self.take_fast(low, middle)
                 self.take_fast(middle, high)
+        else:
+            self._take_prepared(body, low, high)
+
+    def _take_prepared(self, body: memoryview, low: int, high: int) -> None:
+        """Take jobs that lie in `body`, a line each: all at once, or, once Arrow has refused them, piece by piece."""
+        starts = [0, *accumulate(length(item) + 1 for item in self.items[low:high])]
+        most = high - low
+        waiting = [(0, high - low)]  # the next one last
+        while waiting:
+            at, end = waiting.pop()
+            if end - at > most:
+                waiting.append((at + most, end))
+                end = at + most
+            view = body[starts[at] : starts[end]]
+            try:
+                self._fast_piece(read(view, end - at), low + at)
+            except pa.ArrowException as error:
+                row = fast.refused_row(error, end - at)
+            else:
+                continue
+            most = max(1, (high - low) * _AROUND // len(body))
+            tried = len(view) if row is None else starts[at + row] - starts[at] + _CALL + len(view) // _COPIED
+            if self._is_spent(end - at, len(view), tried):
+                rest = high - low if self.budget < 0 else end
+                self.take_careful(low + at, low + rest)
+                waiting = [] if self.budget < 0 else waiting
+            elif row == 0:
+                self.take_careful(low + at, low + at + 1)
+                waiting.append((at + 1, end))
+            else:
+                # Cut before the job that Arrow names, which may be odd only beside these; in half, if it names none.
+                cut = at + (row or (end - at) // 2)
+                waiting += [(cut, end), (at, cut)]
+
+    def _is_spent(self, count: int, size: int, tried: int) -> bool:
+        """Count what was tried in vain; whether what is left is for the careful road."""
+        self.budget -= tried
+        return count == 1 or size <= _SMALL or self.budget < 0
 
     def take_careful(self, low: int, high: int) -> None:
         rows: list[dict[str, Any]] = []
+        if low == high:
+            return
         for at in range(low, high):
             item, raw = self.items[at], self.raws[at]
             try:
@@ -161,7 +191,7 @@ class _Run:
     def _fast_piece(self, table: pa.Table, low: int) -> None:
         """Add the fast road's rows, with the texts that only the raw bytes tell."""
         paths = list(unknown.unread(table.schema, shape.job()))
-        columns = {key: _json_column(table, key) for key in unknown.json_keys()}
+        columns = {key: fast.json_column(table, key) for key in unknown.json_keys()}
         rows = self._rows_to_read(table.num_rows, low, paths, columns)
         wanted = {p[0] for p in paths} | set(unknown.json_keys())
         try:
@@ -172,10 +202,10 @@ class _Run:
         for row, text in texts.items():
             self._texts(start + row, self.items[low + row], text)
         self.kept.extend(self.items[low : low + table.num_rows])
-        self.pieces.append(_assembled(table, columns, texts))
+        self.pieces.append(fast.assembled(table, columns, texts))
 
     def _rows_to_read(
-        self, count: int, low: int, paths: list[unknown.Path], columns: dict[str, _JsonColumn]
+        self, count: int, low: int, paths: list[unknown.Path], columns: dict[str, fast.JsonColumn]
     ) -> list[int]:
         rows = {row for column in columns.values() for row in column.open_rows}
         if paths:
@@ -196,90 +226,3 @@ class _Run:
         pieces = [p for p in self.pieces if p.num_rows]
         self.found.jobs = pa.concat_tables(pieces).combine_chunks() if pieces else schema.empty_table()
         return self.found
-
-
-def read(body: memoryview, count: int) -> pa.Table:
-    """The `count` jobs as Arrow reads them, with what it inferred for the keys that the shape does not know.
-
-    `body` is a `bytearray`, or the beginning of one, in which keys are renamed.
-
-    Raises:
-        ArrowInvalid: Some element is not what the shape says, or is not clean.
-    """
-    if len(body) > _LARGEST:
-        raise pa.ArrowInvalid("too large")
-    offsets, data = pa.array([0, len(body)], pa.int32()), pa.py_buffer(body)
-    pa.StringArray.from_buffers(1, offsets.buffers()[1], data).validate(full=True)
-    assert isinstance(body.obj, bytearray)
-    rename(body.obj, len(body))
-    table = pj.read_json(
-        pa.BufferReader(data),
-        read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
-        parse_options=pj.ParseOptions(explicit_schema=explicit(json_as_text=False), unexpected_field_behavior="infer"),
-    )
-    if table.num_rows != count:
-        raise pa.ArrowInvalid("more or fewer values than elements")
-    table = table.combine_chunks()
-    if repeats(table):
-        raise pa.ArrowInvalid("a key stands twice in one object")
-    return table
-
-
-@dataclass
-class _JsonColumn:
-    """A column of JSON text as far as Arrow can tell it: the texts, and the rows that only the raw bytes can tell."""
-
-    texts: pa.Array
-    open_rows: list[int]
-
-
-def _json_column(table: pa.Table, key: str) -> _JsonColumn:
-    count = table.num_rows
-    nothing = pa.nulls(count, pa.string())
-    if key not in table.column_names:
-        return _JsonColumn(nothing, [])
-    column = one(table.column(key))
-    if pa.types.is_null(column.type):
-        return _JsonColumn(nothing, [])
-    if pa.types.is_list(column.type):
-        empty, text = pc.equal(pc.list_value_length(column), 0), "[]"
-    elif pa.types.is_struct(column.type) and column.type.num_fields == 0:
-        empty, text = pc.is_valid(column), "{}"
-    else:
-        empty, text = pa.array([False] * count), ""
-    texts = pc.if_else(pc.fill_null(empty, False), pa.scalar(text), nothing)
-    rows = pc.indices_nonzero(pc.and_(pc.is_valid(column), pc.is_null(texts))).to_pylist()
-    return _JsonColumn(texts, rows)
-
-
-def _assembled(table: pa.Table, columns: dict[str, _JsonColumn], texts: dict[int, unknown.Texts]) -> pa.Table:
-    """The table with exactly the explicit columns, the JSON texts among them."""
-    arrays = []
-    schema = explicit(json_as_text=True)
-    for inner in schema:
-        if inner.name in columns:
-            column = columns[inner.name]
-            arrays.append(_filled(column, {row: texts[row].json.get(inner.name) for row in column.open_rows}))
-        else:
-            arrays.append(_project(one(table.column(inner.name)), inner.type))
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _filled(column: _JsonColumn, cells: dict[int, str | None]) -> pa.Array:
-    if not cells:
-        return column.texts
-    found = column.texts.to_pylist()
-    for row, text in cells.items():
-        found[row] = text
-    return pa.array(found, pa.string())
-
-
-def _project(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The array without the fields that the type does not have."""
-    if array.type == kind:
-        return array
-    if pa.types.is_struct(kind):
-        children = [_project(array.field(f.name), f.type) for f in kind]
-        return pa.StructArray.from_arrays(children, fields=list(kind), mask=pc.is_null(array))
-    values = _project(array.values, kind.value_type)
-    return pa.ListArray.from_arrays(array.offsets, values, type=kind, mask=pc.is_null(array))

@@ -16,7 +16,7 @@ import pyarrow.json as pj
 import pytest
 
 import ftetl
-from ftetl import copies, decode, flatten, scan
+from ftetl import copies, decode, fast, flatten, scan
 from ftetl.answers import Answer, Memory, Shape
 from ftetl.errors import EXITS
 
@@ -513,7 +513,18 @@ def test_a_batch_that_fails_over_and_over_goes_down_the_careful_road_whole(monke
     monkeypatch.setattr(decode, "_SMALL", 0)
     tries: list[int] = []
     read = decode.read
-    monkeypatch.setattr(decode, "read", lambda body, count: tries.append(len(body)) or read(body, count))
+
+    def reading(body: memoryview, count: int) -> pa.Table:
+        try:
+            table = read(body, count)
+        except pa.ArrowInvalid as error:
+            row = fast.refused_row(error, count)
+            tries.append(len(body) if row is None else len(body) * row // count)
+            raise
+        tries.append(len(body))
+        return table
+
+    monkeypatch.setattr(decode, "read", reading)
     raws = many(512, {n: b'{"id":"ft-%05d","status":5,"model":"%s"}' % (n, b"m" * 200) for n in range(0, 512, 2)})
 
     found = decoded(raws)

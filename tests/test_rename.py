@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from ftetl import decode
+from ftetl import fast
 from ftetl import rename as room
 from ftetl.rename import repeats
 from ftetl.shape import Leaf, Node, job, null_name, other_name, unions
@@ -22,7 +22,7 @@ def rename(text: bytes, behind: bytes = b"") -> bytes:
 
 
 def read(*raws: bytes) -> pa.Table:
-    return decode.read(memoryview(bytearray(b"\n".join(raws))), len(raws))
+    return fast.read(fast.prepared(memoryview(bytearray(b"\n".join(raws)))), len(raws))
 
 
 KEYS = sorted({key for key, _ in unions()})

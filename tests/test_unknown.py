@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import decode, strict, unknown
+from ftetl import fast, strict, unknown
 from ftetl.answers import Memory
 from ftetl.copies import Item
 from ftetl.raws import Raws
@@ -101,7 +101,7 @@ UNREAD: dict[str, list[tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("text", UNREAD)
 def test_what_arrow_inferred_tells_the_paths_that_nothing_reads(text: str) -> None:
-    table = decode.read(memoryview(bytearray(text.encode())), 1)
+    table = fast.read(fast.prepared(memoryview(bytearray(text.encode()))), 1)
 
     assert sorted(unknown.unread(table.schema, job())) == UNREAD[text]
 

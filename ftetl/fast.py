@@ -1,0 +1,132 @@
+"""The fast road: a batch of raw jobs through Arrow's JSON reader, whole.
+
+Knows the shape of a job and what Arrow makes of it; not what becomes of a batch that Arrow refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from ftetl import shape, unknown
+from ftetl.arrays import one
+from ftetl.rename import rename, repeats
+
+_LARGEST = 2**31 - 2  # bytes that Arrow's reader takes at once
+
+
+@cache
+def explicit(*, json_as_text: bool) -> pa.Schema:
+    """The nested Arrow schema of a job: as the fast road reads it, or with the JSON texts, as it is handed on."""
+    return pa.schema(shape.fields(shape.job(), json_as_text=json_as_text))
+
+
+def prepared(body: memoryview) -> memoryview:
+    """The raw bytes of a batch, fit for Arrow: UTF-8, with the keys renamed that come in two kinds.
+
+    `body` is a `bytearray`, or the beginning of one, in which they are renamed.
+
+    Raises:
+        ArrowInvalid: It is too large, no UTF-8, or has keys that cannot be renamed.
+    """
+    if len(body) > _LARGEST:
+        raise pa.ArrowInvalid("too large")
+    offsets = pa.array([0, len(body)], pa.int32())
+    pa.StringArray.from_buffers(1, offsets.buffers()[1], pa.py_buffer(body)).validate(full=True)
+    assert isinstance(body.obj, bytearray)
+    rename(body.obj, len(body))
+    return body
+
+
+_ROW = re.compile(r"in row (\d+)$")
+
+
+def refused_row(error: pa.ArrowException, count: int) -> int | None:
+    """The job at which Arrow gave up, where it tells."""
+    named = _ROW.search(str(error))
+    return int(named[1]) if named and int(named[1]) < count else None
+
+
+def read(body: memoryview, count: int) -> pa.Table:
+    """The `count` jobs as Arrow reads them, with what it inferred for the keys that the shape does not know.
+
+    Raises:
+        ArrowInvalid: Some element is not what the shape says, or is not clean.
+    """
+    table = pj.read_json(
+        pa.BufferReader(pa.py_buffer(body)),
+        read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
+        parse_options=pj.ParseOptions(explicit_schema=explicit(json_as_text=False), unexpected_field_behavior="infer"),
+    )
+    if table.num_rows != count:
+        raise pa.ArrowInvalid("more or fewer values than elements")
+    table = table.combine_chunks()
+    if repeats(table):
+        raise pa.ArrowInvalid("a key stands twice in one object")
+    return table
+
+
+@dataclass
+class JsonColumn:
+    """A column of JSON text as far as Arrow can tell it: the texts, and the rows that only the raw bytes can tell."""
+
+    texts: pa.Array
+    open_rows: list[int]
+
+
+def json_column(table: pa.Table, key: str) -> JsonColumn:
+    """The column of such a key in what was read."""
+    count = table.num_rows
+    nothing = pa.nulls(count, pa.string())
+    if key not in table.column_names:
+        return JsonColumn(nothing, [])
+    column = one(table.column(key))
+    if pa.types.is_null(column.type):
+        return JsonColumn(nothing, [])
+    if pa.types.is_list(column.type):
+        empty, text = pc.equal(pc.list_value_length(column), 0), "[]"
+    elif pa.types.is_struct(column.type) and column.type.num_fields == 0:
+        empty, text = pc.is_valid(column), "{}"
+    else:
+        empty, text = pa.array([False] * count), ""
+    texts = pc.if_else(pc.fill_null(empty, False), pa.scalar(text), nothing)
+    rows = pc.indices_nonzero(pc.and_(pc.is_valid(column), pc.is_null(texts))).to_pylist()
+    return JsonColumn(texts, rows)
+
+
+def assembled(table: pa.Table, columns: dict[str, JsonColumn], texts: dict[int, unknown.Texts]) -> pa.Table:
+    """The table with exactly the explicit columns, the JSON texts among them."""
+    arrays = []
+    schema = explicit(json_as_text=True)
+    for inner in schema:
+        if inner.name in columns:
+            column = columns[inner.name]
+            arrays.append(_filled(column, {row: texts[row].json.get(inner.name) for row in column.open_rows}))
+        else:
+            arrays.append(_project(one(table.column(inner.name)), inner.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _filled(column: JsonColumn, cells: dict[int, str | None]) -> pa.Array:
+    if not cells:
+        return column.texts
+    found = column.texts.to_pylist()
+    for row, text in cells.items():
+        found[row] = text
+    return pa.array(found, pa.string())
+
+
+def _project(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The array without the fields that the type does not have."""
+    if array.type == kind:
+        return array
+    if pa.types.is_struct(kind):
+        children = [_project(array.field(f.name), f.type) for f in kind]
+        return pa.StructArray.from_arrays(children, fields=list(kind), mask=pc.is_null(array))
+    values = _project(array.values, kind.value_type)
+    return pa.ListArray.from_arrays(array.offsets, values, type=kind, mask=pc.is_null(array))
