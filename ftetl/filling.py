@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import ahead, copies, history, merge, receive, side
+from ftetl import ahead, copies, history, merge, receive, side, strict, unknown
 from ftetl.contract import tables
 from ftetl.errors import SoftwareError
 from ftetl.progress import Progress
@@ -40,9 +40,9 @@ def fill(
     progress: Progress,
 ) -> Outcome:
     """Write every table."""
-    unknown: Counter[str] = Counter()
-    confirmed = pa.array(sorted(given.confirmed), pa.string())
+    unknown_keys: Counter[str] = Counter()
     unseen = {c.name: str(c.sources[0]) for c in tables()["jobs"].columns if c.sources and c.read != "last_event"}
+    told = _Told(pa.array(sorted(given.confirmed), pa.string()), unseen, unknown_keys)
     oddities = list(work.oddities)
     aside = list(work.aside)
     merged.spare(a.job_id for a in aside if a.job_id)
@@ -53,12 +53,12 @@ def fill(
         merged.spare(a.job_id for a in batch.decoded.aside if a.job_id)
         if batch.decoded.items:
             oddities += batch.flat.oddities
-            unknown.update(batch.decoded.unknown)
+            unknown_keys.update(batch.decoded.unknown)
             _drop_seen(unseen, batch.flat.jobs)
-            _write(staging, merged.batch(batch.decoded.items, batch.flat), confirmed, unseen)
+            _write(staging, merged.batch(batch.decoded.items, batch.flat), told)
         progress.jobs(done, len(work.items))
     for rows in merged.rest():
-        _write(staging, rows, confirmed, unseen)
+        _write(staging, rows, told)
     _account(given, work, done, len(aside))
     states = history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
     staging.write("job_history", states)
@@ -72,15 +72,44 @@ def fill(
         quarantine.new,
         dict(staging.rows),
         dict(sorted(kinds.items())),
-        Drift(dict(sorted(unknown.items())), tuple(dict.fromkeys(unseen.values()))),
+        Drift(dict(sorted(unknown_keys.items())), tuple(dict.fromkeys(unseen.values()))),
     )
 
 
-def _write(staging: Staging, rows: merge.Next, confirmed: pa.Array, unseen: dict[str, str]) -> None:
-    # What a confirmed row tells is told still, though it was not decoded in this run.
-    _drop_seen(unseen, rows.jobs.filter(pc.is_in(rows.jobs.column("job_id"), value_set=confirmed)))
+class _Told:
+    """What confirmed rows tell still, though they were not decoded in this run."""
+
+    def __init__(self, confirmed: pa.Array, unseen: dict[str, str], unknown_keys: Counter[str]) -> None:
+        self._confirmed, self._unseen, self._unknown = confirmed, unseen, unknown_keys
+        self._of_events: set[tuple[str, str]] = set()
+
+    def jobs(self, rows: pa.Table) -> None:
+        """Which columns these rows have, and which keys that no column reads."""
+        if not len(self._confirmed):
+            return
+        mine = rows.filter(pc.is_in(rows.column("job_id"), value_set=self._confirmed))
+        _drop_seen(self._unseen, mine)
+        for found in pc.value_counts(mine.column("extra").drop_null()).to_pylist():
+            for path in unknown.paths(unknown.Texts(extra=strict.parse(found["values"].encode()))):
+                self._unknown[path] += found["counts"]
+
+    def events(self, rows: pa.Table) -> None:
+        """Which keys of these events no column reads, counted by job."""
+        if not len(self._confirmed) or rows.column("extra").null_count == rows.num_rows:
+            return
+        mine = pc.and_(pc.is_valid(rows.column("extra")), pc.is_in(rows.column("job_id"), value_set=self._confirmed))
+        for row in rows.select(["job_id", "extra"]).filter(mine).to_pylist():
+            texts = unknown.Texts(events={0: strict.parse(row["extra"].encode())})
+            new = {(row["job_id"], path) for path in unknown.paths(texts)} - self._of_events
+            self._of_events |= new
+            self._unknown.update(path for _, path in new)
+
+
+def _write(staging: Staging, rows: merge.Next, told: _Told) -> None:
+    told.jobs(rows.jobs)
     staging.write("jobs", rows.jobs)
     for events in rows.events:
+        told.events(events)
         staging.write("events", events)
 
 

@@ -246,3 +246,18 @@ def test_a_secret_is_masked_before_a_detail_waits_on_a_disk() -> None:
     assert found.had == {"ft-1"}
     assert waiting == [b'{"id":"ft-1","wandb_key":"***","\\u0068f_api_token":"***","events":[]}']
     assert found.answers[0].blob.read(found.scans[0].offsets[0], found.scans[0].lengths[0]) == waiting[0]
+
+
+def test_the_drift_of_jobs_that_are_copied_is_told_again(tmp_path: Path) -> None:
+    odd = {"type": "WARNING", "newer": 1}
+    jobs = [job(n, new_key=n) for n in range(3)] + [job(3, progress={"inner": 1})]
+    jobs[1]["events"] = [odd, *jobs[1]["events"], odd]
+    with demo.serve(jobs=jobs) as server:
+        first, second = (
+            ftetl.export(tmp_path / "t", base_url=server.url, environ={"TOGETHER_API_KEY": server.key}, observed_at=DAY)
+            for _ in range(2)
+        )
+
+    assert (first.requests, second.requests, second.changed) == (5, 1, False)
+    assert first.drift.unknown == {"events.newer": 1, "new_key": 3, "progress.inner": 1}
+    assert second.drift == first.drift
