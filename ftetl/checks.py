@@ -8,6 +8,7 @@ without values, since pandera's own text holds data.
 
 from __future__ import annotations
 
+import threading
 from functools import cache, partial
 from typing import Any
 
@@ -32,10 +33,29 @@ def pandera_schema(name: str) -> pandera.DataFrameSchema:
 
 def warm() -> None:
     """Make the schemas, and let pandera see a row of nothing: what it does the first time takes as long as a check."""
-    for name, table in tables().items():
-        # Not in Arrow's threads: a process that ends meanwhile would wait for them, and they for it.
-        frame = empty(table).to_pandas(types_mapper=pd.ArrowDtype, use_threads=False)
-        pandera_schema(name).validate(frame, lazy=True)
+    _begin()
+    for name in tables():
+        _validate_nothing(name)
+
+
+_beginning = threading.Lock()
+
+
+def _begin() -> None:
+    # At its first validation pandera registers what it validates with, and does not expect two threads to do so.
+    with _beginning:
+        _first_validation()
+
+
+@cache
+def _first_validation() -> None:
+    _validate_nothing(min(tables(), key=lambda name: len(tables()[name].columns)))
+
+
+def _validate_nothing(name: str) -> None:
+    # Not in Arrow's threads: a process that ends meanwhile would wait for them, and they for it.
+    frame = empty(tables()[name]).to_pandas(types_mapper=pd.ArrowDtype, use_threads=False)
+    pandera_schema(name).validate(frame, lazy=True)
 
 
 def _column(column: Column) -> pandera.Column:
@@ -144,6 +164,7 @@ def check_table(stored: Stored, table: Table, written: int) -> None:
         SoftwareError: It breaks its contract.
         StorageError: It cannot be read back.
     """
+    _begin()
     gate = Gate(table)
     gate.columns(stored.schema(table.name))  # a table without rows has no row groups
     parents = {
