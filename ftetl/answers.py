@@ -134,7 +134,7 @@ class Outcome(StrEnum):
 
     HERE = "here"  # 200: `answer` is set
     GONE = "gone"  # 404: the job was deleted meanwhile
-    FAILED = "failed"  # not to be had in this run: server errors to the end of the retries, or the deadline
+    FAILED = "failed"  # not to be had in this run: server errors to the end, the deadline, or a 403 of this job
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,8 @@ class Archive:
             self._write(name, packed)
             self._names_there.add(name)
         elif name not in self._own and not self._is_sound(digest):
-            temp = f"{TEMP}{self._run_id}"
-            self._write(temp, packed)
-            self._fs.rename(self._bodies, temp, self._bodies, name)
+            self._fs.unlink(self._bodies, name)
+            self._write(name, packed)
         # Also one that was there: the run that wrote it may have died before it was durable.
         if name not in self._own:
             self._own.add(name)
@@ -109,8 +108,9 @@ class Archive:
 
     def sync(self) -> None:
         """Make what was kept durable; call before the commit that relies on it."""
-        self._begin_sync(self._unsynced)
-        self._unsynced = []
+        if self._unsynced:
+            self._begin_sync(self._unsynced)
+            self._unsynced = []
         begun, self._syncing = self._syncing, []
         for future in begun:
             future.result()
@@ -163,10 +163,9 @@ class Archive:
         for name, at, owner in self._names():
             if at >= next_version or (base is not None and at == base.version and owner != base.run_id):
                 self._fs.unlink(self._index, name)
-        for folder in (self._index, self._bodies):
-            for name in self._fs.names(folder):
-                if name.startswith(TEMP):
-                    self._fs.unlink(folder, name)
+        for name in self._fs.names(self._index):
+            if name.startswith(TEMP):
+                self._fs.unlink(self._index, name)
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """What each version was made from, the oldest first.

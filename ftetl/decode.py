@@ -159,8 +159,6 @@ class _Run:
 
     def take_careful(self, low: int, high: int) -> None:
         rows: list[dict[str, Any]] = []
-        if low == high:
-            return
         for at in range(low, high):
             item, raw = self.items[at], self.raws[at]
             try:

@@ -6,7 +6,9 @@ Every element that was received is accounted for here. Knows neither sources nor
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,6 +61,7 @@ def fill(
         progress.jobs(done, len(work.items))
     for rows in merged.rest():
         _write(staging, rows, told)
+    told.end()
     _account(given, work, done, len(aside))
     states = history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
     staging.write("job_history", states)
@@ -76,33 +79,46 @@ def fill(
     )
 
 
+# A key and its scalar, so that texts which differ in their values only become one.
+_SCALAR = r'("(?:[^"\\]|\\.)*":)(?:"(?:[^"\\]|\\.)*"|[^,\[\]{}"]+)'
+
+
 class _Told:
     """What confirmed rows tell still, though they were not decoded in this run."""
 
     def __init__(self, confirmed: pa.Array, unseen: dict[str, str], unknown_keys: Counter[str]) -> None:
         self._confirmed, self._unseen, self._unknown = confirmed, unseen, unknown_keys
-        self._of_events: set[tuple[str, str]] = set()
+        self._jobs_of: dict[str, list[pa.Array]] = {}  # by path: the jobs that have such a key
 
     def jobs(self, rows: pa.Table) -> None:
         """Which columns these rows have, and which keys that no column reads."""
-        if not len(self._confirmed):
-            return
-        mine = rows.filter(pc.is_in(rows.column("job_id"), value_set=self._confirmed))
-        _drop_seen(self._unseen, mine)
-        for found in pc.value_counts(mine.column("extra").drop_null()).to_pylist():
-            for path in unknown.paths(unknown.Texts(extra=strict.parse(found["values"].encode()))):
-                self._unknown[path] += found["counts"]
+        if len(self._confirmed):
+            mine = rows.filter(pc.is_in(rows.column("job_id"), value_set=self._confirmed))
+            _drop_seen(self._unseen, mine)
+            self._note(mine, lambda rest: unknown.Texts(extra=rest))
 
     def events(self, rows: pa.Table) -> None:
-        """Which keys of these events no column reads, counted by job."""
-        if not len(self._confirmed) or rows.column("extra").null_count == rows.num_rows:
-            return
-        mine = pc.and_(pc.is_valid(rows.column("extra")), pc.is_in(rows.column("job_id"), value_set=self._confirmed))
-        for row in rows.select(["job_id", "extra"]).filter(mine).to_pylist():
-            texts = unknown.Texts(events={0: strict.parse(row["extra"].encode())})
-            new = {(row["job_id"], path) for path in unknown.paths(texts)} - self._of_events
-            self._of_events |= new
-            self._unknown.update(path for _, path in new)
+        """Which keys of these events no column reads."""
+        if len(self._confirmed) and rows.column("extra").null_count < rows.num_rows:
+            mine = rows.select(["job_id", "extra"])
+            mine = mine.filter(pc.is_in(mine.column("job_id"), value_set=self._confirmed))
+            self._note(mine, lambda rest: unknown.Texts(events={0: rest}))
+
+    def end(self) -> None:
+        """Count the jobs; one whose events came in two pieces is one."""
+        for path, jobs in self._jobs_of.items():
+            self._unknown[path] += len(pc.unique(pa.chunked_array(jobs)))
+
+    def _note(self, rows: pa.Table, texts: Callable[[dict[str, Any]], unknown.Texts]) -> None:
+        rows = rows.select(["job_id", "extra"]).filter(pc.is_valid(rows.column("extra")))
+        forms = pc.replace_substring_regex(rows.column("extra"), _SCALAR, r"\10")
+        forms_of: dict[str, list[str]] = {}
+        for form in pc.unique(forms).to_pylist():
+            for path in unknown.paths(texts(strict.parse(form.encode()))):
+                forms_of.setdefault(path, []).append(form)
+        for path, found in forms_of.items():
+            mine = pc.is_in(forms, value_set=pa.array(found, pa.string()))
+            self._jobs_of.setdefault(path, []).append(pc.unique(rows.column("job_id").filter(mine)))
 
 
 def _write(staging: Staging, rows: merge.Next, told: _Told) -> None:

@@ -17,7 +17,6 @@ from ftetl.answers import Answer, Detail, Memory, Outcome
 from ftetl.archive import Archive
 from ftetl.clock import iso, parse_iso
 from ftetl.errors import StorageError
-from ftetl.listed import masked
 from ftetl.manifest import RUN_ID
 from ftetl.memo import Settled
 from ftetl.store import Target
@@ -84,7 +83,7 @@ class Recall:
         """Keep a detail that has come, or that none came; one that cannot be used is asked for again."""
         entry: dict[str, Any] = {"job_id": detail.job_id, "outcome": detail.outcome.value}
         if detail.answer is not None:
-            entry["sha256"] = self._archive.keep(masked(detail.answer.blob))
+            entry["sha256"] = self._archive.keep(detail.answer.blob)
             entry |= {"name": detail.answer.name, "observed_at": iso(detail.answer.observed_at)}
         self.entries.append(entry)
         if usable and (detail.job_id, listed.hex()) not in self._kept:
