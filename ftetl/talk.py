@@ -62,9 +62,9 @@ class Voice:
         if self.quiet:
             return
         if self.logs_json:
-            word, _, rest = text.partition(": ")
-            is_warning = word == "warning"
-            _write(lines.as_json("WARNING" if is_warning else "INFO", "ftetl", "note", rest or text, {}), err=True)
+            level = "WARNING" if text.startswith("warning: ") else "INFO"
+            message = text.removeprefix("warning: ").removeprefix("note: ")
+            _write(lines.as_json(level, "ftetl", "note", message, {}), err=True)
         else:
             _write(shown(text), err=True)
 

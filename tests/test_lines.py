@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ftetl import demo, lines
 from ftetl.cli import cli
+from ftetl.talk import Voice
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,20 @@ def test_with_json_every_line_on_stderr_is_a_document(tmp_path: Path, name: str)
         assert line["level"] in ("DEBUG", "INFO", "WARNING", "ERROR")
     if "-q" not in words and result.exception is None:
         assert (found[-1]["event"], found[-1]["exit_code"]) == ("run_done", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "message"),
+    [
+        ("warning: a: b", "WARNING", "a: b"),
+        ("note: a: b", "INFO", "a: b"),
+        ("folder: x has no runs yet", "INFO", "folder: x has no runs yet"),
+    ],
+)
+def test_what_is_said_loses_its_first_word_only_where_the_level_tells_it(
+    text: str, level: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Voice(log_format="json").say(text)
+
+    found = json.loads(capsys.readouterr().err)
+    assert (found["level"], found["message"]) == (level, message)
