@@ -24,6 +24,7 @@ test reads this list and every import.
     checks      stored checks staging memo recall provenance
     merge       guards history side stream incoming kept merge filling remarks
     snapshot    snapshot union
+    analysis    analysis
     pipeline    pipeline rebuild records metrics calls doctor
     cli         lines talk options demo_end dictionary_view runs_view cli __main__
 """

@@ -7,7 +7,7 @@ meanwhile. Reads only; works on every platform. pandas is imported where a frame
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,8 @@ class Tables:
         """The names of the tables."""
         return tuple(tables())
 
-    def arrow(self, name: str) -> pa.Table:
-        """A table as Arrow."""
+    def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A table as Arrow, whole or some of its columns."""
         raise NotImplementedError
 
     def frame(self, name: str) -> pd.DataFrame:
@@ -72,16 +72,20 @@ class Snapshot(Tables):
         self.project: str = manifest.facts["identity"]["project"]
         self._stored = Stored(self.folder, {file.name for file in manifest.files})
 
-    def arrow(self, name: str) -> pa.Table:
-        """A table as Arrow.
+    def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A table as Arrow; with `columns`, only these are read, which is what a large table is best asked for.
 
         Raises:
-            UsageError: There is no such table.
+            UsageError: There is no such table or column.
             StorageError: Its file cannot be read, or is damaged.
         """
         if name not in tables():
             raise UsageError(f"there is no table {name!r}", next=f"choose one of: {', '.join(tables())}")
-        return self._stored.table(name)
+        known = [column.name for column in tables()[name].columns]
+        unknown = [column for column in columns or () if column not in known]
+        if unknown:
+            raise UsageError(f"{name} has no column {unknown[0]!r}", next=f"see `ftetl schema {name}`")
+        return self._stored.table(name, columns)
 
     def __repr__(self) -> str:
         return f"<ftetl.Snapshot version {self.version} of {self.target}>"

@@ -6,7 +6,7 @@ Knows snapshots and that every key begins with the project; reads nothing itself
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
@@ -50,15 +50,15 @@ class Snapshots(Tables):
         """The version that is read of each project."""
         return MappingProxyType({project: self._by_project[project].version for project in self.projects})
 
-    def arrow(self, name: str) -> pa.Table:
-        """A table with the rows of all projects, as Arrow.
+    def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A table with the rows of all projects, as Arrow, whole or some of its columns.
 
         Raises:
-            UsageError: There is no such table.
+            UsageError: There is no such table or column.
             StorageError: One of its files cannot be read, or is damaged.
         """
         # Each is in the order of its key, and keys begin with the project.
-        return pa.concat_tables([self._by_project[project].arrow(name) for project in self.projects])
+        return pa.concat_tables([self._by_project[project].arrow(name, columns) for project in self.projects])
 
     def __getattr__(self, name: str) -> Any:
         if name in ("version", "project", "target", "run_id", "committed_at", "folder"):

@@ -1,0 +1,69 @@
+"""What the analyses share: charges out of jobs, grouping that loses no row, money that stays exact.
+
+Knows the tables' columns, and no files. Frames are Arrow-backed, as those of a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.arrays import one
+from ftetl.errors import UsageError
+from ftetl.snapshot import Tables
+
+NANO: Final = 9  # digits behind the point of a dollar in nano-dollars
+USD: Final = pa.decimal128(28, NANO)
+TIMES: Final = {"day": "day", "month": "month"}
+BY: Final = (*TIMES, "model", "user_id", "project", "training_type", "training_method", "status")
+FULL: Final = "Full"  # what a missing type of an old job means
+
+
+def jobs(snapshot: Tables, columns: Iterable[str]) -> pd.DataFrame:
+    """These columns of all jobs, with `day` and `month` (UTC, of `created_at`, else `updated_at`).
+
+    `training_type` is `Full` where the API left it out, which is what that means.
+    """
+    read = {"project", "job_id", "created_at", "updated_at", "training_type", *columns}
+    table = snapshot.arrow("jobs", sorted(read))
+    moment = pc.coalesce(table.column("created_at"), table.column("updated_at"))
+    kind = pc.coalesce(table.column("training_type"), pa.scalar(FULL))
+    table = table.set_column(table.schema.get_field_index("training_type"), "training_type", kind)
+    table = table.select(dict.fromkeys(["project", "job_id", *columns]))
+    for name, unit in TIMES.items():
+        floor = pc.floor_temporal(pc.cast(moment, pa.timestamp("us")), unit=unit)
+        table = table.append_column(name, pc.cast(floor, pa.date32()))
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def keys(by: str | Iterable[str]) -> list[str]:
+    """The columns to group by.
+
+    Raises:
+        UsageError: One of them is none of `BY`.
+    """
+    found = [by] if isinstance(by, str) else list(by)
+    unknown = [name for name in found if name not in BY]
+    if unknown or not found:
+        raise UsageError(
+            f"cannot group by {unknown[0] if unknown else 'nothing'!r}", next=f"choose of: {', '.join(BY)}"
+        )
+    return found
+
+
+def grouped(frame: pd.DataFrame, by: list[str]) -> Any:
+    """The frame's groups; rows without a value are a group of their own, so that the sums are those of all rows."""
+    return frame.groupby(by, dropna=False, sort=True)
+
+
+def usd(nano: pd.Series) -> pd.Series:
+    """Nano-dollars as exact decimals in dollars."""
+    found = pa.array(nano, pa.int64(), from_pandas=True)
+    whole = one(found) if isinstance(found, pa.ChunkedArray) else found
+    digits = pc.cast(pc.cast(whole, pa.decimal128(19, 0)), pa.decimal128(USD.precision, 0))
+    money = pa.Array.from_buffers(USD, len(digits), digits.buffers(), digits.null_count, digits.offset)
+    return pd.Series(pd.arrays.ArrowExtensionArray(money), index=nano.index)

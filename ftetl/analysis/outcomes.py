@@ -1,0 +1,96 @@
+"""What became of jobs: how many completed, why others failed, and which ones took the place of others.
+
+Knows the tables' columns, and no files. Cancelled jobs neither completed nor failed; open ones have not ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.analysis import frames
+from ftetl.analysis.money import charges
+from ftetl.snapshot import Tables
+
+FAILED: Final = ("error", "user_error")
+_RESTARTED = "job_restarted"
+_SAME = ["project", "suffix", "training_file", "model"]
+_NUMBER = r"\d+"
+
+
+def success(snapshot: Tables, by: str | Iterable[str] = "month") -> pd.DataFrame:
+    """How many jobs completed, by the same words as `spend`.
+
+    Columns: those, then counts of jobs: `jobs` (all), `completed`, `error`, `user_error`, `cancelled`, `unfinished`
+    (every other status), and `success_rate`: the share of completed ones among those that completed or failed, from 0
+    to 1, NULL where there is none.
+
+    Raises:
+        UsageError: `by` names something else.
+    """
+    names = frames.keys(by)
+    found = frames.jobs(snapshot, ["model", "user_id", "training_method", "status"])
+    ends = ("completed", *FAILED, "cancelled")
+    status = found.status.fillna("")
+    for end in ends:
+        found[f"is_{end}"] = (status == end).astype("int64[pyarrow]")
+    found["is_unfinished"] = (~status.isin(ends)).astype("int64[pyarrow]")
+    counted = {end: (f"is_{end}", "sum") for end in (*ends, "unfinished")}
+    sums = frames.grouped(found, names).agg(jobs=("job_id", "size"), **counted).reset_index()
+    ended = sums.completed + sums.error + sums.user_error
+    sums["success_rate"] = sums.completed.astype("double[pyarrow]") / ended.where(ended > 0)
+    return sums
+
+
+def failures(snapshot: Tables) -> pd.DataFrame:
+    """Why jobs failed, the most frequent reason first.
+
+    Columns: `status` (`error`, `user_error`), `reason` (the message of the last event, each number in it as `#`, so
+    that like reasons are one row; NULL where no events are known), `jobs`, `net_usd` (charged less refunded), `newest`
+    (when such a job last failed, else was last changed) and `example`, the id of that job.
+    """
+    table = snapshot.arrow("jobs", ["project", "job_id", "status", "failure_reason", "finished_at", "updated_at"])
+    table = table.filter(pc.is_in(table.column("status"), value_set=pa.array(FAILED)))
+    table = table.append_column("reason", pc.replace_substring_regex(table.column("failure_reason"), _NUMBER, "#"))
+    table = table.append_column("newest", pc.coalesce(table.column("finished_at"), table.column("updated_at")))
+    found = table.to_pandas(types_mapper=pd.ArrowDtype)
+    found = found.merge(charges(snapshot)[["project", "job_id", "net_nanousd"]], how="left")
+    found["net_nanousd"] = found.net_nanousd.fillna(0)
+    found = found.sort_values(["newest", "job_id"], na_position="first")
+    sums = frames.grouped(found, ["status", "reason"]).agg(
+        jobs=("job_id", "size"), net_usd=("net_nanousd", "sum"), newest=("newest", "last"), example=("job_id", "last")
+    )
+    sums = sums.reset_index()
+    sums["net_usd"] = frames.usd(sums.net_usd)
+    return sums.sort_values(["jobs", "reason"], ascending=[False, True], kind="stable", ignore_index=True)
+
+
+def restarts(snapshot: Tables) -> pd.DataFrame:
+    """Jobs that the service restarted, each with the job that took its place.
+
+    A restarted job gets a new id, and the API does not say which: it is the first job with the same project, suffix,
+    training file and model that was created at or after the restart. Columns: `project`, `job_id`, `restarted_at`,
+    `restarted_as` (NULL where no such job is known), `seconds` between, `suffix`, `training_file`, `model`.
+    """
+    events = snapshot.arrow("events", ["project", "job_id", "type", "created_at"])
+    events = events.filter(pc.equal(events.column("type"), _RESTARTED)).to_pandas(types_mapper=pd.ArrowDtype)
+    again = frames.jobs(snapshot, [*_SAME, "created_at"]).drop(columns=list(frames.TIMES))
+    # Text that is missing equals text that is missing: a job without a suffix is restarted without one.
+    texts = again[_SAME].fillna("")
+    again = again.assign(**{f"_{name}": texts[name] for name in _SAME})
+    last = events.groupby(["project", "job_id"]).created_at.max().rename("restarted_at").reset_index()
+    old = last.merge(again.drop(columns="created_at"), on=["project", "job_id"])
+    keys = [f"_{name}" for name in _SAME]
+    new = again[["job_id", "created_at", *keys]].rename(columns={"job_id": "restarted_as"})
+    pairs = old.merge(new, on=keys, how="left")
+    pairs = pairs[(pairs.created_at >= pairs.restarted_at) & (pairs.job_id != pairs.restarted_as)]
+    pairs = pairs.sort_values(["created_at", "restarted_as"]).drop_duplicates(["project", "job_id"])
+    result = old.merge(pairs[["project", "job_id", "restarted_as", "created_at"]], how="left")
+    gap = result.created_at - result.restarted_at
+    result["seconds"] = gap.dt.total_seconds()
+    columns = ["project", "job_id", "restarted_at", "restarted_as", "seconds", "suffix", "training_file", "model"]
+    return result.sort_values(["restarted_at", "job_id"], ignore_index=True)[columns]

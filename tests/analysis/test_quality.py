@@ -1,0 +1,35 @@
+"""What is odd in the data, counted by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from ftetl import analysis
+
+
+def test_oddities_are_counted_by_kind_and_path(make: Any, told: Any) -> None:
+    events = [{"type": "X", "step": "a"}, {"type": "X", "step": "b"}]
+    snapshot = make(told("ft-1", n_epochs="x", events=events), told("ft-2", n_epochs=[1]), {"id": ""}, 5)
+    found = analysis.oddities(snapshot).astype(object).where(lambda frame: frame.notna(), None)
+    assert {tuple(row) for row in found.itertuples(index=False)} == {
+        ("quarantine", "no_id", None, 0, 1),
+        ("quarantine", "not_an_object", None, 0, 1),
+        ("anomalies", "wrong_type", "n_epochs", 2, 2),
+        ("anomalies", "wrong_type", "events.step", 1, 2),
+        ("anomalies", "unknown_enum", "events.type", 1, 2),
+    }
+
+
+def test_keys_that_no_column_reads_are_counted(make: Any, told: Any) -> None:
+    deep = {"type": "Lora", "dora": {"rank": 3, "on": True}}
+    snapshot = make(told("ft-1", new=1e300, training_type=deep, events=[{"hint": {}}]), told("ft-2", new=None))
+    found = analysis.unread_keys(snapshot)
+    assert [tuple(row) for row in found.astype(object).itertuples(index=False)] == [
+        ("jobs", "new", 2),
+        ("events", "hint", 1),
+        ("jobs", "training_type.dora.on", 1),
+        ("jobs", "training_type.dora.rank", 1),
+    ]
+    assert isinstance(found, pd.DataFrame)
