@@ -11,7 +11,7 @@ Importing this imports neither pandas nor pyarrow; they come with the first call
 The house, room by room. A module imports only from the lines above its own, and from its own line without a circle; a
 test reads this list and every import.
 
-    facts       errors limits clock times answers reasons
+    facts       errors faults limits clock times answers reasons
     settings    settings report progress
     contract    arrays grammar contract dictionary schema shape strict rows
     together    gunzip breakage credentials plugs remote patience exchange verdict together

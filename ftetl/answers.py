@@ -114,7 +114,7 @@ def stamp(path: Path) -> tuple[int, ...]:
 
 def changed(name: str) -> DataError:
     """The error for a saved answer that is not any more what it was when the run began."""
-    return DataError(f"{name} was changed while it was read; nothing was committed", next="export it again")
+    return DataError("F08", f"{name} was changed while it was read; nothing was committed", next="export it again")
 
 
 def window(answer: Answer, start: int, size: int) -> bytes:

@@ -134,14 +134,14 @@ class Archive:
         packed = self._fs.contents(self._bodies, sha256 + SUFFIX)
         where = f"{self._bodies.path / (sha256 + SUFFIX)}"
         if packed is None:
-            raise StorageError(f"{where} is missing", next="restore the archive from a backup")
+            raise StorageError("A01", f"{where} is missing", next="restore the archive from a backup")
         try:
             with pa.CompressedInputStream(pa.BufferReader(packed), _ZSTD) as stream:
                 data: bytes = stream.read()
         except (OSError, pa.ArrowException):
             data = b""
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise StorageError(f"{where} is damaged", next="restore the archive from a backup")
+            raise StorageError("A02", f"{where} is damaged", next="restore the archive from a backup")
         return data
 
     def note(self, version: int, document: Mapping[str, JSON]) -> None:
@@ -176,7 +176,9 @@ class Archive:
         for name, _, _ in self._names():
             document = _opened(self._fs.contents(self._index, name) or b"")
             if document is None:
-                raise StorageError(f"{self._index.path / name} is damaged", next="restore the archive from a backup")
+                raise StorageError(
+                    "A02", f"{self._index.path / name} is damaged", next="restore the archive from a backup"
+                )
             yield document
 
     def _names(self) -> list[tuple[str, int, str]]:

@@ -54,7 +54,7 @@ def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], 
         try:
             moment = parse_iso(moment)
         except ValueError:
-            raise UsageError("observed_at is no time", next="write it like 2026-07-02T08:10:14Z") from None
+            raise UsageError("P02", "observed_at is no time", next="write it like 2026-07-02T08:10:14Z") from None
     if isinstance(moment, datetime):
         given = {**given, "observed_at": moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)}
     formats = given.get("formats", ("parquet",))
@@ -63,7 +63,7 @@ def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], 
     given |= {name: Path(given[name]) for name in ("api_key_file", "metrics_file") if given.get(name) is not None}
     unknown = sorted(set(given) - set(Settings.__dataclass_fields__))
     if unknown:
-        raise UsageError(f"there is no setting {unknown[0]!r}", next="see `ftetl export --help`")
+        raise UsageError("P03", f"there is no setting {unknown[0]!r}", next="see `ftetl export --help`")
     return Settings(target=Path(target), source=os.fspath(source), **given)
 
 
@@ -150,7 +150,9 @@ def _repeated(entries: Iterable[dict[str, Any]], version: int | None) -> int:
 
 def _require_unix() -> None:
     if sys.platform == "win32":
-        raise ConfigError("exports run on Linux and macOS only", next="run it there, or in WSL, and read it here")
+        raise ConfigError(
+            "P10", "exports run on Linux and macOS only", next="run it there, or in WSL, and read it here"
+        )
 
 
 @contextmanager
@@ -193,4 +195,5 @@ def _fault(error: Exception) -> SoftwareError:
     # The text of an unknown error may hold data, so only its kind and its place in our own code are told.
     places = [p for p in extract_tb(error.__traceback__) if Path(p.filename).is_relative_to(Path(__file__).parent)]
     where = f"{Path(places[-1].filename).name}:{places[-1].lineno}"
-    return SoftwareError(f"{type(error).__name__} in {where}", next="please report this as a bug of ftetl")
+    code = "S26" if isinstance(error, MemoryError) else "B01"
+    return SoftwareError(code, f"{type(error).__name__} in {where}", next="please report this as a bug of ftetl")

@@ -185,10 +185,10 @@ def check_references(table: Table, column: str, found: pa.ChunkedArray, parents:
         SoftwareError: Some value refers to nothing.
     """
     if not pc.all(pc.is_in(found, value_set=parents), min_count=0).as_py():
-        raise _fault(table, "references", f"{column} names rows that do not exist")
+        raise _fault(table, "references", f"{column} names rows that do not exist", "V13")
 
 
-def _fault(table: Table, rule: str, what: str) -> SoftwareError:
+def _fault(table: Table, rule: str, what: str, code: str = "B02") -> SoftwareError:
     return SoftwareError(
-        f"table {table.name} breaks its contract ({rule}): {what}", next="please report this as a bug of ftetl"
+        code, f"table {table.name} breaks its contract ({rule}): {what}", next="please report this as a bug of ftetl"
     )

@@ -117,10 +117,10 @@ def is_ours(fs: Fs, root: Folder, control: Folder) -> bool:
         return False
     version = _version(raw)
     if version is None:
-        raise TargetError(f"{control.path / FORMAT} is not ftetl's", next=_ELSEWHERE)
+        raise TargetError("S16", f"{control.path / FORMAT} is not ftetl's", next=_ELSEWHERE)
     if version > VERSION:
         what = f"{root.path} was written by a newer ftetl: its format is {version}, this one knows {VERSION}"
-        raise ConfigError(what, next="install a newer ftetl")
+        raise ConfigError("S15", what, next="install a newer ftetl")
     return True
 
 
@@ -148,7 +148,7 @@ def require_writable(fs: Fs, folder: Folder) -> None:
     """Nothing, if names can be made in the folder; else a TargetError, before any work is lost to it."""
     if not fs.writable(folder):
         what = f"cannot write to {folder.path}: no permission, or the file system is read-only"
-        raise TargetError(what, next="give this user the right to, or choose another folder")
+        raise TargetError("S03", what, next="give this user the right to, or choose another folder")
 
 
 def _sign(fs: Fs, root: Folder, control: Folder, run_id: str, mode: int) -> None:
@@ -184,9 +184,9 @@ def _make(fs: Fs, path: Path) -> bool:
 def _opened(fs: Fs, path: Path) -> Folder:
     status = fs.status(None, path)
     if status is not None and stat.S_ISLNK(status.st_mode):
-        raise TargetError(f"{path} is a symbolic link", next="give the folder that it leads to")
+        raise TargetError("S18", f"{path} is a symbolic link", next="give the folder that it leads to")
     if status is not None and not stat.S_ISDIR(status.st_mode):
-        raise TargetError(f"{path} is no folder", next=_ELSEWHERE)
+        raise TargetError("S18", f"{path} is no folder", next=_ELSEWHERE)
     return fs.open_folder(None, path)
 
 
@@ -203,16 +203,16 @@ def exposed(fs: Fs, root: Folder) -> list[str]:
 def _refuse_if_it_is_anothers(fs: Fs, root: Folder) -> None:
     own, user = fs.status(root, "."), os.geteuid()
     if own and user != 0 and own.st_uid not in (0, user):
-        raise TargetError(f"{root.path} belongs to another user", next="choose a folder of this user's own")
+        raise TargetError("S19", f"{root.path} belongs to another user", next="choose a folder of this user's own")
 
 
 def not_ours(root: Folder) -> TargetError:
     """The error for a folder that is somebody else's."""
-    return TargetError(f"{root.path} is not empty and not a target of ftetl", next=_ELSEWHERE)
+    return TargetError("S16", f"{root.path} is not empty and not a target of ftetl", next=_ELSEWHERE)
 
 
 def plain(name: str) -> str:
     """The name, if it is one that a file of ours may have; nothing from outside ever becomes a path."""
     if not FILE_NAME.fullmatch(name):
-        raise SoftwareError("this is no plain name for a file")
+        raise SoftwareError("B03", "this is no plain name for a file")
     return name

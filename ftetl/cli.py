@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from ftetl import __version__, contract, lines, options, talk
-from ftetl.errors import EXITS, FtetlError, UsageError
+from ftetl.errors import EXITS, PREFIX, FtetlError, UsageError
 from ftetl.report import Report
 from ftetl.talk import Voice
 
@@ -54,7 +54,7 @@ def cli(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         talk.ours(context.get_help())
-        raise UsageError("no command given", next="start with `ftetl demo`")
+        raise UsageError("P01", "no command given", next="start with `ftetl demo`")
 
 
 @cli.command(short_help="The main job on a stand-in for the API: no key, no network.")
@@ -112,7 +112,7 @@ def schema(voice: Voice, table: str | None) -> None:
 
     names = list(contract.tables())
     if table is not None and table not in names:
-        raise UsageError(f"there is no table {table!r}", next=f"choose one of: {', '.join(names)}")
+        raise UsageError("P04", f"there is no table {table!r}", next=f"choose one of: {', '.join(names)}")
     chosen = [table] if table else names
     voice.result(dictionary.document(chosen))
     dictionary_view.show(voice, chosen)
@@ -127,7 +127,7 @@ def verify(voice: Voice, target: Path) -> int:
 
     verdict = look(target)
     end = EXITS["OK" if verdict.sound else "IOERR"]
-    voice.result({**verdict.as_dict(), "exit_code": end.code, "exit": end.name})
+    voice.result({**verdict.as_dict(), "exit_code": end.code, "exit": end.name, "code": verdict.code})
     talk.verdict(voice, end, target, verdict)
     return end.code
 
@@ -183,8 +183,9 @@ def doctor(voice: Voice, target: Path, **given: Any) -> int:
     from ftetl import doctor as surgery
 
     findings = surgery.examine(calls.settings_of(target, "api", given))
-    end = next((f.exit for f in findings if f.exit), EXITS["OK"])
-    voice.result({"findings": [f.as_dict() for f in findings], "exit_code": end.code, "exit": end.name})
+    end, code = next(((f.exit, f.code) for f in findings if f.exit), (EXITS["OK"], None))
+    told = [f.as_dict() for f in findings]
+    voice.result({"findings": told, "exit_code": end.code, "exit": end.name, "code": code})
     talk.findings(voice, end, target, findings)
     return end.code
 
@@ -256,7 +257,9 @@ def _misused(error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "ftetl"
     said = error.format_message().rstrip(".")
-    talk.ended(voice, EXITS["USAGE"], f"{said}{'' if said.endswith('?') else ';'} see `{command} --help`")
+    code = "X03" if getattr(error, "option_name", None) == "--api-key" else "P01"
+    message = f"{said}{'' if said.endswith('?') else ';'} see `{command} --help`"
+    talk.ended(voice, EXITS["USAGE"], PREFIX + code, message)
     return EXITS["USAGE"].code
 
 
@@ -264,9 +267,9 @@ def _stopped(name: str, word: str) -> int:
     version = _newest(_State.target)
     if version > _State.before:
         message = f"{word}, but version {version} of {_State.target} had been committed and is complete"
-        talk.ended(_State.voice, EXITS["OK"], message, version=version)
+        talk.ended(_State.voice, EXITS["OK"], None, message, version=version)
         return EXITS["OK"].code
-    talk.ended(_State.voice, EXITS[name], f"{word}; nothing was committed")
+    talk.ended(_State.voice, EXITS[name], f"{PREFIX}S06", f"{word}; nothing was committed")
     return EXITS[name].code
 
 
@@ -283,7 +286,8 @@ def _fault(error: BaseException) -> int:
     _frames(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}:{place.lineno}"
-    talk.ended(_State.voice, EXITS["SOFTWARE"], f"{type(error).__name__} in {where}; please report this, with -vv")
+    message = f"{type(error).__name__} in {where}; please report this, with -vv"
+    talk.ended(_State.voice, EXITS["SOFTWARE"], f"{PREFIX}B01", message)
     return EXITS["SOFTWARE"].code
 
 

@@ -125,7 +125,7 @@ def parse(file: str, text: str) -> Table:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # The parser's words tell line and name, also of what stands there twice; a contract holds no data.
-        raise ConfigError(f"schemas/{file} is not TOML: {error}", next="correct the file") from error
+        raise ConfigError("K01", f"schemas/{file} is not TOML: {error}", next="correct the file") from error
     at.words(raw, grammar.TABLE_WORDS, ("description", "key", "columns"))
     table = Table(
         name=at.table,

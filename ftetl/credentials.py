@@ -92,9 +92,9 @@ def read_key(environ: Mapping[str, str], key_file: Path | None) -> Secret:
         key = Secret(_stripped(_read(key_file)), KEY_OPTION)
     else:
         key = Secret(_stripped(environ.get(KEY_VARIABLE, "")), KEY_VARIABLE)
-    fault, advice = _fault(key)
+    code, fault, advice = _fault(key)
     if fault:  # raised here, where no variable holds the bare text
-        raise ConfigError(fault, next=advice)
+        raise ConfigError(code, fault, next=advice)
     return key
 
 
@@ -102,20 +102,21 @@ def _stripped(text: str) -> str:
     return text.strip(" \t\r\n\v\f")
 
 
-def _fault(key: Secret) -> tuple[str, str]:
-    """What is wrong with a key and what to do about it; two empty texts for a good one."""
+def _fault(key: Secret) -> tuple[str, str, str]:
+    """What is wrong with a key, its code first, and what to do about it; empty texts for a good one."""
     text, source = key.reveal(), key.source
     if not text:
         what = "there is no API key" if source == KEY_VARIABLE else f"the file of {KEY_OPTION} is empty"
-        return what, f"set {KEY_VARIABLE}, or give {KEY_OPTION} a file that holds the key"
+        return "P07", what, f"set {KEY_VARIABLE}, or give {KEY_OPTION} a file that holds the key"
     for position, letter in enumerate(text, start=1):
         if not "!" <= letter <= "~":
             what = f"the API key from {source} has an invalid character at position {position} of {len(text)}"
-            return what, "a key is one line of visible ASCII characters, and nothing else"
+            return "X04", what, "a key is one line of visible ASCII characters, and nothing else"
     if len(text) not in _LENGTHS:
         least, most = _LENGTHS[0], _LENGTHS[-1]
-        return f"the API key from {source} has {len(text)} characters", f"a key has {least} to {most}: copy it again"
-    return "", ""
+        what = f"the API key from {source} has {len(text)} characters"
+        return "X04", what, f"a key has {least} to {most}: copy it again"
+    return "", "", ""
 
 
 def _read(path: Path) -> str:
@@ -125,7 +126,7 @@ def _read(path: Path) -> str:
             mode = path.stat().st_mode
     except OSError:
         advice = "check its path and its permissions"
-        raise ConfigError(f"the file of {KEY_OPTION} cannot be read", next=advice) from None
+        raise ConfigError("P08", f"the file of {KEY_OPTION} cannot be read", next=advice) from None
     if mode & stat.S_IROTH:
         _log.warning("the file of %s can be read by everybody: chmod 600, or defaultMode: 0400", KEY_OPTION)
     return data.decode("utf-8-sig", errors="replace")
@@ -194,4 +195,4 @@ def _is_loopback(host: str) -> bool:
 
 
 def _no_url(source: str, why: str) -> ConfigError:
-    return ConfigError(f"the address from {source} {why}", next=f"write it like {DEFAULT_URL}")
+    return ConfigError("X06", f"the address from {source} {why}", next=f"write it like {DEFAULT_URL}")

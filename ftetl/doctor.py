@@ -19,7 +19,7 @@ from typing import Any
 from ftetl import claim, credentials, guards, limits, manifest, scan
 from ftetl.answers import Answer, Memory
 from ftetl.clock import Deadline, now
-from ftetl.errors import EXITS, Exit, FtetlError, StorageError, TargetError
+from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
 from ftetl.fs import Folder, Fs
 from ftetl.manifest import CONTROL, Manifest, snapshot_folder
 from ftetl.settings import Settings
@@ -42,6 +42,7 @@ class Finding:
     what: str
     next: str = ""
     exit: Exit | None = None
+    code: str | None = None  # of the failure, like `FTETL-H01`
     warning: bool = False
 
     @property
@@ -51,8 +52,9 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as JSON."""
-        code = self.exit.code if self.exit else None
-        return {"check": self.name, "state": self.state, "what": self.what, "next": self.next, "exit_code": code}
+        end = self.exit.code if self.exit else None
+        told = {"check": self.name, "state": self.state, "what": self.what, "next": self.next}
+        return {**told, "exit_code": end, "code": self.code}
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -65,7 +67,7 @@ def _tried(name: str, work: Callable[[], Iterator[Finding]]) -> Iterator[Finding
     try:
         yield from work()
     except FtetlError as error:
-        yield Finding(name, error.what, error.next, error.exit)
+        yield Finding(name, error.what, error.next, error.exit, error.code)
 
 
 def _service(settings: Settings) -> Iterator[Finding]:
@@ -116,7 +118,8 @@ def _guarded(settings: Settings, base: Manifest, found: scan.Scan, service: str)
 
 def _target(settings: Settings) -> Iterator[Finding]:
     if sys.platform == "win32":
-        yield Finding("target", "exports run on Linux and macOS only", "run it there, or in WSL", EXITS["CONFIG"])
+        what = "exports run on Linux and macOS only"
+        yield Finding("target", what, "run it there, or in WSL", EXITS["CONFIG"], f"{PREFIX}P10")
         return
     yield from _tried("target", lambda: _folder(settings.target))
     place = next((p for p in (settings.target.absolute(), *settings.target.absolute().parents) if p.is_dir()), None)
@@ -152,7 +155,7 @@ def _ours(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iterator[Findin
     for line in passed_over:
         yield Finding("target", line, "see `ftetl verify`", warning=True)
     if newest is None and manifest.all_versions(path):
-        raise StorageError(f"{path} has manifests, but none whose snapshot can be read", next="restore a backup")
+        raise StorageError("S13", f"{path} has manifests, but none whose snapshot can be read", next="restore a backup")
     yield Finding("target", f"{path} has version {newest.version}" if newest else f"{path} has no version yet")
 
 
@@ -162,14 +165,15 @@ def _disk(path: Path, place: Path) -> Iterator[Finding]:
     needed = max(ROOM, COPIES * sum(file.bytes for file in base.files) if base else 0)
     if free < needed:
         what = f"{free:,} bytes are free where {path} is, and a run may need {needed:,}"
-        yield Finding("disk", what, "make room, or keep fewer snapshots with --keep", EXITS["IOERR"])
+        yield Finding("disk", what, "make room, or keep fewer snapshots with --keep", EXITS["IOERR"], f"{PREFIX}S01")
     else:
         yield Finding("disk", f"{free:,} bytes are free")
     facts = os.statvfs(place)
     if facts.f_flag & os.ST_RDONLY:
-        raise TargetError(f"{place} is on a file system that is read-only", next="choose another folder")
+        raise TargetError("S02", f"{place} is on a file system that is read-only", next="choose another folder")
     if facts.f_files and facts.f_favail < NAMES:
-        yield Finding("disk", f"only {facts.f_favail:,} more files fit", "remove files", EXITS["IOERR"])
+        what = f"only {facts.f_favail:,} more files fit"
+        yield Finding("disk", what, "remove files", EXITS["IOERR"], f"{PREFIX}S23")
     if kind := next((k for k in _DOUBTFUL if (_kind(place) or "").startswith(k)), None):
         what = f"{path} is on {kind}, where locks and renames may not do what a commit needs"
         yield Finding("disk", what, "prefer a local disk", warning=True)

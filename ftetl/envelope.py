@@ -45,12 +45,14 @@ def skip_mark(answer: Answer) -> int:
     head = answer.blob.read(0, 4096)
     start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:4]:
-        raise DataError(f"{answer.name} is not UTF-8", next="convert it to UTF-8")
+        raise DataError("R04", f"{answer.name} is not UTF-8", next="convert it to UTF-8")
     bare = head[start:].lstrip()
     if bare.startswith(b"<"):
-        raise ProtocolError(f"{answer.name} is a web page, not an answer of the Together API", next="check the address")
+        raise ProtocolError(
+            "H32", f"{answer.name} is a web page, not an answer of the Together API", next="check the address"
+        )
     if not bare and not answer.blob.read(start, answer.blob.size).strip():
-        raise DataError(f"{answer.name} is empty", next=_ADVICE)
+        raise DataError("R02", f"{answer.name} is empty", next=_ADVICE)
     return start
 
 
@@ -70,7 +72,7 @@ def opening(answer: Answer) -> Opening:
         if first == b"[":
             return Opening(mark + at + 1, bare=True)
         if first != b"{":
-            raise DataError(f"{answer.name} is no JSON list or object", next=_ADVICE)
+            raise DataError("R06", f"{answer.name} is no JSON list or object", next=_ADVICE)
         if found := _object(answer, head, at, mark):
             return found
         reach *= 8  # a value before the list, or before the job's id, that is larger than what was read
@@ -91,7 +93,7 @@ def _object(answer: Answer, head: bytes, start: int, mark: int) -> Opening | Non
         at = match.end()
         if key == "data":
             if repeated:
-                raise DataError(f"{answer.name} has a key twice", next="fetch the answer again")
+                raise DataError("R13", f"{answer.name} has a key twice", next="fetch the answer again")
             return _data(answer, head, at, mark, keys) if whole or at + 4 < len(head) else None
         value = next(spans(head, at), None)
         if value is None:
@@ -108,7 +110,7 @@ def _object(answer: Answer, head: bytes, start: int, mark: int) -> Opening | Non
         return Opening(mark + start, single=True)
     if not whole:
         return None
-    raise DataError(_no_data(answer, keys), next=_ADVICE)
+    raise _no_data(answer, keys)
 
 
 def _data(answer: Answer, head: bytes, at: int, mark: int, keys: dict[str, Any]) -> Opening:
@@ -118,7 +120,7 @@ def _data(answer: Answer, head: bytes, at: int, mark: int, keys: dict[str, Any])
         _complete(answer, read | _closing_keys(answer, mark + at + 4, set(keys)))
         return Opening(mark + at, nothing=True)
     if not rest.startswith(b"["):
-        raise DataError(f"`data` of {answer.name} is no list", next=_ADVICE)
+        raise DataError("R09", f"`data` of {answer.name} is no list", next=_ADVICE)
     return Opening(mark + at + 1, keys=keys)
 
 
@@ -131,7 +133,7 @@ def closing(answer: Answer, begun: Opening, end: int) -> None:
     after = end + 1
     if begun.bare:
         if answer.blob.read(after, answer.blob.size - after).strip():
-            raise DataError(f"{answer.name} goes on behind its list", next="keep one answer in one file")
+            raise DataError("E02", f"{answer.name} goes on behind its list", next="keep one answer in one file")
         return
     before = {k: _value(answer, v) for k, v in begun.keys.items()}
     _complete(answer, before | _closing_keys(answer, after, set(before)))
@@ -140,39 +142,41 @@ def closing(answer: Answer, begun: Opening, end: int) -> None:
 def _closing_keys(answer: Answer, at: int, before: set[str]) -> dict[str, Any]:
     rest = answer.blob.read(at, _REACH + 1).strip()
     if len(rest) > _REACH:
-        raise DataError(f"{answer.name} has too much behind its list", next=_ADVICE)
+        raise DataError("E02", f"{answer.name} has too much behind its list", next=_ADVICE)
     try:
         keys = strict.parse(b"{" + rest.removeprefix(b","))
     except strict.RefusedError:
         keys = None
     if keys is None or rest.startswith(b",") != bool(keys):
-        raise DataError(f"{answer.name} is broken behind its list", next="fetch the answer again")
+        raise DataError("E01", f"{answer.name} is broken behind its list", next="fetch the answer again")
     if before & set(keys) or "data" in keys:
-        raise DataError(f"{answer.name} has a key twice", next="fetch the answer again")
+        raise DataError("R13", f"{answer.name} has a key twice", next="fetch the answer again")
     return dict(keys)
 
 
 def _complete(answer: Answer, keys: dict[str, Any]) -> None:
     if keys.get("error") not in _SAYS_NOTHING:
-        raise DataError(_no_data(answer, keys), next=_ADVICE)
+        raise _no_data(answer, keys)
     inner = [value for key, value in keys.items() if key in _ABOUT_PAGES and isinstance(value, dict)]
     for key, value in [item for part in (keys, *inner) for item in part.items()]:
         if (key in _PAGING or key.startswith("next")) and value not in _SAYS_NOTHING:
             raise DataError(
+                "R46",
                 f"{answer.name} is one page of several (`{key}` is set), not the whole list",
                 next="fetch all pages into one list",
             )
 
 
-def _no_data(answer: Answer, keys: dict[str, Any]) -> str:
+def _no_data(answer: Answer, keys: dict[str, Any]) -> DataError:
     if "error" in keys:
-        return f"{answer.name} is an error message of the API, not a list of jobs"
+        what = f"{answer.name} is an error message of the API, not a list of jobs"
+        return DataError("R01", what, next=_ADVICE)
     seen = ", ".join(sorted(k for k in keys if k.isidentifier())[:8]) or "none"
-    return f"{answer.name} has no `data` (keys seen: {seen})"
+    return DataError("R07", f"{answer.name} has no `data` (keys seen: {seen})", next=_ADVICE)
 
 
 def _value(answer: Answer, raw: bytes) -> Any:
     try:
         return strict.parse(raw)
     except strict.RefusedError:
-        raise DataError(f"{answer.name} is broken before its list", next="fetch the answer again") from None
+        raise DataError("E01", f"{answer.name} is broken before its list", next="fetch the answer again") from None

@@ -12,12 +12,15 @@
     ├── AccessError        77   the key was refused
     └── ConfigError        78   a setting is missing or wrong
 
-This module imports nothing of ours. `EXITS` is the only table of exit codes: help text, README and tests read it.
+This module imports nothing of ours. `EXITS` is the only table of exit codes: help text, README and tests read it. The
+table of the codes that errors carry is in `faults`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+PREFIX = "FTETL-"  # what a fault's code begins with wherever it is shown
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,14 @@ class FtetlError(Exception):
     """The root of all errors that ftetl raises on purpose.
 
     `what` happened and to which thing, and what to do `next`; both are one line without values of the data. The
-    exit is that of the class.
+    exit is that of the class; `code`, like `FTETL-H01`, says which failure it is, always the same.
     """
 
     exit: Exit = EXITS["SOFTWARE"]
 
-    def __init__(self, what: str, *, next: str = "") -> None:  # noqa: A002 - the word that the message uses
+    def __init__(self, fault: str, what: str, *, next: str = "") -> None:  # noqa: A002 - the word that the message uses
         super().__init__(what)
+        self.code = PREFIX + fault
         self.what = what
         self.next = next
         self.evidence: bytes | None = None  # what the other side said, where that helps to see why
@@ -71,11 +75,11 @@ class FtetlError(Exception):
         return f"{self.what}; {self.next}" if self.next else self.what
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.what, self.next))
+        return (_rebuild, (type(self), self.code.removeprefix(PREFIX), self.what, self.next))
 
 
-def _rebuild(kind: type[FtetlError], what: str, advice: str) -> FtetlError:
-    return kind(what, next=advice)
+def _rebuild(kind: type[FtetlError], fault: str, what: str, advice: str) -> FtetlError:
+    return kind(fault, what, next=advice)
 
 
 class UsageError(FtetlError, ValueError):

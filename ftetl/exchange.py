@@ -19,7 +19,7 @@ from typing import Any
 import requests
 
 from ftetl import limits
-from ftetl.breakage import Trouble, TroubleError, diagnosis
+from ftetl.breakage import Trouble, TroubleError, diagnosis, within
 from ftetl.clock import Deadline
 from ftetl.credentials import Secret, host_of
 from ftetl.errors import DataError, ProtocolError, UnavailableError
@@ -116,7 +116,13 @@ class Line:
                 return Reply(response.status_code, response.headers, body, framed=True)
             if encoding not in {"identity", "gzip", "x-gzip"}:
                 raise TroubleError(_unknown_encoding(self.host))
-            body = self._whole(response.raw, encoding)
+            try:
+                body = self._whole(response.raw, encoding)
+            except TroubleError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in `ask`
+                chunked = "transfer-encoding" in response.headers
+                raise TroubleError(within(diagnosis(error, self.host), chunked=chunked)) from None
             return Reply(response.status_code, response.headers, body, _is_framed(response.headers, encoding))
 
     @cached_property
@@ -139,10 +145,10 @@ class Line:
         try:
             for piece in pieces if encoding == "identity" else gunzip(pieces):
                 if body.tell() + len(piece) > self._max_bytes:
-                    raise TroubleError(_too_large(self.host, self._max_bytes))
+                    raise TroubleError(_too_large(self.host, self._max_bytes, packed=encoding != "identity"))
                 body.write(piece)
-        except DamagedGzipError:
-            raise TroubleError(_damaged(self.host)) from None
+        except DamagedGzipError as error:
+            raise TroubleError(_damaged(self.host, cut=error.cut)) from None
         return body.getvalue()
 
     def _beginning(self, raw: Any, encoding: str) -> bytes:
@@ -186,23 +192,23 @@ def _is_framed(headers: Mapping[str, str], encoding: str) -> bool:
 
 def _too_late(host: str, deadline: Deadline) -> Trouble:
     what = f"no complete answer from {host} within the deadline of {deadline.seconds:g} seconds"
-    return Trouble(UnavailableError, what, "try again later, or raise --deadline")
+    return Trouble(UnavailableError, "C09", what, "try again later, or raise --deadline")
 
 
 def _stopped(host: str) -> Trouble:
-    return Trouble(UnavailableError, f"the requests to {host} were stopped", "run again")
+    return Trouble(UnavailableError, "N02", f"the requests to {host} were stopped", "run again")
 
 
-def _too_large(host: str, max_bytes: int) -> Trouble:
+def _too_large(host: str, max_bytes: int, *, packed: bool = False) -> Trouble:
     what = f"the answer of {host} is larger than {max_bytes:,} bytes"
-    return Trouble(DataError, what, "raise --max-bytes if so much is to be expected")
+    return Trouble(DataError, "H23" if packed else "H25", what, "raise --max-bytes if so much is to be expected")
 
 
-def _damaged(host: str) -> Trouble:
+def _damaged(host: str, *, cut: bool) -> Trouble:
     what = f"the compressed answer of {host} is cut short or damaged"
-    return Trouble(UnavailableError, what, "try again later", limits.REQUESTS)
+    return Trouble(UnavailableError, "H21" if cut else "H22", what, "try again later", limits.REQUESTS)
 
 
 def _unknown_encoding(host: str) -> Trouble:
     what = f"{host} answers in a compression that was not asked for"
-    return Trouble(ProtocolError, what, "check --base-url and what stands between you and the API")
+    return Trouble(ProtocolError, "H24", what, "check --base-url and what stands between you and the API")

@@ -139,6 +139,7 @@ def _account(given: receive.Received, work: copies.Work, rows: int, aside: int) 
     accounted = rows + aside + work.identical + work.absorbed + len(given.confirmed)
     if accounted != given.elements:
         raise SoftwareError(
+            "V13",
             f"of {given.elements} elements received, {accounted} are accounted for; nothing was committed",
             next="please report this as a bug of ftetl",
         )

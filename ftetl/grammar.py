@@ -118,7 +118,7 @@ class Place:
         """
         if not holds:
             part = f"column {self.column}" if self.column else f"table {self.table}"
-            raise ConfigError(f"schemas/{self.table}.toml: {part} {what}", next="correct the contract")
+            raise ConfigError("K02", f"schemas/{self.table}.toml: {part} {what}", next="correct the contract")
 
     def words(self, raw: dict[str, Any], known: Mapping[str, tuple[type, ...]], needed: tuple[str, ...]) -> None:
         """Only known words, each of its kind, and those that are needed."""

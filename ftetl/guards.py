@@ -25,6 +25,7 @@ def shrunken(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
     left = len(known & listed)
     if known and (not listed or (len(known) >= ENOUGH and left < SHARE * len(known))):
         raise DataError(
+            "R47",
             f"the list has {left} of the {len(known)} jobs that were present before; nothing was committed",
             next="if they are really gone, run again with --allow-shrink",
         )
@@ -38,6 +39,7 @@ def other_account(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
     """
     if len(known) >= ENOUGH and listed and not known & listed:
         raise DataError(
+            "R48",
             f"the list shares no job with the {len(known)} known ones: is this another account's key? "
             "Nothing was committed",
             next="use another target, or run again with --allow-account-change and --allow-shrink",
@@ -52,12 +54,15 @@ def identity(stored: dict[str, str | None], service: str | None, project: str) -
     """
     if stored.get("project", project) != project:
         raise ConfigError(
+            "S28",
             f"the target belongs to project {stored['project']!r}, not {project!r}",
             next="export each project into a target of its own",
         )
     known = stored.get("service")
     if known and service and known != service:
-        raise ConfigError(f"the target belongs to the service {known!r}, not {service!r}", next="use another target")
+        raise ConfigError(
+            "S28", f"the target belongs to the service {known!r}, not {service!r}", next="use another target"
+        )
     return {"project": project, "service": service or known}
 
 

@@ -15,7 +15,11 @@ _PIECE: Final = 1 << 18  # what a bomb can make at once
 
 
 class DamagedGzipError(ValueError):
-    """The stream is cut short, damaged, or followed by something else."""
+    """The stream is cut short, damaged, or followed by something else; `cut` tells the first from the others."""
+
+    def __init__(self, *, cut: bool = False) -> None:
+        super().__init__()
+        self.cut = cut
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -38,4 +42,4 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 yield piece
             rest = member.unconsumed_tail or member.unused_data
     if not member.eof:
-        raise DamagedGzipError
+        raise DamagedGzipError(cut=True)

@@ -101,7 +101,9 @@ def check_current(fs: Fs, root: Folder) -> str | None:
     text = fs.link_text(root, CURRENT) if stat.S_ISLNK(status.st_mode) else ""
     folder, _, run_id = text.partition("/")
     if folder != SNAPSHOTS or not RUN_ID.fullmatch(run_id):
-        raise TargetError(f"{root.path / CURRENT} is not the link that ftetl makes", next="move it away and run again")
+        raise TargetError(
+            "S14", f"{root.path / CURRENT} is not the link that ftetl makes", next="move it away and run again"
+        )
     return run_id
 
 

@@ -38,7 +38,7 @@ class Lock:
         """
         if not self._is_ours(self._descriptor):
             what = f"the lock of {self._folder.path.parent} was removed while this run held it"
-            raise TryLaterError(what, next="run again, and leave the lock file alone: it is never stale")
+            raise TryLaterError("C11", what, next="run again, and leave the lock file alone: it is never stale")
 
     def release(self) -> None:
         """Let others write."""
@@ -60,7 +60,7 @@ class Lock:
             if left <= 0:
                 who = self._holder()
                 what = f"another run{who} holds {self._folder.path.parent}"
-                raise TryLaterError(what, next="wait for it to end, or give --lock-timeout SECONDS")
+                raise TryLaterError("C01", what, next="wait for it to end, or give --lock-timeout SECONDS")
             time.sleep(min(_POLL, left))
 
     def _is_ours(self, descriptor: int) -> bool:

@@ -161,13 +161,13 @@ def load(target: Path, version: int) -> Manifest:
     raw = _read(target, file_name(version))
     if raw is None:
         raise StorageError(
-            f"{target} has no version {version}", next="its folder _ftetl/manifests has those that are kept"
+            "T03", f"{target} has no version {version}", next="its folder _ftetl/manifests has those that are kept"
         )
     try:
         return decode(raw, version)
     except ValueError as reason:
         what = f"the manifest of version {version} in {target} is damaged: {reason}"
-        raise StorageError(what, next="use another version") from None
+        raise StorageError("S12", what, next="use another version") from None
 
 
 def all_versions(target: Path) -> list[int]:

@@ -41,7 +41,7 @@ def load(folder: Path | None) -> dict[str, bytes]:
         return dict(zip(table.column("job_id").to_pylist(), table.column("sha256").to_pylist(), strict=True))
     except (OSError, pa.ArrowException, KeyError) as error:
         raise StorageError(
-            f"{folder / FILE} cannot be read back", next="`ftetl verify` names what is damaged; restore the file"
+            "S13", f"{folder / FILE} cannot be read back", next="`ftetl verify` names what is damaged; restore the file"
         ) from error
 
 

@@ -134,6 +134,7 @@ def _refuse_a_lost_past(target: Target) -> None:
     """
     if target.base is None and target.version > 1:
         raise StorageError(
+            "S13",
             f"{target.path} has manifests, but none whose snapshot can be read",
             next="restore _ftetl/manifests and snapshots from a backup, or export into an empty folder",
         )
@@ -200,6 +201,7 @@ def _commit(
             raise
         if settings.quarantine == "fail" and outcome.quarantined:
             raise DataError(
+                "G01",
                 f"{outcome.quarantined} elements would go to quarantine; nothing was committed",
                 next="look at them with --quarantine keep and `ftetl quarantine`",
             )

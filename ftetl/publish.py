@@ -43,7 +43,7 @@ def publish(ground: Ground, run_id: str, version: int, manifest: bytes) -> Ftetl
         if link is Link.MADE:
             return None
         what = f"another run committed version {version} of {ground.root.path} meanwhile"
-        problem: FtetlError = TryLaterError(what, next="run again")
+        problem: FtetlError = TryLaterError("C02", what, next="run again")
     except FtetlError as error:
         problem = error
     # what was done may be reported as failed where the answer got lost on the way (NFS)
@@ -51,7 +51,7 @@ def publish(ground: Ground, run_id: str, version: int, manifest: bytes) -> Ftetl
         return None if fs.contents(manifests, name) == manifest else problem
     except FtetlError as error:
         what = f"whether version {version} of {ground.root.path} was committed is unknown"
-        raise StorageError(what, next="nothing was removed; look with `ftetl verify`") from error
+        raise StorageError("O05", what, next="nothing was removed; look with `ftetl verify`") from error
 
 
 def _take_name(fs: Fs, folder: Folder, name: str, new: str) -> Link:

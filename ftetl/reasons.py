@@ -12,29 +12,29 @@ from pathlib import Path
 
 from ftetl.errors import FtetlError, StorageError, TargetError
 
-_REASONS: dict[int, tuple[type[FtetlError], str, str]] = {
-    errno.ENOSPC: (StorageError, "the disk is full", "free some space and run again"),
-    errno.EDQUOT: (StorageError, "the disk quota is used up", "free some space and run again"),
-    errno.EIO: (StorageError, "the device reports an I/O error", "check the disk, then run again"),
-    errno.EMFILE: (StorageError, "too many files are open", "raise the limit (ulimit -n) and run again"),
-    errno.ENFILE: (StorageError, "too many files are open on this machine", "run again when it is less busy"),
-    errno.ENOENT: (StorageError, "it is not there", "look for another program that removes it, then run again"),
-    errno.EROFS: (TargetError, "the file system is read-only", "choose a folder that can be written to"),
-    errno.EACCES: (TargetError, "permission denied", "give this user the right to it, or choose another folder"),
-    errno.EPERM: (TargetError, "the system does not allow it", "choose a folder of this user's own"),
-    errno.EEXIST: (TargetError, "something of that name is in the way", "move it away and run again"),
-    errno.EISDIR: (TargetError, "a folder is in the way", "move it away and run again"),
-    errno.ENOTDIR: (TargetError, "a file or a symbolic link stands in its place", "move it away and run again"),
-    errno.ELOOP: (TargetError, "a file or a symbolic link stands in its place", "move it away and run again"),
-    errno.ENAMETOOLONG: (TargetError, "the name is too long", "choose a shorter one"),
+_REASONS: dict[int, tuple[type[FtetlError], str, str, str]] = {
+    errno.ENOSPC: (StorageError, "S01", "the disk is full", "free some space and run again"),
+    errno.EDQUOT: (StorageError, "S01", "the disk quota is used up", "free some space and run again"),
+    errno.EIO: (StorageError, "S07", "the device reports an I/O error", "check the disk, then run again"),
+    errno.EMFILE: (StorageError, "S22", "too many files are open", "raise the limit (ulimit -n) and run again"),
+    errno.ENFILE: (StorageError, "S22", "too many files are open on this machine", "run again when it is less busy"),
+    errno.ENOENT: (StorageError, "D01", "it is not there", "look for another program that removes it, then run again"),
+    errno.EROFS: (TargetError, "S02", "the file system is read-only", "choose a folder that can be written to"),
+    errno.EACCES: (TargetError, "S03", "permission denied", "give this user the right to it, or choose another folder"),
+    errno.EPERM: (TargetError, "S03", "the system does not allow it", "choose a folder of this user's own"),
+    errno.EEXIST: (TargetError, "S18", "something of that name is in the way", "move it away and run again"),
+    errno.EISDIR: (TargetError, "S18", "a folder is in the way", "move it away and run again"),
+    errno.ENOTDIR: (TargetError, "S18", "a file or a symbolic link stands in its place", "move it away and run again"),
+    errno.ELOOP: (TargetError, "S18", "a file or a symbolic link stands in its place", "move it away and run again"),
+    errno.ENAMETOOLONG: (TargetError, "D02", "the name is too long", "choose a shorter one"),
 }
 
 
 def explained(error: OSError, deed: str, path: Path) -> FtetlError:
     """The error of ours that says in one line what could not be done to what, why, and what to do next."""
     unknown = f"error {errno.errorcode.get(error.errno or 0, error.errno)}"
-    kind, reason, advice = _REASONS.get(error.errno or 0, (StorageError, unknown, "run again"))
+    kind, code, reason, advice = _REASONS.get(error.errno or 0, (StorageError, "D03", unknown, "run again"))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         with contextlib.suppress(OSError):
             reason += f", {shutil.disk_usage(path.parent).free} bytes are free"
-    return kind(f"cannot {deed} {path}: {reason}", next=advice)
+    return kind(code, f"cannot {deed} {path}: {reason}", next=advice)

@@ -62,9 +62,9 @@ class Past:
         path = Path(told["path"])
         advice = "put it back to rebuild from it"
         if not path.is_file():
-            raise DataError(f"the saved answer {path} is gone", next=advice)
+            raise DataError("A04", f"the saved answer {path} is gone", next=advice)
         if path.stat().st_size != told["bytes"] or provenance.digest(path) != told["sha256"]:
-            raise DataError(f"the saved answer {path} is not the one that was exported", next=advice)
+            raise DataError("A05", f"the saved answer {path} is not the one that was exported", next=advice)
         source = Saved(path, scratch=lambda: self._scratch)
         self._stack.callback(source.close)
         return next(iter(source.answers()))
@@ -179,6 +179,7 @@ def _chain(entries: Iterable[dict[str, Any]], newest: int | None, path: Path) ->
         at = chain[-1]["base"]
     if not chain or at is not None:
         raise DataError(
+            "A03",
             f"the archive of {path} does not tell what each of its versions was made from",
             next="restore _ftetl/archive from a backup; the tables that are there were not touched",
         )

@@ -1,7 +1,7 @@
 """What each run left to be told: `_ftetl/runs/<run_id>.json`, written while the target is held, read by anybody.
 
-A record is a `Report`, of a run that failed too; then its `message` says why. Knows neither what a run does nor who
-shows it.
+A record is a `Report`, of a run that failed too; then its `code` and its `message` say why. Knows neither what a
+run does nor who shows it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 
 from ftetl.answers import Source
 from ftetl.clock import iso, now, parse_iso
-from ftetl.errors import EXITS, FtetlError, TargetError
+from ftetl.errors import EXITS, PREFIX, FtetlError, TargetError
 from ftetl.manifest import CONTROL, RUN_ID, Manifest
 from ftetl.reasons import explained
 from ftetl.report import Report
@@ -74,9 +74,12 @@ class Begun:
         again = base is not None and self.settings.source == ARCHIVE  # whose project is the target's
         committed = base is not None and self.target is not None and base.run_id == self.target.run_id
         end = getattr(error, "exit", EXITS["SIGINT"])
-        message = str(error) if isinstance(error, FtetlError) else "stopped"
+        code: str | None = f"{PREFIX}S06"
+        message = "stopped"
+        if isinstance(error, FtetlError):
+            code, message = error.code, str(error)
         if committed and not isinstance(error, Exception):
-            end, message = EXITS["OK"], "stopped after the commit"
+            end, code, message = EXITS["OK"], None, "stopped after the commit"
         client = getattr(self.source, "client", None)  # of those sources that ask a service
         return Report(
             target=str(self.settings.target),
@@ -93,6 +96,7 @@ class Begun:
             exit_code=end.code,
             started_at=iso(self.at),
             message=message,
+            code=code,
         )
 
 
@@ -147,7 +151,7 @@ def require_target(path: Path) -> None:
     try:
         (path / CONTROL / _FORMAT).lstat()
     except (FileNotFoundError, NotADirectoryError):
-        raise TargetError(f"{path} is not a target of ftetl", next="run `ftetl export`") from None
+        raise TargetError("T02", f"{path} is not a target of ftetl", next="run `ftetl export`") from None
     except OSError as error:
         raise explained(error, "read", path) from None
 

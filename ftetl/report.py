@@ -51,6 +51,7 @@ class Report:
     started_at: str = ""  # like 2026-07-02T08:10:14.250000Z
     rebuilt: int = 0  # runs that were repeated from the archive
     message: str = ""  # in the record of a run that failed: why
+    code: str | None = None  # and which failure that is, like `FTETL-H01`
 
     @property
     def exit(self) -> Exit:

@@ -51,6 +51,7 @@ def of(table: Table, found: pa.Table, project: str) -> pa.Table:
 
 def _fault(table: Table, column: str) -> SoftwareError:
     return SoftwareError(
+        "B02",
         f"column {column} of table {table.name} is missing or of a wrong type",
         next="please report this as a bug of ftetl",
     )

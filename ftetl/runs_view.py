@@ -34,8 +34,12 @@ def _line(run: Report) -> list[str]:
             some(sum(run.anomalies.values()), "anomaly"),
             some(len(run.drift.unknown), "unknown key"),
         ]
-    told += [_version(run), f"{run.exit.name} ({run.exit_code})"]
+    told += [_version(run), _end(run)]
     return [*told, run.message] if run.message else told
+
+
+def _end(run: Report) -> str:
+    return f"{run.exit.name} ({run.exit_code})" + (f" {run.code}" if run.code else "")
 
 
 def _when(run: Report) -> str:
@@ -85,4 +89,4 @@ def _rich(runs: Sequence[Report]) -> None:
     console = Console(highlight=False)
     console.print(grid)
     if runs[-1].message:
-        console.print(Text(f"The last run: {shown(runs[-1].message)}"))
+        console.print(Text(f"The last run: {shown(_end(runs[-1]))}: {shown(runs[-1].message)}"))

@@ -193,12 +193,14 @@ def _walked(found: Scan, window: bytes, start: int, answer: Answer, *, at_end: b
             found.judge(window[span.start : span.end], start + span.start)
         elif span.closing or found.received or window[span.next - 1] != ord("]"):
             raise DataError(
+                "E01",
                 f"{answer.name} is broken between two elements of its list, after {found.received} of them",
                 next="fetch the answer again",
             )
         taken = span.next
     if at_end:
         raise DataError(
+            "H19",
             f"{answer.name} ends in the middle of its list, after {found.received} elements",
             next="fetch the answer again",
         )
@@ -219,6 +221,7 @@ def _lines(answer: Answer, found: Scan) -> None:
         start, size = start + cut, WINDOW
     if found.refused and not found.ids and all(r.rule in ("broken_json", "not_an_object") for r in found.refused):
         raise DataError(
+            "E03",
             f"{answer.name} holds no job on any of its {found.received} lines",
             next="name a JSON document .json, and lines of JSON .ndjson",
         )

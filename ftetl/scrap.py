@@ -70,7 +70,7 @@ class Scrap:
                 self._written, data = self._written + done, data[done:]
         except OSError as error:
             what = f"answers cannot be put by in the target: {error.strerror}"
-            raise StorageError(what, next="look for free space") from None
+            raise StorageError("S01", what, next="look for free space") from None
 
     def close(self) -> None:
         """Give the file back; safe to call twice. Reading what was put by fails from then on."""

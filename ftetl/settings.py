@@ -76,4 +76,4 @@ class Settings:
 
 def _require(holds: bool, what: str, advice: str) -> None:
     if not holds:
-        raise UsageError(what, next=advice)
+        raise UsageError("P02", what, next=advice)

@@ -89,7 +89,9 @@ def job() -> Node:
 def _items(root: Node, table: Table) -> Items:
     found = root.children.setdefault(str(table.rows), Items(table.name, Node()))
     if not isinstance(found, Items):
-        raise ConfigError(f"schemas/{table.name}.toml: rows = {table.rows!r} is a column elsewhere", next="rename it")
+        raise ConfigError(
+            "K03", f"schemas/{table.name}.toml: rows = {table.rows!r} is a column elsewhere", next="rename it"
+        )
     return found
 
 
@@ -101,7 +103,9 @@ def _place(root: Node, node: Node, column: Column) -> None:
         for key in source.keys[:-1]:
             step = at.children.setdefault(key, Node())
             if not isinstance(step, Node):
-                raise ConfigError(f"column {column.name}: {source} passes through a value", next="correct the contract")
+                raise ConfigError(
+                    "K03", f"column {column.name}: {source} passes through a value", next="correct the contract"
+                )
             at = step
         _leaf(at, source.keys[-1], column)
 
@@ -112,7 +116,7 @@ def _leaf(at: Node, key: str, column: Column) -> None:
         kind = "string"
     leaf = at.children.setdefault(key, Leaf(kind, other, is_json=column.read == "json_text"))
     if not isinstance(leaf, Leaf) or leaf.kind != kind:
-        raise ConfigError(f"column {column.name}: {key} is read as two kinds", next="correct the contract")
+        raise ConfigError("K03", f"column {column.name}: {key} is read as two kinds", next="correct the contract")
     leaf.other = leaf.other or other
 
 

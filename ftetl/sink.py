@@ -127,4 +127,4 @@ def put(fs: Fs, folder: Folder, name: str, data: bytes, *, mode: int) -> None:
 
 def lost(folder: Folder, name: str) -> StorageError:
     """The error for a file that does not read back as it was written."""
-    return StorageError(f"{folder.path / name} does not read back as it was written", next="check the disk")
+    return StorageError("S08", f"{folder.path / name} does not read back as it was written", next="check the disk")

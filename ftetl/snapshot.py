@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ftetl import manifest as manifests
 from ftetl.contract import tables
-from ftetl.errors import FtetlError, TargetError, UsageError
+from ftetl.errors import PREFIX, FtetlError, TargetError, UsageError
 from ftetl.manifest import Manifest
 from ftetl.stored import Stored
 
@@ -80,11 +80,11 @@ class Snapshot(Tables):
             StorageError: Its file cannot be read, or is damaged.
         """
         if name not in tables():
-            raise UsageError(f"there is no table {name!r}", next=f"choose one of: {', '.join(tables())}")
+            raise UsageError("P04", f"there is no table {name!r}", next=f"choose one of: {', '.join(tables())}")
         known = [column.name for column in tables()[name].columns]
         unknown = [column for column in columns or () if column not in known]
         if unknown:
-            raise UsageError(f"{name} has no column {unknown[0]!r}", next=f"see `ftetl schema {name}`")
+            raise UsageError("P04", f"{name} has no column {unknown[0]!r}", next=f"see `ftetl schema {name}`")
         return self._stored.table(name, columns)
 
     def __repr__(self) -> str:
@@ -104,7 +104,7 @@ def _newest(target: Path, passed_over: list[str]) -> Snapshot:
     manifest = manifests.newest(target, passed_over)
     if manifest is None:
         why = "".join(f" ({line})" for line in passed_over[:1])
-        raise TargetError(f"{target} has no snapshot{why}", next="run `ftetl export`")
+        raise TargetError("T01", f"{target} has no snapshot{why}", next="run `ftetl export`")
     return Snapshot(target, manifest)
 
 
@@ -122,6 +122,11 @@ class Verdict:
     def sound(self) -> bool:
         """Whether nothing is damaged."""
         return not self.damage
+
+    @property
+    def code(self) -> str | None:
+        """The code of the failure that damage is; None where there is none."""
+        return None if self.sound else f"{PREFIX}V08"
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as one JSON document."""

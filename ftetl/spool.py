@@ -71,7 +71,7 @@ def unpack(pieces: Iterable[bytes], compression: Compression, folder: Path, *, m
         with suppress(OSError):
             path.unlink()
         if isinstance(error, DamagedGzipError | DamagedZstdError):
-            raise DataError(f"{name} is cut short or damaged", next=f"save it again ({compression})") from None
+            raise DataError("F09", f"{name} is cut short or damaged", next=f"save it again ({compression})") from None
         raise
     return path
 
@@ -82,7 +82,7 @@ def _pour(pieces: Iterable[bytes], file: BinaryIO, max_bytes: int, name: str) ->
         size += len(piece)
         if size > max_bytes:
             raise DataError(
-                f"{name} unpacks to more than {max_bytes:,} bytes", next="raise --max-bytes if that is right"
+                "H23", f"{name} unpacks to more than {max_bytes:,} bytes", next="raise --max-bytes if that is right"
             )
         try:
             file.write(piece)
@@ -149,4 +149,4 @@ class _Feed(io.RawIOBase):
 
 
 def _no_room(name: str) -> StorageError:
-    return StorageError(f"{name} cannot be unpacked: its text cannot be written", next="look for free space")
+    return StorageError("S01", f"{name} cannot be unpacked: its text cannot be written", next="look for free space")

@@ -75,7 +75,7 @@ class Stage:
         self._files: dict[str, StoredFile] = {}
         self._stack = ExitStack()
         if not self._fs.make_folder(ground.snapshots, self._temp):
-            raise SoftwareError("a run has one stage at a time")
+            raise SoftwareError("B03", "a run has one stage at a time")
         self._state = _State.OPEN
         try:
             self._folder = self._stack.enter_context(self._fs.open_folder(ground.snapshots, self._temp))
@@ -92,7 +92,7 @@ class Stage:
     def create(self, name: str) -> BinaryIO:
         """A new file to write to; it belongs to the snapshot once it is closed. Many may be open, in any threads."""
         if self._state is not _State.OPEN or name in self._sinks:
-            raise SoftwareError(f"{name} was staged twice, or too late")
+            raise SoftwareError("B03", f"{name} was staged twice, or too late")
         sink = Sink(self._fs, self._folder, claim.plain(name), mode=self._ground.file_mode, done=self._close)
         self._sinks[name] = sink
         return cast(BinaryIO, sink)
@@ -108,7 +108,7 @@ class Stage:
             TryLaterError: Another run committed meanwhile.
         """
         if self._state is not _State.OPEN:
-            raise SoftwareError("this stage is over")
+            raise SoftwareError("B03", "this stage is over")
         try:
             return self._commit(_plain_facts(facts))
         except BaseException:
@@ -165,7 +165,7 @@ class Stage:
 
     def _read_back(self) -> None:
         if self._files.keys() != self._sinks.keys() or self._fs.names(self._folder) != sorted(self._files):
-            raise SoftwareError("a staged file was not closed, or was not made by the stage")
+            raise SoftwareError("B03", "a staged file was not closed, or was not made by the stage")
         for file in self._files.values():
             if self._fs.digest(self._folder, file.name) != (file.bytes, file.sha256):
                 raise lost(self._folder, file.name)
@@ -227,5 +227,5 @@ def _plain_facts(facts: Mapping[str, JSON]) -> dict[str, Any]:
     try:
         plain: dict[str, Any] = json.loads(canonical(facts))
     except (TypeError, ValueError):
-        raise SoftwareError("the facts of a commit are no JSON") from None
+        raise SoftwareError("B03", "the facts of a commit are no JSON") from None
     return plain

@@ -56,9 +56,9 @@ class Target:
         fs: Fs | None = None,
     ) -> None:
         if file_mode & 0o600 != 0o600 or file_mode & ~0o664:
-            raise ConfigError(f"a file mode of {file_mode:04o} is not possible", next="use 0600, 0640 or 0644")
+            raise ConfigError("P06", f"a file mode of {file_mode:04o} is not possible", next="use 0600, 0640 or 0644")
         if keep < 1:
-            raise ConfigError("at least one snapshot must be kept", next="use --keep 1 or more")
+            raise ConfigError("P06", "at least one snapshot must be kept", next="use --keep 1 or more")
         self.path = path
         self.run_id = f"{now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.warnings: list[str] = []
@@ -95,7 +95,7 @@ class Target:
     def begin(self) -> Stage:
         """The place for this run's files; a run commits once."""
         if self.base is not None and self.base.run_id == self.run_id:
-            raise SoftwareError("a run commits only once")
+            raise SoftwareError("B03", "a run commits only once")
         return Stage(
             self._ground,
             self.run_id,
@@ -110,7 +110,7 @@ class Target:
         try:
             data = canonical(document) + b"\n"
         except (TypeError, ValueError):
-            raise SoftwareError("the record of a run is no JSON") from None
+            raise SoftwareError("B03", "the record of a run is no JSON") from None
         self._replace(self._ground.runs, f"{_run_id(run_id)}.json", data, self._ground.file_mode)
 
     def tell(self, name: str, document: Mapping[str, JSON]) -> None:
@@ -185,5 +185,5 @@ class Target:
 
 def _run_id(text: str) -> str:
     if not RUN_ID.fullmatch(text):
-        raise SoftwareError("this is no run id of ours")
+        raise SoftwareError("B03", "this is no run id of ours")
     return text

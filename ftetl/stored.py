@@ -93,6 +93,7 @@ def _reading(file: Path) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException) as error:
         raise StorageError(
+            "S13",
             f"{file} cannot be read back ({type(error).__name__})",
             next="`ftetl verify` names what is damaged; restore the file, or export into an empty folder",
         ) from error

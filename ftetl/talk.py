@@ -104,7 +104,7 @@ def _write(text: str, *, err: bool = False) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         # Whoever read it may be gone; and where stderr cannot be written, the exit code is all that is left to say.
         if not err and not isinstance(error, BrokenPipeError):
-            raise StorageError("the output cannot be written", next="see where stdout leads to") from None
+            raise StorageError("P11", "the output cannot be written", next="see where stdout leads to") from None
 
 
 class _Bar:
@@ -231,7 +231,7 @@ def verdict(voice: Voice, end: Exit, target: Path, found: Verdict) -> None:
         _well(voice, end, f"{target}: version {found.version} is sound: {counts}")
     else:
         advice = "restore what is named, or export again into an empty folder"
-        _end(voice, end, f"{target}: {some(len(found.damage), 'damage')} found; {advice}")
+        _end(voice, end, f"{target}: {some(len(found.damage), 'damage')} found; {advice}", found.code)
 
 
 def findings(voice: Voice, end: Exit, target: Path, found: Sequence[Finding]) -> None:
@@ -242,24 +242,25 @@ def findings(voice: Voice, end: Exit, target: Path, found: Sequence[Finding]) ->
     failing, odd = (sum(f.state == state for f in found) for state in ("failure", "warning"))
     if failing:
         what = f"{target}: an export would fail: {some(failing, 'failure')}, {some(odd, 'warning')}"
-        _end(voice, end, what)
+        _end(voice, end, what, next(f.code for f in found if f.exit))
     else:
         _well(voice, end, f"{target}: an export can run: {some(len(found), 'check')}, {some(odd, 'warning')}")
 
 
 def failure(voice: Voice | None, error: FtetlError) -> None:
     """The one line that says why a run ended, and the same as JSON where that was asked for."""
-    ended(voice, error.exit, str(error))
+    ended(voice, error.exit, error.code, str(error))
 
 
-def ended(voice: Voice | None, end: Exit, message: str, *, version: int | None = None) -> None:
-    """How a run ended, if not with a report; `version` is what it had committed all the same."""
+def ended(voice: Voice | None, end: Exit, code: str | None, message: str, *, version: int | None = None) -> None:
+    """How a run ended, if not with a report; without a code it had committed `version` all the same."""
     if voice is not None:
         with contextlib.suppress(StorageError):  # it may be this very error
             voice.result(
                 {
                     "exit_code": end.code,
                     "exit": end.name,
+                    "code": code,
                     "committed": end.committed,
                     "retryable": end.retryable,
                     "changed": version is not None,
@@ -267,7 +268,7 @@ def ended(voice: Voice | None, end: Exit, message: str, *, version: int | None =
                     "message": message,
                 }
             )
-    _end(voice, end, message)
+    _end(voice, end, message, code)
 
 
 def _well(voice: Voice, end: Exit, message: str) -> None:
@@ -275,16 +276,18 @@ def _well(voice: Voice, end: Exit, message: str) -> None:
         _end(voice, end, message)
 
 
-def _end(voice: Voice | None, end: Exit, message: str) -> None:
+def _end(voice: Voice | None, end: Exit, message: str, code: str | None = None) -> None:
     """The last line on stderr."""
     if voice is not None and voice.logs_json:
         told: dict[str, Any] = {
             "exit": end.name,
             "exit_code": end.code,
+            "code": code,
             "committed": end.committed,
             "retryable": end.retryable,
         }
         level = "INFO" if end.committed else "ERROR"
         _write(lines.as_json(level, "ftetl", "run_done", message, told), err=True)
     else:
-        _write(shown(f"ftetl: {end.name} ({end.code}): {message}"), err=True)
+        label = f" {code}" if code else ""
+        _write(shown(f"ftetl: {end.name} ({end.code}){label}: {message}"), err=True)

@@ -90,7 +90,7 @@ class Client:
             FtetlError: As `list_jobs`.
         """
         if job_id in _NO_SEGMENT:
-            raise DataError("a job id that cannot be asked for", next="look into the quarantine table")
+            raise DataError("R19", "a job id that cannot be asked for", next="look into the quarantine table")
         reply = self._ask(f"/fine-tunes/{quote(job_id, safe='')}", _JOB_HOLDS, gone=True, left_behind=True)
         return None if reply.status == NOT_FOUND else reply.body
 
@@ -136,9 +136,9 @@ class Client:
             raise self._too_long(None)
         if self._deadline.passed():
             what = f"the deadline of {self._deadline.seconds:g} seconds passed before {self.host} could be asked"
-            raise UnavailableError(what, next="try again later, or raise --deadline")
+            raise UnavailableError("C09", what, next="try again later, or raise --deadline")
 
     def _too_long(self, seconds: float | None) -> FtetlError:
         pause = "for a pause" if seconds is None else f"to wait {seconds:.0f} seconds"
         what = f"{self.host} asks {pause}, which is longer than the deadline leaves"
-        return TryLaterError(what, next="try again later, or raise --deadline")
+        return TryLaterError("H09", what, next="try again later, or raise --deadline")

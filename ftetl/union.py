@@ -35,6 +35,7 @@ class Snapshots(Tables):
         for one in snapshots:
             if other := self._by_project.get(one.project):
                 raise UsageError(
+                    "T04",
                     f"{other.target} and {one.target} both hold the project {one.project!r}",
                     next="open only one of them, or export each with a --project of its own",
                 )

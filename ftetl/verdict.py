@@ -26,12 +26,12 @@ _ADDRESS: Final = "check --base-url and what stands between you and the API"
 _KEY: Final = "give a key that is valid for this project"
 
 _ACCESS: Final = {
-    401: ("{host} refused the API key from {source} with the fingerprint {fingerprint}", _KEY),
-    402: ("{host} wants a payment or a higher spending limit", "settle that in the account, then run again"),
-    403: ("{host} does not let this API key read fine-tuning jobs", _KEY),
-    407: ("the proxy before {host} wants a login", "put user and password into HTTPS_PROXY"),
+    401: ("H01", "{host} refused the API key from {source} with the fingerprint {fingerprint}", _KEY),
+    402: ("H02", "{host} wants a payment or a higher spending limit", "settle that in the account, then run again"),
+    403: ("H03", "{host} does not let this API key read fine-tuning jobs", _KEY),
+    407: ("H35", "the proxy before {host} wants a login", "put user and password into HTTPS_PROXY"),
 }
-_WORTH_RETRYING: Final = frozenset({408, 409, 425, _TOO_MANY})
+_PASSING: Final = {408: "H06", 409: "H07", 425: "H06", _TOO_MANY: "H08"}
 _NOT_WORTH_RETRYING: Final = frozenset({501, 505, 511})
 
 
@@ -46,19 +46,28 @@ def judge(reply: Reply, host: str, key: Secret, *, holds: str, gone: bool) -> Tr
         return None
     facts = _facts(reply, key)
     if reply.status == _FORBIDDEN and gone:  # of one job, whose list this key may read: it is about the job
-        return Trouble(UnavailableError, f"{host} does not show this job {facts}", "look at it in the account")
+        return Trouble(UnavailableError, "N03", f"{host} does not show this job {facts}", "look at it in the account")
     if reply.status in _ACCESS:
-        what, advice = _ACCESS[reply.status]
+        code, what, advice = _ACCESS[reply.status]
         what = what.format(host=host, source=key.source or "the settings", fingerprint=key.fingerprint)
-        return Trouble(AccessError, f"{what} {facts}", advice)
-    if reply.status in _WORTH_RETRYING or (500 <= reply.status < 600 and reply.status not in _NOT_WORTH_RETRYING):
+        return Trouble(AccessError, code, f"{what} {facts}", advice)
+    if reply.status in _PASSING or (500 <= reply.status < 600 and reply.status not in _NOT_WORTH_RETRYING):
         return _passing(reply, host, facts)
     if 300 <= reply.status < 400 and "location" in reply.headers:
         what = f"{host} redirects to {_target(reply, host)}, and a key is never sent on {facts}"
-        return Trouble(ProtocolError, what, "if that is the API, give it as --base-url")
+        return Trouble(ProtocolError, "H31", what, "if that is the API, give it as --base-url")
     if reply.status == NOT_FOUND:
-        return Trouble(ProtocolError, f"no such endpoint at {host} {facts}", "check --base-url: its host and its path")
-    return Trouble(ProtocolError, f"{host} does not answer as the Together API does {facts}", _ADDRESS)
+        what = f"no such endpoint at {host} {facts}"
+        return Trouble(ProtocolError, "H04", what, "check --base-url: its host and its path")
+    what = f"{host} does not answer as the Together API does {facts}"
+    return Trouble(ProtocolError, _strange(reply.status), what, _ADDRESS)
+
+
+def _strange(status: int) -> str:
+    """The code of a status that the API does not have."""
+    if status in _NOT_WORTH_RETRYING:
+        return "H13"
+    return "H34" if status < 400 else "H05" if status < 500 else "H37"
 
 
 def _passing(reply: Reply, host: str, facts: str) -> Trouble:
@@ -66,26 +75,29 @@ def _passing(reply: Reply, host: str, facts: str) -> Trouble:
     kind: type[FtetlError] = TryLaterError if many else UnavailableError
     what = f"{host} allows no more requests now" if many else f"{host} cannot answer now"
     wait = retry_after(reply.headers)
-    return Trouble(kind, f"{what} {facts}", "try again later", limits.REQUESTS, wait, everybody=many)
+    code = _PASSING.get(reply.status, "H12")
+    return Trouble(kind, code, f"{what} {facts}", "try again later", limits.REQUESTS, wait, everybody=many)
 
 
 def _body(reply: Reply, host: str, key: Secret, holds: str) -> Trouble | None:
     body = reply.body
     if remote.is_markup(body):
         what = f"{host} answered with a web page, which the Together API never does {_facts(reply, key)}"
-        return Trouble(ProtocolError, what, _ADDRESS, limits.DOUBTS)
+        return Trouble(ProtocolError, "H32", what, _ADDRESS, limits.DOUBTS)
     later = "try again later; if it stays so, check --base-url"
     if not body and not reply.framed:  # as it looks when the connection ends within the headers
         what = f"{host} ended the connection before its answer was complete {_facts(reply, key)}"
-        return Trouble(UnavailableError, what, "try again later", limits.REQUESTS)
+        return Trouble(UnavailableError, "H15", what, "try again later", limits.REQUESTS)
     if not body[: limits.CHUNK].strip(b"\xef\xbb\xbf \t\r\n"):
-        return Trouble(DataError, f"{host} gave an empty answer {_facts(reply, key)}", later, limits.DOUBTS)
+        return Trouble(DataError, "R02", f"{host} gave an empty answer {_facts(reply, key)}", later, limits.DOUBTS)
     document = remote.decoded(body) if _names_an_error(body) else None
     if isinstance(document, dict) and document.get("error") and not document.get(holds):
-        return Trouble(DataError, f"{host} gave an error as its answer {_facts(reply, key)}", later, limits.DOUBTS)
+        return Trouble(
+            DataError, "R01", f"{host} gave an error as its answer {_facts(reply, key)}", later, limits.DOUBTS
+        )
     if not reply.framed and _is_cut(body):
         what = f"the answer of {host} ends in the middle {_facts(reply, key)}"
-        return Trouble(DataError, what, later, limits.DOUBTS)
+        return Trouble(DataError, "H19", what, later, limits.DOUBTS)
     return None
 
 

@@ -113,7 +113,8 @@ def ended(code: int, out: str, err: str) -> Ended:
     assert "Traceback" not in out + err
     if code:
         name = next(e.name for e in EXITS.values() if e.code == code)
-        assert err.splitlines()[-1].startswith(f"ftetl: {name} ({code}): ")
+        end = "" if code == EXITS["PARTIAL"].code else r" FTETL-[A-Z]\d\d"
+        assert re.match(rf"ftetl: {name} \({code}\){end}: ", err.splitlines()[-1])
     return Ended(code, out, err)
 
 
@@ -279,7 +280,7 @@ class TestApi:
 
 
 class TestJson:
-    SUMMARY = frozenset({"exit_code", "exit", "committed", "retryable", "changed", "version"})
+    SUMMARY = frozenset({"code", "exit_code", "exit", "committed", "retryable", "changed", "version"})
 
     def test_a_run_is_one_document_and_the_talk_stays_on_stderr(self, target: Path) -> None:
         done = run("export", target, "--from", SAMPLE, "--observed-at", DAY, "--json")
@@ -287,6 +288,7 @@ class TestJson:
         assert done.document.keys() >= self.SUMMARY | {"rows", "drift", "anomalies", "files", "warnings", "run_id"}
         assert {key: done.document[key] for key in sorted(self.SUMMARY)} == {
             "changed": False,
+            "code": None,
             "committed": True,
             "exit": "OK",
             "exit_code": 0,
@@ -929,7 +931,7 @@ class TestRuns:
         assert first[9:] == ["version 1", "OK (0)"]
         assert second[9:] == ["unchanged", "OK (0)"]
         assert third[2] == "1 request"
-        assert third[4:6] == ["nothing committed", "NOPERM (77)"]
+        assert third[4:6] == ["nothing committed", "NOPERM (77) FTETL-H01"]
 
     def test_a_damaged_record_is_passed_over_with_a_note(self, target: Path, here: Here) -> None:
         (target / "_ftetl" / "runs" / "20200101T000000Z-00000001.json").write_text("{")
@@ -956,7 +958,7 @@ class TestRuns:
         assert re.search(r"when +seconds +requests +new", plain)
         assert re.search(r"OK \(0\) +1 +\d", plain)
         assert re.search(r"CONFIG \(78\) +none", plain)
-        assert "The last run: the target belongs to project 'default'" in plain
+        assert "The last run: CONFIG (78) FTETL-S28: the target belongs to project 'default'" in plain
         assert "…" not in plain
 
 

@@ -46,15 +46,15 @@ class TestEveryError:
 
     @pytest.mark.parametrize("advice", ["", "do this"])
     def test_survives_a_pickle_whole(self, kind: type[FtetlError], advice: str) -> None:
-        error = kind("it broke", next=advice)
+        error = kind("B01", "it broke", next=advice)
         copy = pickle.loads(pickle.dumps(error))
 
         assert type(copy) is kind
-        assert (copy.what, copy.next, str(copy)) == (error.what, error.next, str(error))
+        assert (copy.code, copy.what, copy.next, str(copy)) == (error.code, error.what, error.next, str(error))
 
     def test_says_what_happened_and_then_what_to_do(self, kind: type[FtetlError]) -> None:
-        assert str(kind("it broke", next="do this")) == "it broke; do this"
-        assert str(kind("it broke")) == "it broke"
+        assert str(kind("B01", "it broke", next="do this")) == "it broke; do this"
+        assert str(kind("B01", "it broke")) == "it broke"
 
 
 def test_no_two_exits_share_a_code_and_none_is_one_that_others_give_a_meaning() -> None:

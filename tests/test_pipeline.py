@@ -413,7 +413,7 @@ def test_a_record_that_cannot_be_written_costs_no_committed_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
-        raise StorageError("the disk is full")
+        raise StorageError("S01", "the disk is full")
 
     monkeypatch.setattr(Target, "record", full)
     assert export(tmp_path / "t", [job(1)]).exit_code == 0
@@ -434,7 +434,7 @@ def test_every_error_of_a_run_is_one_of_ours(tmp_path: Path) -> None:
 
 def test_evidence_that_cannot_be_kept_does_not_hide_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
-        raise StorageError("the disk is full")
+        raise StorageError("S01", "the disk is full")
 
     monkeypatch.setattr(Target, "keep_evidence", full)
     with demo.serve(jobs=[]) as server:

@@ -123,7 +123,7 @@ class TestEveryRun:
         self, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def full(*_: Any) -> None:
-            raise StorageError("the disk is full")
+            raise StorageError("S01", "the disk is full")
 
         monkeypatch.setattr(Target, "record", full)
         (tmp_path / "page.json").write_bytes(b'{"a": 1}')

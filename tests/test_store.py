@@ -635,12 +635,12 @@ class LostAnswer(Fs):
         link = super().link(folder, name, to, new)
         if to.path.name == "manifests":
             self.lost = True
-            raise StorageError("no answer")
+            raise StorageError("S07", "no answer")
         return link
 
     def contents(self, folder: Folder, name: str) -> bytes | None:
         if self.lost and self.forever:
-            raise StorageError("no answer")
+            raise StorageError("S07", "no answer")
         return super().contents(folder, name)
 
 
@@ -688,7 +688,7 @@ class NoPointer(Fs):
     """`current` cannot be made."""
 
     def symlink(self, text: str, folder: Folder, name: str) -> None:
-        raise StorageError("no links here")
+        raise StorageError("S07", "no links here")
 
 
 def test_trouble_after_the_commit_is_a_warning_and_the_next_run_repairs_it(target: Path) -> None:

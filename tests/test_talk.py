@@ -131,17 +131,17 @@ class TestSummary:
 
 
 class TestFailure:
-    ERROR = AccessError("the key was refused", next="check it")
+    ERROR = AccessError("H01", "the key was refused", next="check it")
 
     def test_it_is_one_line_however_quiet(self, capsys: pytest.CaptureFixture[str]) -> None:
         talk.failure(Voice(quiet=True), self.ERROR)
 
-        assert capsys.readouterr() == ("", "ftetl: NOPERM (77): the key was refused; check it\n")
+        assert capsys.readouterr() == ("", "ftetl: NOPERM (77) FTETL-H01: the key was refused; check it\n")
 
     def test_before_there_is_a_voice_it_is_told_all_the_same(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.failure(None, DataError("no"))
+        talk.failure(None, DataError("R07", "no"))
 
-        assert capsys.readouterr() == ("", "ftetl: DATA (65): no\n")
+        assert capsys.readouterr() == ("", "ftetl: DATA (65) FTETL-R07: no\n")
 
     def test_as_json_it_says_the_same_to_machines(self, capsys: pytest.CaptureFixture[str]) -> None:
         talk.failure(Voice(as_json=True), self.ERROR)
@@ -150,22 +150,23 @@ class TestFailure:
         assert json.loads(out) == {
             "exit_code": 77,
             "exit": "NOPERM",
+            "code": "FTETL-H01",
             "committed": False,
             "retryable": False,
             "changed": False,
             "version": None,
             "message": "the key was refused; check it",
         }
-        assert err == "ftetl: NOPERM (77): the key was refused; check it\n"
+        assert err == "ftetl: NOPERM (77) FTETL-H01: the key was refused; check it\n"
 
     def test_what_was_committed_before_the_end_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.ended(Voice(as_json=True), EXITS["OK"], "interrupted", version=3)
+        talk.ended(Voice(as_json=True), EXITS["OK"], None, "interrupted", version=3)
         document = json.loads(capsys.readouterr().out)
 
         assert (document["committed"], document["changed"], document["version"]) == (True, True, 3)
 
     def test_json_is_ascii_so_that_every_locale_can_have_it(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.ended(Voice(as_json=True), EXITS["DATA"], "a\u202eb\udcff\x1b")
+        talk.ended(Voice(as_json=True), EXITS["DATA"], "FTETL-R07", "a\u202eb\udcff\x1b")
         out = capsys.readouterr().out
 
         assert out.isascii()

@@ -50,7 +50,7 @@ def load(name: str) -> Format:
         ConfigError: There is no such format.
     """
     if name not in names():
-        raise ConfigError("unknown format", next=f"choose one of: {', '.join(names())}")
+        raise ConfigError("P05", "unknown format", next=f"choose one of: {', '.join(names())}")
     return cast("Format", import_module(f"{__name__}.{name}"))
 
 
@@ -61,4 +61,6 @@ def require(table: pa.Table, schema: pa.Schema) -> None:
         SoftwareError: It has others, or in another order, or of another type.
     """
     if not table.schema.equals(schema):
-        raise SoftwareError("a table's columns are not those of the file it should go into", next="please report this")
+        raise SoftwareError(
+            "B02", "a table's columns are not those of the file it should go into", next="please report this"
+        )

@@ -88,5 +88,5 @@ def _sorting(schema: pa.Schema, metadata: Mapping[str, str]) -> list[pq.SortingC
         return None
     places = [schema.get_field_index(name) for name in key.split(",")]
     if -1 in places:
-        raise SoftwareError("a table's key names a column that it does not have", next="please report this")
+        raise SoftwareError("B02", "a table's key names a column that it does not have", next="please report this")
     return [pq.SortingColumn(place) for place in places]

@@ -25,5 +25,5 @@ def load(name: str) -> ModuleType:
         ConfigError: There is no such source.
     """
     if name not in names():
-        raise ConfigError("unknown source", next=f"choose one of: {', '.join(names())}")
+        raise ConfigError("P05", "unknown source", next=f"choose one of: {', '.join(names())}")
     return import_module(f"{__name__}.{name}")

@@ -111,14 +111,14 @@ class Saved:
     def _from_stdin(self) -> Answer:
         stdin = self._stdin or getattr(sys.stdin, "buffer", None)
         if stdin is None:
-            raise DataError("there is no stdin to read from", next="pipe an answer into it, or name a file")
+            raise DataError("F06", "there is no stdin to read from", next="pipe an answer into it, or name a file")
         try:
             compression, pieces = sniffed(chunks(stdin))
             blob = self._unpack(pieces, compression, "stdin")
         except FtetlError:
             raise
         except OSError:
-            raise DataError("stdin cannot be read", next="pipe an answer into it, or name a file") from None
+            raise DataError("F06", "stdin cannot be read", next="pipe an answer into it, or name a file") from None
         shape = Shape.LINES if _is_lines(blob) else Shape.DOCUMENT
         return Answer("stdin", blob, self._observed_at or now(), shape, whole=shape is Shape.DOCUMENT)
 
@@ -142,16 +142,18 @@ def _find(path: Path) -> tuple[bool, tuple[Path, ...]]:
         if stat.S_ISDIR(mode):
             files = sorted(file for file in path.iterdir() if not file.name.startswith(".") and _is_answer(file))
             if not files:
-                raise DataError(f"no saved answer lies in the folder {path}", next=f"accepted are {ACCEPTED}")
+                raise DataError("F07", f"no saved answer lies in the folder {path}", next=f"accepted are {ACCEPTED}")
             return True, tuple(files)
     except FtetlError:
         raise
     except OSError as error:
         raise _unreadable(path, error) from None
     if not stat.S_ISREG(mode):
-        raise DataError(f"{path} is neither a file nor a folder", next="to read from a pipe, give - and use stdin")
+        raise DataError(
+            "F02", f"{path} is neither a file nor a folder", next="to read from a pipe, give - and use stdin"
+        )
     if not _is_answer(path):
-        raise DataError(f"{path} does not end like a saved answer", next=f"accepted are {ACCEPTED}")
+        raise DataError("F03", f"{path} does not end like a saved answer", next=f"accepted are {ACCEPTED}")
     return False, (path,)
 
 
@@ -221,7 +223,7 @@ def _is_value(line: bytes) -> bool:
 def _unreadable(path: Path, error: OSError) -> DataError:
     match error:
         case FileNotFoundError() | NotADirectoryError():
-            return DataError(f"there is no file or folder {path}", next="check the path given to --from")
+            return DataError("F01", f"there is no file or folder {path}", next="check the path given to --from")
         case PermissionError():
-            return DataError(f"{path} may not be read", next="check its permissions")
-    return DataError(f"{path} cannot be read", next="check the disk that it lies on")
+            return DataError("F04", f"{path} may not be read", next="check its permissions")
+    return DataError("F05", f"{path} cannot be read", next="check the disk that it lies on")

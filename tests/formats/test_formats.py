@@ -24,7 +24,7 @@ class Full(io.BytesIO):
 
     def write(self, data: object, /) -> int:
         if self.tell() + memoryview(data).nbytes > 200:  # type: ignore[arg-type]
-            raise StorageError("the disk is full")
+            raise StorageError("S01", "the disk is full")
         return super().write(data)  # type: ignore[arg-type]
 
 

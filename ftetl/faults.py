@@ -1,0 +1,193 @@
+"""Every way to fail has a code for good: the one table of them.
+
+A code is a letter and two digits, and is shown as `FTETL-H01`. The letters H, R, S, O, C, X and V and their numbers are
+those of the fault catalogue that ftetl was designed against; the other letters are its own. A number never gets another
+meaning, and is not used again once its fault is gone.
+
+`python -m ftetl.faults > docs/codes.md` writes the page anew. Knows nothing of where a fault happens.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from ftetl.errors import EXITS, PREFIX
+
+GROUPS: Final = {
+    "P": "The command line and the settings",
+    "X": "The key and where it may go",
+    "F": "Saved answers that `--from` names",
+    "H": "The way to the API and back",
+    "N": "The network, otherwise",
+    "R": "The answer",
+    "E": "The text around the jobs of an answer",
+    "G": "What the settings forbid",
+    "C": "Several runs, and time",
+    "S": "The target and its disk",
+    "D": "The disk, otherwise",
+    "O": "The commit",
+    "V": "What is written and stored",
+    "T": "Reading a target",
+    "A": "The archive",
+    "K": "The contracts",
+    "B": "Bugs of ftetl",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to fail: its code, the names of the exits that it can have, and what it is."""
+
+    code: str
+    exits: tuple[str, ...]
+    meaning: str
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    code: Fault(code, tuple(exits.split()), meaning)
+    for code, exits, meaning in (
+        ("P01", "USAGE", "the command line cannot be understood"),
+        ("P02", "USAGE", "a setting has a value that it cannot have"),
+        ("P03", "USAGE", "there is no such setting"),
+        ("P04", "USAGE", "there is no such table"),
+        ("P05", "CONFIG", "there is no such source or format"),
+        ("P06", "CONFIG", "files cannot have this mode, or so few snapshots cannot be kept"),
+        ("P07", "CONFIG", "there is no API key"),
+        ("P08", "CONFIG", "the file of the API key cannot be read"),
+        ("P09", "CONFIG", "the file of certificate authorities cannot be read"),
+        ("P10", "CONFIG", "exports do not run on this system"),
+        ("P11", "IOERR", "the output cannot be written"),
+        ("X03", "USAGE", "a key was given on the command line, which everybody on the machine can read"),
+        ("X04", "CONFIG", "the API key is malformed"),
+        ("X06", "CONFIG", "the address of the API, or of the proxy, is none to which a key may go"),
+        ("F01", "DATA", "there is no such file or folder"),
+        ("F02", "DATA", "it is neither a file nor a folder"),
+        ("F03", "DATA", "the file's name does not end like that of a saved answer"),
+        ("F04", "DATA", "the file or folder may not be read"),
+        ("F05", "DATA", "the file or folder cannot be read"),
+        ("F06", "DATA", "stdin cannot be read"),
+        ("F07", "DATA", "no saved answer lies in the folder"),
+        ("F08", "DATA", "the file was changed while it was read"),
+        ("F09", "DATA", "the compressed file is cut short or damaged"),
+        ("H01", "NOPERM", "the API refused the key (401)"),
+        ("H02", "NOPERM", "the account must pay, or may not spend more (402)"),
+        ("H03", "NOPERM", "the key may not read fine-tuning jobs (403)"),
+        ("H04", "PROTOCOL", "no such endpoint (404)"),
+        ("H05", "PROTOCOL", "the request was refused as wrong (400, 405, 406, 410, 415, 422, ...)"),
+        ("H06", "UNAVAILABLE", "the server gave up waiting, or says that it is too early (408, 425)"),
+        ("H07", "UNAVAILABLE", "the server speaks of a conflict (409)"),
+        ("H08", "TEMPFAIL", "rate limited, however often asked (429)"),
+        ("H09", "TEMPFAIL", "the API asks to wait for longer than the deadline leaves"),
+        ("H12", "UNAVAILABLE", "the server failed (5xx)"),
+        ("H13", "PROTOCOL", "the server does not do such a thing (501, 505), or wants a login first (511)"),
+        ("H14", "UNAVAILABLE", "the connection was refused, or there is no way to the host"),
+        ("H15", "UNAVAILABLE", "the connection ended before the answer began"),
+        ("H16", "UNAVAILABLE", "the connection broke within the answer"),
+        ("H17", "UNAVAILABLE", "the answer is shorter than its stated length"),
+        ("H19", "DATA", "the answer ends in the middle"),
+        ("H20", "UNAVAILABLE", "the chunks of the answer are cut short or damaged"),
+        ("H21", "UNAVAILABLE", "the compressed answer is cut short"),
+        ("H22", "UNAVAILABLE", "the compressed answer is damaged"),
+        ("H23", "DATA", "what is compressed unpacks to more than `--max-bytes`"),
+        ("H24", "PROTOCOL", "the answer comes in a compression that was not asked for"),
+        ("H25", "DATA", "the answer is larger than `--max-bytes`"),
+        ("H28", "UNAVAILABLE", "the server fell silent"),
+        ("H29", "UNAVAILABLE", "the host's name could not be resolved"),
+        ("H30", "PROTOCOL", "no trusted TLS connection could be made"),
+        ("H31", "PROTOCOL", "a redirect, which is never followed"),
+        ("H32", "PROTOCOL", "a web page instead of an answer of the API"),
+        ("H34", "PROTOCOL", "a status that the API never gives with a list (1xx, 2xx but 200, 3xx)"),
+        ("H35", "NOPERM UNAVAILABLE", "the proxy wants a login (77), or does not let us through (69)"),
+        ("H37", "PROTOCOL", "what answers is not HTTP, or has a status beyond 599"),
+        ("H38", "UNAVAILABLE", "the host could not be reached in time"),
+        ("N01", "UNAVAILABLE", "the connection broke in another way"),
+        ("N02", "UNAVAILABLE", "the requests were stopped"),
+        ("N03", "UNAVAILABLE", "the details of one job are not shown to this key"),
+        ("R01", "DATA", "an error message instead of an answer"),
+        ("R02", "DATA", "the answer is empty"),
+        ("R04", "DATA", "the answer is not UTF-8"),
+        ("R06", "DATA", "the answer is neither a JSON object nor a list"),
+        ("R07", "DATA", "the answer has no `data`"),
+        ("R09", "DATA", "`data` is no list"),
+        ("R13", "DATA", "a key stands twice beside the list"),
+        ("R19", "DATA", "the id of a job is none that can be asked for"),
+        ("R46", "DATA", "the answer is one page of several"),
+        ("R47", "DATA", "the list is empty, or has less than half of the known jobs"),
+        ("R48", "DATA", "the list shares no job with the known ones: another account's key"),
+        ("E01", "DATA", "the answer is broken outside of its jobs"),
+        ("E02", "DATA", "something stands behind the list that does not belong there"),
+        ("E03", "DATA", "no line of the answer holds a job"),
+        ("G01", "DATA", "elements would go to quarantine, which `--quarantine fail` forbids"),
+        ("C01", "TEMPFAIL", "another run holds the target"),
+        ("C02", "TEMPFAIL", "another run committed this version meanwhile"),
+        ("C09", "UNAVAILABLE", "the deadline passed before the answer was complete"),
+        ("C11", "TEMPFAIL", "the lock was removed while the run held it"),
+        ("S01", "IOERR", "no room: the disk is full, or a quota is used up"),
+        ("S02", "CANTCREAT", "the file system is read-only"),
+        ("S03", "CANTCREAT", "no permission to write, or to read, in the target"),
+        ("S06", "SIGINT SIGTERM", "a signal stopped the run before the commit"),
+        ("S07", "IOERR", "the device reports an I/O error"),
+        ("S08", "IOERR", "a file does not read back as it was written"),
+        ("S12", "IOERR", "the manifest of a version is damaged"),
+        ("S13", "IOERR", "a file of a snapshot cannot be read back, so nothing is built on it"),
+        ("S14", "CANTCREAT", "`current` is not the link that ftetl makes"),
+        ("S15", "CONFIG", "a newer ftetl wrote the target"),
+        ("S16", "CANTCREAT", "the folder is not empty, and no target of ftetl"),
+        ("S18", "CANTCREAT", "a link, a file or a folder stands where something else should"),
+        ("S19", "CANTCREAT", "the folder belongs to another user"),
+        ("S22", "IOERR", "too many files are open"),
+        ("S23", "IOERR", "the file system can hold no more files"),
+        ("S26", "SOFTWARE", "the memory is used up"),
+        ("S28", "CONFIG", "the target belongs to another project or another service"),
+        ("D01", "IOERR", "a file or folder vanished"),
+        ("D02", "CANTCREAT", "the name is too long"),
+        ("D03", "IOERR", "another error of the operating system"),
+        ("O05", "IOERR", "whether the version was committed is unknown"),
+        ("V08", "IOERR", "a snapshot is damaged"),
+        ("V13", "SOFTWARE", "rows do not add up or refer to nothing; nothing was committed"),
+        ("T01", "CANTCREAT", "the target has no snapshot"),
+        ("T02", "CANTCREAT", "the folder is no target"),
+        ("T03", "IOERR", "the target has no such version"),
+        ("T04", "USAGE", "two targets that are opened together hold the same project"),
+        ("A01", "IOERR", "a file of the archive is missing"),
+        ("A02", "IOERR", "a file of the archive is damaged"),
+        ("A03", "DATA", "the archive does not tell what each version was made from"),
+        ("A04", "DATA", "a saved answer that a version was made from is gone"),
+        ("A05", "DATA", "a saved answer is not the one that a version was made from"),
+        ("K01", "CONFIG", "a contract is not TOML"),
+        ("K02", "CONFIG", "a contract says what none can mean"),
+        ("K03", "CONFIG", "the columns of the contracts contradict each other"),
+        ("B01", "SOFTWARE", "an exception that nobody expected"),
+        ("B02", "SOFTWARE", "a table breaks its contract; nothing was committed"),
+        ("B03", "SOFTWARE", "a part of ftetl was used in a way that it is not made for"),
+    )
+}
+
+_INTRO = """# The codes of failures
+
+Every failure ends with one line on stderr, `ftetl: NAME (exit code) CODE: what; what next`, and has the same code as
+`code` in the document of `--json`, in the last line of `--log-format json`, in `ftetl runs` and in `ftetl doctor`; of
+the library's errors it is the attribute `code`. A code keeps its meaning for good, so it can be looked for, and a rule
+can be made for it. What the exits mean stands in the [README](../README.md#commands).
+
+Generated from the table in the code with `python -m ftetl.faults > docs/codes.md`.
+"""
+
+
+def page() -> str:
+    """All codes as Markdown."""
+    lines = [_INTRO]
+    for letter, subject in GROUPS.items():
+        lines += [f"## {letter}: {subject}", "", "| code | exit | meaning |", "| --- | --- | --- |"]
+        for fault in FAULTS.values():
+            if fault.code[0] == letter:
+                exits = ", ".join(f"{EXITS[name].code} {name}" for name in fault.exits)
+                lines.append(f"| `{PREFIX}{fault.code}` | {exits} | {fault.meaning} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
