@@ -100,8 +100,8 @@ _BREAKAGES: Final = (
         _NETWORK,
     ),
     _Breakage((ConnectionRefusedError,), UnavailableError, "H14", "{host} refused the connection", _NETWORK),
-    _Breakage((urllib3_errors.ConnectTimeoutError,), UnavailableError, "H38", "{host} could not be reached", _NETWORK),
     _Breakage((urllib3_errors.NewConnectionError,), UnavailableError, "H14", "{host} could not be reached", _NETWORK),
+    _Breakage((urllib3_errors.ConnectTimeoutError,), UnavailableError, "H38", "{host} could not be reached", _NETWORK),
     _Breakage(
         (urllib3_errors.ReadTimeoutError, TimeoutError),
         UnavailableError,

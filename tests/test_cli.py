@@ -33,6 +33,7 @@ from ftetl import cli, demo, manifest, memo
 from ftetl.archive import Archive
 from ftetl.contract import tables
 from ftetl.errors import EXITS
+from ftetl.faults import FAULTS
 from ftetl.store import Target
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +55,14 @@ class Ended:
     @property
     def last(self) -> str:
         return self.err.splitlines()[-1]
+
+    @property
+    def fault(self) -> str:
+        """The code in the last line, whose exit is that of the program."""
+        found = re.match(r"ftetl: \w+ \(\d+\) FTETL-(\w+): ", self.last)
+        assert found
+        assert self.code in {EXITS[name].code for name in FAULTS[found[1]].exits}
+        return found[1]
 
     @property
     def document(self) -> Any:
@@ -407,29 +416,29 @@ def answering(answer: Answer) -> Iterator[str]:
 
 HTML = Answer(body=b"<!doctype html><title>Welcome</title>", headers={"Content-Type": "text/html"})
 WRONG_ANSWERS = {
-    "a web page": (HTML, 76, "web page"),
-    "not found": (Answer(404, b'{"error":{"message":"no such route"}}'), 76, "404"),
-    "a redirect": (Answer(302, headers={"Location": "http://127.0.0.1/elsewhere"}), 76, "302"),
-    "nothing": (Answer(), 65, "empty"),
-    "no data": (Answer(body=b'{"object":"list"}'), 65, "data"),
-    "an error with status 200": (Answer(body=b'{"error":{"message":"oh","type":"x"}}'), 65, "error"),
-    "half a list": (Answer(body=document()[:-200]), 65, ""),
-    "another page to come": (Answer(body=b'{"data":[],"has_more":true}'), 65, "has_more"),
-    "refused": (Answer(401, b'{"error":{"message":"Invalid API key"}}'), 77, "TOGETHER_API_KEY"),
-    "no money": (Answer(402, b'{"error":{"message":"spend limit"}}'), 77, "402"),
-    "patience": (Answer(429, b"{}", {"Retry-After": "86400"}), 75, "86400"),
+    "a web page": (HTML, "H32", "web page"),
+    "not found": (Answer(404, b'{"error":{"message":"no such route"}}'), "H04", "404"),
+    "a redirect": (Answer(302, headers={"Location": "http://127.0.0.1/elsewhere"}), "H31", "302"),
+    "nothing": (Answer(), "R02", "empty"),
+    "no data": (Answer(body=b'{"object":"list"}'), "R07", "data"),
+    "an error with status 200": (Answer(body=b'{"error":{"message":"oh","type":"x"}}'), "R01", "error"),
+    "half a list": (Answer(body=document()[:-200]), "H19", ""),
+    "another page to come": (Answer(body=b'{"data":[],"has_more":true}'), "R46", "has_more"),
+    "refused": (Answer(401, b'{"error":{"message":"Invalid API key"}}'), "H01", "TOGETHER_API_KEY"),
+    "no money": (Answer(402, b'{"error":{"message":"spend limit"}}'), "H02", "402"),
+    "patience": (Answer(429, b"{}", {"Retry-After": "86400"}), "H09", "86400"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG_ANSWERS)
 def test_what_is_not_the_apis_answer_ends_with_its_own_code(target: Path, case: str, here: Here) -> None:
-    answer, code, said = WRONG_ANSWERS[case]
+    answer, fault, said = WRONG_ANSWERS[case]
     before = state(target)
     with answering(answer) as url:
         env = {"TOGETHER_API_KEY": "key_0123456789abcdef"}
         done = here("export", target, "--base-url", url, "--deadline", "20", env=env)
 
-    assert done.code == code
+    assert done.fault == fault
     assert said in done.last
     assert "key_0123456789abcdef" not in done.out + done.err
     assert done.out == ""
@@ -441,7 +450,7 @@ def test_a_wrong_key_is_refused_by_the_demo_server(api: demo.Server, tmp_path: P
     env = {**settings_of(api), "TOGETHER_API_KEY": "key_of_somebody_else"}
     done = here("export", tmp_path / "t", env=env)
 
-    assert done.code == 77
+    assert (done.code, done.fault) == (77, "H01")
     assert "key_of_somebody_else" not in done.err
 
 
@@ -451,7 +460,7 @@ def test_where_nobody_answers_it_is_worth_another_try(tmp_path: Path, here: Here
     env = {"TOGETHER_API_KEY": "key_0123456789abcdef"}
     done = here("export", tmp_path / "t", "--base-url", url, "--deadline", "1", "--json", env=env)
 
-    assert done.code == 69
+    assert (done.code, done.fault) == (69, "H14")
     assert done.document["retryable"]
 
 
@@ -461,66 +470,85 @@ def _file(folder: Path, name: str, data: bytes) -> Path:
     return folder / name
 
 
-# What somebody does wrong: the words (in a folder of their own), the exit code, and what the last line must name.
-MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
-    "no key": (lambda _: ["export", "out"], 78, "TOGETHER_API_KEY"),
-    "a key file that is missing": (lambda _: ["export", "out", "--api-key-file", "key"], 78, "--api-key-file"),
+# What somebody does wrong: the words (in a folder of their own), the code, and what the last line must name.
+MISTAKES: dict[str, tuple[Callable[[Path], list[object]], str, str]] = {
+    "no key": (lambda _: ["export", "out"], "P07", "TOGETHER_API_KEY"),
+    "a key file that is missing": (lambda _: ["export", "out", "--api-key-file", "key"], "P08", "--api-key-file"),
     "a key file that is empty": (
         lambda f: ["export", "out", "--api-key-file", _file(f, "key", b"\n")],
-        78,
+        "P07",
         "--api-key-file",
     ),
     "a key file with two lines": (
         lambda f: ["export", "out", "--api-key-file", _file(f, "key", b"key_01234567\nkey_89abcdef\n")],
-        78,
+        "X04",
         "--api-key-file",
     ),
-    "an address without encryption": (lambda _: ["export", "out", "--base-url", "http://example.com"], 78, "https"),
-    "a missing file": (lambda _: ["export", "out", "--from", "nowhere.json"], 65, "nowhere.json"),
-    "a file of another kind": (lambda f: ["export", "out", "--from", _file(f, "a.txt", b"x")], 65, "a.txt"),
-    "an empty file": (lambda f: ["export", "out", "--from", _file(f, "a.json", b"")], 65, "a.json"),
-    "a truncated file": (lambda f: ["export", "out", "--from", _file(f, "a.json", document()[:-200])], 65, "a.json"),
+    "an address without encryption": (lambda _: ["export", "out", "--base-url", "http://example.com"], "X06", "https"),
+    "a missing file": (lambda _: ["export", "out", "--from", "nowhere.json"], "F01", "nowhere.json"),
+    "a file of another kind": (lambda f: ["export", "out", "--from", _file(f, "a.txt", b"x")], "F03", "a.txt"),
+    "an empty file": (lambda f: ["export", "out", "--from", _file(f, "a.json", b"")], "R02", "a.json"),
+    "a truncated file": (lambda f: ["export", "out", "--from", _file(f, "a.json", document()[:-200])], "H19", "a.json"),
     "a truncated gzip": (
         lambda f: ["export", "out", "--from", _file(f, "a.json.gz", gzip.compress(document())[:-9])],
-        65,
+        "F09",
         "a.json.gz",
     ),
-    "no JSON at all": (lambda f: ["export", "out", "--from", _file(f, "a.json", b"hello")], 65, "a.json"),
-    "a file without data": (lambda f: ["export", "out", "--from", _file(f, "a.json", b'{"a":1}')], 65, "a.json"),
-    "an empty folder": (lambda f: ["export", "out", "--from", f], 65, "no saved answer"),
-    "nothing on stdin": (lambda _: ["export", "out", "--from", "-"], 65, "stdin"),
-    "a target that is a file": (lambda f: ["export", _file(f, "out", b""), "--from", SAMPLE], 73, "out"),
-    "a target in a file": (lambda f: ["export", _file(f, "x", b"") / "out", "--from", SAMPLE], 73, "x"),
+    "no JSON at all": (lambda f: ["export", "out", "--from", _file(f, "a.json", b"hello")], "R06", "a.json"),
+    "a file without data": (lambda f: ["export", "out", "--from", _file(f, "a.json", b'{"a":1}')], "R07", "a.json"),
+    "an empty folder": (lambda f: ["export", "out", "--from", f], "F07", "no saved answer"),
+    "nothing on stdin": (lambda _: ["export", "out", "--from", "-"], "R02", "stdin"),
+    "a target that is a file": (lambda f: ["export", _file(f, "out", b""), "--from", SAMPLE], "S18", "out"),
+    "a target in a file": (lambda f: ["export", _file(f, "x", b"") / "out", "--from", SAMPLE], "S18", "x"),
     "somebody else's folder": (
         lambda f: ["export", _file(f, "mine.txt", b"").parent, "--from", SAMPLE],
-        73,
+        "S16",
         "not empty and not a target",
     ),
-    "an unknown command": (lambda _: ["exprot", "out"], 2, "Did you mean 'export'?"),
-    "no command": (lambda _: [], 2, "ftetl demo"),
-    "an unknown option": (lambda _: ["export", "out", "--formats", "csv"], 2, "--format"),
-    "no target": (lambda _: ["export"], 2, "TARGET"),
-    "a target without a name": (lambda _: ["export", "", "--from", SAMPLE], 2, "'TARGET': the name is empty"),
-    "a source without a name": (lambda _: ["export", "out", "--from", ""], 2, "'--from': the name is empty"),
-    "a time that is none": (lambda _: ["export", "out", "--observed-at", "gestern"], 2, "2026-07-02T08:10:14Z"),
-    "a mode that is none": (lambda _: ["export", "out", "--file-mode", "rw"], 2, "0640"),
-    "a mode for everybody": (lambda _: ["export", "out", "--file-mode", "0666"], 2, "0640"),
-    "no patience at all": (lambda _: ["export", "out", "--deadline", "0"], 2, "deadline"),
-    "endless patience": (lambda _: ["export", "out", "--deadline", "inf"], 2, "--deadline"),
-    "a label that is none": (lambda _: ["export", "out", "--project", "a\u202eb"], 2, "label"),
-    "an unknown table": (lambda _: ["schema", "job"], 2, "jobs, events"),
-    "nothing to verify": (lambda _: ["verify", "out"], 73, "no snapshot"),
-    "no quarantine": (lambda _: ["quarantine", "out"], 73, "no snapshot"),
-    "nothing to rebuild": (lambda _: ["rebuild", "out"], 73, "not a target"),
+    "an unknown command": (lambda _: ["exprot", "out"], "P01", "Did you mean 'export'?"),
+    "no command": (lambda _: [], "P01", "ftetl demo"),
+    "an unknown option": (lambda _: ["export", "out", "--formats", "csv"], "P01", "--format"),
+    "a key on the command line": (lambda _: ["export", "out", "--api-key", "key_01234567"], "X03", "--api-key-file"),
+    "a source in a file": (lambda f: ["export", "out", "--from", _file(f, "x", b"") / "y.json"], "F01", "y.json"),
+    "a compressed file that is too large": (
+        lambda f: ["export", "out", "--max-bytes", "9", "--from", _file(f, "a.json.gz", gzip.compress(document()))],
+        "H23",
+        "--max-bytes",
+    ),
+    "UTF-16": (lambda f: ["export", "out", "--from", _file(f, "a.json", "{}".encode("utf-16"))], "R04", "a.json"),
+    "data that is no list": (
+        lambda f: ["export", "out", "--from", _file(f, "a.json", b'{"data":{}}')],
+        "R09",
+        "a.json",
+    ),
+    "two lists": (lambda f: ["export", "out", "--from", _file(f, "a.json", b'{"data":[],"data":[]}')], "R13", "a.json"),
+    "two documents": (lambda f: ["export", "out", "--from", _file(f, "a.json", b"[] []")], "E02", "a.json"),
+    "a broken end": (lambda f: ["export", "out", "--from", _file(f, "a.json", b'{"data":[]]')], "E01", "a.json"),
+    "lines without a job": (lambda f: ["export", "out", "--from", _file(f, "a.ndjson", b"1\n2\n")], "E03", "a.ndjson"),
+    "a saved page": (lambda f: ["export", "out", "--from", _file(f, "a.json", b"<html>")], "H32", "web page"),
+    "no snapshots to keep": (lambda _: ["export", "out", "--keep", "0"], "P02", "keep"),
+    "no target": (lambda _: ["export"], "P01", "TARGET"),
+    "a target without a name": (lambda _: ["export", "", "--from", SAMPLE], "P01", "'TARGET': the name is empty"),
+    "a source without a name": (lambda _: ["export", "out", "--from", ""], "P01", "'--from': the name is empty"),
+    "a time that is none": (lambda _: ["export", "out", "--observed-at", "gestern"], "P02", "2026-07-02T08:10:14Z"),
+    "a mode that is none": (lambda _: ["export", "out", "--file-mode", "rw"], "P01", "0640"),
+    "a mode for everybody": (lambda _: ["export", "out", "--file-mode", "0666"], "P01", "0640"),
+    "no patience at all": (lambda _: ["export", "out", "--deadline", "0"], "P02", "deadline"),
+    "endless patience": (lambda _: ["export", "out", "--deadline", "inf"], "P01", "--deadline"),
+    "a label that is none": (lambda _: ["export", "out", "--project", "a\u202eb"], "P02", "label"),
+    "an unknown table": (lambda _: ["schema", "job"], "P04", "jobs, events"),
+    "nothing to verify": (lambda _: ["verify", "out"], "T01", "no snapshot"),
+    "no quarantine": (lambda _: ["quarantine", "out"], "T01", "no snapshot"),
+    "nothing to rebuild": (lambda _: ["rebuild", "out"], "T02", "not a target"),
     "somebody else's folder to rebuild": (
         lambda f: ["rebuild", _file(f, "mine.txt", b"").parent],
-        73,
+        "T02",
         "not a target",
     ),
-    "no runs": (lambda _: ["runs", "out"], 73, "not a target"),
+    "no runs": (lambda _: ["runs", "out"], "T02", "not a target"),
     "metrics without a name": (
         lambda _: ["export", "out", "--from", SAMPLE, "--metrics-file", ""],
-        2,
+        "P01",
         "'--metrics-file': the name is empty",
     ),
 }
@@ -528,13 +556,13 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
 
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_ends_with_its_code_and_one_line_that_helps(tmp_path: Path, case: str, here: Here) -> None:
-    make, code, said = MISTAKES[case]
+    make, fault, said = MISTAKES[case]
     before = {*tmp_path.iterdir()}
     given = make(tmp_path)
     given_files = {*tmp_path.iterdir()} - before
     done = here(*given, cwd=tmp_path)
 
-    assert done.code == code
+    assert done.fault == fault
     assert said in done.last
     if given:
         assert (done.out, done.err.count("\n")) == ("", 1)
@@ -546,13 +574,13 @@ def test_a_locked_target_is_worth_another_try(target: Path) -> None:
     with Target(target):
         done = run("export", target, "--from", SAMPLE)
 
-    assert done.code == 75
+    assert (done.code, done.fault) == (75, "C01")
 
 
 def test_a_target_of_another_project_is_refused(target: Path, here: Here) -> None:
     done = here("export", target, "--from", SAMPLE, "--project", "other")
 
-    assert done.code == 78
+    assert (done.code, done.fault) == (78, "S28")
     assert "'default'" in done.last
 
 
@@ -568,8 +596,10 @@ def test_a_target_that_may_only_be_read_is_refused(tmp_path: Path) -> None:
     given = [*drop, *words("export", folder, "--from", SAMPLE)]
     done = subprocess.run(given, env=environment(), capture_output=True, timeout=PATIENCE, check=False)
 
-    assert done.returncode == 73
-    assert str(folder) in ended(done.returncode, done.stdout.decode(), done.stderr.decode()).last
+    told = ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    assert (told.code, told.fault) == (73, "S03")
+    assert str(folder) in told.last
     assert list(folder.iterdir()) == []
 
 
@@ -602,6 +632,7 @@ class TestSignals:
         done = ended(process.returncode, out, err)
 
         assert done.code == done.document["exit_code"] == code
+        assert done.document["code"] == "FTETL-S06"
         assert "nothing was committed" in done.last
         assert not done.document["committed"]
         assert done.document["retryable"]
@@ -609,7 +640,8 @@ class TestSignals:
         assert [path.name for path in target.rglob("*") if ".tmp-" in path.name] == []
         Target(target).close()  # and it is not locked
         record = sorted((target / "_ftetl" / "runs").iterdir())[-1]
-        assert json.loads(record.read_text())["exit_code"] == code
+        told = json.loads(record.read_text())
+        assert (told["exit_code"], told["code"]) == (code, "FTETL-S06")
 
     @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
     def test_a_run_that_is_stopped_after_the_commit_has_committed(self, tmp_path: Path, name: str) -> None:
@@ -654,7 +686,7 @@ cli.main()
     done = subprocess.run(given, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
     told = ended(done.returncode, done.stdout, done.stderr)
 
-    assert told.code == 70
+    assert (told.code, told.fault) == (70, "B01")
     assert "ValueError in " in told.last
     assert "e-mail" not in told.err
     assert (", in broken" in told.err) == (level == "-vv")
@@ -697,7 +729,7 @@ class TestOutput:
         with Path("/dev/full").open("wb") as full:
             done = with_stdout(full.fileno(), *given)
 
-        assert done.code == 74
+        assert (done.code, done.fault) == (74, "P11")
 
     @pytest.mark.parametrize(("closed", "code"), [("1", 0), ("2", 0), ("0", 0)])
     def test_a_stream_is_closed(self, target: Path, closed: str, code: int) -> None:
@@ -835,11 +867,11 @@ class TestVerify:
         file.write_bytes(data)
         told, documented = here("verify", target), here("verify", target, "--json")
 
-        assert told.code == documented.code == 74
+        assert (told.code, told.fault, documented.fault) == (74, "V08", "V08")
         assert re.fullmatch(r"damaged: snapshots/\S+/events\.parquet: its SHA-256 .*\n", told.out)
         assert "1 damage found" in told.last
         assert documented.document["sound"] is False
-        assert documented.document["exit_code"] == 74
+        assert (documented.document["exit_code"], documented.document["code"]) == (74, "FTETL-V08")
         assert [line for line in documented.document["damage"] if "events.parquet" in line]
 
 

@@ -219,7 +219,10 @@ def test_the_command_ends_as_the_run_would(tmp_path: Path, server: demo.Server) 
     )
 
     assert (bad.return_value, good.return_value) == (73, 0)
-    assert json.loads(bad.stdout)["exit_code"] == 73
+    assert (json.loads(bad.stdout)["exit_code"], json.loads(bad.stdout)["code"]) == (73, "FTETL-S16")
+    assert [f["code"] for f in json.loads(bad.stdout)["findings"] if f["code"]] == ["FTETL-S16"]
+    assert bad.stderr.splitlines()[-1].startswith("ftetl: CANTCREAT (73) FTETL-S16: ")
+    assert json.loads(good.stdout)["code"] is None
     assert [f["state"] for f in json.loads(bad.stdout)["findings"] if f["check"] == "target"] == ["failure"]
     assert "an export would fail: 1 failure" in bad.stderr
     assert "an export can run" in good.stderr

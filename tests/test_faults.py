@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ CHOSEN = {
     ("verdict.py", "AccessError"): {"H01", "H02", "H03", "H35"},
     ("verdict.py", "ProtocolError"): {"H05", "H13", "H34", "H37"},
 }
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
 
 
 def texts(node: ast.AST) -> Iterator[str]:
@@ -52,7 +58,7 @@ def made(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
 SITES = [
     pytest.param(path, kind, code, id=f"{path.relative_to(PACKAGE)}:{code.lineno}")
     for path in MODULES
-    for kind, code in made(ast.parse(path.read_text("utf-8")))
+    for kind, code in made(tree(path))
 ]
 
 
@@ -65,7 +71,7 @@ def test_every_error_is_made_with_a_code_whose_exit_is_its_own(path: Path, kind:
     given = codes(code) if isinstance(code, ast.Constant | ast.IfExp) else CHOSEN[path.name, kind]
 
     assert given
-    assert given <= codes(ast.parse(path.read_text("utf-8")))
+    assert given <= codes(tree(path))
     assert [each for each in given if KINDS[kind].exit.name not in FAULTS[each].exits] == []
 
 
@@ -78,7 +84,7 @@ def test_the_tables_of_errors_have_codes_whose_exits_are_theirs() -> None:
 
 
 def test_every_code_is_in_the_table_and_every_one_of_the_table_is_in_use() -> None:
-    assert set().union(*(codes(ast.parse(path.read_text("utf-8"))) for path in MODULES)) == {*FAULTS}
+    assert set().union(*(codes(tree(path)) for path in MODULES)) == {*FAULTS}
 
 
 def test_an_error_without_a_code_cannot_be_made() -> None:

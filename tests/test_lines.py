@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import demo, lines
+from ftetl import demo, lines, talk
 from ftetl.cli import cli
+from ftetl.errors import AccessError
 from ftetl.talk import Voice
 
 
@@ -75,7 +76,14 @@ def test_with_json_every_line_on_stderr_is_a_document(tmp_path: Path, name: str)
         assert {"ts", "level", "logger", "event", "message", "pid"} <= line.keys()
         assert line["level"] in ("DEBUG", "INFO", "WARNING", "ERROR")
     if "-q" not in words and result.exception is None:
-        assert (found[-1]["event"], found[-1]["exit_code"]) == ("run_done", 0)
+        assert (found[-1]["event"], found[-1]["exit_code"], found[-1]["code"]) == ("run_done", 0, None)
+
+
+def test_with_json_the_last_line_of_a_failure_has_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    talk.failure(Voice(log_format="json"), AccessError("H01", "the key was refused"))
+
+    found = json.loads(capsys.readouterr().err)
+    assert (found["event"], found["level"], found["code"]) == ("run_done", "ERROR", "FTETL-H01")
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from ftetl.store import Target
 
 DAY = "2026-07-02T08:10:14Z"
 FACTS = {
-    *("run_id", "started_at", "seconds", "source", "project", "version", "changed", "exit_code", "exit", "message"),
+    *("run_id", "started_at", "seconds", "source", "project", "version", "changed", "exit_code", "exit", "code"),
     *("requests", "bytes_read", "received", "new", "changed_jobs", "vanished", "rows", "quarantined", "anomalies"),
-    *("details", "drift", "warnings"),
+    *("details", "drift", "warnings", "message"),
 }
 
 
@@ -75,7 +75,7 @@ class TestEveryRun:
         last = read(target)[-1]
 
         assert json.loads(files(target)[-1].read_text()).keys() >= FACTS
-        assert (last.exit, last.message) == (caught.value.exit, str(caught.value))
+        assert (last.exit, last.code, last.message) == (caught.value.exit, caught.value.code, str(caught.value))
         assert (last.changed, last.version, last.rows) == (False, 1, {})
 
     def test_that_stumbles_over_a_fault_of_ours_is_told_without_its_text(
@@ -88,7 +88,7 @@ class TestEveryRun:
         with pytest.raises(SoftwareError, match="ZeroDivisionError in"):
             ftetl.export(target, source=answer)
 
-        assert read(target)[-1].exit_code == 70
+        assert (read(target)[-1].exit_code, read(target)[-1].code) == (70, "FTETL-B01")
         assert "canary" not in files(target)[-1].read_text()
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

@@ -24,7 +24,9 @@ from pathlib import Path
 
 import pytest
 import requests
+import urllib3.exceptions
 
+from ftetl.breakage import diagnosis
 from ftetl.clock import Deadline
 from ftetl.credentials import Secret
 from ftetl.errors import (
@@ -36,6 +38,7 @@ from ftetl.errors import (
     TryLaterError,
     UnavailableError,
 )
+from ftetl.faults import FAULTS
 from ftetl.patience import Patience
 from ftetl.plugs import Plugs, session
 from ftetl.together import Client
@@ -173,12 +176,14 @@ def client(url: str, *, seconds: float = 60, max_bytes: int = 10_000_000, waits:
     )
 
 
-def refused(server: FaultServer, kind: type[FtetlError], **options: object) -> str:
-    """What the error of the list says, once it has been looked at from all sides for the key."""
+def refused(server: FaultServer, kind: type[FtetlError], code: str, **options: object) -> str:
+    """What the error of the list says; it has this code, and was looked at from all sides for the key."""
     with client(server.url, **options) as api, pytest.raises(kind) as caught:  # type: ignore[arg-type]
         api.list_jobs()
     error = caught.value
     assert type(error) is kind
+    assert error.code == f"FTETL-{code}"
+    assert kind.exit.name in FAULTS[code].exits
     assert error.__context__ is None, "a library's exception, with the key in its frames, hangs behind the error"
     assert error.__traceback__ is not None
     frames = traceback.TracebackException(kind, error, error.__traceback__.tb_next, capture_locals=True)  # not ours
@@ -291,24 +296,31 @@ def test_a_cookie_is_not_sent_back(serve: Start) -> None:
 # -------------------------------------------------------------------------------------------------- statuses
 
 STATUSES = [
-    *((status, AccessError, 1) for status in (401, 402, 403, 407)),
-    *((status, ProtocolError, 1) for status in (400, 404, 405, 406, 410, 415, 422, 451, 499)),
-    *((status, ProtocolError, 1) for status in (501, 505, 511)),
-    *((status, ProtocolError, 1) for status in (101, 103, 201, 202, 203, 204, 205, 206, 299, 300, 304, 600, 999)),
-    *((status, UnavailableError, 6) for status in (408, 409, 425, 500, 502, 503, 504, 520, 529, 530, 599)),
-    (429, TryLaterError, 6),
+    (401, AccessError, "H01", 1),
+    (402, AccessError, "H02", 1),
+    (403, AccessError, "H03", 1),
+    (407, AccessError, "H35", 1),
+    (404, ProtocolError, "H04", 1),
+    *((status, ProtocolError, "H05", 1) for status in (400, 405, 406, 410, 415, 422, 451, 499)),
+    *((status, ProtocolError, "H13", 1) for status in (501, 505, 511)),
+    *((status, ProtocolError, "H34", 1) for status in (101, 103, 201, 202, 203, 204, 205, 206, 299, 300, 304)),
+    *((status, ProtocolError, "H37", 1) for status in (600, 999)),
+    *((status, UnavailableError, "H06", 6) for status in (408, 425)),
+    (409, UnavailableError, "H07", 6),
+    *((status, UnavailableError, "H12", 6) for status in (500, 502, 503, 504, 520, 529, 530, 599)),
+    (429, TryLaterError, "H08", 6),
 ]
 
 
-@pytest.mark.parametrize(("status", "kind", "seen"), STATUSES)
+@pytest.mark.parametrize(("status", "kind", "code", "seen"), STATUSES)
 def test_a_status_decides_on_the_error_and_on_the_retries(
-    serve: Start, status: int, kind: type[FtetlError], seen: int
+    serve: Start, status: int, kind: type[FtetlError], code: str, seen: int
 ) -> None:
     body = b"" if status in {101, 103, 204, 304} else b'{"error":{"message":"No luck today"}}'
     server = serve(answer(status, body, CF_RAY="8f2a-FRA"))
     waits: list[float] = []
 
-    text = refused(server, kind, waits=waits)
+    text = refused(server, kind, code, waits=waits)
 
     assert seen == len(server.requests)
     assert all(word in text for word in (f"127.0.0.1:{server.port}", str(status), "8f2a-FRA"))
@@ -318,13 +330,15 @@ def test_a_status_decides_on_the_error_and_on_the_retries(
 
 
 def test_each_refusal_of_access_has_a_line_of_its_own(serve: Start) -> None:
-    lines = {refused(serve(answer(status, b"")), AccessError).split(" (HTTP")[0] for status in (401, 402, 403, 407)}
+    codes = {401: "H01", 402: "H02", 403: "H03", 407: "H35"}
+    said = (refused(serve(answer(status, b"")), AccessError, code) for status, code in codes.items())
+    lines = {line.split(" (HTTP")[0] for line in said}
 
     assert len({line.split("127.0.0.1")[1][6:] or line for line in lines}) == 4
 
 
 def test_a_refused_key_is_named_by_its_source_and_fingerprint(serve: Start) -> None:
-    text = refused(serve(answer(401, b"")), AccessError)
+    text = refused(serve(answer(401, b"")), AccessError, "H01")
 
     assert "TOGETHER_API_KEY" in text
     assert Secret(KEY).fingerprint in text
@@ -352,7 +366,7 @@ def test_a_server_may_fail_five_times(serve: Start, status: int, failures: int) 
     ],
 )
 def test_what_the_server_says_is_repeated_without_what_it_must_not_say(serve: Start, body: str, hidden: str) -> None:
-    text = refused(serve(answer(403, body.encode())), AccessError)
+    text = refused(serve(answer(403, body.encode())), AccessError, "H03")
 
     assert hidden not in text
 
@@ -361,7 +375,7 @@ def test_what_the_server_says_is_repeated_without_what_it_must_not_say(serve: St
 def test_a_status_counts_whatever_becomes_of_its_explanation(serve: Start, end: Script) -> None:
     server = serve([answer(401, b'{"err', length=100), *(end if end == [RESET] else [])])
 
-    refused(server, AccessError)
+    refused(server, AccessError, "H01")
 
     assert len(server.requests) == 1
 
@@ -387,7 +401,7 @@ def test_a_wish_beyond_the_deadline_ends_the_run_at_once(serve: Start, status: i
     server = serve(answer(status, b"", Retry_After=value), answer())
     waits: list[float] = []
 
-    text = refused(server, TryLaterError, waits=waits)
+    text = refused(server, TryLaterError, "H09", waits=waits)
 
     assert len(server.requests) == 1
     assert waits == []
@@ -408,39 +422,39 @@ def test_a_wish_that_cannot_be_understood_is_none(serve: Start, value: str) -> N
 # ------------------------------------------------------------------------------------------ the wire breaks
 
 CHUNKED = chunked(LIST[:100], LIST[100:])
-BROKEN: dict[str, Script | bytes] = {
-    "closed before the headers": [],
-    "reset before the headers": [RESET],
-    "reset in the headers": [answer()[:20], RESET],
-    "closed in the status": [answer()[:20]],
-    "closed in the headers": [answer()[:60]],
-    "closed after the headers": [answer(body=b"", length=None)],
-    "reset in the body": [answer()[:-100], 0.02, RESET],
-    "closed in the body": [answer()[:-1]],
-    "length too long": answer(length=len(LIST) + 1),
-    "chunk cut": CHUNKED[:-50],
-    "no last chunk": chunked(LIST, end=b""),
-    "bad chunk size": chunked(LIST, end=b"zz\r\n\r\n"),
-    "gzip half": answer(body=PACKED[: len(PACKED) // 2], Content_Encoding="gzip"),
-    "gzip without its last 8 bytes": answer(body=PACKED[:-8], Content_Encoding="gzip"),
-    "gzip without its last byte": answer(body=PACKED[:-1], Content_Encoding="gzip"),
-    "gzip with a wrong checksum": answer(body=PACKED[:-5] + b"\0\0\0\0\0", Content_Encoding="gzip"),
-    "gzip and junk": answer(body=PACKED + b"junk", Content_Encoding="gzip"),
-    "gzip in name only": answer(Content_Encoding="gzip"),
+BROKEN: dict[str, tuple[str, Script | bytes]] = {
+    "closed before the headers": ("H15", []),
+    "reset before the headers": ("H15", [RESET]),
+    "reset in the headers": ("H15", [answer()[:20], RESET]),
+    "closed in the status": ("H15", [answer()[:20]]),
+    "closed in the headers": ("H17", [answer()[:60]]),
+    "closed after the headers": ("H15", [answer(body=b"", length=None)]),
+    "reset in the body": ("H16", [answer()[:-100], 0.02, RESET]),
+    "closed in the body": ("H17", [answer()[:-1]]),
+    "length too long": ("H17", answer(length=len(LIST) + 1)),
+    "chunk cut": ("H20", CHUNKED[:-50]),
+    "no last chunk": ("H20", chunked(LIST, end=b"")),
+    "bad chunk size": ("H20", chunked(LIST, end=b"zz\r\n\r\n")),
+    "gzip half": ("H21", answer(body=PACKED[: len(PACKED) // 2], Content_Encoding="gzip")),
+    "gzip without its last 8 bytes": ("H21", answer(body=PACKED[:-8], Content_Encoding="gzip")),
+    "gzip without its last byte": ("H21", answer(body=PACKED[:-1], Content_Encoding="gzip")),
+    "gzip with a wrong checksum": ("H22", answer(body=PACKED[:-5] + b"\0\0\0\0\0", Content_Encoding="gzip")),
+    "gzip and junk": ("H22", answer(body=PACKED + b"junk", Content_Encoding="gzip")),
+    "gzip in name only": ("H22", answer(Content_Encoding="gzip")),
 }
 
 
-@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
-def test_a_broken_answer_is_asked_for_again_and_never_used(serve: Start, script: Script | bytes) -> None:
+@pytest.mark.parametrize(("code", "script"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_answer_is_asked_for_again_and_never_used(serve: Start, code: str, script: Script | bytes) -> None:
     server = serve(script)
 
-    text = refused(server, UnavailableError)
+    text = refused(server, UnavailableError, code)
 
     assert len(server.requests) == 6
     assert "after 6 requests" in text
 
 
-@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("script", [script for _, script in BROKEN.values()], ids=BROKEN)
 def test_a_broken_answer_is_forgotten_once_a_whole_one_comes(serve: Start, script: Script | bytes) -> None:
     server = serve(script, answer())
 
@@ -466,9 +480,13 @@ def test_a_port_where_nobody_listens_is_tried_six_times(serve: Start) -> None:
     server = serve(answer())
     server.close()
 
-    with client(server.url) as api, pytest.raises(UnavailableError, match="refused the connection after 6 requests"):
+    with (
+        client(server.url) as api,
+        pytest.raises(UnavailableError, match="refused the connection after 6 requests") as caught,
+    ):
         api.list_jobs()
 
+    assert caught.value.code == "FTETL-H14"
     assert api.requests_made == 6
 
 
@@ -485,7 +503,7 @@ def test_a_port_where_nobody_listens_is_tried_six_times(serve: Start) -> None:
 def test_what_is_not_http_is_not_the_api(serve: Start, script: bytes, kind: type[FtetlError], seen: int) -> None:
     server = serve(script)
 
-    refused(server, kind)
+    refused(server, kind, "H37")
 
     assert seen == len(server.requests)
 
@@ -494,18 +512,18 @@ def test_what_is_not_http_is_not_the_api(serve: Start, script: bytes, kind: type
 
 
 @pytest.mark.parametrize(
-    ("script", "kind"),
+    ("script", "kind", "code"),
     [
-        (answer(body=b"<!DOCTYPE html><p>Sign in", Content_Type="text/html"), ProtocolError),
-        (answer(body=b"\xef\xbb\xbf\r\n <html>", Content_Type="application/json"), ProtocolError),
-        (answer(body=b""), DataError),
-        (answer(body=b"", Content_Encoding="gzip"), DataError),
-        (answer(body=b" \r\n\t"), DataError),
-        (answer(body=b" ", length=None), DataError),
-        (answer(body=b'{"error":{"message":"no luck"}}'), DataError),
-        (answer(body=b'{"error":{"message":"no luck"},"data":null}'), DataError),
-        (answer(body=LIST[:-1], length=None), DataError),
-        (answer(body=LIST[:40], length=None), DataError),
+        (answer(body=b"<!DOCTYPE html><p>Sign in", Content_Type="text/html"), ProtocolError, "H32"),
+        (answer(body=b"\xef\xbb\xbf\r\n <html>", Content_Type="application/json"), ProtocolError, "H32"),
+        (answer(body=b""), DataError, "R02"),
+        (answer(body=b"", Content_Encoding="gzip"), DataError, "R02"),
+        (answer(body=b" \r\n\t"), DataError, "R02"),
+        (answer(body=b" ", length=None), DataError, "R02"),
+        (answer(body=b'{"error":{"message":"no luck"}}'), DataError, "R01"),
+        (answer(body=b'{"error":{"message":"no luck"},"data":null}'), DataError, "R01"),
+        (answer(body=LIST[:-1], length=None), DataError, "H19"),
+        (answer(body=LIST[:40], length=None), DataError, "H19"),
     ],
     ids=[
         "page",
@@ -521,11 +539,11 @@ def test_what_is_not_http_is_not_the_api(serve: Start, script: bytes, kind: type
     ],
 )
 def test_a_whole_answer_that_is_no_list_is_worth_one_more_request(
-    serve: Start, script: bytes, kind: type[FtetlError]
+    serve: Start, script: bytes, kind: type[FtetlError], code: str
 ) -> None:
     again, healed = serve(script), serve(script, answer())
 
-    text = refused(again, kind)
+    text = refused(again, kind, code)
     with client(healed.url) as api:
         assert api.list_jobs() == LIST
 
@@ -561,9 +579,10 @@ def test_what_lies_in_a_list_is_for_the_decoder_to_judge(serve: Start, body: byt
 def test_an_error_as_a_job_is_no_job(serve: Start) -> None:
     server = serve(answer(body=b'{"error":{"message":"no luck"}}'))
 
-    with client(server.url) as api, pytest.raises(DataError, match="no luck"):
+    with client(server.url) as api, pytest.raises(DataError, match="no luck") as caught:
         api.job("ft-1")
 
+    assert caught.value.code == "FTETL-R01"
     assert len(server.requests) == 2
 
 
@@ -571,7 +590,7 @@ def test_an_error_as_a_job_is_no_job(serve: Start) -> None:
 def test_a_compression_that_was_not_asked_for_is_refused(serve: Start, encoding: str) -> None:
     server = serve(answer(Content_Encoding=encoding))
 
-    refused(server, ProtocolError)
+    refused(server, ProtocolError, "H24")
 
     assert len(server.requests) == 1
 
@@ -580,20 +599,20 @@ def test_a_compression_that_was_not_asked_for_is_refused(serve: Start, encoding:
 
 
 @pytest.mark.parametrize(
-    "script",
+    ("code", "script"),
     [
-        answer(body=gzip.compress(bytes(20_000_000)), Content_Encoding="gzip"),
-        answer(body=bytes(1_000_001)),
-        answer(body=bytes(1_000_001), length=None),
-        chunked(bytes(600_000), bytes(600_000), end=b""),
-        answer(body=gzip.compress(b"") * 150_000, Content_Encoding="gzip"),
+        ("H23", answer(body=gzip.compress(bytes(20_000_000)), Content_Encoding="gzip")),
+        ("H25", answer(body=bytes(1_000_001))),
+        ("H25", answer(body=bytes(1_000_001), length=None)),
+        ("H25", chunked(bytes(600_000), bytes(600_000), end=b"")),
+        ("H25", answer(body=gzip.compress(b"") * 150_000, Content_Encoding="gzip")),
     ],
     ids=["bomb", "long", "unframed", "chunked", "much of nothing"],
 )
-def test_an_answer_over_the_limit_is_not_read_to_its_end(serve: Start, script: bytes) -> None:
+def test_an_answer_over_the_limit_is_not_read_to_its_end(serve: Start, code: str, script: bytes) -> None:
     server = serve(script)
 
-    text = refused(server, DataError, max_bytes=1_000_000)
+    text = refused(server, DataError, code, max_bytes=1_000_000)
 
     assert len(server.requests) == 1
     assert "--max-bytes" in text
@@ -616,7 +635,7 @@ def test_a_redirect_is_never_followed(serve: Start, status: int) -> None:
     location = f"http://canary@127.0.0.1:{other.port}/v1/fine-tunes?canary"
     server = serve(answer(status, bomb, Location=location, Content_Encoding="gzip"))
 
-    text = refused(server, ProtocolError)
+    text = refused(server, ProtocolError, "H31")
 
     assert (len(server.requests), len(other.requests)) == (1, 0)
     assert "http://127.0.0.1," in text
@@ -626,7 +645,7 @@ def test_a_redirect_is_never_followed(serve: Start, status: int) -> None:
 def test_a_redirect_to_nowhere_is_one_as_well(serve: Start, location: str) -> None:
     server = serve(answer(302, b"", Location=location).decode().encode("latin-1"))
 
-    refused(server, ProtocolError)
+    refused(server, ProtocolError, "H31")
 
     assert len(server.requests) == 1
 
@@ -649,7 +668,7 @@ SLOW: dict[str, Script] = {
 def test_nothing_that_is_slow_outlives_the_deadline(serve: Start, script: Script) -> None:
     server = serve(script)
 
-    text = refused(server, UnavailableError, seconds=0.5)
+    text = refused(server, UnavailableError, "C09", seconds=0.5)
 
     assert len(server.requests) == 1
     assert "deadline of 0.5 seconds" in text
@@ -709,6 +728,7 @@ def test_a_name_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) ->
     with client("http://localhost:9/v1") as api, pytest.raises(UnavailableError, match="name of localhost:9") as caught:
         api.list_jobs()
 
+    assert caught.value.code == "FTETL-H29"
     assert api.requests_made == 6
     assert "canary" not in str(caught.value)
 
@@ -716,7 +736,7 @@ def test_a_name_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) ->
 def test_after_the_deadline_nothing_is_asked(serve: Start) -> None:
     server = serve(answer())
 
-    refused(server, UnavailableError, seconds=0)
+    refused(server, UnavailableError, "C09", seconds=0)
 
     assert server.requests == []
 
@@ -795,6 +815,7 @@ def test_a_proxy_that_refuses_is_told_from_the_api(
     with client("https://api.together.ai/v1") as api, pytest.raises(kind, match="proxy") as caught:
         api.list_jobs()
 
+    assert caught.value.code == "FTETL-H35"
     assert "canary" not in str(caught.value)
     assert seen == len(proxy.requests)
     assert {"CONNECT"} == {request.method for request in proxy.requests}
@@ -836,7 +857,7 @@ def tls(certificate: Path) -> ssl.SSLContext:
 def test_a_certificate_that_cannot_be_verified_ends_the_run(serve: Start, tls: ssl.SSLContext) -> None:
     server = serve(answer(), context=tls)
 
-    text = refused(server, ProtocolError)
+    text = refused(server, ProtocolError, "H30")
 
     assert server.requests == []
     assert "certificate" in text
@@ -861,7 +882,7 @@ def test_a_slow_tls_server_meets_the_deadline(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.crt")
     server = serve(drip(answer(X_Long="x" * 300)), context=tls)
 
-    refused(server, UnavailableError, seconds=0.5)
+    refused(server, UnavailableError, "C09", seconds=0.5)
 
     assert len(server.requests) == 1
 
@@ -878,15 +899,38 @@ def test_a_port_without_tls_is_not_the_api(serve: Start) -> None:
 
         greeting = threading.Thread(target=greet)
         greeting.start()
-        with client(f"https://127.0.0.1:{listener.getsockname()[1]}/v1") as api, pytest.raises(ProtocolError):
+        with client(f"https://127.0.0.1:{listener.getsockname()[1]}/v1") as api, pytest.raises(ProtocolError) as caught:
             api.list_jobs()
         greeting.join()
 
+    assert caught.value.code == "FTETL-H30"
     assert api.requests_made == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (urllib3.exceptions.ConnectTimeoutError(), "H38"),
+        (urllib3.exceptions.NewConnectionError(None, "no route to host"), "H14"),  # type: ignore[arg-type]
+        (TimeoutError(), "H28"),
+        (requests.ConnectionError(), "N01"),
+        (requests.exceptions.InvalidProxyURL(), "X06"),
+        (KeyError("canary"), "B01"),
+    ],
+    ids=repr,
+)
+def test_what_takes_a_strange_network_has_a_code_as_well(error: Exception, code: str) -> None:
+    found = diagnosis(error, "somewhere").error(1)
+
+    assert found.code == f"FTETL-{code}"
+    assert found.exit.name in FAULTS[code].exits
+    assert "canary" not in str(found)
 
 
 def test_a_missing_file_of_authorities_is_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none"))
 
-    with client("https://127.0.0.1:9/v1") as api, pytest.raises(ConfigError, match="REQUESTS_CA_BUNDLE"):
+    with client("https://127.0.0.1:9/v1") as api, pytest.raises(ConfigError, match="REQUESTS_CA_BUNDLE") as caught:
         api.list_jobs()
+
+    assert caught.value.code == "FTETL-P09"
