@@ -51,7 +51,7 @@ FAULTS: Final[dict[str, Fault]] = {
         ("P01", "USAGE", "the command line cannot be understood"),
         ("P02", "USAGE", "a setting has a value that it cannot have"),
         ("P03", "USAGE", "there is no such setting"),
-        ("P04", "USAGE", "there is no such table"),
+        ("P04", "USAGE", "there is no such table or column, or nothing can be grouped by it"),
         ("P05", "CONFIG", "there is no such source or format"),
         ("P06", "CONFIG", "files cannot have this mode, or so few snapshots cannot be kept"),
         ("P07", "CONFIG", "there is no API key"),
