@@ -17,7 +17,7 @@ from ftetl.shape import Items, Leaf, Node, other_name
 # (path, kind of oddity, raw JSON text, position of the event or 0)
 Note = Callable[[str, str, str, int], None]
 
-_EXACT = 2**53  # whole reals up to here are exact
+EXACT = 2**53  # whole reals up to here are exact
 _INT64 = 2**63
 
 
@@ -122,13 +122,13 @@ def _integer(item: Any) -> tuple[int | None, str | None]:
     real = float(item)
     if not math.isfinite(real):
         return None, "not_finite" if item[-1] in "Ny" else "out_of_range"
-    if abs(real) > _EXACT:
+    if abs(real) > EXACT:
         return None, "out_of_range"
     try:
         exact = Decimal(item)  # a double would take 9007199254740993.0 and 0.99999999999999999 for whole numbers
     except InvalidOperation:
         return None, "wrong_type"  # an exponent that Decimal has no room for, so close to 0
-    if exact.copy_abs() > _EXACT:
+    if exact.copy_abs() > EXACT:
         return None, "out_of_range"
     return (int(exact), None) if exact == int(exact) else (None, "wrong_type")
 
@@ -138,7 +138,8 @@ def _number(item: Any) -> tuple[float | None, str | None]:
         return None, "wrong_type"
     real = float(item)
     if math.isfinite(real):
-        return real, None
+        # Of smaller ones the digits that a double cannot hold are no more than those of 0.1.
+        return real, "rounded" if abs(real) >= EXACT and Decimal(repr(real)) != Decimal(item) else None
     return None, "not_finite" if isinstance(item, str) and item[-1] in "Ny" else "out_of_range"
 
 

@@ -6,6 +6,7 @@ Knows the shape of a job and what Arrow makes of it; not what becomes of a batch
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,6 +16,7 @@ import pyarrow.json as pj
 
 from ftetl import shape, unknown
 from ftetl.arrays import one
+from ftetl.careful import EXACT
 from ftetl.rename import rename, repeats
 
 _LARGEST = 2**31 - 2  # bytes that Arrow's reader takes at once
@@ -68,7 +70,39 @@ def read(body: memoryview, count: int) -> pa.Table:
     table = table.combine_chunks()
     if repeats(table):
         raise pa.ArrowInvalid("a key stands twice in one object")
+    if (row := _first_inexact(table)) is not None:
+        raise pa.ArrowInvalid(f"a real that only its text tells exactly in row {row}")
     return table
+
+
+def _first_inexact(table: pa.Table) -> int | None:
+    """The first job with a real so large that a double may have rounded it, or is infinite for want of digits."""
+    found = []
+    for path, is_item in _reals():
+        values = one(table.column(path[0]))
+        items = pc.list_flatten(values) if is_item else values
+        reals = pc.struct_field(items, list(path[1:])) if path[1:] else items
+        ends = pc.min_max(reals).as_py()
+        if ends["max"] is not None and max(ends["max"], -ends["min"]) >= EXACT:
+            at = pc.indices_nonzero(pc.fill_null(pc.greater_equal(pc.abs(reals), EXACT), False))[0]
+            found.append((pc.list_parent_indices(values)[at.as_py()] if is_item else at).as_py())
+    return min(found, default=None)
+
+
+@cache
+def _reals() -> tuple[tuple[tuple[str, ...], bool], ...]:
+    """The paths of all reals, and whether each lies in the items of a list."""
+
+    def below(node: shape.Node, above: tuple[str, ...], *, is_item: bool) -> Iterator[tuple[tuple[str, ...], bool]]:
+        for key, child in node.children.items():
+            if isinstance(child, shape.Leaf):
+                if child.kind == "number" and not child.is_json:
+                    yield (*above, key), is_item
+            else:
+                inside = child.node if isinstance(child, shape.Items) else child
+                yield from below(inside, (*above, key), is_item=is_item or isinstance(child, shape.Items))
+
+    return tuple(below(shape.job(), (), is_item=False))
 
 
 @dataclass

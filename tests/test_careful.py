@@ -56,8 +56,9 @@ TAKEN: dict[str, dict[str, Any]] = {
         "1.50": 1.5,
         "1e-400": 0.0,
         "-1E2": -100.0,
-        "1" * 40: float("1" * 40),
-        "1" * 300: float("1" * 300),
+        "9007199254740992": 2.0**53,
+        "1e300": 1e300,
+        "-10000000000000000000000": -1e22,
     },
     "flag": {"true": True, "false": False},
     "json": {"[]": "[]", '{"a":1.50}': '{"a":1.50}', '"x"': '"x"', "0": "0", "[ 1 , null ]": "[1,null]"},
@@ -126,6 +127,13 @@ def test_a_value_of_another_kind_becomes_none_and_is_noted_as_it_came(key: str, 
 
     assert found == {}
     assert noted == [(key, NOT_TAKEN[key][text], text, 0)]
+
+
+@pytest.mark.parametrize(
+    "text", ["9007199254740993", "-9007199254740993.0", "1" * 40, "1" * 300, "1.00000000000000001e16"]
+)
+def test_a_large_real_that_no_double_holds_is_rounded_and_noted(text: str) -> None:
+    assert read(f'{{"real":{text}}}') == ({"real": float(text)}, [("real", "rounded", text, 0)])
 
 
 @pytest.mark.parametrize("key", SHAPE.children)

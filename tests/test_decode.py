@@ -86,6 +86,12 @@ def test_arrow_takes_what_is_no_number() -> None:
     assert str(arrow('{"f":NaN}\n{"f":Infinity}\n{"f":-Infinity}')["f"].to_pylist()) == "[nan, inf, -inf]"
 
 
+def test_arrow_takes_a_number_of_too_many_digits_for_infinite() -> None:
+    many = "9" * 309
+
+    assert str(arrow(f'{{"f":{many}}}\n{{"f":-{many}.5}}')["f"].to_pylist()) == "[inf, -inf]"
+
+
 def test_arrow_takes_broken_utf8_and_only_a_full_check_finds_it() -> None:
     table = arrow(b'{"s":"\xff"}')
 
@@ -208,7 +214,25 @@ CASES: dict[str, Said] = {
     '"random_seed":NaN': Said(odd=[("random_seed", "not_finite", "NaN")]),
     '"random_seed":1e400': Said(odd=[("random_seed", "out_of_range", "1e400")]),
     '"learning_rate":1': Said(cells={"learning_rate": 1.0}),
-    '"learning_rate":12345678901234567890': Said(cells={"learning_rate": 12345678901234567890.0}),
+    '"learning_rate":9007199254740992': Said(cells={"learning_rate": 9007199254740992.0}),
+    '"learning_rate":-1.5e300': Said(cells={"learning_rate": -1.5e300}),
+    '"learning_rate":9007199254740993': Said(
+        cells={"learning_rate": 9007199254740992.0}, odd=[("learning_rate", "rounded", "9007199254740993")]
+    ),
+    '"learning_rate":-12345678901234567890.5': Said(
+        cells={"learning_rate": -12345678901234567890.0},
+        odd=[("learning_rate", "rounded", "-12345678901234567890.5")],
+    ),
+    f'"learning_rate":-{"9" * 400}': Said(odd=[("learning_rate", "out_of_range", f"-{'9' * 400}")]),
+    f'"lr_scheduler":{{"lr_scheduler_args":{{"min_lr_ratio":{"9" * 309}.5}}}}': Said(
+        odd=[("lr_scheduler.lr_scheduler_args.min_lr_ratio", "out_of_range", f"{'9' * 309}.5")]
+    ),
+    f'"events":[null,{{}},{{"early_stopping_best_metric_value":{"9" * 400}}}]': Said(
+        odd=[
+            ("events.early_stopping_best_metric_value", "out_of_range", "9" * 400),
+            ("events", "wrong_type", "null"),
+        ]
+    ),
     '"learning_rate":1e400': Said(odd=[("learning_rate", "out_of_range", "1e400")]),
     '"learning_rate":-1e400': Said(odd=[("learning_rate", "out_of_range", "-1e400")]),
     '"learning_rate":1e-400': Said(cells={"learning_rate": 0.0}),
