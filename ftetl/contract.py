@@ -57,6 +57,8 @@ class Column:
     pattern: str | None = None
     references: tuple[str, str] | None = None
     detail: bool = False  # only `GET /fine-tunes/{id}` carries it
+    fixed: bool = False  # settled when the job is made; a later change is noted
+    after: str | None = None  # a time before that of this column is noted
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,9 @@ def parse(file: str, text: str) -> Table:
         column = Place(at.table, part)
         column.require(part in table.names, "is in the key but is no column")
         column.require(table[part].required, "is in the key and so must be required")
+    for c in table.columns:
+        fits = c.after is None or (c.after in table.names and table[c.after].type == "datetime")
+        Place(at.table, c.name).require(fits, "is `after` what is no column of times")
     return replace(table, fingerprint=_fingerprint(table))
 
 
@@ -170,6 +175,8 @@ def _column(at: Place, name: str, raw: Any, whole: dict[str, Any]) -> Column:
         pattern=at.pattern(raw),
         references=at.reference(raw),
         detail=raw.get("detail", False),
+        fixed=raw.get("fixed", False),
+        after=raw.get("after"),
     )
 
 

@@ -54,6 +54,8 @@ def _document(table: Table) -> dict[str, Any]:
             "pattern": c.pattern,
             "references": ".".join(c.references) if c.references else None,
             "detail": c.detail,
+            "fixed": c.fixed,
+            "after": c.after,
             "description": c.description,
         }
         for c in table.columns

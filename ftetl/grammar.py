@@ -71,6 +71,8 @@ COLUMN_WORDS: dict[str, tuple[type, ...]] = {
     "pattern": (str,),
     "references": (str,),
     "detail": (bool,),
+    "fixed": (bool,),
+    "after": (str,),
 }
 # Words that make sense for some types only, and words that make sense beside another one only.
 _FOR_TYPES = {
@@ -79,6 +81,7 @@ _FOR_TYPES = {
     "pattern": ("string",),
     "references": ("string",),
     "minimum": ("integer", "number"),
+    "after": ("datetime",),
 }
 _BESIDE = {"open": "enum", "spellings": "enum"}
 

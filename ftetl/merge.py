@@ -14,7 +14,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import kept, rows, side, stream
+from ftetl import doubts, kept, rows, side, stream
 from ftetl.arrays import one, where
 from ftetl.contract import tables
 from ftetl.copies import Item, Oddity
@@ -92,6 +92,7 @@ class Merge:
         self._events = stream.Stream(self.stored)
         self._told = _Told()
         self._spared: set[str] = set()
+        self._firsts = doubts.firsts(self.stored.table("anomalies"))
         self._confirmed = pa.array(sorted(self.seen.confirmed), pa.string())
 
     def spare(self, job_ids: Iterable[str]) -> None:
@@ -177,7 +178,7 @@ class Merge:
         # An older detail beside a newer list item has fewer by right.
         current = pc.and_(wins, pc.invert(new.behind))
         fewer = pc.and_(pc.and_(current, pc.less(new.counts, held)), pc.or_(new.complete, some))
-        self._note_fewer(new, fewer, held)
+        self.oddities += doubts.fewer_events(new.ids, new.counts, held, fewer)
         told = new.detail if fresh else kept.told(new, old, wins)
         cells = dict(zip(new.jobs.column_names, new.jobs.columns, strict=True))
         if not fresh:
@@ -199,6 +200,7 @@ class Merge:
         for told_ids, mask in ((self._told.rows, wins), (self._told.details, told), (self._told.events, taking)):
             told_ids.append(where(new.ids, one(mask)))
         found = rows.rows(tables()["jobs"], cells)
+        self.oddities += doubts.of(found, old, wins, self._firsts)
         self.won.append(where(states(found, new.since), wins))
         self.beaten.append(where(states(new.jobs, new.since), pc.invert(wins)))
         return found, taking
@@ -226,11 +228,6 @@ class Merge:
         later = pc.fill_null(pc.greater_equal(new.observed, last), True)
         newer = pc.or_(pc.greater(ours, theirs), pc.and_(pc.equal(ours, theirs), later))
         return one(pc.or_(pc.invert(known), newer))
-
-    def _note_fewer(self, new: Incoming, fewer: pa.Array, held: pa.Array) -> None:
-        for row in pc.indices_nonzero(fewer).to_pylist():
-            counts = f'{{"received":{new.counts[row].as_py()},"stored":{held[row].as_py()}}}'
-            self.oddities.append(Oddity(new.ids[row].as_py(), "events", "fewer_events", counts))
 
     def _state(
         self,

@@ -45,6 +45,7 @@ type = "integer"
 from = ["size", "Size"]
 unit = "bytes"
 minimum = 0
+fixed = true
 description = "How big."
 
 [columns.kind]
@@ -80,6 +81,17 @@ description = "Whether it is big."
 type = "integer"
 read = "position"
 description = "Where it stands."
+
+[columns.made_at]
+type = "datetime"
+from = "made_at"
+description = "When it was made."
+
+[columns.sold_at]
+type = "datetime"
+from = "sold_at"
+after = "made_at"
+description = "When it was sold."
 """
 
 
@@ -88,13 +100,15 @@ class TestSound:
         table = parse("things.toml", SOUND)
 
         assert (table.name, table.key, table.rows, table.secrets) == ("things", ("id",), "things", ("password",))
-        assert table.names == ("id", "size", "kind", "parent", "usd", "is_big", "place")
+        assert table.names == ("id", "size", "kind", "parent", "usd", "is_big", "place", "made_at", "sold_at")
         assert [str(source) for source in table["size"].sources] == ["size", "Size"]
         assert str(table["id"].sources[0]) == "/id"
         assert table["kind"].sources[0].keys == ("shape", "kind")
         assert table["parent"].references == ("things", "id")
         assert table["kind"].spellings == {"circular": "round"}
         assert table["size"].minimum == 0
+        assert (table["size"].fixed, table["usd"].fixed) == (True, False)
+        assert (table["sold_at"].after, table["made_at"].after) == ("made_at", None)
 
     def test_every_word_of_the_grammar_occurs_in_it(self) -> None:
         raw = tomllib.loads(SOUND)
@@ -138,6 +152,9 @@ NONSENSE = {
     "a minimum of a text": ('pattern = "[a-z]+"', "minimum = 3", "column id", "`minimum`, which is for integer"),
     "a minimum that is a text": ("minimum = 0", 'minimum = "0"', "column size", "`minimum` that is no int"),
     "a minimum that is a truth": ("minimum = 0", "minimum = true", "column size", "`minimum` that is no int"),
+    "a number after a time": ("minimum = 0", 'after = "made_at"', "column size", "`after`, which is for datetime"),
+    "a time after a number": ('after = "made_at"', 'after = "size"', "column sold_at", "no column of times"),
+    "a time after nothing": ('after = "made_at"', 'after = "born_at"', "column sold_at", "no column of times"),
     "required as a text": ("required = true", 'required = "yes"', "column id", "`required` that is no bool"),
     "a reference to no table": ('"things.id"', '"stuff.id"', "column parent", "references nothing"),
     "a reference to no column": ('"things.id"', '"things.nr"', "column parent", "references nothing"),
@@ -275,6 +292,8 @@ class TestFingerprint:
             ('pattern = "[a-z]+"', 'pattern = "[a-z]*"'),
             ('references = "things.id"', ""),
             ("detail = true", ""),
+            ("fixed = true", ""),
+            ('after = "made_at"', ""),
             ('secrets = ["password"]', ""),
             ('object = "always the same"', 'objects = "always the same"'),
             ('rows = "things"', 'rows = "stuff"'),
