@@ -5,7 +5,6 @@ Nothing of anybody else's is ever changed: a folder that is not empty and not ou
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import stat
@@ -13,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftetl.errors import ConfigError, FtetlError, SoftwareError, TargetError
+from ftetl.errors import ConfigError, SoftwareError, TargetError
 from ftetl.fs import Folder, Fs
 from ftetl.lock import LOCK_FILE, Lock
 from ftetl.manifest import CONTROL, FILE_NAME, MANIFESTS, SNAPSHOTS, canonical
@@ -56,7 +55,10 @@ def take(fs: Fs, path: Path, stack: ExitStack, *, run_id: str, file_mode: int, l
     lock = Lock(fs, control, timeout=lock_timeout)
     stack.callback(lock.release)
     if not is_ours(fs, root, control):
-        _sign(fs, root, control, run_id, file_mode)
+        _sign(fs, control, run_id, file_mode)
+    if fs.status(root, SNAPSHOTS) is None:  # the signature may be of a run that died before it was durable
+        fs.sync_folder(control)
+        fs.sync_folder(root)
     set_mode(fs, control, mode)
     return Ground(
         fs,
@@ -151,12 +153,10 @@ def require_writable(fs: Fs, folder: Folder) -> None:
         raise TargetError("S03", what, next="give this user the right to, or choose another folder")
 
 
-def _sign(fs: Fs, root: Folder, control: Folder, run_id: str, mode: int) -> None:
+def _sign(fs: Fs, control: Folder, run_id: str, mode: int) -> None:
     temp = f"{TEMP}{run_id}-{FORMAT}"
     put(fs, control, temp, canonical({"format": VERSION, "tool": "ftetl"}) + b"\n", mode=mode)
     fs.rename(control, temp, control, FORMAT)
-    fs.sync_folder(control)
-    fs.sync_folder(root)
 
 
 def _version(raw: bytes) -> int | None:
@@ -175,10 +175,7 @@ def _make(fs: Fs, path: Path) -> bool:
         return False
     if path.parent != path:
         _make(fs, path.parent)
-    made = fs.make_folder(None, path)
-    with contextlib.suppress(FtetlError), fs.open_folder(None, path.parent) as parent:
-        fs.sync_folder(parent)  # as far as we may read it
-    return made
+    return fs.make_folder(None, path)
 
 
 def _opened(fs: Fs, path: Path) -> Folder:

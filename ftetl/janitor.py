@@ -52,8 +52,11 @@ def sweep_all(fs: Fs, root: Folder, control: Folder, snapshots: Folder) -> list[
 
 
 def drop(fs: Fs, snapshots: Folder, manifests: Folder, run_id: str) -> None:
-    """Remove a snapshot that is none, and then the temporary manifest that says so."""
+    """Remove a snapshot that is none, and then, once that is durable, the temporary manifest that says so."""
+    if fs.status(manifests, TEMP + run_id) is None:
+        return  # then there is no such folder either
     remove(fs, snapshots, run_id)
+    fs.sync_folder(snapshots)  # else the power may take back this removal alone, and nobody knows of the folder
     remove(fs, manifests, TEMP + run_id)
 
 
@@ -71,7 +74,11 @@ def undo_unfinished(fs: Fs, snapshots: Folder, manifests: Folder, committed: Cal
         else:
             remove(fs, manifests, name)
 
-    return tried(partial(undo, name) for name in fs.names(manifests) if name.startswith(TEMP))
+    names = [name for name in fs.names(manifests) if name.startswith(TEMP)]
+    if not names:
+        return []
+    # What we go by may have been done by a run that died before it was durable.
+    return tried([lambda: fs.sync_folder(manifests)]) or tried(partial(undo, name) for name in names)
 
 
 def collect(fs: Fs, snapshots: Folder, manifests: Folder, expired: Iterable[Manifest]) -> list[str]:

@@ -22,6 +22,7 @@ def place(ground: Ground, folder: Folder, run_id: str, manifest: bytes, *, first
     fs = ground.fs
     ground.lock.check()
     put(fs, ground.manifests, TEMP + run_id, manifest, mode=ground.file_mode)
+    fs.sync_folder(ground.manifests)  # else the power may leave the folder without the name that tells of it
     if first:
         _sync_way_down(ground)
     fs.sync_folder(folder)
@@ -69,7 +70,8 @@ def _take_name(fs: Fs, folder: Folder, name: str, new: str) -> Link:
 
 def _sync_way_down(ground: Ground) -> None:
     # whoever made these folders may have died before they were durable
-    with contextlib.suppress(FtetlError), ground.fs.open_folder(ground.root, "..") as parent:
-        ground.fs.sync_folder(parent)  # as far as we may read it
+    for path in ground.root.path.absolute().parents:
+        with contextlib.suppress(FtetlError), ground.fs.open_folder(None, path) as parent:
+            ground.fs.sync_folder(parent)  # as far as we may read it
     ground.fs.sync_folder(ground.root)
     ground.fs.sync_folder(ground.control)

@@ -360,7 +360,6 @@ def test_the_order_is_data_then_snapshot_then_manifest_then_pointer(target: Path
     assert_in_order(
         fs,
         [("make", target)],
-        [("sync", target.parent)],
         [("rename to", control / "format")],
         [("sync", control)],
         [("sync", target)],
@@ -369,7 +368,8 @@ def test_the_order_is_data_then_snapshot_then_manifest_then_pointer(target: Path
         [("read", snapshots / temp / name) for name in FIRST],
         [("sync", manifests / temp)],
         [("read", manifests / temp)],
-        [("sync", target / ".."), ("sync", target), ("sync", control), ("sync", snapshots / temp)],
+        [("sync", manifests)],
+        [("sync", target.parent), ("sync", target), ("sync", control), ("sync", snapshots / temp)],
         [("rename to", snapshots / run_id)],
         [("sync", snapshots)],
         [("link", manifests / file_name(1))],
