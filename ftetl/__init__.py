@@ -20,7 +20,7 @@ test reads this list and every import.
     decode      splitter element envelope scan copies listed details receive raws rename careful unknown fast decode
     flatten     cells flatten ahead
     formats     formats
-    store       fs manifest sink lock claim janitor retention publish stage store archive observed
+    store       fs manifest sink lock claim janitor retention publish stage store shelf archive observed
     checks      stored checks staging memo recall provenance
     merge       guards history side stream incoming kept doubts merge filling remarks
     snapshot    snapshot union

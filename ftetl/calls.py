@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftetl import metrics, records
 from ftetl.clock import parse_iso
+from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, SoftwareError, UsageError
 from ftetl.records import Begun
 from ftetl.report import Drift, Report
@@ -60,7 +61,8 @@ def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], 
     formats = given.get("formats", ("parquet",))
     formats = (formats,) if isinstance(formats, str) else tuple(formats)
     given = {"environ": os.environ, **given, "formats": formats}
-    given |= {name: Path(given[name]) for name in ("api_key_file", "metrics_file") if given.get(name) is not None}
+    paths = ("api_key_file", "metrics_file", "publish")
+    given |= {name: Path(given[name]) for name in paths if given.get(name) is not None}
     unknown = sorted(set(given) - set(Settings.__dataclass_fields__))
     if unknown:
         raise UsageError("P03", f"there is no setting {unknown[0]!r}", next="see `ftetl export --help`")
@@ -102,8 +104,8 @@ def _run(begun: Begun, progress: Progress | None, received: Callable[[int], None
         return begun.target.scratch()
 
     begun.source = open_source(begun.settings, scratch, received)
-    with closing(begun.source), _held(begun) as target:
-        report = begun.succeeded(corridor(begun.settings, begun.source, target, progress))
+    with closing(begun.source), _held(begun) as target, _published(begun.settings, target) as published:
+        report = published(begun.succeeded(corridor(begun.settings, begun.source, target, progress)))
         _record(target, report)
         return report
 
@@ -123,7 +125,7 @@ def rebuild(
         from ftetl.archive import Archive
         from ftetl.rebuild import rebuild as again
 
-        with _held(begun) as held:
+        with _held(begun) as held, _published(begun.settings, held) as published:
             last, commit = again(held, begun.settings, progress)
             with Archive(held) as archive:
                 runs = _repeated(archive.entries(), commit.manifest.version)
@@ -134,6 +136,7 @@ def rebuild(
                 drift=last.drift if last else Drift(),
                 warnings=(*held.warnings, *commit.warnings),
             )
+            report = published(report)
             _record(held, report)
             return report, commit.changed
 
@@ -161,6 +164,10 @@ def _held(begun: Begun) -> Iterator[Target]:
     from ftetl.store import Target
 
     chosen = begun.settings
+    if chosen.publish is not None:
+        from ftetl.shelf import require_apart
+
+        require_apart(chosen.publish, chosen.target)
     with Target(
         chosen.target, lock_timeout=chosen.lock_timeout, file_mode=chosen.file_mode, keep=chosen.keep
     ) as target:
@@ -172,6 +179,28 @@ def _held(begun: Begun) -> Iterator[Target]:
             with suppress(Exception):  # the error that is on its way is the one to be told
                 records.write(target, begun.failed(error))
             raise
+
+
+@contextmanager
+def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report], Report]]:
+    """What puts the newest snapshot where `--publish` wants it, and says so in the report; ready before the work is."""
+    if settings.publish is None:
+        yield lambda report: report
+        return
+    from ftetl.shelf import Shelf
+
+    names = {f"{table}.{form}" for table in tables() for form in ("parquet", *settings.formats)}
+    if settings.source == records.ARCHIVE and target.base is not None:
+        names = {file.name for file in target.base.files}
+    with ExitStack() as stack:
+        shelf = Shelf(target, settings.publish, names, stack)
+
+        def publish(report: Report) -> Report:
+            assert target.base is not None
+            published, warnings = shelf.fill(target.base)
+            return replace(report, published=published, warnings=(*report.warnings, *warnings))
+
+        yield publish
 
 
 def _record(target: Target, report: Report) -> None:

@@ -75,7 +75,7 @@ def take(fs: Fs, path: Path, stack: ExitStack, *, run_id: str, file_mode: int, l
 
 
 def _open(fs: Fs, path: Path, stack: ExitStack, mode: int) -> tuple[Folder, Folder]:
-    made = _make(fs, path)
+    made = make(fs, path)
     root = look(fs, path, stack)
     if made:
         set_mode(fs, root, mode)
@@ -96,7 +96,7 @@ def look(fs: Fs, path: Path, stack: ExitStack) -> Folder:
     Raises:
         TargetError: It is no folder, a link, or another user's.
     """
-    root = stack.enter_context(_opened(fs, path))
+    root = stack.enter_context(opened(fs, path))
     _refuse_if_it_is_anothers(fs, root)
     return root
 
@@ -170,15 +170,21 @@ def _version(raw: bytes) -> int | None:
     return version if type(version) is int and version >= 1 else None
 
 
-def _make(fs: Fs, path: Path) -> bool:
+def make(fs: Fs, path: Path) -> bool:
+    """Make a folder with all above it, for this user alone; False where something has the name already."""
     if fs.status(None, path) is not None:
         return False
     if path.parent != path:
-        _make(fs, path.parent)
+        make(fs, path.parent)
     return fs.make_folder(None, path)
 
 
-def _opened(fs: Fs, path: Path) -> Folder:
+def opened(fs: Fs, path: Path) -> Folder:
+    """A folder, open, if it is one and no link.
+
+    Raises:
+        TargetError: It is not.
+    """
     status = fs.status(None, path)
     if status is not None and stat.S_ISLNK(status.st_mode):
         raise TargetError("S18", f"{path} is a symbolic link", next="give the folder that it leads to")

@@ -22,6 +22,7 @@ from ftetl.reasons import explained
 T = TypeVar("T")
 
 PRIVATE = 0o600  # the permissions that a file is made with
+_BLOCK = 1 << 20
 _NO_LINKS = {getattr(errno, name, None) for name in ("EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV")}
 
 
@@ -110,16 +111,20 @@ class Fs:
 
     def write(self, descriptor: int, data: bytes | bytearray | memoryview, path: Path) -> None:
         """Write all of it, however many calls that takes."""
+        self.perform(f"write {len(data)} bytes to", path, lambda: _write_all(descriptor, data))
 
-        def write() -> None:
-            rest = memoryview(data)
-            while rest:
-                written = os.write(descriptor, rest)
-                if written <= 0:
-                    raise OSError(errno.EIO, "nothing was written")
-                rest = rest[written:]
+    def copy(self, folder: Folder, name: str, descriptor: int, path: Path) -> None:
+        """Write all of a file to another that is open; their blocks are shared where the file system can do that."""
 
-        self.perform(f"write {len(data)} bytes to", path, write)
+        def copy() -> None:
+            with open(_open_to_read(name, folder.descriptor), "rb", buffering=0) as source:
+                with contextlib.suppress(AttributeError, OSError):  # not on macOS, not between all file systems
+                    while os.copy_file_range(source.fileno(), descriptor, _BLOCK):
+                        pass
+                while block := source.read(_BLOCK):
+                    _write_all(descriptor, block)
+
+        self.perform("copy to", path, copy)
 
     def chmod(self, descriptor: int, mode: int, path: Path) -> None:
         """Set the permissions of an open file or folder, whatever the umask; a set-group-id bit stays."""
@@ -267,6 +272,15 @@ class Fs:
 
 def _place(parent: Folder | None, name: str | Path) -> tuple[Path, int | None]:
     return (Path(name), None) if parent is None else (parent.path / name, parent.descriptor)
+
+
+def _write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = os.write(descriptor, rest)
+        if written <= 0:
+            raise OSError(errno.EIO, "nothing was written")
+        rest = rest[written:]
 
 
 def _open_to_read(name: str, at: int | None) -> int:

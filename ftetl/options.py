@@ -162,6 +162,12 @@ _UPKEEP = (
         metavar="SECONDS",
         help="How long to wait for another run on the same target.",
     ),
+    click.option(
+        "--publish",
+        type=_Named(path_type=Path),
+        metavar="DIR",
+        help="Also put real files here, each replaced as a whole, for readers that do not follow links.",
+    ),
 )
 
 upkeep = _together(*_UPKEEP)

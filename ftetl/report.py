@@ -20,6 +20,15 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What was done for `--publish`: which version stands in the folder, and which files had to be put there for it."""
+
+    folder: str
+    version: int = 0  # 0: not this run's; a warning says why
+    replaced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     """What `ftetl.export` did.
 
@@ -49,6 +58,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     exit_code: int = 0
     started_at: str = ""  # like 2026-07-02T08:10:14.250000Z
+    published: Published | None = None  # with `--publish` only
     rebuilt: int = 0  # runs that were repeated from the archive
     message: str = ""  # in the record of a run that failed: why
     code: str | None = None  # and which failure that is, like `FTETL-H01`

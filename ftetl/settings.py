@@ -52,6 +52,7 @@ class Settings:
     keep: int = KEEP
     lock_timeout: float = LOCK_TIMEOUT
     metrics_file: Path | None = None
+    publish: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)  # the key is in it
 
     def __post_init__(self) -> None:

@@ -177,7 +177,12 @@ def outcome(report: Report) -> str:
         tail += f"; {report.quarantined:,} newly in quarantine, see `ftetl quarantine`"
     if failed := report.details.get("failed"):
         tail += f"; {some(failed, 'detail')} not to be had, the next run asks again"
-    return f"{report.target}: {what}: {', '.join(holds)}{tail}"
+    return f"{report.target}: {what}: {', '.join(holds)}{tail}{_published(report)}"
+
+
+def _published(report: Report) -> str:
+    there = report.published
+    return f"; published to {there.folder}" if there and there.version else ""
 
 
 def summary(voice: Voice, report: Report) -> None:
@@ -195,7 +200,7 @@ def rebuilt(voice: Voice, report: Report) -> None:
     for warning in report.warnings:
         voice.say(f"warning: {warning}")
     what = f"version {report.version} committed" if report.changed else "nothing changed"
-    _well(voice, report.exit, f"{report.target}: rebuilt {some(report.rebuilt, 'run')}: {what}")
+    _well(voice, report.exit, f"{report.target}: rebuilt {some(report.rebuilt, 'run')}: {what}{_published(report)}")
 
 
 def drift(voice: Voice, report: Report) -> None:
