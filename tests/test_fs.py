@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -82,6 +82,7 @@ OPERATIONS: dict[str, Callable[[Fs, Folder], object]] = {
     "writable": lambda fs, folder: fs.writable(folder),
     "create": lambda fs, folder: fs.create(folder, "name"),
     "write": lambda fs, folder: fs.write(folder.descriptor, b"x", folder.path),
+    "copy": lambda fs, folder: fs.copy(folder, "name", -1, folder.path),
     "chmod": lambda fs, folder: fs.chmod(folder.descriptor, 0o700, folder.path),
     "chmod_file": lambda fs, folder: fs.chmod_file(folder, "name", 0o600),
     "sync": lambda fs, folder: fs.sync(folder.descriptor, folder.path),
@@ -118,6 +119,7 @@ THROUGH_LINKS: dict[str, Callable[[Fs, Folder], object]] = {
     "contents": lambda fs, folder: fs.contents(folder, "link"),
     "digest": lambda fs, folder: fs.digest(folder, "link"),
     "chmod_file": lambda fs, folder: fs.chmod_file(folder, "link", 0o666),
+    "copy": lambda fs, folder: fs.copy(folder, "link", -1, folder.path),
     "lock": lambda fs, folder: fs.lock(folder, "link"),
 }
 
@@ -168,6 +170,41 @@ def test_what_is_written_is_what_is_digested(folder: Folder) -> None:
 
     assert fs.contents(folder, "name") == DATA
     assert fs.digest(folder, "name") == (len(DATA), hashlib.sha256(DATA).hexdigest())
+
+
+def _from_elsewhere(_from: int, _to: int, _count: int) -> int:
+    raise OSError(errno.EXDEV, "another file system")
+
+
+def _once(done: list[int]) -> Callable[[int, int, int], int]:
+    def copy(source: int, sink: int, _count: int) -> int:
+        done.append(0 if done else os.write(sink, os.read(source, 1000)))
+        return done[-1]
+
+    return copy
+
+
+@pytest.mark.parametrize(
+    "copies",
+    [
+        pytest.param(None, id="as the system does it"),
+        pytest.param(_from_elsewhere, id="to another file system"),
+        pytest.param(_once([]), id="a part only"),
+        pytest.param(NotImplemented, id="not at all"),
+    ],
+)
+def test_a_copy_is_whole_however_it_is_made(folder: Folder, monkeypatch: pytest.MonkeyPatch, copies: Any) -> None:
+    fs = Fs()
+    (folder.path / "old").write_bytes(DATA)
+    if copies is NotImplemented:
+        monkeypatch.delattr(os, "copy_file_range", raising=False)
+    elif copies is not None:
+        monkeypatch.setattr(os, "copy_file_range", copies, raising=False)
+    descriptor = fs.create(folder, "new")
+    fs.copy(folder, "old", descriptor, folder.path / "new")
+    fs.close(descriptor, folder.path / "new")
+
+    assert (folder.path / "new").read_bytes() == DATA
 
 
 def test_writing_goes_on_after_a_short_write(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
