@@ -45,7 +45,7 @@ def require_apart(path: Path, target: Path) -> None:
     """
     real, home = (Path(os.path.realpath(p)) for p in (path, target))
     if real.is_relative_to(home):
-        raise UsageError(f"{path} is in the target {target}", next="publish into a folder outside of it")
+        raise UsageError("W01", f"{path} is in the target {target}", next="publish into a folder outside of it")
 
 
 class Shelf:
@@ -182,9 +182,11 @@ class Shelf:
         except (ValueError, TypeError, KeyError, RecursionError):
             ours = False
         if not ours:
-            raise TargetError(f"{place} is not ftetl's, or damaged", next="move it and the tables beside it away")
+            raise TargetError(
+                "W02", f"{place} is not ftetl's, or damaged", next="move it and the tables beside it away"
+            )
         if record["format"] > VERSION:
-            raise ConfigError(f"{place} was written by a newer ftetl", next="install a newer ftetl")
+            raise ConfigError("W03", f"{place} was written by a newer ftetl", next="install a newer ftetl")
         return dict(record)
 
     def _known_to_the_target(self) -> str:
@@ -192,7 +194,7 @@ class Shelf:
         owner = str(self._target.told(_OWNER).get("owner", ""))
         if self._record and self._record["owner"] != owner:
             what = f"{self.path} holds the tables of another target (project {self._record.get('project')!r})"
-            raise ConfigError(what, next="publish each target into a folder of its own, or empty this one first")
+            raise ConfigError("W04", what, next="publish each target into a folder of its own, or empty this one first")
         if not owner:
             owner = secrets.token_hex(8)
             self._target.tell(_OWNER, {"owner": owner})
@@ -204,9 +206,9 @@ class Shelf:
             if status is None:
                 continue
             if not stat.S_ISREG(status.st_mode):
-                raise TargetError(f"{self.path / name} is no regular file", next=_ELSEWHERE)
+                raise TargetError("W05", f"{self.path / name} is no regular file", next=_ELSEWHERE)
             if name not in self._files:
-                raise TargetError(f"{self.path / name} was not put there by ftetl", next=_ELSEWHERE)
+                raise TargetError("W06", f"{self.path / name} was not put there by ftetl", next=_ELSEWHERE)
 
     def _sweep(self) -> None:
         """Remove what killed runs left; what cannot be removed now can be the next time."""

@@ -50,7 +50,7 @@ def keys(by: str | Iterable[str]) -> list[str]:
     unknown = [name for name in found if name not in BY]
     if unknown or not found:
         raise UsageError(
-            f"cannot group by {unknown[0] if unknown else 'nothing'!r}", next=f"choose of: {', '.join(BY)}"
+            "P04", f"cannot group by {unknown[0] if unknown else 'nothing'!r}", next=f"choose of: {', '.join(BY)}"
         )
     return found
 
