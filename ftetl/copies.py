@@ -23,6 +23,7 @@ from ftetl.element import Refused, Scan, own_id
 
 EVENTS = "events"
 STATE = ("status", "total_price", "token_count", "refund_amount")  # besides `updated_at`, what the history tells apart
+_BACK = 256  # bytes in which a key and the white space behind it find room
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -102,7 +103,10 @@ def choose(
 
 
 def _aside(answer: Answer, refused: Refused) -> Aside:
-    raw = strict.mask(answer.blob.read(refused.offset, refused.length))
+    # A line of broken JSON may begin with the value of a secret whose key ends the line before.
+    back = min(refused.offset, _BACK)
+    before = answer.blob.read(refused.offset - back, back)
+    raw = strict.mask(answer.blob.read(refused.offset, refused.length), before)
     return Aside(raw, refused.rule, refused.job_id, answer.name, refused.position, answer.observed_at)
 
 

@@ -158,8 +158,13 @@ def spelled(key: str) -> bytes:
     return b"".join(rb"(?:%s|\\u(?i:%04x))" % (re.escape(c.encode()), ord(c)) for c in key)
 
 
-def mask(raw: bytes) -> bytes:
-    """The bytes with the values of secret keys masked, also where they are no clean JSON."""
+def mask(raw: bytes, before: bytes = b"") -> bytes:
+    """The bytes with the values of secret keys masked, also where they are no clean JSON.
+
+    `before` is what stands before them, of which a secret key may be the last: then they begin with its value.
+    """
+    if before and (key := _last_secret().search(before)):
+        return mask(key[0] + raw)[len(key[0]) :]
     if not names_secret(raw):
         return raw
     found = bytearray()
@@ -190,6 +195,11 @@ def _secret_names() -> re.Pattern[bytes]:
 @cache
 def _secrets() -> re.Pattern[bytes]:
     return re.compile(rb'"(?:' + b"|".join(spelled(key) for key in _secret_keys()) + rb')"\s*:?\s*')
+
+
+@cache
+def _last_secret() -> re.Pattern[bytes]:
+    return re.compile(_secrets().pattern + rb"\Z")
 
 
 _BARE = re.compile(rb'[^,}\]"\r\n]*')

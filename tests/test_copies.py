@@ -378,3 +378,16 @@ def test_lines_are_copies_like_any_others() -> None:
 
     assert [i.position for i in work.items] == [0]
     assert [(a.rule, a.position) for a in work.aside] == [("older_copy", 1)]
+
+
+def test_a_secret_that_broken_lines_tear_from_its_key_is_not_kept(tmp_path: Path) -> None:
+    source = tmp_path / "lines.ndjson"
+    source.write_text('{"id":"ft-1","wandb_key":\n"s3cret","model":"m"}\n{"id":"ft-2"}\n')
+
+    ftetl.export(tmp_path / "out", source=source)
+
+    assert [row["raw"] for row in ftetl.open(tmp_path / "out").arrow("quarantine").sort_by("position").to_pylist()] == [
+        '{"id":"ft-1","wandb_key":',
+        '"***","model":"m"}',
+    ]
+    assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file() and b"s3cret" in p.read_bytes()]

@@ -199,6 +199,23 @@ def test_secrets_are_masked_in_what_is_no_clean_json(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "raw", "masked"),
+    [
+        (b'{"id":"a","hf_api_token":\n', b'"s3cret","x":1}', b'"***","x":1}'),
+        (b'{"wandb_key" : \r\n', b"s3cret,", b'"***",'),
+        (b'{"\\u0077andb_key"\n', b': "s3cret"}', b': "***"}'),
+        (b'{"wandb_key":', b'{"a":["s3cret"]}}', b'"***"}'),
+        (b'{"wandb_key":', b"null}", b"null}"),
+        (b'{"wandb_key":"x"}\n', b'"text"}', b'"text"}'),
+        (b'["wandb_key",', b'"text"]', b'"text"]'),
+        (b'{"key":', b'"text"}', b'"text"}'),
+    ],
+)
+def test_a_secret_is_masked_whose_key_stands_before_the_bytes(before: bytes, raw: bytes, masked: bytes) -> None:
+    assert strict.mask(raw, before) == masked
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         b"",
