@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftetl.errors import ConfigError, SoftwareError, TargetError
+from ftetl.errors import ConfigError, SoftwareError, StorageError, TargetError
 from ftetl.fs import Folder, Fs
 from ftetl.lock import LOCK_FILE, Lock
 from ftetl.manifest import CONTROL, FILE_NAME, MANIFESTS, SNAPSHOTS, canonical
@@ -176,7 +176,14 @@ def make(fs: Fs, path: Path) -> bool:
         return False
     if path.parent != path:
         make(fs, path.parent)
-    return fs.make_folder(None, path)
+    try:
+        return fs.make_folder(None, path)
+    except StorageError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        # The folder above is there: it is a link to nothing, or one in which the system makes no folders.
+        what = f"cannot make {path}: no folder can be made in {path.parent}"
+        raise TargetError("S18", what, next=_ELSEWHERE) from error
 
 
 def opened(fs: Fs, path: Path) -> Folder:

@@ -321,6 +321,15 @@ def test_another_users_folder_is_refused(tmp_path: Path) -> None:
     assert as_nobody(tmp_path, "target").stdout.startswith("TargetError: target belongs to another user")
 
 
+@pytest.mark.parametrize("where", ["/proc/target", "link/target"])
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_where_there_are_no_folders_the_target_is_refused(where: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+
+    with pytest.raises(TargetError, match=r"cannot make .*target: no folder can be made in "):
+        Target(tmp_path / where)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_where_no_folder_can_be_made_the_target_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
