@@ -97,6 +97,7 @@ class Saved:
         try:
             modified, before = datetime.fromtimestamp(path.stat().st_mtime, UTC), stamp(path)
             if compression is Compression.NONE:
+                _require_plain(path)
                 blob = self._open(path)
             else:
                 with path.open("rb") as packed:
@@ -173,6 +174,17 @@ def _is_answer(path: Path) -> bool:
 def _kind(path: Path) -> tuple[Shape, Compression]:
     inner = _inner(path)
     return _SHAPES[inner.suffix], _COMPRESSIONS.get(path.suffix.lower(), Compression.NONE)
+
+
+def _require_plain(path: Path) -> None:
+    with path.open("rb") as file:
+        compression, _ = sniffed(chunks(file))
+    if compression is not Compression.NONE:
+        ending = next(ending for ending, known in _COMPRESSIONS.items() if known is compression)
+        raise DataError(
+            f"{path.name} is packed ({compression.value}), and its name does not say so",
+            next=f"name it {path.name}{ending}",
+        )
 
 
 def _inner(path: Path) -> Path:

@@ -249,6 +249,17 @@ def test_a_cut_or_damaged_file_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
+def test_a_packed_file_whose_name_does_not_say_so_is_refused_with_the_name_that_would(
+    tmp_path: Path, scratch, packing: str
+) -> None:
+    file = tmp_path / "answer.json"
+    file.write_bytes(PACK[packing](LIST))
+
+    with pytest.raises(DataError, match=rf"answer\.json is packed .*; name it answer\.json\{packing}"):
+        list(Saved(file, scratch=scratch).answers())
+
+
+@pytest.mark.parametrize("packing", [".gz", ".zst"])
 def test_several_members_are_one_file(tmp_path: Path, scratch, packing: str) -> None:
     pack = PACK[packing]
     file = tmp_path / f"answer.ndjson{packing}"
