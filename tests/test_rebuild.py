@@ -194,6 +194,15 @@ description = "Whether a speculator was trained."
 
 
 class TestBetterContracts:
+    def test_a_snapshot_of_an_older_contract_is_read_and_the_next_run_goes_on_from_it(
+        self, exports: Exports, contracts: Any
+    ) -> None:
+        exports(job(1), job(2))
+        contracts("jobs.toml", "[columns.status]", COLUMN + "[columns.status]")
+        assert [row["job_id"] for row in exports.rows()] == ["ft-01", "ft-02"]
+        assert exports(job(1), job(2), job(3, speculator_enabled=True)).changed
+        assert [row["speculator_enabled"] for row in exports.rows()] == [None, None, True]
+
     def test_a_column_that_was_learned_is_filled_for_old_runs(self, exports: Exports, contracts: Any) -> None:
         exports(job(1, speculator_enabled=True), job(2))
         exports(job(1, speculator_enabled=True), job(3, speculator_enabled=False))

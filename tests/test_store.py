@@ -19,7 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
 import pytest
+from pyarrow import dataset
 
 import ftetl
 from ftetl.errors import ConfigError, FtetlError, SoftwareError, StorageError, TryLaterError
@@ -122,6 +124,16 @@ def tree(path: Path) -> dict[str, tuple[int, int]]:
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "target"
+
+
+def test_a_reader_of_the_whole_folder_passes_over_what_is_not_committed(target: Path) -> None:
+    commit(target, {"jobs.parquet": b"1"})
+    with Target(target) as opened, opened.begin() as stage, stage.create("jobs.parquet") as file:
+        file.write(b"half")
+        found = dataset.dataset(target / "snapshots", format="parquet", schema=pa.schema([("a", pa.int64())]))
+
+        assert len([*target.rglob("jobs.parquet")]) == 2
+        assert [Path(name).read_bytes() for name in found.files] == [b"1"]
 
 
 def test_a_first_commit_is_what_a_reader_finds(target: Path) -> None:
