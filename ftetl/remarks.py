@@ -15,6 +15,7 @@ from ftetl.receive import Received
 
 MANY = 10  # details from which on it means something if not one is there
 ROUND = (100, 500, 1000)  # what services like to end a page at
+SHEET = 1_048_576  # rows of a sheet in Excel, the header included
 LISTED = "listed"  # the fact of a version: how many jobs its newest whole list had
 AHEAD = timedelta(days=1)  # clocks differ; by more than this a time is a mistake
 
@@ -30,6 +31,10 @@ def of(given: Received, source: Source, before: Mapping[str, Any], after: Mappin
     count = None if given.whole is None else given.scans[given.whole].received
     if count in ROUND and before.get(LISTED) == count:
         yield f"the list has exactly {count:,} jobs, as before; does the service have more, and keep them back?"
+    if "csv" in after.get("formats", {}):
+        for name, rows in after.get("rows", {}).items():
+            if rows >= SHEET:
+                yield f"{name}.csv has {rows:,} rows, of which a spreadsheet shows {SHEET - 1:,}; read the Parquet file"
     lost = sorted(set(before.get("formats", {})) - set(after.get("formats", {})))
     if lost:
         yield f"this version has no {' and no '.join(lost)} files, the one before had; add --format {lost[0]}"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import demo
+from ftetl import demo, remarks
 from ftetl.errors import DataError
 
 
@@ -46,6 +46,22 @@ def test_a_version_that_lost_its_csv_says_so(tmp_path: Path) -> None:
     report = ftetl.export(tmp_path / "target", source=source)
 
     assert [line for line in report.warnings if "no csv files" in line]
+
+
+def test_a_csv_with_more_rows_than_a_sheet_is_told_and_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remarks, "SHEET", 4)
+    source = saved(tmp_path, [{"id": "a"}, {"id": "b"}, {"id": "c"}])
+    assert not ftetl.export(tmp_path / "target", source=source, formats=("csv",)).warnings
+    source = saved(tmp_path, [{"id": name} for name in "abcd"])
+
+    assert not ftetl.export(tmp_path / "parquet", source=source).warnings
+    report = ftetl.export(tmp_path / "target", source=source, formats=("csv",))
+
+    assert report.warnings == tuple(
+        f"{name}.csv has 4 rows, of which a spreadsheet shows 3; read the Parquet file"
+        for name in ("job_history", "jobs")
+    )
+    assert len((tmp_path / "target" / "current" / "jobs.csv").read_bytes().splitlines()) == 5
 
 
 @pytest.mark.parametrize(("gone", "code"), [(True, 3), (False, 0)])
