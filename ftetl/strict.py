@@ -161,9 +161,10 @@ def spelled(key: str) -> bytes:
 def mask(raw: bytes, before: bytes = b"") -> bytes:
     """The bytes with the values of secret keys masked, also where they are no clean JSON.
 
-    `before` is what stands before them, of which a secret key may be the last: then they begin with its value.
+    `before` is what stands before them, of which a secret key may be the last: then they begin with its value, unless
+    they are an object, as an element is.
     """
-    if before and (key := _last_secret().search(before)):
+    if before and not raw.startswith(b"{") and (key := _last_secret().search(before)):
         return mask(key[0] + raw)[len(key[0]) :]
     if not names_secret(raw):
         return raw
