@@ -22,6 +22,7 @@ FORMAT = "format"
 RUNS = "runs"
 FAILED = "failed"
 VERSION = 1
+SIGNATURE = canonical({"format": VERSION, "tool": "ftetl"}) + b"\n"
 TEMP = ".tmp-"
 _ELSEWHERE = "choose an empty folder, or one that does not exist yet"
 
@@ -155,7 +156,7 @@ def require_writable(fs: Fs, folder: Folder) -> None:
 
 def _sign(fs: Fs, control: Folder, run_id: str, mode: int) -> None:
     temp = f"{TEMP}{run_id}-{FORMAT}"
-    put(fs, control, temp, canonical({"format": VERSION, "tool": "ftetl"}) + b"\n", mode=mode)
+    put(fs, control, temp, SIGNATURE, mode=mode)
     fs.rename(control, temp, control, FORMAT)
 
 

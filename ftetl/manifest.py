@@ -125,7 +125,8 @@ def intact(
             yield decode(raw, version)
         except ValueError as reason:
             if damaged is not None:
-                damaged.append(f"the manifest of version {version} is damaged and passed over: {reason}")
+                where = f"{CONTROL}/{MANIFESTS}/{file_name(version)}"
+                damaged.append(f"{where}: the manifest of version {version} is damaged and passed over: {reason}")
 
 
 def first_with_folder(
@@ -138,6 +139,16 @@ def first_with_folder(
         if damaged is not None:
             damaged.append(f"version {manifest.version} is passed over: its snapshot {manifest.run_id} is missing")
     return None
+
+
+def older(target: Path, version: int, damaged: list[str] | None = None) -> Iterator[Manifest]:
+    """The manifests of the versions before this one that are whole, the newest first; the others as in `newest`.
+
+    Raises:
+        TargetError, StorageError: The target cannot be read.
+    """
+    found = [other for other in all_versions(target) if other < version]
+    return intact(found, lambda name: _read(target, name), damaged)
 
 
 def newest(target: Path, damaged: list[str] | None = None) -> Manifest | None:

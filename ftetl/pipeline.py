@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from ftetl.clock import iso, now
 from ftetl.contract import tables
 from ftetl.errors import EXITS, DataError, FtetlError, StorageError
 from ftetl.filling import Outcome, fill
-from ftetl.manifest import snapshot_folder
+from ftetl.manifest import damage, older, snapshot_folder
 from ftetl.progress import Progress, Silent
 from ftetl.recall import Recall
 from ftetl.report import Report
@@ -89,6 +90,7 @@ def _run(
     if source.service is not None:
         threading.Thread(target=_warm, daemon=True).start()  # while the network is waited for
     _refuse_a_lost_past(target)
+    _refuse_a_damaged_base(target)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project)
     given = _answers(settings, source, target)
@@ -138,6 +140,26 @@ def _refuse_a_lost_past(target: Target) -> None:
             f"{target.path} has manifests, but none whose snapshot can be read",
             next="restore _ftetl/manifests and snapshots from a backup, or export into an empty folder",
         )
+
+
+def _refuse_a_damaged_base(target: Target) -> None:
+    """What is read is what was written, or a run would carry the damage on as if it were data.
+
+    Raises:
+        StorageError: A file that the next version would be made from is damaged.
+    """
+    base = target.base
+    if base is None:
+        return
+    merged = replace(base, files=tuple(f for f in base.files if not f.name.endswith(".csv")))
+    if not (broken := damage(target.path, merged)):
+        return
+    sound = next((m.version for m in older(target.path, base.version) if not damage(target.path, m)), None)
+    raise StorageError(
+        f"version {base.version} of {target.path} cannot be built on: {broken[0]}; "
+        + (f"the last good version is {sound}" if sound else "there is no other that is sound"),
+        next="restore the file from a backup, or make the tables again with `ftetl rebuild`",
+    )
 
 
 @contextlib.contextmanager

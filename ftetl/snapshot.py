@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ftetl import manifest as manifests
+from ftetl.claim import FORMAT, SIGNATURE
 from ftetl.contract import tables
-from ftetl.errors import PREFIX, FtetlError, TargetError, UsageError
+from ftetl.errors import PREFIX, FtetlError, StorageError, TargetError, UsageError
 from ftetl.manifest import Manifest
+from ftetl.reasons import explained
 from ftetl.stored import Stored
+
+_RESTORE = "restore _ftetl/manifests and snapshots from a backup, or make the tables again in an empty folder"
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,21 +95,22 @@ class Snapshot(Tables):
         return f"<ftetl.Snapshot version {self.version} of {self.target}>"
 
 
-def open(target: str | os.PathLike[str]) -> Snapshot:  # noqa: A001 - the word that the library's users say
-    """The newest snapshot of a target.
+def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snapshot:  # noqa: A001 - as users say
+    """The newest snapshot of a target, or that of an older version that is still kept.
 
     Raises:
         TargetError: There is none.
+        StorageError: There is no such version, or its manifest is damaged.
     """
-    return _newest(Path(target), [])
-
-
-def _newest(target: Path, passed_over: list[str]) -> Snapshot:
-    manifest = manifests.newest(target, passed_over)
+    path = Path(target)
+    if version is not None:
+        return Snapshot(path, manifests.load(path, version))
+    passed_over: list[str] = []
+    manifest = manifests.newest(path, passed_over)
     if manifest is None:
         why = "".join(f" ({line})" for line in passed_over[:1])
-        raise TargetError("T01", f"{target} has no snapshot{why}", next="run `ftetl export`")
-    return Snapshot(target, manifest)
+        raise TargetError("T01", f"{path} has no snapshot{why}", next="run `ftetl export`")
+    return Snapshot(path, manifest)
 
 
 @dataclass(frozen=True)
@@ -140,27 +145,30 @@ class Verdict:
         }
 
 
-def verify(target: str | os.PathLike[str]) -> Verdict:
+def verify(target: str | os.PathLike[str], *, contents: bool = True) -> Verdict:
     """Every checksum, row count, key and reference of the newest snapshot, and every manifest, read again.
+
+    Without `contents` only the bytes are, which is quick. What lags behind or was left over by a run that was killed is no damage: the next run mends it.
 
     Raises:
         TargetError: There is no snapshot.
+        StorageError: There are manifests, but none that leads to a snapshot.
     """
     path = Path(target)
     damage: list[str] = []
-    snapshot = _newest(path, damage)
-    for version in manifests.all_versions(path):
-        if version < snapshot.version:
-            try:
-                manifests.load(path, version)
-            except FtetlError as error:
-                damage.append(error.what)
-    manifest = manifests.load(path, snapshot.version)
+    manifest = manifests.newest(path, damage)
+    if manifest is None:
+        if damage:
+            raise StorageError(f"{path} has no snapshot that can be read: {'; '.join(damage)}", next=_RESTORE)
+        raise TargetError(f"{path} has no snapshot", next="run `ftetl export`")
+    list(manifests.older(path, manifest.version, damage))
+    damage += _signature(path)
+    snapshot = Snapshot(path, manifest)
     expected: dict[str, int] = dict(manifest.facts["rows"])
     notes = _pointer(path, snapshot)
     if broken := manifests.damage(path, manifest):
         damage += broken  # contents are worth a look only where the bytes are right
-    else:
+    elif contents:
         made_by = manifest.facts["contracts"]
         same = [name for name in expected if name in tables() and made_by.get(name) == tables()[name].fingerprint]
         damage += _broken_contracts(snapshot, {name: expected[name] for name in same})
@@ -169,9 +177,20 @@ def verify(target: str | os.PathLike[str]) -> Verdict:
     return Verdict(manifest.version, expected, len(manifest.files), tuple(damage), tuple(notes))
 
 
+def _signature(target: Path) -> list[str]:
+    """The one file that no manifest vouches for."""
+    path = target / manifests.CONTROL / FORMAT
+    try:
+        found = path.read_bytes()
+    except OSError as error:
+        return [f"{manifests.CONTROL}/{FORMAT}: {explained(error, 'read', path).what}"]
+    what = f"{manifests.CONTROL}/{FORMAT}: is not what this ftetl writes; it is damaged, or a newer ftetl's"
+    return [] if found == SIGNATURE else [what]
+
+
 def _pointer(target: Path, snapshot: Snapshot) -> list[str]:
     current = target / "current"
-    if current.is_symlink() and current.resolve() == snapshot.folder.resolve():
+    if current.is_symlink() and os.path.realpath(current) == os.path.realpath(snapshot.folder):
         return []
     return [f"`current` does not lead to version {snapshot.version}; the next run mends it"]
 

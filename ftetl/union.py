@@ -71,20 +71,25 @@ class Snapshots(Tables):
 
 
 @overload
-def open(target: Place) -> Snapshot: ...  # noqa: A001 - the word that the users say
+def open(target: Place, *, version: int | None = None) -> Snapshot: ...  # noqa: A001 - the word that the users say
 
 
 @overload
 def open(target: Place, second: Place, /, *more: Place) -> Snapshots: ...  # noqa: A001
 
 
-def open(target: Place, *more: Place) -> Snapshot | Snapshots:  # noqa: A001
+def open(target: Place, *more: Place, version: int | None = None) -> Snapshot | Snapshots:  # noqa: A001
     """The newest snapshot of a target, or of several targets, one a project, as one.
+
+    `version` is that of an older snapshot of a target, if it is still kept.
 
     Raises:
         TargetError: There is none.
-        UsageError: Two targets have the same project.
+        StorageError: There is no such version, or its manifest is damaged.
+        UsageError: Two targets have the same project, or a version of several is asked for.
     """
     if not more:
-        return snapshot.open(target)
+        return snapshot.open(target, version=version)
+    if version is not None:
+        raise UsageError("several targets have no one version", next="open them one by one")
     return Snapshots([snapshot.open(Path(place)) for place in (target, *more)])
