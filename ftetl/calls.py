@@ -20,6 +20,7 @@ from ftetl import metrics, records
 from ftetl.clock import parse_iso
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, SoftwareError, UsageError
+from ftetl.reasons import unforeseen
 from ftetl.records import Begun
 from ftetl.report import Drift, Report
 from ftetl.settings import Settings
@@ -211,7 +212,7 @@ def _record(target: Target, report: Report) -> None:
 
 @contextmanager
 def _faults() -> Iterator[None]:
-    """What nobody expected becomes a fault of ours."""
+    """What nobody expected becomes a fault of ours, if not of the disk."""
     try:
         yield
     except FtetlError:
@@ -220,9 +221,11 @@ def _faults() -> Iterator[None]:
         raise _fault(error) from error
 
 
-def _fault(error: Exception) -> SoftwareError:
+def _fault(error: Exception) -> FtetlError:
     # The text of an unknown error may hold data, so only its kind and its place in our own code are told.
     places = [p for p in extract_tb(error.__traceback__) if Path(p.filename).is_relative_to(Path(__file__).parent)]
     where = f"{Path(places[-1].filename).name}:{places[-1].lineno}"
+    if isinstance(error, OSError) and (known := unforeseen(error, where)):
+        return known
     code = "S26" if isinstance(error, MemoryError) else "B01"
     return SoftwareError(code, f"{type(error).__name__} in {where}", next="please report this as a bug of ftetl")

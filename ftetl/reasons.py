@@ -18,6 +18,7 @@ _REASONS: dict[int, tuple[type[FtetlError], str, str, str]] = {
     errno.EIO: (StorageError, "S07", "the device reports an I/O error", "check the disk, then run again"),
     errno.EMFILE: (StorageError, "S22", "too many files are open", "raise the limit (ulimit -n) and run again"),
     errno.ENFILE: (StorageError, "S22", "too many files are open on this machine", "run again when it is less busy"),
+    errno.EINTR: (StorageError, "D03", "a signal came in between", "run again"),
     errno.ENOENT: (StorageError, "D01", "it is not there", "look for another program that removes it, then run again"),
     errno.EROFS: (TargetError, "S02", "the file system is read-only", "choose a folder that can be written to"),
     errno.EACCES: (TargetError, "S03", "permission denied", "give this user the right to it, or choose another folder"),
@@ -38,3 +39,12 @@ def explained(error: OSError, deed: str, path: Path) -> FtetlError:
         with contextlib.suppress(OSError):
             reason += f", {shutil.disk_usage(path.parent).free} bytes are free"
     return kind(code, f"cannot {deed} {path}: {reason}", next=advice)
+
+
+def unforeseen(error: OSError, where: str) -> FtetlError | None:
+    """The same for an error that came up at a place of the program where none was looked for; None for no such one."""
+    if error.errno not in _REASONS:
+        return None
+    kind, code, reason, advice = _REASONS[error.errno]
+    what = error.filename if isinstance(error.filename, str) else "a file"
+    return kind(code, f"cannot use {what}: {reason} ({where})", next=advice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import sys
@@ -15,7 +16,16 @@ import ftetl
 from ftetl import calls, pipeline
 from ftetl.calls import settings_of
 from ftetl.clock import iso
-from ftetl.errors import ConfigError, DataError, FtetlError, SoftwareError, TargetError, UnavailableError, UsageError
+from ftetl.errors import (
+    ConfigError,
+    DataError,
+    FtetlError,
+    SoftwareError,
+    StorageError,
+    TargetError,
+    UnavailableError,
+    UsageError,
+)
 
 KEY = {"TOGETHER_API_KEY": "canary-0123456789"}
 
@@ -142,4 +152,28 @@ def test_an_error_that_nobody_expected_is_a_fault_of_ours(
     with pytest.raises(SoftwareError, match=r"ZeroDivisionError in pipeline\.py:\d+") as caught:
         calls.run(settings_of(tmp_path / "t", answer, {}))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EIO, StorageError),
+        (errno.ENOSPC, StorageError),
+        (errno.EACCES, TargetError),
+        (errno.EBADF, SoftwareError),
+    ],
+    ids=["EIO", "ENOSPC", "EACCES", "EBADF"],
+)
+def test_an_error_of_the_disk_is_one_wherever_it_comes_up(
+    number: int, kind: type[FtetlError], tmp_path: Path, answer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def surprise(*_: Any) -> None:
+        raise OSError(number, "canary", "some/file")
+
+    monkeypatch.setattr(pipeline, "_commit", surprise)
+    with pytest.raises(kind, match=r"pipeline\.py:\d+") as caught:
+        calls.run(settings_of(tmp_path / "t", answer, {}))
+    assert type(caught.value) is kind
+    assert ("some/file" in str(caught.value)) == (kind is not SoftwareError)
     assert "canary" not in str(caught.value)
