@@ -23,7 +23,7 @@ from ftetl.claim import TEMP
 from ftetl.errors import StorageError
 from ftetl.fs import PRIVATE, Folder
 from ftetl.manifest import JSON, Manifest, canonical
-from ftetl.sink import put
+from ftetl.sink import lost, put
 from ftetl.store import Target
 
 BODIES = "archive"
@@ -49,6 +49,7 @@ class Archive:
         self._bodies = target.part(BODIES, self._stack)
         self._index = target.part(INDEX, self._stack, inside=self._bodies)
         self._own: set[str] = set()  # what this run has kept and not yet made durable for good
+        self._written: dict[str, tuple[int, str]] = {}  # of what it wrote, the length and the SHA-256
         self._unsynced: list[str] = []
         self._syncing: list[Future[None]] = []
         self._syncers = ThreadPoolExecutor(_SYNCS, thread_name_prefix="ftetl-sync")
@@ -94,6 +95,7 @@ class Archive:
                 self._fs.chmod(descriptor, self._mode, path)
         finally:
             self._fs.close(descriptor, path)
+        self._written[name] = len(data), hashlib.sha256(data).hexdigest()
 
     @cached_property
     def _names_there(self) -> set[str]:
@@ -107,7 +109,7 @@ class Archive:
         return True
 
     def sync(self) -> None:
-        """Make what was kept durable; call before the commit that relies on it."""
+        """Make what was kept durable, and look that it is there; call before the commit that relies on it."""
         if self._unsynced:
             self._begin_sync(self._unsynced)
             self._unsynced = []
@@ -119,9 +121,13 @@ class Archive:
         self._own.clear()
 
     def _begin_sync(self, names: list[str]) -> None:
+        written = {name: self._written.pop(name) for name in names if name in self._written}
+
         def work() -> None:
             for name in names:
                 self._fs.sync_file(self._bodies, name)
+                if (expected := written.get(name)) and self._fs.digest(self._bodies, name) != expected:
+                    raise lost(self._bodies, name)
 
         self._syncing.append(self._syncers.submit(work))
 

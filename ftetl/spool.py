@@ -90,8 +90,11 @@ def _pour(pieces: Iterable[bytes], file: BinaryIO, max_bytes: int, name: str) ->
             raise _no_room(name) from None
     try:
         file.flush()
+        there = os.fstat(file.fileno()).st_size
     except OSError:
         raise _no_room(name) from None
+    if there != size:  # else an answer could be cut between two jobs, and nobody would see it
+        raise StorageError(f"{name} does not read back as it was unpacked", next="check the disk")
 
 
 def _unpacked(pieces: Iterable[bytes], compression: Compression) -> Iterable[bytes]:

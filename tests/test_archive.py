@@ -15,6 +15,7 @@ from ftetl import archive as room
 from ftetl.answers import File, Memory
 from ftetl.archive import Archive
 from ftetl.errors import StorageError
+from ftetl.fs import Fs
 from ftetl.manifest import Manifest
 from ftetl.store import Target
 
@@ -121,9 +122,9 @@ def test_a_body_that_was_torn_is_whole_again_when_it_comes_again(
     target: Target, archive: Archive, damage: bytes
 ) -> None:
     name = archive.keep(Memory(b"{}"))
+    archive.sync()  # what comes later is another run's, as far as this is concerned
     (file,) = bodies(target)
     file.write_bytes(damage)
-    archive.sync()  # what comes later is another run's, as far as this is concerned
 
     assert archive.keep(Memory(b"{}")) == name
     assert archive.body(name) == b"{}"
@@ -136,3 +137,17 @@ def test_a_damaged_index_is_named(target: Target, archive: Archive) -> None:
 
     with pytest.raises(StorageError, match="is damaged"):
         list(archive.entries())
+
+
+class Lying(Fs):
+    """Says that it wrote bodies, and wrote a part."""
+
+    def write(self, descriptor: int, data: bytes | bytearray | memoryview, path: Path) -> None:
+        super().write(descriptor, data[:-1] if path.suffix == ".zst" else data, path)
+
+
+def test_a_body_that_was_only_said_to_be_written_is_noticed_before_the_commit(tmp_path: Path) -> None:
+    with Target(tmp_path / "t", fs=Lying()) as target, Archive(target) as archive:
+        digest = archive.keep(Memory(b"a body"))
+        with pytest.raises(StorageError, match=f"{digest}.zst does not read back as it was written"):
+            archive.sync()
