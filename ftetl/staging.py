@@ -31,10 +31,10 @@ class Staging:
         self.rows: dict[str, int] = dict.fromkeys(tables(), 0)
         # Parquet is always written: the next run merges from it.
         self.suffixes = tuple(dict.fromkeys(["parquet", *suffixes]))
+        forms = [formats.load(suffix) for suffix in self.suffixes]
         for name, table in tables().items():
             metadata = {FINGERPRINT: table.fingerprint, formats.KEY: ",".join(table.key)}
-            for suffix in self.suffixes:
-                form = formats.load(suffix)
+            for form in forms:
                 sink = stage.create(f"{name}.{form.SUFFIX}")
                 self._sinks.append(sink)
                 writer = form.writer(sink, schema(table), metadata=metadata, raw=csv_raw)
