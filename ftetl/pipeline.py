@@ -156,6 +156,7 @@ def _refuse_a_damaged_base(target: Target) -> None:
         return
     sound = next((m.version for m in older(target.path, base.version) if not damage(target.path, m)), None)
     raise StorageError(
+        "S13",
         f"version {base.version} of {target.path} cannot be built on: {broken[0]}; "
         + (f"the last good version is {sound}" if sound else "there is no other that is sound"),
         next="restore the file from a backup, or make the tables again with `ftetl rebuild`",

@@ -148,7 +148,8 @@ class Verdict:
 def verify(target: str | os.PathLike[str], *, contents: bool = True) -> Verdict:
     """Every checksum, row count, key and reference of the newest snapshot, and every manifest, read again.
 
-    Without `contents` only the bytes are, which is quick. What lags behind or was left over by a run that was killed is no damage: the next run mends it.
+    Without `contents` only the bytes are, which is quick. What lags behind or was left over by a run that was killed
+    is no damage: the next run mends it.
 
     Raises:
         TargetError: There is no snapshot.
@@ -159,8 +160,8 @@ def verify(target: str | os.PathLike[str], *, contents: bool = True) -> Verdict:
     manifest = manifests.newest(path, damage)
     if manifest is None:
         if damage:
-            raise StorageError(f"{path} has no snapshot that can be read: {'; '.join(damage)}", next=_RESTORE)
-        raise TargetError(f"{path} has no snapshot", next="run `ftetl export`")
+            raise StorageError("V08", f"{path} has no snapshot that can be read: {'; '.join(damage)}", next=_RESTORE)
+        raise TargetError("T01", f"{path} has no snapshot", next="run `ftetl export`")
     list(manifests.older(path, manifest.version, damage))
     damage += _signature(path)
     snapshot = Snapshot(path, manifest)

@@ -94,7 +94,7 @@ def _pour(pieces: Iterable[bytes], file: BinaryIO, max_bytes: int, name: str) ->
     except OSError:
         raise _no_room(name) from None
     if there != size:  # else an answer could be cut between two jobs, and nobody would see it
-        raise StorageError(f"{name} does not read back as it was unpacked", next="check the disk")
+        raise StorageError("S08", f"{name} does not read back as it was unpacked", next="check the disk")
 
 
 def _unpacked(pieces: Iterable[bytes], compression: Compression) -> Iterable[bytes]:

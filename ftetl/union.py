@@ -91,5 +91,5 @@ def open(target: Place, *more: Place, version: int | None = None) -> Snapshot | 
     if not more:
         return snapshot.open(target, version=version)
     if version is not None:
-        raise UsageError("several targets have no one version", next="open them one by one")
+        raise UsageError("T05", "several targets have no one version", next="open them one by one")
     return Snapshots([snapshot.open(Path(place)) for place in (target, *more)])

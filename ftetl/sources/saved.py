@@ -182,6 +182,7 @@ def _require_plain(path: Path) -> None:
     if compression is not Compression.NONE:
         ending = next(ending for ending, known in _COMPRESSIONS.items() if known is compression)
         raise DataError(
+            "F10",
             f"{path.name} is packed ({compression.value}), and its name does not say so",
             next=f"name it {path.name}{ending}",
         )
