@@ -22,7 +22,7 @@ test reads this list and every import.
     formats     formats
     store       fs manifest sink lock claim janitor retention publish stage store shelf archive observed
     checks      stored checks staging memo recall provenance
-    merge       guards history side stream incoming kept doubts merge filling remarks
+    merge       guards history side stream incoming kept doubts merge stages derived filling remarks
     snapshot    snapshot union
     analysis    analysis
     pipeline    pipeline rebuild records metrics calls doctor

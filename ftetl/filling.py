@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from ftetl import ahead, copies, history, merge, receive, side, strict, unknown
 from ftetl.contract import tables
+from ftetl.derived import Derived
 from ftetl.errors import SoftwareError
 from ftetl.progress import Progress
 from ftetl.report import Drift
@@ -45,6 +46,7 @@ def fill(
     unknown_keys: Counter[str] = Counter()
     unseen = {c.name: str(c.sources[0]) for c in tables()["jobs"].columns if c.sources and c.read != "last_event"}
     told = _Told(pa.array(sorted(given.confirmed), pa.string()), unseen, unknown_keys)
+    derived = Derived(settings.project)
     oddities = list(work.oddities)
     aside = list(work.aside)
     merged.spare(a.job_id for a in aside if a.job_id)
@@ -57,10 +59,11 @@ def fill(
             oddities += batch.flat.oddities
             unknown_keys.update(batch.decoded.unknown)
             _drop_seen(unseen, batch.flat.jobs)
-            _write(staging, merged.batch(batch.decoded.items, batch.flat), told)
+            _write(staging, merged.batch(batch.decoded.items, batch.flat), told, derived)
         progress.jobs(done, len(work.items))
     for rows in merged.rest():
-        _write(staging, rows, told)
+        _write(staging, rows, told, derived)
+    staging.write("stages", derived.rest())
     told.end()
     _account(given, work, done, len(aside))
     states = history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
@@ -121,12 +124,13 @@ class _Told:
             self._jobs_of.setdefault(path, []).append(pc.unique(rows.column("job_id").filter(mine)))
 
 
-def _write(staging: Staging, rows: merge.Next, told: _Told) -> None:
+def _write(staging: Staging, rows: merge.Next, told: _Told, derived: Derived) -> None:
     told.jobs(rows.jobs)
     staging.write("jobs", rows.jobs)
     for events in rows.events:
         told.events(events)
         staging.write("events", events)
+        staging.write("stages", derived.events(events))
 
 
 def _drop_seen(unseen: dict[str, str], jobs: pa.Table) -> None:

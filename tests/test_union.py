@@ -22,7 +22,9 @@ PROJECTS = ("b", "Ä", "a")  # not in their order
 def targets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A target of each project, with rows in every table; the last has two versions. Not to be changed."""
     folder = tmp_path_factory.mktemp("projects")
-    jobs = [{"id": f"ft-{n}", "n_evals": "x", "events": [{"message": f"m{n}"}] * n} for n in (2, 1)]
+    jobs = [
+        {"id": f"ft-{n}", "n_evals": "x", "events": [{"message": f"m{n}", "type": "JOB_START"}] * n} for n in (2, 1)
+    ]
     for project in PROJECTS:
         answer = folder / f"{project}.json"
         answer.write_text(json.dumps({"data": [*jobs, project]}), "utf-8")
