@@ -84,6 +84,16 @@ class Table:
         return tuple(c.name for c in self.columns)
 
 
+@dataclass(frozen=True)
+class ForeignKey:
+    """Columns whose values, where none is NULL, stand in a row of another table."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    whole: bool  # whether these are the parent's whole key
+
+
 def folder() -> Traversable:
     """The contracts: inside the installed package, or beside it in a checkout."""
     packaged = files("ftetl") / "schemas"
@@ -114,6 +124,20 @@ def related(parsed: Iterable[Table]) -> dict[str, Table]:
             if column.read == "last_event":
                 at.require(all(source.keys[0] in lists for source in column.sources), "reads the events of no table")
     return {t.name: t for t in sorted(found.values(), key=lambda t: (t.computed, t.rows is not None, t.name))}
+
+
+def foreign_keys(table: Table, among: Mapping[str, Table]) -> list[ForeignKey]:
+    """What the columns of a table refer to, each with the columns of the same name that complete the parent's key."""
+    found = []
+    for column in table.columns:
+        if not column.references or column.references[0] not in among:
+            continue
+        parent, referred = column.references
+        key = among[parent].key
+        own = {part: column.name if part == referred else part for part in (*key, referred)}
+        shared = [part for part in own if own[part] in table.names]
+        found.append(ForeignKey(tuple(own[p] for p in shared), parent, tuple(shared), whole={*shared} == {*key}))
+    return found
 
 
 def parse(file: str, text: str) -> Table:

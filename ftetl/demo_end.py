@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from ftetl.settings import FORMATS
 from ftetl.talk import Voice
 
 DUCKDB = (
@@ -30,7 +31,7 @@ def pandas_line(target: Path) -> str:
 
 def next_steps(voice: Voice, target: Path, files: Iterable[str]) -> None:
     """Say where the tables are and what to do with them."""
-    shown = sorted(f for f in files if not f.endswith(".arrow"))  # that one is ftetl's own memory
+    shown = sorted(f for f in files if f.rpartition(".")[2] in FORMATS)  # the others are no tables
     voice.offer(f"Written to {target / 'current'}: {', '.join(shown)}")
     voice.offer()
     voice.offer("Try next:")

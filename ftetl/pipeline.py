@@ -219,6 +219,7 @@ def _commit(
         try:
             outcome = fill(staging, settings, work, given, merge.Merge(stored, seen), progress)
             staging.close()
+            staging.describe(settings.project)
         except BaseException:
             staging.abandon()
             raise

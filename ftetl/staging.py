@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ftetl import formats
+from ftetl import datapackage, formats, odcs
 from ftetl.contract import tables
 from ftetl.schema import schema
 from ftetl.store import Stage
@@ -26,6 +26,7 @@ class Staging:
 
     def __init__(self, stage: Stage, suffixes: Iterable[str], *, csv_raw: bool) -> None:
         self._stage = stage
+        self._csv_raw = csv_raw
         self._writers: dict[str, list[formats.Writer]] = {}
         self._sinks: list[Any] = []
         self.rows: dict[str, int] = dict.fromkeys(tables(), 0)
@@ -51,6 +52,12 @@ class Staging:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda writer: writer.close(), [w for found in self._writers.values() for w in found]))
             list(pool.map(lambda sink: sink.close(), self._sinks))
+
+    def describe(self, project: str) -> None:
+        """Put the contracts beside the tables, in the words of others."""
+        for room in (datapackage, odcs):
+            with self._stage.create(room.FILE) as file:
+                file.write(room.bytes_of(project, self.suffixes, csv_raw=self._csv_raw))
 
     def abandon(self) -> None:
         """Leave the files unfinished; the stage removes them."""

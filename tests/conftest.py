@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import gc
+import json
 import os
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+import ftetl
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,3 +55,59 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def root() -> Path:
     """The folder of the project."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def demo_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo as Parquet and CSV; nobody may change it."""
+    target = tmp_path_factory.mktemp("others") / "demo"
+    ftetl.export(target, source="demo", formats=("csv",))
+    return target
+
+
+def _odd_job(name: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "status": "completed", "created_at": "2026-07-02T08:10:14Z"} | more
+
+
+# What other programs stumble over: breaks and quotes in texts, formulas, NUL, numbers at their ends; and no jobs.
+_ODD_JOBS: list[Any] = [
+    _odd_job("-1", model="=1+1", suffix="a\r\nb\n\nc", events=[{"type": "JOB_START", "message": 'x"y",z\r\n""'}]),
+    _odd_job(":2", model="@x\ty", user_id="", events=[{"type": "odd", "message": "\0nul\0"}, {"message": "'=quoted"}]),
+    _odd_job("ft-3", learning_rate=1e-300, total_price=-5, token_count=2**63 - 1, suffix="\u2028\x85x\x1f", n_epochs=0),
+    _odd_job("ft-4", model="'" * 5 + '"', training_file="ü😀" * 200, events=[{"message": "m" * 200_000}]),
+    _odd_job("ft-5", learning_rate=1, n_evals="x", total_price=10**18 - 1, new={"a": 1}),
+    _odd_job("ft-6", total_price=0.5, token_count=-3, events=[{"type": 7, "level": "weird"}]),
+    *(7, None, "text", {"no": "id"}, {"id": "a/b"}, "=cmd()", "\r\n", ""),
+]
+_ODD_BYTES = b',{"id":"ft-7","a":1,"a":2},{"id":"ft-8","b":"\xff\x00"},{"id":"ft-9","b":"\\ud800"}]}'
+
+
+@pytest.fixture(scope="session")
+def odd_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Jobs that are odd in every way that a file format could mind, as Parquet and CSV; nobody may change it."""
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "odd.json").write_bytes(json.dumps({"data": _ODD_JOBS}).encode()[:-2] + _ODD_BYTES)
+    ftetl.export(folder / "odd", source=folder / "odd.json", formats=("csv",))
+    return folder / "odd"
+
+
+@pytest.fixture(scope="session")
+def empty_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project without jobs, as Parquet and CSV; nobody may change it."""
+    folder = tmp_path_factory.mktemp("empty")
+    (folder / "empty.json").write_text('{"data": []}')
+    ftetl.export(folder / "empty", source=folder / "empty.json", formats=("csv",))
+    return folder / "empty"
+
+
+@pytest.fixture(scope="session")
+def spoiled_files(tmp_path_factory: pytest.TempPathFactory, odd_target: Path) -> Path:
+    """Files of a snapshot in which a job stands twice, an event has no job, and a text is in no enumeration."""
+    folder = tmp_path_factory.mktemp("spoiled") / "files"
+    shutil.copytree((odd_target / "current").resolve(), folder)
+    jobs, events, anomalies = (folder / f"{name}.csv" for name in ("jobs", "events", "anomalies"))
+    jobs.write_bytes(jobs.read_bytes() + jobs.read_bytes().split(b"\r\n")[-2] + b"\r\n")
+    commas = b"," * (events.read_bytes().split(b"\r\n")[0].count(b",") - 2)
+    events.write_bytes(events.read_bytes() + b'"default","nowhere",0' + commas + b"\r\n")
+    anomalies.write_bytes(anomalies.read_bytes() + b'"default","ft-3","p","unheard_of",,1\r\n')
+    return folder

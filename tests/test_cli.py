@@ -29,7 +29,7 @@ import pytest
 import zstandard
 
 import ftetl
-from ftetl import cli, demo, manifest, memo
+from ftetl import cli, datapackage, demo, manifest, memo, odcs
 from ftetl.archive import Archive
 from ftetl.contract import tables
 from ftetl.errors import EXITS
@@ -39,6 +39,7 @@ from ftetl.store import Target
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "tests" / "data" / "samples" / "list_2026.json"
 DAY = "2026-07-02T08:10:14Z"
+DOCUMENTS = datapackage.FILE, odcs.FILE
 PATIENCE = 60.0  # seconds until a program that hangs is given up
 # One element that is no object, so that there is something to put aside.
 ODD = {"data": [*json.loads(SAMPLE.read_text("utf-8"))["data"], 42, "x\x1b[2J"]}
@@ -185,8 +186,9 @@ class TestDemo:
         assert first.code == 0
         assert first.last.startswith("ftetl: OK (0): ftetl-demo: version 1 committed (360 new, 0 changed, 0 gone): ")
         names = {path.name for path in (folder / "ftetl-demo" / "current").iterdir()}
-        assert names == {memo.FILE, *(f"{table}.parquet" for table in tables())}
-        assert memo.FILE not in first.out
+        assert names == {memo.FILE, *DOCUMENTS, *(f"{table}.parquet" for table in tables())}
+        written = ", ".join(f"{table}.parquet" for table in sorted(tables()))
+        assert first.out.startswith(f"Written to ftetl-demo/current: {written}\n")
 
     def test_its_first_next_step_runs_in_duckdb(self, first: Ended, folder: Path, monkeypatch: Any) -> None:
         line = next(line for line in first.out.splitlines() if line.startswith("  duckdb"))
@@ -266,7 +268,8 @@ class TestSaved:
 
         assert done.code == 0
         names = {path.name for path in (tmp_path / "target" / "current").iterdir()}
-        assert names == {memo.FILE, *(f"{table}.{suffix}" for table in tables() for suffix in ("parquet", "csv"))}
+        written = {f"{table}.{suffix}" for table in tables() for suffix in ("parquet", "csv")}
+        assert names == {memo.FILE, *DOCUMENTS, *written}
 
 
 class TestApi:

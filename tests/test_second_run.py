@@ -136,7 +136,8 @@ def test_other_formats_make_a_new_version_of_the_same_tables(exports: Exports) -
     assert exports([job(1)], formats=("csv",), csv_raw=True).changed
     assert not exports([job(1)], formats=("csv", "parquet"), csv_raw=True).changed
     assert exports([job(1)]).changed
-    assert set(exports.files()) == {f"{name}.parquet" for name in tables()} | {"listed.arrow"}
+    others = {"listed.arrow", "datapackage.json", "contract.odcs.yaml"}
+    assert set(exports.files()) == {f"{name}.parquet" for name in tables()} | others
 
 
 def test_a_changed_job_replaces_its_own_row_only(exports: Exports) -> None:
