@@ -102,20 +102,19 @@ def _export(voice: Voice, target: Path, source: str, given: dict[str, Any]) -> R
 
 @cli.command(short_help="What each table and column means.")
 @click.argument("table", required=False)
+@options.sql
 @_voiced
-def schema(voice: Voice, table: str | None) -> None:
+def schema(voice: Voice, table: str | None, sql: str | None) -> None:
     """Print the data dictionary: what each column means, its type, unit and source.
 
-    Of one TABLE, or of all.
+    Of one TABLE, or of all. With --sql, print the statements that make the tables in a database.
     """
-    from ftetl import dictionary, dictionary_view
+    from ftetl import dictionary_view
 
     names = list(contract.tables())
     if table is not None and table not in names:
         raise UsageError("P04", f"there is no table {table!r}", next=f"choose one of: {', '.join(names)}")
-    chosen = [table] if table else names
-    voice.result(dictionary.document(chosen))
-    dictionary_view.show(voice, chosen)
+    dictionary_view.show(voice, [table] if table else names, sql)
 
 
 @cli.command(short_help="Look for damage in the newest snapshot.")

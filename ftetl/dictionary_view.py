@@ -1,4 +1,4 @@
-"""The data dictionary on a terminal. Knows how to print, not what the tables are."""
+"""The data dictionary on a terminal, or as SQL. Knows how to print, not what the tables are."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from ftetl.contract import Column, Table, tables
 from ftetl.talk import Voice
 
 
-def show(voice: Voice, names: list[str]) -> None:
-    """The dictionary of these tables: as tables on a terminal, as Markdown elsewhere."""
+def show(voice: Voice, names: list[str], sql: str | None = None) -> None:
+    """The dictionary of these tables: as tables on a terminal, as Markdown elsewhere; or as SQL for a database."""
+    if sql:
+        _sql(voice, names, sql)
+        return
+    voice.result(dictionary.document(names))
     if voice.as_json:
         return
     for name in names:
@@ -18,6 +22,15 @@ def show(voice: Voice, names: list[str]) -> None:
             _rich(tables()[name])
         else:
             talk.ours(dictionary.section(tables()[name]))
+
+
+def _sql(voice: Voice, names: list[str], database: str) -> None:
+    from ftetl import ddl  # here, since it imports pyarrow
+
+    script = ddl.script(names, database)
+    voice.result({"database": database, "sql": script})
+    if not voice.as_json:
+        talk.ours(script)
 
 
 def _rich(table: Table) -> None:

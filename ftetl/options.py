@@ -137,6 +137,12 @@ source = _together(
     ),
 )
 
+sql = click.option(
+    "--sql",
+    type=click.Choice(settings.DATABASES),
+    help="Print the statements that make the tables in this database, with what each column means.",
+)
+
 _UPKEEP = (
     click.option(
         "--file-mode",

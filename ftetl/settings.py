@@ -14,6 +14,7 @@ from ftetl import limits
 from ftetl.errors import UsageError
 
 FORMATS = ("parquet", "csv")
+DATABASES = ("duckdb", "postgres")  # whose SQL we write
 EVENTS = ("auto", "list", "none")
 QUARANTINE = ("keep", "ok", "fail")
 PROJECT = "default"

@@ -1,0 +1,264 @@
+"""The SQL makes the tables in real databases, which then take the CSV files, all of them and exactly."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+import ftetl
+from ftetl import ddl
+from ftetl.cli import cli
+from ftetl.contract import Column, Table, foreign_keys, tables
+from ftetl.snapshot import Snapshot
+
+Ask = Callable[[str], list[tuple[str | None, ...]]]  # what an SQL text answers, every cell as text
+
+_PROGRAMS = "initdb", "pg_ctl", "psql"
+_PLACES = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.get_exec_path())]
+BIN = next((place for place in _PLACES if all((place / program).exists() for program in _PROGRAMS)), None)
+
+
+def as_user() -> dict[str, str]:
+    """PostgreSQL does not run as root."""
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return {"user": next(name for name in ("postgres", "nobody") if name in names)} if os.geteuid() == 0 else {}
+
+
+class RefusedError(Exception):
+    """A database did not take a statement."""
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Ask]:
+    """A server of our own on a socket in a folder of our own."""
+    if BIN is None:
+        pytest.skip("PostgreSQL is not installed here")
+    folder = Path(tempfile.mkdtemp(prefix="ftetl-pg-"))  # the way to pytest's own folders is closed to other users
+    drop = as_user()
+    try:
+        if drop:
+            shutil.chown(folder, **drop)
+        env = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"}
+        given = {"cwd": folder, "env": env, "check": True, "capture_output": True, **drop}
+        subprocess.run([BIN / "initdb", "-D", folder / "data", "-U", "ftetl", "-A", "trust", "--no-sync"], **given)
+        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+        start = [BIN / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start"]
+        subprocess.run(start, **given)
+        try:
+            yield lambda sql: asked(folder, sql)
+        finally:
+            subprocess.run([BIN / "pg_ctl", "-D", folder / "data", "-m", "immediate", "-w", "stop"], **given)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def asked(socket: Path, sql: str) -> list[tuple[str | None, ...]]:
+    assert BIN is not None
+    form = ["-X", "-q", "-A", "-t", "-F", "\x1f", "-R", "\x1e", "-P", "null=\x1d", "-v", "ON_ERROR_STOP=1"]
+    given = [BIN / "psql", "-h", socket, "-U", "ftetl", "-d", "postgres", *form, "-f", "-"]
+    quiet = {**os.environ, "PGOPTIONS": "-c client_min_messages=warning"}
+    done = subprocess.run(given, input=sql, capture_output=True, text=True, env=quiet, check=False)
+    if done.returncode or done.stderr:
+        raise RefusedError(done.stderr)
+    lines = done.stdout.rstrip("\n").split("\x1e") if done.stdout.strip("\n") else []
+    return [tuple(None if cell == "\x1d" else cell for cell in line.split("\x1f")) for line in lines]
+
+
+@pytest.fixture
+def in_postgres(postgres: Ask) -> Ask:
+    postgres("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")
+    return postgres
+
+
+@pytest.fixture
+def in_duckdb() -> Iterator[Ask]:
+    with duckdb.connect() as connection:
+
+        def ask(sql: str) -> list[tuple[str | None, ...]]:
+            connection.execute("SET TimeZone = 'Asia/Tokyo'")
+            rows = connection.execute(sql).fetchall()
+            return [tuple(None if cell is None else str(cell) for cell in row) for row in rows]
+
+        yield ask
+
+
+@pytest.fixture(params=ddl.DATABASES)
+def database(request: pytest.FixtureRequest) -> tuple[str, Ask]:
+    """Each database, empty."""
+    return request.param, request.getfixturevalue(f"in_{request.param}")
+
+
+def copy(name: str, table: Table, file: Path) -> str:
+    """The statement that a person loads a file with."""
+    if name == ddl.POSTGRES:
+        return f"\\copy {table.name} FROM '{file}' WITH (FORMAT csv, HEADER true)"
+    return f"COPY {table.name} FROM '{file}' (FORMAT csv, HEADER true)"
+
+
+def total(column: Column) -> str:
+    """What the values of a column add up to, in the SQL of both, as text that both write alike."""
+    name = f'"{column.name}"'
+    match column.type:
+        case "integer" | "decimal":
+            return f"CAST(sum(CAST({name} AS decimal(38, 9))) AS text)"
+        case "number":
+            return f"CAST(sum({name}) AS text)"
+        case "boolean":
+            return f"CAST(count(*) FILTER (WHERE {name}) AS text)"
+        case "datetime":
+            return f"CAST(CAST(max(extract(epoch FROM {name}) * 1000000) AS bigint) AS text)"
+        case _:
+            return f"CAST(sum(length({name})) AS text)"
+
+
+def by_arrow(snapshot: Snapshot, table: Table, column: Column) -> tuple[int, Decimal | float | None]:
+    values = [value for value in snapshot.arrow(table.name).column(column.name).to_pylist() if value is not None]
+    match column.type:
+        case "integer" | "decimal":
+            return len(values), sum(map(Decimal, values)) if values else None
+        case "number":
+            return len(values), pytest.approx(sum(values)) if values else None
+        case "boolean":
+            return len(values), Decimal(sum(values))
+        case "datetime":
+            return len(values), Decimal(round(max(values).timestamp() * 1_000_000)) if values else None
+        case _:
+            guard = sum(value[:1] in ("=", "+", "-", "@") for value in values)
+            return len(values), Decimal(sum(map(len, values)) + guard) if values else None
+
+
+class TestTheTables:
+    def test_they_take_the_demos_files_whole(self, database: tuple[str, Ask], demo_target: Path) -> None:
+        name, ask = database
+        ask(ddl.script([*tables()], name))
+        snapshot = ftetl.open(demo_target)
+        for table in tables().values():
+            ask(copy(name, table, snapshot.folder / f"{table.name}.csv"))
+            sums = ", ".join(f'CAST(count("{c.name}") AS text), {total(c)}' for c in table.columns)
+            cells = ask(f"SELECT CAST(count(*) AS text), {sums} FROM {table.name}")[0]
+
+            assert int(cells[0] or 0) == snapshot.arrow(table.name).num_rows
+            for number, column in enumerate(table.columns):
+                count, added = cells[1 + 2 * number], cells[2 + 2 * number]
+                expected = by_arrow(snapshot, table, column)
+                exact = float if column.type == "number" else Decimal
+                found = int(count or 0), None if added is None else exact(added)
+                assert (column.name, *found) == (column.name, *expected)
+
+    @pytest.mark.parametrize("target", ["odd_target", "empty_target"])
+    def test_they_take_any_files(self, database: tuple[str, Ask], target: str, request: pytest.FixtureRequest) -> None:
+        name, ask = database
+        ask(ddl.script([*tables()], name))
+        snapshot = ftetl.open(request.getfixturevalue(target))
+        for table in tables().values():
+            ask(copy(name, table, snapshot.folder / f"{table.name}.csv"))
+
+            assert ask(f"SELECT CAST(count(*) AS text) FROM {table.name}") == [
+                (str(snapshot.arrow(table.name).num_rows),)
+            ]
+
+    def test_their_columns_are_the_contracts(self, database: tuple[str, Ask]) -> None:
+        name, ask = database
+        ask(ddl.script([*tables()], name))
+        rows = ask(
+            "SELECT table_name, column_name, is_nullable FROM information_schema.columns "
+            f"WHERE table_name IN ({', '.join(repr(t) for t in tables())}) ORDER BY table_name, ordinal_position"
+        )
+
+        expected = [(t.name, c.name, "NO" if c.required else "YES") for t in tables().values() for c in t.columns]
+        assert rows == sorted(expected, key=lambda row: row[0])
+
+    def test_a_row_twice_and_a_row_without_its_job_are_refused(
+        self, database: tuple[str, Ask], spoiled_files: Path
+    ) -> None:
+        name, ask = database
+        ask(ddl.script([*tables()], name))
+
+        with pytest.raises((duckdb.ConstraintException, RefusedError), match=r"(?i)duplicate"):
+            ask(copy(name, tables()["jobs"], spoiled_files / "jobs.csv"))
+        with pytest.raises((duckdb.ConstraintException, RefusedError), match=r"(?i)foreign key"):
+            ask(copy(name, tables()["events"], spoiled_files / "events.csv"))
+
+    @pytest.mark.parametrize("table", tables().values(), ids=lambda table: table.name)
+    def test_the_sql_of_one_table_runs_alone(self, in_duckdb: Ask, table: Table) -> None:
+        in_duckdb(ddl.script([table.name], ddl.DUCKDB))
+
+        assert in_duckdb("SELECT table_name FROM duckdb_tables()") == [(table.name,)]
+
+
+class TestTheComments:
+    def test_duckdb_knows_them(self, in_duckdb: Ask) -> None:
+        in_duckdb(ddl.script([*tables()], ddl.DUCKDB))
+        told = {
+            (t, c): text or ""
+            for t, c, text in in_duckdb(
+                "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal"
+            )
+        }
+
+        self.are_the_contracts(told)
+        assert dict(in_duckdb("SELECT table_name, comment FROM duckdb_tables()")) == {
+            t.name: t.description.replace("`", "") for t in tables().values()
+        }
+
+    def test_postgres_knows_them(self, in_postgres: Ask) -> None:
+        in_postgres(ddl.script([*tables()], ddl.POSTGRES))
+        rows = in_postgres(
+            "SELECT relname, attname, col_description(attrelid, attnum) FROM pg_attribute "
+            "JOIN pg_class ON attrelid = pg_class.oid WHERE relkind = 'r' AND attnum > 0 "
+            "AND relnamespace = 'public'::regnamespace"
+        )
+
+        self.are_the_contracts({(t, c): text or "" for t, c, text in rows})
+
+    def are_the_contracts(self, told: dict[tuple[str | None, str | None], str]) -> None:
+        assert told.keys() == {(t.name, c.name) for t in tables().values() for c in t.columns}
+        for table in tables().values():
+            for column in table.columns:
+                text = told[table.name, column.name]
+                assert text.startswith(column.description.replace("`", ""))
+                assert text.endswith(f"Unit: {column.unit}.") == bool(column.unit)
+
+
+def test_a_key_is_completed_by_the_columns_of_the_same_name() -> None:
+    keys = foreign_keys(tables()["events"], tables())
+
+    assert [(k.columns, k.parent, k.parent_columns, k.whole) for k in keys] == [
+        (("project", "job_id"), "jobs", ("project", "job_id"), True)
+    ]
+    assert foreign_keys(tables()["events"], {}) == []
+
+
+class TestTheCommand:
+    @pytest.mark.parametrize("name", ddl.DATABASES)
+    def test_it_prints_what_runs(self, name: str) -> None:
+        done = CliRunner().invoke(cli, ["schema", "--sql", name])
+
+        assert (done.exit_code, done.stdout) == (0, ddl.script([*tables()], name) + "\n")
+
+    def test_it_prints_one_table(self) -> None:
+        done = CliRunner().invoke(cli, ["schema", "events", "--sql", "duckdb"])
+
+        assert done.stdout == ddl.script(["events"], "duckdb") + "\n"
+        assert done.stdout.count("CREATE TABLE") == 1
+        assert "FOREIGN KEY" not in done.stdout
+
+    def test_as_json_it_is_one_document(self) -> None:
+        done = CliRunner().invoke(cli, ["schema", "--sql", "postgres", "--json"])
+
+        assert done.stdout.count("\n") == 1
+        assert '"database": "postgres"' in done.stdout
+        assert '"sql": "CREATE TABLE' in done.stdout
+
+    def test_another_database_is_a_wrong_word(self) -> None:
+        assert CliRunner().invoke(cli, ["schema", "--sql", "oracle"]).exit_code == 2
