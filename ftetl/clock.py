@@ -43,3 +43,13 @@ def parse_iso(text: str) -> datetime:
     """
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def ahead(theirs: datetime, asked: datetime, answered: datetime) -> float:
+    """How many seconds our clock is ahead of one that showed `theirs` at some time between asking and the answer.
+
+    Negative where it is behind; 0 where the time that the answer took explains the difference.
+    """
+    if theirs < asked:
+        return (asked - theirs).total_seconds()
+    return min(0.0, (answered - theirs).total_seconds())

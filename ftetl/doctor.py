@@ -26,7 +26,6 @@ from ftetl.settings import Settings
 from ftetl.stored import Stored
 from ftetl.together import Client
 
-SKEW = 60.0  # seconds by which this machine's clock may differ from the service's
 ROOM = 64 << 20  # bytes that a first run may well need
 COPIES = 3  # of the newest snapshot that must fit: the next one, what it is spooled from, and some growth
 NAMES = 1000  # files that must still fit, where the file system counts them
@@ -91,15 +90,15 @@ def _request(settings: Settings, url: str, key: credentials.Secret) -> Iterator[
     started = time.monotonic()
     deadline = Deadline(min(settings.deadline, limits.LOOK))
     with Client(url, key, deadline=deadline, max_bytes=settings.max_bytes) as client:
-        body, date = client.list_with_date()
+        listed = client.listed()
+    body, ahead = listed.body, listed.ahead
     seconds = time.monotonic() - started
     found = scan.scan(Answer("GET /fine-tunes", Memory(body), now()))
     took = f"{found.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s"
     yield Finding("request", took)
-    if date is not None:
-        ahead = (now() - date).total_seconds() - seconds / 2
+    if ahead is not None:
         clock = Finding("clock", f"this machine's clock is within {max(1.0, abs(ahead)):.0f} s of the service's")
-        if abs(ahead) > SKEW:
+        if abs(ahead) > limits.SKEW:
             what = f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the service's"
             clock = Finding("clock", what, "set it; by it states of jobs are dated", warning=True)
         yield clock

@@ -17,6 +17,8 @@ LONGEST_JITTER: Final = 60.0
 CONNECT: Final = 10.0
 SILENCE: Final = 30.0  # between two pieces of an answer
 
+SKEW: Final = 300.0  # by which this machine's clock may differ from the service's
+
 LOOK: Final = 30.0  # the network part of a look before the first run
 
 CHUNK: Final = 1 << 16  # read from a socket or a file at once

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
-from ftetl import limits
-from ftetl.clock import Deadline
+from ftetl import limits, remote
+from ftetl.clock import Deadline, ahead, now
 from ftetl.credentials import Secret
 from ftetl.errors import DataError, FtetlError, TryLaterError, UnavailableError
 from ftetl.exchange import Line, Reply
@@ -23,6 +23,18 @@ from ftetl.verdict import NOT_FOUND, judge
 _LIST_HOLDS: Final = "data"
 _JOB_HOLDS: Final = "id"
 _NO_SEGMENT: Final = frozenset({"", ".", ".."})  # these would ask for another endpoint
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The answer to the list: its body, its Content-Type (`""` where there is none), and how far our clock is ahead.
+
+    `ahead` is in seconds, negative where our clock is behind the service's, None where it does not tell the time.
+    """
+
+    body: bytes = field(repr=False)
+    kind: str
+    ahead: float | None
 
 
 class Client:
@@ -74,12 +86,15 @@ class Client:
             TryLaterError: The API asks for more patience than the deadline has.
             UnavailableError: The network, the server, or the deadline.
         """
-        return self.list_with_date()[0]
+        return self.listed().body
 
-    def list_with_date(self) -> tuple[bytes, datetime | None]:
-        """As `list_jobs`, and when the service says that it answered, if it says so."""
+    def listed(self) -> Listed:
+        """As `list_jobs`, with what the service says about its answer."""
+        asked = now()
         reply = self._ask("/fine-tunes", _LIST_HOLDS)
-        return reply.body, http_date(reply.headers.get("date", ""))
+        date = http_date(reply.headers.get("date", ""))
+        kind = remote.fit(reply.headers.get("content-type", ""), self._key)
+        return Listed(reply.body, kind, None if date is None else ahead(date, asked, now()))
 
     def job(self, job_id: str) -> bytes | None:
         """The body of `GET /fine-tunes/{id}`, or None where the API does not know this job.

@@ -13,7 +13,7 @@ from ftetl.answers import Answer, Detail, Memory, Outcome
 from ftetl.clock import Deadline, now
 from ftetl.crew import work_through
 from ftetl.errors import AccessError, FtetlError
-from ftetl.together import Client
+from ftetl.together import Client, Listed
 
 
 class Api:
@@ -26,6 +26,7 @@ class Api:
         self.service: str | None = service
         self._deadline = deadline
         self._concurrency = concurrency
+        self.notes: tuple[str, ...] = ()  # what a reader of the report should know
 
     def answers(self) -> Iterable[Answer]:
         """The list, once.
@@ -33,8 +34,9 @@ class Api:
         Raises:
             FtetlError: As `Client.list_jobs`; without the list there is no run.
         """
-        body = self.client.list_jobs()
-        yield Answer("GET /fine-tunes", Memory(body), observed_at=now(), whole=True)
+        listed = self.client.listed()
+        self.notes = tuple(_odd(listed, self.client.host))
+        yield Answer("GET /fine-tunes", Memory(listed.body), observed_at=now(), whole=True)
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details, each as soon as it is there; at the deadline the rest is `FAILED` without having been asked for.
@@ -72,6 +74,14 @@ class Api:
             return Detail(job_id, Outcome.GONE)
         answer = Answer(f"GET /fine-tunes/{job_id}", Memory(body), observed_at=now(), detail=True)
         return Detail(job_id, Outcome.HERE, answer)
+
+
+def _odd(listed: Listed, host: str) -> Iterator[str]:
+    if listed.kind and "json" not in listed.kind.lower():
+        yield f"{host} calls its answer {listed.kind!r}, not JSON; it was read as what it is"
+    if listed.ahead is not None and abs(listed.ahead) > limits.SKEW:
+        word = "ahead of" if listed.ahead > 0 else "behind"
+        yield f"this machine's clock is {abs(listed.ahead):.0f} s {word} that of {host}; states of jobs are dated by it"
 
 
 def open_api(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -55,7 +57,7 @@ def serve() -> Iterator[Callable[[Callable[[str], Reply]], Service]]:
                 service.ports.add(self.client_address[1])
                 status, body, headers = (*service.reply(self.path.rsplit("/", 1)[1]), {})[:3]
                 try:
-                    self.send_response(status)
+                    self.send_response_only(status)
                     for name, value in {"Content-Length": str(len(body)), **headers}.items():
                         self.send_header(name, value)
                     self.end_headers()
@@ -290,3 +292,27 @@ def test_the_service_is_known_before_anything_is_asked(address: str | None, serv
 def test_settings_that_do_not_do_are_refused(environ, address: str | None, kind: type[FtetlError]) -> None:
     with pytest.raises(kind):
         open_api(environ, base_url_option=address, deadline=Deadline(1))
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"Content-Type": "application/json; charset=utf-8"}, []),
+        ({"Content-Type": "application/problem+json"}, []),
+        ({}, []),
+        ({"Content-Type": "text/plain"}, ["calls its answer 'text/plain', not JSON"]),
+        ({"Date": format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)}, ["s ahead of that of 127.0"]),
+        ({"Date": format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)}, ["s behind that of 127.0"]),
+        ({"Date": format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)}, []),
+        ({"Date": "yesterday"}, []),
+    ],
+)
+def test_what_is_odd_about_an_answer_that_can_be_used_is_noted(
+    serve: Callable[[Callable[[str], Reply]], Service], headers: dict[str, str], said: list[str]
+) -> None:
+    service = serve(lambda _: (200, LIST, headers))
+    with closing(open_api({"TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": service.url}, deadline=Deadline(30))) as api:
+        assert [answer.blob.read(0, 100) for answer in api.answers()] == [LIST]
+        assert len(api.notes) == len(said)
+        assert all(text in note for text, note in zip(said, api.notes, strict=True))
+    assert len(service.paths) == 1
