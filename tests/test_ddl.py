@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -137,6 +138,14 @@ def by_arrow(snapshot: Snapshot, table: Table, column: Column) -> tuple[int, Dec
             return len(values), Decimal(sum(map(len, values)) + guard) if values else None
 
 
+def alike(cell: str | None) -> str | float | None:
+    """A cell as both write it: times with a short zone, numbers as numbers."""
+    try:
+        return round(float(cell or ""), 6)
+    except ValueError:
+        return re.sub(r"\+00(:00)?$", "", cell).rstrip("0").rstrip(".") if cell else None
+
+
 class TestTheTables:
     def test_they_take_the_demos_files_whole(self, database: tuple[str, Ask], demo_target: Path) -> None:
         name, ask = database
@@ -166,6 +175,21 @@ class TestTheTables:
             assert ask(f"SELECT CAST(count(*) AS text) FROM {table.name}") == [
                 (str(snapshot.arrow(table.name).num_rows),)
             ]
+
+    def test_they_answer_the_ready_sql(self, in_postgres: Ask, in_duckdb: Ask, demo_target: Path, root: Path) -> None:
+        """The page says that the questions are the same in both."""
+        first, *questions = re.findall(r"```sql\n(.*?)```", (root / "docs" / "sql.md").read_text("utf-8"), re.DOTALL)
+        zone = first.splitlines()[0]
+        for name, ask in ((ddl.POSTGRES, in_postgres), (ddl.DUCKDB, in_duckdb)):
+            ask(ddl.script(["jobs", "events"], name))
+            for table in ("jobs", "events"):
+                ask(copy(name, tables()[table], demo_target / "current" / f"{table}.csv"))
+        for question in questions:
+            answers = [
+                {tuple(map(alike, row)) for row in ask(f"{zone} {question}")} for ask in (in_postgres, in_duckdb)
+            ]
+
+            assert answers[0] == answers[1] != set()
 
     def test_their_columns_are_the_contracts(self, database: tuple[str, Ask]) -> None:
         name, ask = database

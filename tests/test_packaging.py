@@ -120,7 +120,15 @@ def test_the_sdist_holds_all_that_the_tests_need(dist: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     tests = [path for path in (ROOT / "tests").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
 
-    assert names >= {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", "schemas/README.md"}
+    assert names >= {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "PKG-INFO",
+        "schemas/README.md",
+        "docs/sql.md",
+    }
     assert names >= {f"schemas/{name}.toml" for name in tables()}
     assert names >= {path.relative_to(ROOT).as_posix() for path in tests}
     assert not [name for name in names if "__pycache__" in name or name.startswith((".git/", ".hypothesis"))]

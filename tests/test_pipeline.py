@@ -252,7 +252,7 @@ def test_a_stored_table_that_is_missing_or_damaged_stops_the_next_run(tmp_path: 
     with pytest.raises(StorageError, match=rf"cannot be built on: .*{table}\.parquet: has "):
         export(tmp_path / "t", [job(1), job(2)])
     path.unlink()
-    with pytest.raises(StorageError, match=rf"cannot be built on: .*{table}\.parquet: has "):
+    with pytest.raises(StorageError, match=rf"cannot be built on: .*{table}\.parquet: missing"):
         export(tmp_path / "t", [job(1), job(2)])
     path.write_bytes(data)
     assert export(tmp_path / "t", [job(1), job(2)]).rows["quarantine"] == 1
