@@ -21,20 +21,25 @@ from ftetl.errors import EXITS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLACEHOLDERS = {"...", "TARGET", "TABLE"}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def inline() -> list[str]:
-    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL))
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+SHELL = [block for page in PAGES for block in blocks("sh", page.read_text("utf-8"))]
 
 
 def commands() -> Iterator[list[str]]:
-    """Every call of ftetl in the README, as words; what shells do with them aside."""
-    for block in blocks("sh"):
+    """Every call of ftetl in the README and the pages beside it, as words; what shells do with them aside."""
+    for block in SHELL:
         for line in block.splitlines():
             for part in re.split(r"&&|\|\||[|;]", line):
                 given = shlex.split(part, comments=True)
@@ -71,7 +76,7 @@ def test_every_call_is_one_that_exists(given: list[str]) -> None:
     }
 
 
-@pytest.mark.parametrize("given", [c for b in blocks("sh") for c in b.splitlines() if "ftetl " in c])
+@pytest.mark.parametrize("given", [c for b in SHELL for c in b.splitlines() if "ftetl " in c])
 def test_every_call_in_a_block_can_be_parsed(given: str) -> None:
     for part in re.split(r"&&|\|", given):
         words = shlex.split(part, comments=True)
@@ -121,10 +126,15 @@ def test_every_table_is_told() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", README) if "://" not in link]
+    found = [(page, link) for page in PAGES for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8"))]
+    links = [page.parent / link for page, link in found if "://" not in link]
 
     assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not link.exists()] == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    assert [page for page in PAGES[1:] if f"({page.relative_to(ROOT).as_posix()})" not in README] == []
 
 
 @pytest.fixture(scope="module")

@@ -130,5 +130,6 @@ def test_the_sdist_holds_all_that_the_tests_need(dist: Path) -> None:
         "docs/sql.md",
     }
     assert names >= {f"schemas/{name}.toml" for name in tables()}
+    assert names >= {f"docs/{path.name}" for path in (ROOT / "docs").iterdir()}
     assert names >= {path.relative_to(ROOT).as_posix() for path in tests}
     assert not [name for name in names if "__pycache__" in name or name.startswith((".git/", ".hypothesis"))]
