@@ -1,0 +1,130 @@
+"""The test of the tests: faults that are put in on purpose, each of which must turn the suite red.
+
+    python -m tests.seeded [WORD ...]      all of them, or those whose name has one of these words
+
+Each is a small change of the text of one module, made in a throw-away copy of the project. One that no longer fits
+its module is an error, so that the list stays true. A run that does not end in time counts as caught.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TIMEOUT = 600
+POWER = "tests/faults/test_power_loss.py -k no_loss_of_power_takes"
+
+
+@dataclass(frozen=True)
+class Bug:
+    """What is wrong, where, and the tests that should see it."""
+
+    name: str
+    module: str
+    right: str
+    wrong: str
+    tests: str
+
+
+BUGS = [
+    Bug("no fsync of data", "sink.py", "                self._fs.sync(self._descriptor, self._path)\n", "", POWER),
+    Bug("no fsync of the staged folder", "publish.py", "    fs.sync_folder(folder)\n", "", POWER),
+    Bug("no fsync of snapshots", "publish.py", "    fs.sync_folder(ground.snapshots)\n", "", POWER),
+    Bug("no fsync before the rename", "publish.py", "    fs.sync_folder(ground.manifests)  #", "    #", POWER),
+    Bug("no fsync of the target", "publish.py", "    ground.fs.sync_folder(ground.root)\n", "", POWER),
+    Bug("no fsync of the manifests", "stage.py", "            lambda: fs.sync_folder(ground.manifests),\n", "", POWER),
+    Bug("no fsync of what is hidden", "janitor.py", "tried([lambda: fs.sync_folder(manifests)])\n    return warn",
+        "list[str]()\n    return warn", POWER),
+    Bug("no fsync of what is removed", "janitor.py", "    fs.sync_folder(snapshots)  #", "    #", POWER),
+    Bug("rename before fsync", "publish.py",
+        "    fs.sync_folder(folder)\n    fs.rename(ground.snapshots, TEMP + run_id, ground.snapshots, run_id)\n",
+        "    fs.rename(ground.snapshots, TEMP + run_id, ground.snapshots, run_id)\n    fs.sync_folder(folder)\n",
+        "tests/test_store.py -k the_order_is"),
+    Bug("redirects are followed", "exchange.py", "allow_redirects=False", "allow_redirects=True",
+        "tests/test_together.py -k redirect"),
+    Bug("text is decoded with replacement", "side.py", 'element.raw.decode("utf-8")',
+        'element.raw.decode("utf-8", "replace")', "tests/test_side.py tests/test_unknown.py tests/test_second_run.py"),
+    Bug("the key is a header", "plugs.py", "session.auth = Bearer(key)",
+        'session.headers["Authorization"] = f"Bearer {key.reveal()}"', "tests/test_together.py -k netrc"),
+    Bug("no deadline", "clock.py", "max(0.0, self._end - time.monotonic())", "60.0",
+        "tests/test_together.py tests/test_patience.py -k deadline"),
+    Bug("pandera coerces", "checks.py", "coerce=False", "coerce=True", "tests/test_checks.py"),
+    Bug("pandera drops rows", "checks.py", "coerce=False", "coerce=False, drop_invalid_rows=True",
+        "tests/test_checks.py"),
+    Bug("pandas guesses times", "times.py", "    if _usual(texts):\n",
+        "    import pandas\n    guessed = pandas.to_datetime(texts.to_pandas(), utc=True, errors='coerce')\n"
+        "    return pa.array(guessed, INSTANT), []\n    if _usual(texts):\n", "tests/test_times.py"),
+    Bug("CSV without quotes", "formats/csv.py", 'eol="\\r\\n"', 'eol="\\r\\n", quoting_style="none"',
+        "tests/formats/test_csv.py"),
+    Bug("CSV with bare CR", "formats/csv.py", 'eol="\\r\\n"', 'eol="\\r"', "tests/formats/test_csv.py"),
+    Bug("files go on an unknown outcome", "stage.py", "self._state = _State.COMMITTING", "pass",
+        "tests/test_store.py -k outcome_is_unknown"),
+    Bug("an existing version is success", "publish.py", "if link is Link.MADE:", "if link is not Link.UNSUPPORTED:",
+        "tests/test_store.py -k another_run_took"),
+    Bug("an error after the commit", "stage.py", "janitor.tried(deeds) + said", "[deed() or '' for deed in deeds]",
+        "tests/test_store.py -k trouble_after_the_commit"),
+    Bug("an unknown error is told with its text", "calls.py", 'f"{type(error).__name__} in {where}"',
+        'f"{error} in {where}"', "tests/test_pipeline.py tests/test_cli.py"),
+    Bug("commit before read-back", "stage.py", "        self._read_back()\n", "", "tests/test_store.py -k disk_back"),
+    Bug("quarantine dropped", "side.py", "    if not rows:\n", "    if rows is not None:\n", "tests/test_side.py"),
+    Bug("anomalies dropped", "filling.py", 'staging.write("anomalies", anomalies)',
+        'staging.write("anomalies", anomalies.slice(0, 0))', "tests/test_golden.py tests/test_second_run.py"),
+    Bug("current before the manifest", "stage.py", "        if problem := publish(",
+        "        janitor.point(self._fs, self._ground.root, self.run_id)\n        if problem := publish(",
+        "tests/test_store.py -k the_order_is"),
+    Bug("the lock is not taken", "fs.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass",
+        "tests/test_lock.py"),
+    Bug("a damaged base is built on", "pipeline.py", "    _refuse_a_damaged_base(target)\n", "",
+        "tests/faults/test_bitflips.py -k builds_on"),
+]  # fmt: skip
+
+
+def outcome(bug: Bug) -> str:
+    """How it was caught; `SURVIVED`, or why it could not be put in."""
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name)
+        for part in ("ftetl", "schemas", "tests"):
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for part in ("pyproject.toml", "README.md"):
+            shutil.copy(ROOT / part, copy)
+        module = copy / "ftetl" / bug.module
+        text = module.read_text("utf-8")
+        if text.count(bug.right) != 1:
+            return f"DOES NOT APPLY: {bug.module} has its text {text.count(bug.right)} times"
+        module.write_text(text.replace(bug.right, bug.wrong), "utf-8")
+        words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+        files, _, chosen = bug.tests.partition(" -k ")
+        words += [*files.split(), *(["-k", chosen] if chosen else [])]
+        environment = {**os.environ, "PYTHONPATH": str(copy)}
+        try:
+            done = subprocess.run(
+                words, cwd=copy, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return "caught: the tests do not end"
+        failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+        if done.returncode == 1 and failed:
+            return f"caught by {failed[0].removeprefix('FAILED ').split(' - ')[0]}"
+        return "SURVIVED" if done.returncode == 0 else f"NOT TRIED: pytest ended with {done.returncode}"
+
+
+def main(words: list[str]) -> int:
+    """The table; 1 if one of them was not caught."""
+    bad = 0
+    for bug in BUGS:
+        if words and not any(word in bug.name for word in words):
+            continue
+        how = outcome(bug)
+        bad += not how.startswith("caught")
+        print(f"{bug.name:42} {how}", flush=True)
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
