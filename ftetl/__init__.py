@@ -21,7 +21,7 @@ test reads this list and every import.
     flatten     cells flatten ahead
     formats     formats
     store       fs manifest sink lock claim janitor retention publish stage store shelf archive observed
-    checks      stored checks staging memo recall provenance
+    checks      stored checks charges focus focus_gate staging memo recall provenance
     merge       guards history side stream incoming kept doubts merge stages derived filling remarks
     snapshot    snapshot union
     analysis    analysis

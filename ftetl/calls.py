@@ -134,6 +134,7 @@ def rebuild(
                 begun.rebuilt(commit.manifest, commit.changed),
                 rebuilt=runs,
                 anomalies=last.anomalies if last else {},
+                refunds=last.refunds if last else {},
                 drift=last.drift if last else Drift(),
                 warnings=(*held.warnings, *commit.warnings),
             )

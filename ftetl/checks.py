@@ -9,6 +9,7 @@ without values, since pandera's own text holds data.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -66,6 +67,8 @@ def _column(column: Column) -> pandera.Column:
         checks.append(pandera.Check.ge(column.minimum, name="minimum"))
     if column.pattern:
         checks.append(pandera.Check(partial(_matches, pattern=f"^(?:{column.pattern})$"), name="pattern"))
+    if column.whole_seconds:
+        checks.append(pandera.Check(_whole_seconds, name="whole_seconds"))
     if column.type == "number":
         # NaN is no NULL in Arrow, and no value that the API can send.
         checks.append(pandera.Check(_finite, name="finite"))
@@ -76,6 +79,14 @@ def _finite(values: Any) -> Any:
     # The chunks as they are: pa.array() would copy them value by value.
     finite = pc.fill_null(pc.is_finite(values.array.__arrow_array__()), True)
     return pd.Series(finite.to_numpy(), index=values.index)
+
+
+def _whole_seconds(values: Any) -> Any:
+    found = values.array.__arrow_array__()
+    whole = pc.fill_null(
+        pc.equal(found, pc.cast(pc.cast(found, pa.timestamp("s", "UTC"), safe=False), found.type)), True
+    )
+    return pd.Series(whole.to_numpy(), index=values.index)
 
 
 def _matches(values: Any, pattern: str) -> Any:
@@ -108,7 +119,7 @@ class Gate:
             SoftwareError: They are not the contract's.
         """
         if not found.equals(schema(self.table)):
-            raise _fault(self.table, "schema", "the columns, their types or their order differ from the contract's")
+            raise fault(self.table, "schema", "the columns, their types or their order differ from the contract's")
 
     def check(self, group: pa.Table) -> None:
         """Check the next rows.
@@ -128,12 +139,12 @@ class Gate:
         self.rows += group.num_rows
 
     def _keys(self, group: pa.Table) -> None:
-        """The rows are in the order of their key, and no key stands twice."""
-        key = self.table.key
+        """The rows are in their order, in which no row equals another."""
+        key = self.table.order
         if self._last is not None:
             first = tuple(group.column(k)[0].as_py() for k in key)
             if not self._last < first:
-                raise _fault(self.table, "key", "a key stands twice, or the rows are not in its order")
+                raise fault(self.table, "key", "a key stands twice, or the rows are not in its order")
         here, later = group.slice(0, group.num_rows - 1), group.slice(1)
         less = pa.array([False] * later.num_rows, pa.bool_())
         equal = pa.array([True] * later.num_rows, pa.bool_())
@@ -142,7 +153,7 @@ class Gate:
             less = pc.or_(less, pc.and_(equal, pc.less(a, b)))
             equal = pc.and_(equal, pc.equal(a, b))
         if not pc.all(less, min_count=0).as_py():
-            raise _fault(self.table, "key", "a key stands twice, or the rows are not in its order")
+            raise fault(self.table, "key", "a key stands twice, or the rows are not in its order")
         self._last = tuple(group.column(k)[-1].as_py() for k in key)
 
     def _worded(self, errors: pandera.errors.SchemaErrors) -> SoftwareError:
@@ -154,11 +165,13 @@ class Gate:
             }
         )
         words = "; ".join(f"column {column}: {check}" for column, check in found[:5])
-        return _fault(self.table, "rows", f"{len(cases)} cells break it ({words})")
+        return fault(self.table, "rows", f"{len(cases)} cells break it ({words})")
 
 
-def check_table(stored: Stored, table: Table, written: int) -> None:
+def check_table(stored: Stored, table: Table, written: int, look: Callable[[pa.Table], None] = lambda _: None) -> None:
     """Check a whole table as it lies on disk: every row group, the number of rows, and what it refers to.
+
+    `look` is given each row group that obeys the contract.
 
     Raises:
         SoftwareError: It breaks its contract.
@@ -170,12 +183,18 @@ def check_table(stored: Stored, table: Table, written: int) -> None:
     parents = {
         c.name: one(stored.table(c.references[0], [c.references[1]]).column(0)) for c in table.columns if c.references
     }
+    keys: list[pa.Table] = []
     for group in stored.groups(table.name):
         gate.check(group)
+        if table.order != table.key:
+            keys.append(group.select(table.key))
         for column, known in parents.items():
             check_references(table, column, group.column(column), known)
+        look(group)
+    if keys and pa.concat_tables(keys).group_by(list(table.key)).aggregate([]).num_rows != gate.rows:
+        raise fault(table, "key", "a key stands twice")
     if gate.rows != written:
-        raise _fault(table, "count", f"it has {gate.rows} rows on disk, {written} were written")
+        raise fault(table, "count", f"it has {gate.rows} rows on disk, {written} were written")
 
 
 def check_references(table: Table, column: str, found: pa.ChunkedArray, parents: pa.Array) -> None:
@@ -185,10 +204,11 @@ def check_references(table: Table, column: str, found: pa.ChunkedArray, parents:
         SoftwareError: Some value refers to nothing.
     """
     if not pc.all(pc.is_in(found, value_set=parents), min_count=0).as_py():
-        raise _fault(table, "references", f"{column} names rows that do not exist", "V13")
+        raise fault(table, "references", f"{column} names rows that do not exist", "V13")
 
 
-def _fault(table: Table, rule: str, what: str, code: str = "B02") -> SoftwareError:
+def fault(table: Table, rule: str, what: str, code: str = "B02") -> SoftwareError:
+    """The fault of a table that breaks a rule; `what` holds no values."""
     return SoftwareError(
         code, f"table {table.name} breaks its contract ({rule}): {what}", next="please report this as a bug of ftetl"
     )

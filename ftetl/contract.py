@@ -59,6 +59,7 @@ class Column:
     detail: bool = False  # only `GET /fine-tunes/{id}` carries it
     fixed: bool = False  # settled when the job is made; a later change is noted
     after: str | None = None  # a time before that of this column is noted
+    whole_seconds: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,16 @@ class Table:
     computed: bool = False
     ignore: Mapping[str, str] = field(default_factory=dict)  # what is not read, and why
     secrets: tuple[str, ...] = ()  # keys whose values are masked before anything is written
+    sorting: tuple[str, ...] = ()  # the order of the rows, where it is not that of the key
     fingerprint: str = ""  # of everything but the descriptions
 
     def __getitem__(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns that the rows are sorted by, first to last."""
+        return self.sorting or self.key
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -157,6 +164,7 @@ def parse(file: str, text: str) -> Table:
         name=at.table,
         description=_line(raw["description"]),
         key=at.texts(raw, "key"),
+        sorting=at.texts(raw, "order"),
         columns=tuple(_column(Place(at.table, name), name, column, raw) for name, column in raw["columns"].items()),
         rows=raw.get("rows"),
         computed=raw.get("computed", False),
@@ -166,10 +174,12 @@ def parse(file: str, text: str) -> Table:
     at.require(not (table.rows and table.computed), "has `rows` but is computed")
     at.require("." not in (table.rows or ""), "has `rows` that are not one key of a job")
     at.require(all(type(reason) is str and reason for reason in table.ignore.values()), "ignores without a reason")
-    for part in table.key:
-        column = Place(at.table, part)
-        column.require(part in table.names, "is in the key but is no column")
-        column.require(table[part].required, "is in the key and so must be required")
+    for word, parts in (("key", table.key), ("order", table.order)):
+        for part in parts:
+            column = Place(at.table, part)
+            column.require(part in table.names, f"is in the {word} but is no column")
+            column.require(table[part].required, f"is in the {word} and so must be required")
+    at.require({*table.key} <= {*table.order}, "has an `order` that lacks a part of the key")
     for c in table.columns:
         fits = c.after is None or (c.after in table.names and table[c.after].type == "datetime")
         Place(at.table, c.name).require(fits, "is `after` what is no column of times")
@@ -177,7 +187,9 @@ def parse(file: str, text: str) -> Table:
 
 
 def _column(at: Place, name: str, raw: Any, whole: dict[str, Any]) -> Column:
-    at.require(re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None, "is not a lower-case name")
+    # The names of a standard, where a table follows one.
+    own, standard = r"[a-z][a-z0-9_]*", r"(?:x_)?[A-Z][A-Za-z0-9]*"
+    at.require(re.fullmatch(f"{own}|{standard}", name) is not None, "is not a lower-case name, nor one in PascalCase")
     at.require(type(raw) is dict, "is no table of words")
     at.words(raw, grammar.COLUMN_WORDS, ("type", "description"))
     kind, read = raw["type"], raw.get("read", "computed" if whole.get("computed") else "value")
@@ -201,6 +213,7 @@ def _column(at: Place, name: str, raw: Any, whole: dict[str, Any]) -> Column:
         detail=raw.get("detail", False),
         fixed=raw.get("fixed", False),
         after=raw.get("after"),
+        whole_seconds=raw.get("whole_seconds", False),
     )
 
 

@@ -14,13 +14,14 @@ from ftetl.grammar import READERS
 
 _INTRO = """# The tables
 
-Every table is always there, with every column, sorted by its key. Times are UTC; money is nano-USD (1e-9 USD) as an
-integer, beside an exact decimal in USD. NULL stands for what the API left out, or sent as null, as empty text or as the
-zero time; numbers keep their 0. What is marked "detail only" comes from `GET /fine-tunes/{id}` and keeps its last known
-value when only the list was read.
+Every table is always there, with every column, sorted by its key or as it says. Times are UTC; money is nano-USD
+(1e-9 USD) as an integer, beside an exact decimal in USD. NULL stands for what the API left out, or sent as null, as
+empty text or as the zero time; numbers keep their 0. What is marked "detail only" comes from `GET /fine-tunes/{id}` and
+keeps its last known value when only the list was read.
 
-In Arrow's words `integer` is `int64`, `number` is `double`, `boolean` is `bool`, `datetime` is `timestamp[us, tz=UTC]`
-and `decimal` is `decimal128(18, 9)`; `string` is UTF-8.
+In Arrow's words `integer` is `int64`, `number` is `double`, `boolean` is `bool`, `datetime` is
+`timestamp[us, tz=UTC]`, `decimal` is `decimal128(18, 9)`, `money` is `decimal128(20, 9)` and `quantity` is
+`decimal128(28, 9)`; `string` is UTF-8.
 
 Generated from the contracts beside this file with `python -m ftetl.dictionary > schemas/README.md`; `ftetl schema`
 prints the same.
@@ -56,6 +57,7 @@ def _document(table: Table) -> dict[str, Any]:
             "detail": c.detail,
             "fixed": c.fixed,
             "after": c.after,
+            "whole_seconds": c.whole_seconds,
             "description": c.description,
         }
         for c in table.columns
@@ -63,6 +65,7 @@ def _document(table: Table) -> dict[str, Any]:
     return {
         "description": table.description,
         "key": list(table.key),
+        "order": list(table.order),
         "fingerprint": table.fingerprint,
         "ignored": dict(table.ignore),
         "columns": columns,
@@ -71,7 +74,8 @@ def _document(table: Table) -> dict[str, Any]:
 
 def section(table: Table) -> str:
     """One table as Markdown."""
-    lines = [f"## {table.name}", "", table.description, "", f"Key: {_list(table.key)}.", ""]
+    key = f"Key: {_list(table.key)}." + (f" Sorted by {_list(table.sorting)}." if table.sorting else "")
+    lines = [f"## {table.name}", "", table.description, "", key, ""]
     lines += ["| column | type | meaning | from |", "| --- | --- | --- | --- |"]
     lines += [f"| `{c.name}` | {kind(c)} | {_cell(meaning(c))} | {_cell(origin(c))} |" for c in table.columns]
     if table.ignore:
@@ -83,6 +87,7 @@ def section(table: Table) -> str:
 def kind(column: Column) -> str:
     """The type, the unit, and whether the column may be NULL."""
     unit = f", {column.unit}" if column.unit else ""
+    unit += ", whole seconds" if column.whole_seconds else ""
     return f"{column.type}{unit}{', not null' if column.required else ''}"
 
 

@@ -50,7 +50,8 @@ def _rich(table: Table) -> None:
         grid.add_row(named, told)
     console = Console(highlight=False)
     console.print(Text(table.name, "bold"))
-    console.print(Text(f"{_plain(table.description)} Key: {', '.join(table.key)}."))
+    sorting = f" Sorted by {', '.join(table.sorting)}." if table.sorting else ""
+    console.print(Text(f"{_plain(table.description)} Key: {', '.join(table.key)}.{sorting}"))
     console.print(grid)
 
 

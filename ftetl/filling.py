@@ -6,14 +6,14 @@ Every element that was received is accounted for here. Knows neither sources nor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import ahead, copies, history, merge, receive, side, strict, unknown
+from ftetl import ahead, copies, focus, history, merge, receive, side, strict, unknown
 from ftetl.contract import tables
 from ftetl.derived import Derived
 from ftetl.errors import SoftwareError
@@ -32,6 +32,7 @@ class Outcome:
     rows: dict[str, int]  # of each table
     anomalies: dict[str, int]
     drift: Drift
+    refunds: Mapping[str, int]  # failed jobs by what their refund says of prices: gross or net
 
 
 def fill(
@@ -46,7 +47,7 @@ def fill(
     unknown_keys: Counter[str] = Counter()
     unseen = {c.name: str(c.sources[0]) for c in tables()["jobs"].columns if c.sources and c.read != "last_event"}
     told = _Told(pa.array(sorted(given.confirmed), pa.string()), unseen, unknown_keys)
-    derived = Derived(settings.project)
+    derived = Derived(settings)
     oddities = list(work.oddities)
     aside = list(work.aside)
     merged.spare(a.job_id for a in aside if a.job_id)
@@ -66,11 +67,13 @@ def fill(
     staging.write("stages", derived.rest())
     told.end()
     _account(given, work, done, len(aside))
+    for costs in derived.costs():
+        staging.write(focus.TABLE, costs)
     states = history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
     staging.write("job_history", states)
     quarantine = side.quarantine(merged.stored.table("quarantine"), aside, settings.project)
     staging.write("quarantine", quarantine.table)
-    anomalies = merged.anomalies(oddities)
+    anomalies = derived.anomalies(merged.anomalies(oddities))
     staging.write("anomalies", anomalies)
     kinds = Counter(anomalies.column("kind").to_pylist())
     return Outcome(
@@ -79,6 +82,7 @@ def fill(
         dict(staging.rows),
         dict(sorted(kinds.items())),
         Drift(dict(sorted(unknown_keys.items())), tuple(dict.fromkeys(unseen.values()))),
+        derived.speaking,
     )
 
 
@@ -126,6 +130,7 @@ class _Told:
 
 def _write(staging: Staging, rows: merge.Next, told: _Told, derived: Derived) -> None:
     told.jobs(rows.jobs)
+    derived.jobs(rows.jobs)
     staging.write("jobs", rows.jobs)
     for events in rows.events:
         told.events(events)

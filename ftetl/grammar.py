@@ -13,7 +13,8 @@ from typing import Any
 
 from ftetl.errors import ConfigError
 
-TYPES = ("string", "integer", "number", "boolean", "datetime", "decimal")
+TYPES = ("string", "integer", "number", "boolean", "datetime", "decimal", "money", "quantity")
+_EXACT = ("decimal", "money", "quantity")
 
 # The closed set of ways from a raw value to a cell; each is one function in `flatten` or, where it needs the raw
 # text, in `decode`.
@@ -50,6 +51,7 @@ _NEED_VALUES = ("is_one_of", "last_event")
 TABLE_WORDS: dict[str, tuple[type, ...]] = {
     "description": (str,),
     "key": (list,),
+    "order": (list,),
     "columns": (dict,),
     "rows": (str,),
     "computed": (bool,),
@@ -73,6 +75,7 @@ COLUMN_WORDS: dict[str, tuple[type, ...]] = {
     "detail": (bool,),
     "fixed": (bool,),
     "after": (str,),
+    "whole_seconds": (bool,),
 }
 # Words that make sense for some types only, and words that make sense beside another one only.
 _FOR_TYPES = {
@@ -82,6 +85,7 @@ _FOR_TYPES = {
     "references": ("string",),
     "minimum": ("integer", "number"),
     "after": ("datetime",),
+    "whole_seconds": ("datetime",),
 }
 _BESIDE = {"open": "enum", "spellings": "enum"}
 
@@ -94,7 +98,7 @@ def require_sense(at: Place, kind: str, read: str, raw: Mapping[str, Any]) -> No
     """
     at.require(kind in TYPES, f"has type {kind!r}; known are {', '.join(TYPES)}")
     at.require(read in READERS, f"has read {read!r}; known are {', '.join(READERS)}")
-    fills = _FILLS.get(read, tuple(t for t in TYPES if t != "decimal"))
+    fills = _FILLS.get(read, tuple(t for t in TYPES if t not in _EXACT))
     at.require(kind in fills, f"is of type {kind}, but read = {read!r} gives {' or '.join(fills)}")
     at.require((read in _SOURCELESS) != ("from" in raw), f"and `from` do not go together with read = {read!r}")
     at.require((read in _NEED_VALUES) == ("values" in raw), f"and `values` do not go together with read = {read!r}")

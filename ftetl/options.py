@@ -186,6 +186,15 @@ _PROJECT = click.option(
     help="A label for the key's project; it is the `project` column of every table.",
 )
 
+_BILLING = (
+    click.option(
+        "--billing-account",
+        metavar="ID",
+        help="The vendor's id of your organisation, for the table focus_costs; else the project's label.",
+    ),
+    click.option("--billing-account-name", metavar="NAME", help="The billing account's name, for the same table."),
+)
+
 asking = _together(*_ASKING, _PROJECT)
 
 output = _together(
@@ -206,6 +215,7 @@ output = _together(
         help="auto: ask for the details of jobs without events; list: only the list's events; none: read no events.",
     ),
     _PROJECT,
+    *_BILLING,
     click.option(
         "--quarantine",
         type=click.Choice(settings.QUARANTINE),

@@ -21,7 +21,8 @@ from ftetl.receive import Received
 from ftetl.settings import Settings
 from ftetl.store import Target
 
-SETTINGS = ("events", "project", "quarantine", "csv_raw", "formats")  # the others do not decide what the tables hold
+# The others do not decide what the tables hold.
+SETTINGS = ("events", "project", "billing_account", "billing_account_name", "quarantine", "csv_raw", "formats")
 
 
 class Digests:

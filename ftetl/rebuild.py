@@ -133,6 +133,8 @@ def _repeat(
         source="archive",
         events=told["events"],
         project=told["project"],
+        billing_account=told.get("billing_account"),  # an older ftetl did not know of it
+        billing_account_name=told.get("billing_account_name"),
         quarantine="ok" if told["quarantine"] == "fail" else told["quarantine"],
         csv_raw=told["csv_raw"],
         formats=tuple(told["formats"]),

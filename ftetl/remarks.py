@@ -11,7 +11,9 @@ from typing import Any
 
 from ftetl.answers import Outcome, Source
 from ftetl.clock import now
+from ftetl.focus import TABLE, Account
 from ftetl.receive import Received
+from ftetl.settings import PROJECT, Settings
 
 MANY = 10  # details from which on it means something if not one is there
 ROUND = (100, 500, 1000)  # what services like to end a page at
@@ -38,6 +40,18 @@ def of(given: Received, source: Source, before: Mapping[str, Any], after: Mappin
     lost = sorted(set(before.get("formats", {})) - set(after.get("formats", {})))
     if lost:
         yield f"this version has no {' and no '.join(lost)} files, the one before had; add --format {lost[0]}"
+
+
+def money(settings: Settings, rows: Mapping[str, int], refunds: Mapping[str, int]) -> Iterator[str]:
+    """The lines about charges, given the rows of each table and what the refunds of failed jobs say of prices."""
+    # The demo's account is invented, and so needs no name.
+    if rows[TABLE] and settings.source != "demo" and Account.of(settings).id == PROJECT:
+        yield f"{TABLE} has `{PROJECT}` as its billing account; name yours with --billing-account"
+    if refunds.get("net"):
+        yield (
+            f"{refunds['net']} failed jobs have a refund and a price of 0, {refunds.get('gross', 0)} have a refund "
+            f"of their price: prices may be net of refunds; if so, leave the refund rows of {TABLE} out"
+        )
 
 
 def all_gone(given: Received) -> bool:

@@ -49,6 +49,7 @@ class Report:
     received: int = 0  # elements in the answers
     quarantined: int = 0
     anomalies: dict[str, int] = field(default_factory=dict)
+    refunds: dict[str, int] = field(default_factory=dict)  # refunded failed jobs that speak for gross or net prices
     details: dict[str, int] = field(default_factory=dict)  # by outcome
     drift: Drift = field(default_factory=Drift)
     requests: int = 0

@@ -17,6 +17,9 @@ TYPES: dict[str, pa.DataType] = {
     "datetime": pa.timestamp("us", "UTC"),
     # With (20, 9) pandas raises on `price * 2`: the product would need more digits than Arrow's decimals have.
     "decimal": pa.decimal128(18, 9),
+    # Sums and products of these are for tools that follow FOCUS; every int64 of nano-USD fits, and of tokens.
+    "money": pa.decimal128(20, 9),
+    "quantity": pa.decimal128(28, 9),
 }
 
 NANO = 9  # digits after the point of an amount in USD: the API counts in nano-USD

@@ -39,6 +39,8 @@ class Settings:
     formats: tuple[str, ...] = ("parquet",)
     events: str = "auto"
     project: str = PROJECT
+    billing_account: str | None = None
+    billing_account_name: str | None = None
     api_key_file: Path | None = None
     base_url: str | None = None
     concurrency: int = limits.CONCURRENCY
@@ -63,9 +65,13 @@ class Settings:
             *(("format", f, FORMATS) for f in self.formats),
         ):
             _require(value in known, f"{name} {value!r} is not known", f"choose one of: {', '.join(known)}")
-        label = self.project
-        fits = label.strip() == label != "" and label.isprintable() and len(label) <= LABEL
-        _require(fits, "the project's label is empty, too long or not printable", f"use up to {LABEL} plain characters")
+        for name, label in (
+            ("project's label", self.project),
+            ("billing account", self.billing_account),
+            ("billing account's name", self.billing_account_name),
+        ):
+            fits = label is None or (label.strip() == label != "" and label.isprintable() and len(label) <= LABEL)
+            _require(fits, f"the {name} is empty, too long or not printable", f"use up to {LABEL} plain characters")
         for name, number in (("concurrency", self.concurrency), ("max-bytes", self.max_bytes), ("keep", self.keep)):
             _require(number >= 1, f"{name} is less than 1", "give a positive number")
         _require(self.deadline > 0, "the deadline is not positive", "give seconds")

@@ -34,7 +34,9 @@ class Staging:
         self.suffixes = tuple(dict.fromkeys(["parquet", *suffixes]))
         forms = [formats.load(suffix) for suffix in self.suffixes]
         for name, table in tables().items():
-            metadata = {FINGERPRINT: table.fingerprint, formats.KEY: ",".join(table.key)}
+            metadata = {FINGERPRINT: table.fingerprint, formats.KEY: ",".join(table.order)}
+            if seconds := [column.name for column in table.columns if column.whole_seconds]:
+                metadata[formats.SECONDS] = ",".join(seconds)
             for form in forms:
                 sink = stage.create(f"{name}.{form.SUFFIX}")
                 self._sinks.append(sink)
@@ -71,8 +73,8 @@ class Staging:
         Raises:
             SoftwareError: It breaks one; nothing may be committed.
         """
-        from ftetl import checks  # here, since it imports pandas and pandera, which another thread has begun with
+        from ftetl import focus_gate  # here, since it imports pandas and pandera, which another thread has begun with
 
         staged = Stored(self._stage.path, exact=True)
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda name: checks.check_table(staged, tables()[name], self.rows[name]), tables()))
+            list(pool.map(lambda name: focus_gate.of(name)(staged, tables()[name], self.rows[name]), tables()))

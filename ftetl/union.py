@@ -1,6 +1,6 @@
 """Reading back several targets, one a project, as one: every table holds the rows of all projects.
 
-Knows snapshots and that every key begins with the project; reads nothing itself.
+Knows snapshots and the order of the tables; reads nothing itself.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, overload
 import pyarrow as pa
 
 from ftetl import snapshot
+from ftetl.contract import tables
 from ftetl.errors import UsageError
 from ftetl.snapshot import Snapshot, Tables
 
@@ -58,8 +59,13 @@ class Snapshots(Tables):
             UsageError: There is no such table or column.
             StorageError: One of its files cannot be read, or is damaged.
         """
-        # Each is in the order of its key, and keys begin with the project.
-        return pa.concat_tables([self._by_project[project].arrow(name, columns) for project in self.projects])
+        by_project = name not in tables() or tables()[name].order[0] == "project"
+        parts = [self._by_project[p].arrow(name, columns if by_project else None) for p in self.projects]
+        whole = pa.concat_tables(parts)
+        if by_project:
+            return whole  # each part is in order, which is the order of the whole
+        whole = whole.sort_by([(column, "ascending") for column in tables()[name].order])
+        return whole.select(list(columns)) if columns else whole
 
     def __getattr__(self, name: str) -> Any:
         if name in ("version", "project", "target", "run_id", "committed_at", "folder"):

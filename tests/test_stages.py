@@ -4,6 +4,7 @@ events are cut into pieces."""
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from ftetl import stages
 from ftetl.contract import tables
 from ftetl.derived import Derived
 from ftetl.schema import empty, schema
+from ftetl.settings import Settings
 
 DAY = datetime(2026, 7, 2, tzinfo=UTC)
 Told = tuple[str, str | None, float | None]  # job, type, second of the day
@@ -33,7 +35,7 @@ def events(*told: Told) -> pa.Table:
 
 def made(found: pa.Table, *cuts: int) -> list[Row]:
     """The stages, where the events come in pieces that end at the cuts."""
-    derived = Derived("p")
+    derived = Derived(Settings(Path("t"), project="p"))
     ends = [*sorted(min(cut, found.num_rows) for cut in cuts), found.num_rows]
     pieces = [found.slice(start, end - start) for start, end in zip([0, *ends], ends, strict=False)]
     rows = pa.concat_tables([*(derived.events(piece) for piece in pieces), derived.rest()])

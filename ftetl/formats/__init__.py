@@ -16,7 +16,9 @@ import pyarrow as pa
 
 from ftetl.errors import ConfigError, SoftwareError
 
-KEY = "ftetl.key"  # the entry of `metadata` that names the sorted columns, with commas between them
+# Entries of `metadata` that name columns, with commas between them: the sorted ones, and times of whole seconds.
+KEY = "ftetl.key"
+SECONDS = "ftetl.seconds"
 
 
 class Writer(Protocol):

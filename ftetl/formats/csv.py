@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
-from ftetl.formats import Writer, require
+from ftetl.formats import SECONDS, Writer, require
 
 SUFFIX = "csv"
 # OWASP's triggers, the full-width ones too, at the start of a cell or after spaces and quotes; in RE2's syntax.
@@ -23,13 +23,17 @@ FORMULA = r"""^[\p{Zs}\x{feff}"']*[=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
 BATCH_ROWS = 16_384  # bounds the memory of the texts; the bytes do not depend on it
 
 
-def writer(sink: BinaryIO, schema: pa.Schema, *, metadata: Mapping[str, str], raw: bool = False) -> Writer:  # noqa: ARG001
-    """A writer of one table; the header is in the sink at once. `raw` leaves formulas as they are."""
-    return _Writer(sink, schema, guard=not raw)
+def writer(sink: BinaryIO, schema: pa.Schema, *, metadata: Mapping[str, str], raw: bool = False) -> Writer:
+    """A writer of one table; the header is in the sink at once. `raw` leaves formulas as they are.
+
+    Times in the columns that `metadata["ftetl.seconds"]` names are written without a fraction.
+    """
+    return _Writer(sink, schema, guard=not raw, seconds=frozenset(metadata.get(SECONDS, "").split(",")))
 
 
 class _Writer:
-    def __init__(self, sink: BinaryIO, schema: pa.Schema, *, guard: bool) -> None:
+    def __init__(self, sink: BinaryIO, schema: pa.Schema, *, guard: bool, seconds: frozenset[str]) -> None:
+        self._seconds = seconds
         self._schema = schema
         self._guard = guard
         cells = pa.schema([(field.name, _cell_type(field.type)) for field in schema])
@@ -38,11 +42,15 @@ class _Writer:
     def write(self, table: pa.Table) -> None:
         require(table, self._schema)
         for batch in table.to_batches(max_chunksize=BATCH_ROWS):
-            cells = [_cells(column, guard=self._guard) for column in batch.columns]
+            columns = [self._cut(name, batch.column(name)) for name in table.column_names]
+            cells = [_cells(column, guard=self._guard) for column in columns]
             self._file.write_batch(pa.record_batch(cells, names=table.column_names))
 
     def close(self) -> None:
         self._file.close()
+
+    def _cut(self, name: str, column: Any) -> Any:
+        return column.cast(pa.timestamp("s", "UTC"), safe=False) if name in self._seconds else column
 
 
 def _cell_type(kind: pa.DataType) -> pa.DataType:

@@ -1,0 +1,157 @@
+"""The gate of `focus_costs`, besides its contract: what must hold between its columns, its rows and the other tables.
+
+The official validator of the standard sees little of this. All in exact decimals and in Arrow; a failure is a fault of
+ours. Knows the tables as they lie on disk, not how they are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl import checks
+from ftetl.arrays import one
+from ftetl.charges import KINDS, next_month
+from ftetl.contract import Table, tables
+from ftetl.focus import TABLE
+from ftetl.schema import empty
+from ftetl.stored import Stored
+
+_COSTS = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost")
+OTHERS = ("jobs", "anomalies")  # the tables that it is compared with
+_SKU = ["SkuPriceId", "SkuId", "SkuPriceDetails"]
+_WIDE = (pa.decimal256(20, 9), pa.decimal256(28, 9), pa.decimal256(49, 18))  # a price, a quantity, their product
+_TEXT = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
+FLAT = rf"^\{{{_TEXT}:{_TEXT}(?:,{_TEXT}:{_TEXT})*\}}$"  # a JSON object whose values are texts
+_Columns = dict[str, pa.Array]
+_Rule = tuple[str, pa.Array]  # what holds, and in which rows
+
+
+def of(name: str) -> Callable[[Stored, Table, int], None]:
+    """The gate that a table passes."""
+    return check if name == TABLE else checks.check_table
+
+
+def check(stored: Stored, table: Table, written: int) -> None:
+    """Check the table by its contract, and by what else must hold.
+
+    Raises:
+        SoftwareError: Something does not.
+        StorageError: It cannot be read back.
+    """
+    parts = [empty(table).select([*_SKU, "ResourceId", "x_ChargeKind", "BilledCost"])]
+
+    def look(group: pa.Table) -> None:
+        require(table, rows({name: one(group.column(name)) for name in group.column_names}))
+        parts.append(group.select(parts[0].column_names))
+
+    checks.check_table(stored, table, written, look)
+    whole = pa.concat_tables(parts).combine_chunks()
+    require(table, resources(whole))
+    require(table, skus(whole))
+    require(table, sums(whole, stored))
+
+
+def require(table: Table, rules: Iterator[_Rule]) -> None:
+    """Go on if every rule holds in every row; a rule that says nothing of a row does not hold there.
+
+    Raises:
+        SoftwareError: One does not.
+    """
+    for what, holds in rules:
+        if not pc.all(pc.fill_null(holds, False), min_count=0).as_py():
+            raise checks.fault(table, "charges", f"not in every row {what}")
+
+
+def rows(row: _Columns) -> Iterator[_Rule]:
+    """What must hold in each row."""
+    cost, is_job = row["BilledCost"], pc.equal(row["x_ChargeKind"], "job")
+    for name in _COSTS:
+        yield f"is {name} the billed cost", pc.equal(row[name], cost)
+    quantity = row["PricingQuantity"].cast(_WIDE[1])
+    for price, total in (("ListUnitPrice", "ListCost"), ("ContractedUnitPrice", "ContractedCost")):
+        product = pc.multiply(row[price].cast(_WIDE[0]), quantity)
+        yield f"is {price} times the quantity {total}", pc.equal(product, row[total].cast(_WIDE[2]))
+        yield f"is {price} 0 or more", pc.greater_equal(row[price], pa.scalar(0, row[price].type))
+    for name, values in row.items():
+        if pa.types.is_string(values.type):
+            yield f"is {name} a text that is not empty", pc.fill_null(pc.greater(pc.binary_length(values), 0), True)
+    both = pc.equal(pc.is_null(row["SubAccountId"]), pc.is_null(row["SubAccountName"]))
+    yield "are the sub account's id and name both there or both NULL", both
+    frequency = pc.if_else(is_job, *tables()[TABLE]["ChargeFrequency"].enum)
+    yield "is the frequency that of the kind", pc.equal(row["ChargeFrequency"], frequency)
+    yield "is the issuer of the invoice the provider", pc.equal(row["InvoiceIssuerName"], row["ProviderName"])
+    yield from _periods(row, is_job)
+    nothing = pa.scalar(0, cost.type)
+    right = pc.if_else(is_job, pc.greater(cost, nothing), pc.less(cost, nothing))
+    yield "is a job's cost above 0 and a refund's below", right
+    used = pc.equal(row["ConsumedQuantity"], pa.scalar(0, row["ConsumedQuantity"].type))
+    yield "does a job, and no refund, consume something", pc.xor(is_job, used)
+    for name in ("SkuPriceDetails", "Tags"):
+        flat = pc.fill_null(pc.match_substring_regex(row[name], FLAT), True)
+        yield f"is {name} a flat JSON object", flat
+
+
+def _periods(row: _Columns, is_job: pa.Array) -> Iterator[_Rule]:
+    plain = {n: row[n].view(pa.timestamp("us")) for n in row if n.endswith(("PeriodStart", "PeriodEnd"))}
+    start, month, end = plain["ChargePeriodStart"], plain["BillingPeriodStart"], plain["BillingPeriodEnd"]
+    yield "does the charge end after its start", pc.less(start, plain["ChargePeriodEnd"])
+    yield "does the billing period begin with a month", pc.equal(month, pc.floor_temporal(month, unit="month"))
+    yield "does the billing period end with its month", pc.equal(end, next_month(month))
+    inside = pc.and_(pc.less_equal(month, start), pc.less(start, end))
+    yield "does a job begin in its billing period", pc.or_(pc.invert(is_job), inside)
+    yield "is no billing period before the charge", pc.less(start, end)
+    corrects = pc.fill_null(pc.equal(row["ChargeClass"], "Correction"), False)
+    yield "is what is settled in a later month a correction", pc.equal(corrects, pc.less(start, month))
+
+
+def resources(whole: pa.Table) -> Iterator[_Rule]:
+    """What must hold of the rows of each job."""
+    is_job = pc.cast(pc.equal(whole.column("x_ChargeKind"), "job"), pa.int64())
+    found = (
+        whole.append_column("jobs", is_job).group_by("ResourceId").aggregate([("jobs", "sum"), ("BilledCost", "sum")])
+    )
+    net = found.column("BilledCost_sum")
+    yield "is there one job's row for a resource", pc.equal(found.column("jobs_sum"), 1)
+    yield "is a job's net cost 0 or more", pc.greater_equal(net, pa.scalar(0, net.type))
+
+
+def skus(whole: pa.Table) -> Iterator[_Rule]:
+    """What must hold of each SKU."""
+    found = whole.group_by(_SKU).aggregate([])
+    counts = found.group_by("SkuPriceId").aggregate([("SkuId", "count")])
+    yield "has a SkuPriceId one SkuId and one SkuPriceDetails", pc.equal(counts.column("SkuId_count"), 1)
+
+
+def sums(whole: pa.Table, stored: Stored) -> Iterator[_Rule]:
+    """To the nano-dollar: what the jobs cost, and what came back, is what the rows sum to, but for the anomalies."""
+    names = ["total_price_nanousd", "refund_amount_nanousd", "created_at", "updated_at"]
+    jobs = stored.table("jobs", names)
+    price, refund = (pc.fill_null(one(jobs.column(name)), 0) for name in names[:2])
+    priced, returned = pc.greater(price, 0), pc.greater(refund, 0)
+    dated = pc.or_(pc.is_valid(one(jobs.column("created_at"))), pc.is_valid(one(jobs.column("updated_at"))))
+    exceeds = pc.and_(returned, pc.greater(refund, price))
+    charged = pc.and_(priced, dated)
+    nano = one(whole.column("BilledCost")).view(pa.decimal128(20, 0))
+    is_job = pc.equal(one(whole.column("x_ChargeKind")), "job")
+    given_back = pc.and_(charged, pc.and_(returned, pc.invert(exceeds)))
+    for what, rows_of, sign, values, mask in (
+        ("prices", is_job, 1, price, charged),
+        ("refunds", pc.invert(is_job), -1, refund, given_back),
+    ):
+        expected = _sum(values.filter(mask).cast(pa.decimal128(19, 0)))
+        yield f"is the sum that of the {what}", pa.array([_sum(nano.filter(rows_of)) * sign == expected])
+    kinds = one(stored.table("anomalies", ["kind"]).column(0))
+    for kind, mask in zip(KINDS, (pc.and_(priced, pc.invert(dated)), exceeds), strict=True):
+        equal = _count(pc.equal(kinds, kind)) == _count(mask)
+        yield f"is what was left out an anomaly ({kind})", pa.array([equal])
+
+
+def _sum(values: pa.Array) -> int:
+    return int(pc.sum(values).as_py() or 0)
+
+
+def _count(mask: pa.Array) -> int:
+    return pc.sum(mask).as_py() or 0
