@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -72,9 +73,10 @@ class File:
 
     def close(self) -> None:
         """Give the descriptor back; reading after this fails."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):  # it was only read from: there is nothing to lose
+                os.close(descriptor)
 
     def __del__(self) -> None:
         self.close()

@@ -9,6 +9,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ftetl.answers import read_at
@@ -74,9 +75,10 @@ class Scrap:
 
     def close(self) -> None:
         """Give the file back; safe to call twice. Reading what was put by fails from then on."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):  # nobody needs any more what it held, and the run may have committed
+                os.close(descriptor)
 
     def __enter__(self) -> Scrap:
         return self
