@@ -55,13 +55,12 @@ class Memory:
         return len(part)
 
 
-class File:
-    """A blob that is a file on disk, read with `pread`: threads share it without a lock."""
+class Spooled:
+    """A blob that is an open file, read with `pread`: threads share it without a lock."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.size = os.fstat(self._descriptor).st_size
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes from `offset`, `length` of them or as many as there are."""
@@ -80,6 +79,15 @@ class File:
 
     def __del__(self) -> None:
         self.close()
+
+
+class File(Spooled):
+    """A file that its owner keeps, as a blob."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = -1  # for the end of one that is not there
+        super().__init__(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
 
 class Shape(StrEnum):

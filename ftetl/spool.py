@@ -10,13 +10,13 @@ import io
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from ftetl import limits
+from ftetl.answers import Spooled
 from ftetl.errors import DataError, StorageError
 from ftetl.gunzip import DamagedGzipError, gunzip
 
@@ -52,31 +52,50 @@ def sniffed(pieces: Iterator[bytes]) -> tuple[Compression, Iterator[bytes]]:
     return next(found, Compression.NONE), chain([head], pieces)
 
 
-def unpack(pieces: Iterable[bytes], compression: Compression, folder: Path, *, max_bytes: int, name: str) -> Path:
-    """A new file in the folder with the unpacked stream, for this user alone; `name` is what messages call the stream.
+def unpack(pieces: Iterable[bytes], compression: Compression, folder: Path, *, max_bytes: int, name: str) -> Spooled:
+    """The unpacked stream as a blob; `name` is what messages call the stream.
 
     Raises:
         DataError: The stream is cut short or damaged, or unpacks to more than `max_bytes`.
         StorageError: The file cannot be written.
     """
     try:
-        descriptor, made = tempfile.mkstemp(prefix="spool-", dir=folder)
+        return put(_bounded(_unpacked(pieces, compression), max_bytes, name), folder, name)
+    except (DamagedGzipError, DamagedZstdError):
+        raise DataError("F09", f"{name} is cut short or damaged", next=f"save it again ({compression})") from None
+
+
+def put(pieces: Iterable[bytes], folder: Path, name: str) -> Spooled:
+    """These bytes as a blob, in a file in this folder that has no name: it goes with the process, however that ends.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
     except OSError:
         raise _no_room(name) from None
-    path = Path(made)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _pour(_unpacked(pieces, compression), file, max_bytes, name)
-    except BaseException as error:
-        with suppress(OSError):
-            path.unlink()
-        if isinstance(error, DamagedGzipError | DamagedZstdError):
-            raise DataError("F09", f"{name} is cut short or damaged", next=f"save it again ({compression})") from None
-        raise
-    return path
+    with file:
+        size = 0
+        for piece in pieces:
+            size += len(piece)
+            try:
+                file.write(piece)
+            except OSError:
+                raise _no_room(name) from None
+        try:
+            file.flush()
+            there = os.fstat(file.fileno()).st_size
+            spooled = Spooled(os.dup(file.fileno()))
+        except OSError:
+            raise _no_room(name) from None
+        if there != size:  # else an answer could be cut between two jobs, and nobody would see it
+            spooled.close()
+            raise StorageError("S08", f"{name} does not read back as it was written", next="check the disk")
+        return spooled
 
 
-def _pour(pieces: Iterable[bytes], file: BinaryIO, max_bytes: int, name: str) -> None:
+def _bounded(pieces: Iterable[bytes], max_bytes: int, name: str) -> Iterator[bytes]:
     size = 0
     for piece in pieces:
         size += len(piece)
@@ -84,17 +103,7 @@ def _pour(pieces: Iterable[bytes], file: BinaryIO, max_bytes: int, name: str) ->
             raise DataError(
                 "H23", f"{name} unpacks to more than {max_bytes:,} bytes", next="raise --max-bytes if that is right"
             )
-        try:
-            file.write(piece)
-        except OSError:
-            raise _no_room(name) from None
-    try:
-        file.flush()
-        there = os.fstat(file.fileno()).st_size
-    except OSError:
-        raise _no_room(name) from None
-    if there != size:  # else an answer could be cut between two jobs, and nobody would see it
-        raise StorageError("S08", f"{name} does not read back as it was unpacked", next="check the disk")
+        yield piece
 
 
 def _unpacked(pieces: Iterable[bytes], compression: Compression) -> Iterable[bytes]:

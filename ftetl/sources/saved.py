@@ -9,7 +9,6 @@ from __future__ import annotations
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -19,7 +18,7 @@ from weakref import WeakSet
 import msgspec
 
 from ftetl import limits
-from ftetl.answers import Answer, Blob, Detail, File, Memory, Shape, stamp
+from ftetl.answers import Answer, Blob, Detail, File, Memory, Shape, Spooled, stamp
 from ftetl.clock import now
 from ftetl.errors import DataError, FtetlError
 from ftetl.spool import Compression, chunks, sniffed, unpack
@@ -58,8 +57,7 @@ class Saved:
         self._max_bytes = max_bytes
         self._observed_at = observed_at
         self._stdin = stdin
-        self._opened: WeakSet[File] = WeakSet()
-        self._unpacked: list[Path] = []
+        self._opened: WeakSet[Spooled] = WeakSet()
         self._is_folder = False
         self.files: tuple[Path, ...] = ()  # the originals; none for stdin
         self.notes: tuple[str, ...] = ()  # what a reader of the report should know
@@ -85,12 +83,9 @@ class Saved:
         return iter(())
 
     def close(self) -> None:
-        """Close what was opened and remove what was unpacked; safe to call twice."""
+        """Close what was opened, and with it goes what was unpacked; safe to call twice."""
         for file in list(self._opened):
             file.close()
-        while self._unpacked:
-            with suppress(OSError):  # the scratch folder goes as a whole, later
-                self._unpacked.pop().unlink()
 
     def _from_file(self, path: Path) -> Answer:
         shape, compression = _kind(path)
@@ -124,14 +119,17 @@ class Saved:
         return Answer("stdin", blob, self._observed_at or now(), shape, whole=shape is Shape.DOCUMENT)
 
     def _unpack(self, pieces: Iterable[bytes], compression: Compression, name: str) -> Blob:
-        unpacked = unpack(pieces, compression, self._scratch(), max_bytes=self._max_bytes, name=name)
-        self._unpacked.append(unpacked)
-        return self._open(unpacked)
+        return self._kept(unpack(pieces, compression, self._scratch(), max_bytes=self._max_bytes, name=name))
 
     def _open(self, path: Path) -> Blob:
-        if self._is_folder and path.stat().st_size <= limits.SMALL_FILE:
-            return Memory(path.read_bytes())  # a folder may hold more files than a process may have open
-        file = File(path)
+        return self._kept(File(path))
+
+    def _kept(self, file: Spooled) -> Blob:
+        if self._is_folder and file.size <= limits.SMALL_FILE:
+            try:
+                return Memory(file.read(0, file.size))  # a folder may hold more files than a process may have open
+            finally:
+                file.close()
         self._opened.add(file)
         return file
 
