@@ -60,6 +60,7 @@ class Column:
     fixed: bool = False  # settled when the job is made; a later change is noted
     after: str | None = None  # a time before that of this column is noted
     whole_seconds: bool = False
+    pii: bool = False  # it names a person: with `--pii hash` or `drop` its value is replaced
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Table:
     ignore: Mapping[str, str] = field(default_factory=dict)  # what is not read, and why
     secrets: tuple[str, ...] = ()  # keys whose values are masked before anything is written
     sorting: tuple[str, ...] = ()  # the order of the rows, where it is not that of the key
+    pii: tuple[str, ...] = ()  # keys that no column reads, and whose values name a person
     fingerprint: str = ""  # of everything but the descriptions
 
     def __getitem__(self, name: str) -> Column:
@@ -130,6 +132,11 @@ def related(parsed: Iterable[Table]) -> dict[str, Table]:
                 at.require(parent in found and name in found[parent].names, "references nothing")
             if column.read == "last_event":
                 at.require(all(source.keys[0] in lists for source in column.sources), "reads the events of no table")
+    marked = _people(found.values())
+    for table in found.values():
+        for column in table.columns:
+            about = column.pii or not any(source.keys[-1] in marked for source in column.sources)
+            Place(table.name, column.name).require(about, "reads a key that is `pii` elsewhere, and so must be `pii`")
     return {t.name: t for t in sorted(found.values(), key=lambda t: (t.computed, t.rows is not None, t.name))}
 
 
@@ -145,6 +152,16 @@ def foreign_keys(table: Table, among: Mapping[str, Table]) -> list[ForeignKey]:
         shared = [part for part in own if own[part] in table.names]
         found.append(ForeignKey(tuple(own[p] for p in shared), parent, tuple(shared), whole={*shared} == {*key}))
     return found
+
+
+def people() -> frozenset[str]:
+    """The keys whose values name a person, wherever they turn up."""
+    return _people(tables().values())
+
+
+def _people(found: Iterable[Table]) -> frozenset[str]:
+    read = {s.keys[-1] for table in found for c in table.columns if c.pii for s in c.sources}
+    return frozenset(read.union(*(table.pii for table in found)))
 
 
 def parse(file: str, text: str) -> Table:
@@ -170,6 +187,7 @@ def parse(file: str, text: str) -> Table:
         computed=raw.get("computed", False),
         ignore=raw.get("ignore", {}),
         secrets=at.texts(raw, "secrets"),
+        pii=at.texts(raw, "pii"),
     )
     at.require(not (table.rows and table.computed), "has `rows` but is computed")
     at.require("." not in (table.rows or ""), "has `rows` that are not one key of a job")
@@ -214,6 +232,7 @@ def _column(at: Place, name: str, raw: Any, whole: dict[str, Any]) -> Column:
         fixed=raw.get("fixed", False),
         after=raw.get("after"),
         whole_seconds=raw.get("whole_seconds", False),
+        pii=raw.get("pii", False),
     )
 
 
@@ -233,5 +252,7 @@ def _fingerprint(table: Table) -> str:
 
 def _meaning(part: Table | Column) -> dict[str, Any]:
     # What is as if it were not said does not count, so that a new word changes no contract that does not use it.
-    said = {f.name: getattr(part, f.name) for f in fields(part) if f.name not in ("description", "fingerprint")}
+    # Nor does who is a person: that decides what is read, not what the tables are.
+    silent = ("description", "fingerprint", "pii")
+    said = {f.name: getattr(part, f.name) for f in fields(part) if f.name not in silent}
     return {name: value for name, value in said.items() if value or type(value) is int}

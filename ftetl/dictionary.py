@@ -17,7 +17,8 @@ _INTRO = """# The tables
 Every table is always there, with every column, sorted by its key or as it says. Times are UTC; money is nano-USD
 (1e-9 USD) as an integer, beside an exact decimal in USD. NULL stands for what the API left out, or sent as null, as
 empty text or as the zero time; numbers keep their 0. What is marked "detail only" comes from `GET /fine-tunes/{id}` and
-keeps its last known value when only the list was read.
+keeps its last known value when only the list was read. What is marked "personal" tells of a person: `--pii hash` puts a
+pseudonym in its place, `--pii drop` NULL.
 
 In Arrow's words `integer` is `int64`, `number` is `double`, `boolean` is `bool`, `datetime` is
 `timestamp[us, tz=UTC]`, `decimal` is `decimal128(18, 9)`, `money` is `decimal128(20, 9)` and `quantity` is
@@ -58,6 +59,7 @@ def _document(table: Table) -> dict[str, Any]:
             "fixed": c.fixed,
             "after": c.after,
             "whole_seconds": c.whole_seconds,
+            "pii": c.pii,
             "description": c.description,
         }
         for c in table.columns
@@ -85,10 +87,11 @@ def section(table: Table) -> str:
 
 
 def kind(column: Column) -> str:
-    """The type, the unit, and whether the column may be NULL."""
-    unit = f", {column.unit}" if column.unit else ""
-    unit += ", whole seconds" if column.whole_seconds else ""
-    return f"{column.type}{unit}{', not null' if column.required else ''}"
+    """The type, the unit, whether the column may be NULL, and whether it tells of a person."""
+    marks = {"whole seconds": column.whole_seconds, "not null": column.required, "personal": column.pii}
+    return ", ".join(
+        [column.type, *([column.unit] if column.unit else []), *(m for m, is_so in marks.items() if is_so)]
+    )
 
 
 def meaning(column: Column) -> str:

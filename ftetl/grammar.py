@@ -57,6 +57,7 @@ TABLE_WORDS: dict[str, tuple[type, ...]] = {
     "computed": (bool,),
     "ignore": (dict,),
     "secrets": (list,),
+    "pii": (list,),
 }
 COLUMN_WORDS: dict[str, tuple[type, ...]] = {
     "type": (str,),
@@ -76,6 +77,7 @@ COLUMN_WORDS: dict[str, tuple[type, ...]] = {
     "fixed": (bool,),
     "after": (str,),
     "whole_seconds": (bool,),
+    "pii": (bool,),
 }
 # Words that make sense for some types only, and words that make sense beside another one only.
 _FOR_TYPES = {
@@ -86,8 +88,12 @@ _FOR_TYPES = {
     "minimum": ("integer", "number"),
     "after": ("datetime",),
     "whole_seconds": ("datetime",),
+    "pii": ("string",),  # what stands for a person is text, whatever the person was
 }
-_BESIDE = {"open": "enum", "spellings": "enum"}
+_BESIDE = {"open": "enum", "spellings": "enum", "pii": "from"}
+_NOT_BESIDE = {
+    "pii": ("required", "enum", "pattern", "references", "values")
+}  # another text, or NULL, may not fit them
 
 
 def require_sense(at: Place, kind: str, read: str, raw: Mapping[str, Any]) -> None:
@@ -106,6 +112,9 @@ def require_sense(at: Place, kind: str, read: str, raw: Mapping[str, Any]) -> No
         at.require(word not in raw or kind in kinds, f"has `{word}`, which is for {' and '.join(kinds)} only")
     for word, other in _BESIDE.items():
         at.require(word not in raw or other in raw, f"has `{word}` without `{other}`")
+    for word, others in _NOT_BESIDE.items():
+        for other in others:
+            at.require(not (raw.get(word) and raw.get(other)), f"has `{word}`, which does not go with `{other}`")
     spellings = raw.get("spellings", {})
     at.require(all(word in raw["enum"] for word in spellings.values()), "spells a word that is not in its `enum`")
 

@@ -29,6 +29,7 @@ description = "Things."
 key = ["id"]
 rows = "things"
 secrets = ["password"]
+pii = ["friend"]
 
 [ignore]
 object = "always the same"
@@ -92,6 +93,13 @@ type = "datetime"
 from = "sold_at"
 after = "made_at"
 description = "When it was sold."
+
+
+[columns.owner]
+type = "string"
+from = "/owner.name"
+pii = true
+description = "Whose it is."
 """
 
 
@@ -100,7 +108,9 @@ class TestSound:
         table = parse("things.toml", SOUND)
 
         assert (table.name, table.key, table.rows, table.secrets) == ("things", ("id",), "things", ("password",))
-        assert table.names == ("id", "size", "kind", "parent", "usd", "is_big", "place", "made_at", "sold_at")
+        assert table.names == (
+            "id", "size", "kind", "parent", "usd", "is_big", "place", "made_at", "sold_at", "owner"
+        )  # fmt: skip
         assert [str(source) for source in table["size"].sources] == ["size", "Size"]
         assert str(table["id"].sources[0]) == "/id"
         assert table["kind"].sources[0].keys == ("shape", "kind")
@@ -109,6 +119,7 @@ class TestSound:
         assert table["size"].minimum == 0
         assert (table["size"].fixed, table["usd"].fixed) == (True, False)
         assert (table["sold_at"].after, table["made_at"].after) == ("made_at", None)
+        assert (table["owner"].pii, table["kind"].pii, table.pii) == (True, False, ("friend",))
 
     def test_every_word_of_the_grammar_occurs_in_it(self) -> None:
         raw = tomllib.loads(SOUND)
@@ -177,6 +188,15 @@ NONSENSE = {
     "rows below a key": ('rows = "things"', 'rows = "a.things"', "table things", "not one key"),
     "a source in a computed table": ('rows = "things"', "computed = true", "column id", "read = 'computed'"),
     "something ignored without a reason": ('object = "always the same"', "object = ''", "table things", "reason"),
+    "a number that is a person": ("minimum = 0", "pii = true", "column size", "`pii`, which is for string"),
+    "a person that ftetl makes": ('from = "/owner.name"', 'read = "computed"', "column owner", "`pii` without `from`"),
+    "a person that is required": ("pii = true", "pii = true\nrequired = true", "column owner", "go with `required`"),
+    "a person with a pattern": ("pii = true", "pii = true\npattern = 'x'", "column owner", "go with `pattern`"),
+    "a person of a few": ("pii = true", "pii = true\nenum = ['x']", "column owner", "go with `enum`"),
+    "a person that is a word": ("pii = true", 'pii = "yes"', "column owner", "`pii` that is no bool"),
+    "people that are a text": ('pii = ["friend"]', 'pii = "friend"', "table things", "`pii` that is no list"),
+    "a person under another name": ('from = "shape.kind"', 'from = "shape.name"', "column kind", "must be `pii`"),
+    "a person that is none elsewhere": ('from = "parent"', 'from = "friend"', "column parent", "must be `pii`"),
     "secrets that are a text": ('secrets = ["password"]', 'secrets = "password"', "table things", "`secrets` that"),
 }
 
@@ -304,6 +324,12 @@ class TestFingerprint:
     def test_it_changes_with_the_meaning(self, old: str, new: str) -> None:
         assert SOUND.count(old) == 1
         assert parse("things.toml", SOUND.replace(old, new)).fingerprint != parse("things.toml", SOUND).fingerprint
+
+    def test_it_does_not_tell_who_is_a_person(self) -> None:
+        """Else marking a column would make every table a new one, for people who keep it all."""
+        fewer = SOUND.replace("pii = true\n", "").replace('pii = ["friend"]\n', "")
+
+        assert parse("things.toml", fewer).fingerprint == parse("things.toml", SOUND).fingerprint
 
     def test_it_changes_with_the_order_of_the_columns(self) -> None:
         size = SOUND[SOUND.index("[columns.size]") : SOUND.index("[columns.kind]")]

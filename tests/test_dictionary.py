@@ -60,6 +60,7 @@ def test_every_column_has_a_row_that_tells_all_of_it(table: Table, column: Colum
     assert all(f"`{word}`" in meaning for word in column.enum)
     assert all(f"`{source}`" in origin for source in column.sources)
     assert all(f"`{value}`" in origin for value in column.values)
+    assert ("personal" in kind) == column.pii
     assert ("detail only" in origin) == (column.detail and bool(column.sources))
 
 
@@ -110,7 +111,18 @@ class TestSchema:
                 assert told["values"] == list(column.values)
                 assert told["spellings"] == column.spellings
                 assert told["references"] == (".".join(column.references) if column.references else None)
-                for word in ("type", "required", "unit", "read", "open", "minimum", "pattern", "detail", "description"):
+                for word in (
+                    "type",
+                    "required",
+                    "unit",
+                    "read",
+                    "open",
+                    "minimum",
+                    "pattern",
+                    "detail",
+                    "pii",
+                    "description",
+                ):
                     assert told[word] == getattr(column, word)
 
     def test_of_one_table_as_json_it_says_that_one(self) -> None:
