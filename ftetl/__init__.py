@@ -13,7 +13,7 @@ test reads this list and every import.
 
     facts       errors faults limits clock times answers reasons
     settings    settings report progress
-    contract    arrays grammar contract dictionary schema datapackage odcs ddl shape strict rows
+    contract    arrays grammar contract dictionary schema datapackage odcs ddl shape strict rows addresses named redact
     together    gunzip breakage credentials plugs remote patience exchange verdict together
     demo        demo
     sources     spool scrap crew sources origin

@@ -173,7 +173,7 @@ def mask(raw: bytes, before: bytes = b"") -> bytes:
     for match in _secrets().finditer(raw):
         if match.start() < done:  # inside a value that is masked as a whole
             continue
-        end = _end_of_value(raw, match.end())
+        end = end_of_value(raw, match.end())
         if raw[match.end() : end].strip() not in (b"", b"null", b'""'):
             found += raw[done : match.end()] + b'"' + MASK.encode() + b'"'
             done = end
@@ -206,7 +206,7 @@ def _last_secret() -> re.Pattern[bytes]:
 _BARE = re.compile(rb'[^,}\]"\r\n]*')
 
 
-def _end_of_value(raw: bytes, start: int) -> int:
+def end_of_value(raw: bytes, start: int) -> int:
     """Where a value ends, as far as broken JSON tells: behind its string, its last bracket, or before what follows."""
     if raw[start : start + 1] not in (b'"', b"[", b"{"):
         bare = _BARE.match(raw, start)
