@@ -14,7 +14,7 @@ test reads this list and every import.
     facts       errors faults limits clock times answers reasons
     settings    settings report progress
     contract    arrays grammar contract dictionary schema datapackage odcs ddl shape strict rows addresses named redact
-    together    gunzip breakage credentials plugs remote patience exchange verdict together
+    together    gunzip breakage credentials pseudonyms plugs remote patience exchange verdict together
     demo        demo
     sources     spool scrap crew sources origin
     decode      splitter element envelope scan copies listed details receive raws rename careful unknown fast decode
@@ -25,7 +25,7 @@ test reads this list and every import.
     merge       guards history side stream incoming kept doubts merge stages derived filling remarks
     snapshot    snapshot union
     analysis    analysis
-    pipeline    pipeline rebuild records metrics calls doctor
+    pipeline    private pipeline rebuild records metrics calls doctor
     cli         lines talk options demo_end dictionary_view runs_view cli __main__
 """
 

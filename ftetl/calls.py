@@ -62,7 +62,7 @@ def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], 
     formats = given.get("formats", ("parquet",))
     formats = (formats,) if isinstance(formats, str) else tuple(formats)
     given = {"environ": os.environ, **given, "formats": formats}
-    paths = ("api_key_file", "metrics_file", "publish")
+    paths = ("api_key_file", "pii_key_file", "metrics_file", "publish")
     given |= {name: Path(given[name]) for name in paths if given.get(name) is not None}
     unknown = sorted(set(given) - set(Settings.__dataclass_fields__))
     if unknown:
@@ -119,6 +119,8 @@ def rebuild(
     Raises:
         FtetlError: Nothing was committed.
     """
+    if settings.get("pii_key_file") is not None:  # which is for nothing else
+        settings = {**settings, "pii": "hash"}
     begun = records.Begun(settings_of(target, records.ARCHIVE, settings))
     with _faults():
         _require_unix()

@@ -151,13 +151,14 @@ def quarantine(voice: Voice, target: Path) -> None:
 
 @cli.command(short_help="All tables again from the archive, offline.")
 @options.target
+@options.pii_key
 @options.upkeep
 @_voiced
 def rebuild(voice: Voice, target: Path, **given: Any) -> None:
     """Make all tables of TARGET again, offline, with today's contracts.
 
     Every run is repeated from the raw answers in the archive. The outcome is a new version, or none if it is what
-    is there.
+    is there. Saved answers are read once more; for pseudonyms in them the key is needed again.
     """
     from ftetl import calls
 

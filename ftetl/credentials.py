@@ -120,16 +120,25 @@ def _fault(key: Secret) -> tuple[str, str, str]:
 
 
 def _read(path: Path) -> str:
+    return read_file(path, KEY_OPTION).decode("utf-8-sig", errors="replace")
+
+
+def read_file(path: Path, option: str) -> bytes:
+    """What the key file of an option holds, as far as a key can be long.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(limits.KEY_FILE)
             mode = path.stat().st_mode
     except OSError:
         advice = "check its path and its permissions"
-        raise ConfigError("P08", f"the file of {KEY_OPTION} cannot be read", next=advice) from None
+        raise ConfigError("P08", f"the file of {option} cannot be read", next=advice) from None
     if mode & stat.S_IROTH:
-        _log.warning("the file of %s can be read by everybody: chmod 600, or defaultMode: 0400", KEY_OPTION)
-    return data.decode("utf-8-sig", errors="replace")
+        _log.warning("the file of %s can be read by everybody: chmod 600, or defaultMode: 0400", option)
+    return data
 
 
 def base_url(text: str | None, environ: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftetl import claim, credentials, guards, limits, manifest, scan
+from ftetl import claim, credentials, guards, limits, manifest, pseudonyms, scan
 from ftetl.answers import Answer, Memory
 from ftetl.clock import Deadline, now
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
@@ -80,13 +80,22 @@ def _service(settings: Settings) -> Iterator[Finding]:
         url = found["url"] = credentials.base_url(settings.base_url, settings.environ)
         yield Finding("address", f"{url}, the service {credentials.service(url)!r}")
 
+    def people() -> Iterator[Finding]:
+        found["people"] = pseudonyms.read(settings)
+        if found["people"]:
+            told = found["people"].identity.get(pseudonyms.FINGERPRINT)
+            what = f"pseudonyms, by the key with the fingerprint {told}" if told else "nothing"
+            yield Finding("pii", f"of people's data {what} will be stored")
+
+    yield from _tried("pii", people)
     yield from _tried("key", key)
     yield from _tried("address", address)
-    if len(found) == 2:
-        yield from _tried("request", lambda: _request(settings, found["url"], found["key"]))
+    if len(found) == 3:
+        made = found["people"].identity if found["people"] else {}
+        yield from _tried("request", lambda: _request(settings, found["url"], found["key"], made))
 
 
-def _request(settings: Settings, url: str, key: credentials.Secret) -> Iterator[Finding]:
+def _request(settings: Settings, url: str, key: credentials.Secret, people: dict[str, str]) -> Iterator[Finding]:
     started = time.monotonic()
     deadline = Deadline(min(settings.deadline, limits.LOOK))
     with Client(url, key, deadline=deadline, max_bytes=settings.max_bytes) as client:
@@ -104,12 +113,14 @@ def _request(settings: Settings, url: str, key: credentials.Secret) -> Iterator[
         yield clock
     base = manifest.newest(settings.target) if (settings.target / CONTROL).is_dir() else None
     if base is not None:
-        yield from _tried("list", lambda: _guarded(settings, base, found, credentials.service(url)))
+        yield from _tried("list", lambda: _guarded(settings, base, found, credentials.service(url), people))
 
 
-def _guarded(settings: Settings, base: Manifest, found: scan.Scan, service: str) -> Iterator[Finding]:
+def _guarded(
+    settings: Settings, base: Manifest, found: scan.Scan, service: str, people: dict[str, str]
+) -> Iterator[Finding]:
     """Whether the guards would let this list into this target."""
-    guards.identity(dict(base.facts.get("identity", {})), service, settings.project)
+    guards.identity(dict(base.facts.get("identity", {})), service, settings.project, people)
     names = {file.name for file in base.files}
     guards.whole_list(settings, Stored(snapshot_folder(settings.target, base), names), found)
     yield Finding("list", f"the list fits the jobs of version {base.version}")

@@ -1,19 +1,26 @@
-"""What stops a run although every byte of its answer was read: it would make jobs disappear that did not.
+"""What stops a run although nothing failed: it would make jobs disappear that did not, or build on what is damaged.
 
-The rows R47 and R48 of the fault catalogue. Knows ids only.
+The rows R47, R48, S13, S28 and X16 of the fault catalogue. Knows ids and checksums, no values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from types import MappingProxyType
 
 from ftetl.element import Scan
-from ftetl.errors import ConfigError, DataError
+from ftetl.errors import ConfigError, DataError, StorageError
+from ftetl.manifest import damage, older
+from ftetl.pseudonyms import IDENTITY, KEPT, MODE
 from ftetl.settings import Settings
+from ftetl.store import Target
 from ftetl.stored import Stored
 
 ENOUGH = 10  # known jobs from which on a share means something
 SHARE = 0.5
+_AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
 
 
 def shrunken(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
@@ -46,11 +53,15 @@ def other_account(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
         )
 
 
-def identity(stored: dict[str, str | None], service: str | None, project: str) -> dict[str, str | None]:
+def identity(
+    stored: dict[str, str | None], service: str | None, project: str, people: Mapping[str, str] = _AS_THEY_ARE
+) -> dict[str, str | None]:
     """The target's identity after this run.
 
+    `people` is what was done to people's data (`pseudonyms.Pseudonyms.identity`).
+
     Raises:
-        ConfigError: The target belongs to another project or another service.
+        ConfigError: The target belongs to another project or another service, or holds people's data otherwise.
     """
     if stored.get("project", project) != project:
         raise ConfigError(
@@ -58,12 +69,35 @@ def identity(stored: dict[str, str | None], service: str | None, project: str) -
             f"the target belongs to project {stored['project']!r}, not {project!r}",
             next="export each project into a target of its own",
         )
+    if stored:
+        same_people({name: str(stored[name]) for name in IDENTITY if name in stored}, people)
     known = stored.get("service")
     if known and service and known != service:
         raise ConfigError(
             "S28", f"the target belongs to the service {known!r}, not {service!r}", next="use another target"
         )
-    return {"project": project, "service": service or known}
+    return {"project": project, "service": service or known, **people}
+
+
+def same_people(stored: Mapping[str, str], people: Mapping[str, str]) -> None:
+    """Refuse to treat people's data in a target otherwise than before: what is copied would stay as it was.
+
+    Raises:
+        ConfigError: That is asked for.
+    """
+    before, now = stored.get(MODE, KEPT), people.get(MODE, KEPT)
+    if before != now:
+        raise ConfigError(
+            "X16",
+            f"the target was made with --pii {before}, not {now}",
+            next=f"give --pii {before}, or export into a new target",
+        )
+    if dict(stored) != dict(people):
+        raise ConfigError(
+            "X25",
+            "the key of --pii-key-file is not the one that the target's pseudonyms were made with",
+            next="give that key, or export into a new target",
+        )
 
 
 def whole_list(settings: Settings, stored: Stored, whole: Scan) -> None:
@@ -79,3 +113,38 @@ def whole_list(settings: Settings, stored: Stored, whole: Scan) -> None:
         other_account(set(known.column("job_id").to_pylist()), listed)
     if not settings.allow_shrink:
         shrunken(present, listed)
+
+
+def lost_past(target: Target) -> None:
+    """A target that has manifests, but no sound one, is no empty target: a run must not begin it anew.
+
+    Raises:
+        StorageError: It is such a target.
+    """
+    if target.base is None and target.version > 1:
+        raise StorageError(
+            "S13",
+            f"{target.path} has manifests, but none whose snapshot can be read",
+            next="restore _ftetl/manifests and snapshots from a backup, or export into an empty folder",
+        )
+
+
+def damaged_base(target: Target) -> None:
+    """What is read is what was written, or a run would carry the damage on as if it were data.
+
+    Raises:
+        StorageError: A file that the next version would be made from is damaged.
+    """
+    base = target.base
+    if base is None:
+        return
+    merged = replace(base, files=tuple(f for f in base.files if not f.name.endswith(".csv")))
+    if not (broken := damage(target.path, merged)):
+        return
+    sound = next((m.version for m in older(target.path, base.version) if not damage(target.path, m)), None)
+    raise StorageError(
+        "S13",
+        f"version {base.version} of {target.path} cannot be built on: {broken[0]}; "
+        + (f"the last good version is {sound}" if sound else "there is no other that is sound"),
+        next="restore the file from a backup, or make the tables again with `ftetl rebuild`",
+    )

@@ -178,6 +178,24 @@ _UPKEEP = (
 
 upkeep = _together(*_UPKEEP)
 
+pii_key = click.option(
+    "--pii-key-file",
+    type=_Named(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The key for the pseudonyms of `--pii hash`: at least 16 bytes.",
+)
+
+_PII = (
+    click.option(
+        "--pii",
+        type=click.Choice(settings.PII),
+        default="keep",
+        show_default=True,
+        help="People's data in all that is stored: as it is, as pseudonyms (an HMAC), or not at all.",
+    ),
+    pii_key,
+)
+
 _PROJECT = click.option(
     "--project",
     default=settings.PROJECT,
@@ -195,7 +213,7 @@ _BILLING = (
     click.option("--billing-account-name", metavar="NAME", help="The billing account's name, for the same table."),
 )
 
-asking = _together(*_ASKING, _PROJECT)
+asking = _together(*_ASKING, _PROJECT, *_PII)
 
 output = _together(
     click.option(
@@ -223,6 +241,7 @@ output = _together(
         show_default=True,
         help="What new quarantine means. keep: exit 3; ok: exit 0; fail: commit nothing, exit 65.",
     ),
+    *_PII,
     click.option(
         "--concurrency",
         type=int,

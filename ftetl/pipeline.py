@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,10 +22,12 @@ from ftetl.answers import Answer, Memory, Source
 from ftetl.archive import Archive
 from ftetl.clock import iso, now
 from ftetl.contract import tables
-from ftetl.errors import EXITS, DataError, FtetlError, StorageError
+from ftetl.errors import EXITS, DataError, FtetlError
 from ftetl.filling import Outcome, fill
-from ftetl.manifest import damage, older, snapshot_folder
+from ftetl.manifest import snapshot_folder
+from ftetl.private import Private, begin
 from ftetl.progress import Progress, Silent
+from ftetl.pseudonyms import read as read_pseudonyms
 from ftetl.recall import Recall
 from ftetl.report import Report
 from ftetl.scrap import Scrap
@@ -46,7 +47,12 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
     Raises:
         FtetlError: See `ftetl.errors`; nothing was committed.
     """
+    pseudonyms = read_pseudonyms(settings)
+    people = pseudonyms.identity if pseudonyms else {}
     with ExitStack() as stack:
+        if pseudonyms:
+            source = Private(source, pseudonyms, target.scratch)
+            stack.callback(source.close)
         archive = stack.enter_context(Archive(target))
         digests = stack.enter_context(provenance.Digests())
         recalls: list[Recall] = []
@@ -59,7 +65,8 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
         def note(given: receive.Received) -> None:
             provenance.note(archive, settings, source, given, recalls[0], target, digests)
 
-        report = _run(settings, source, target, memory, note, progress or Silent())
+        begin(target, people)
+        report = _run(settings, source, target, memory, note, progress or Silent(), people)
         with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
             archive.drop_unfinished(target.base, target.version)  # of a version that there was no need to make
             if receive.asks(settings, source):
@@ -68,14 +75,19 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
 
 
 def repeat(
-    settings: Settings, source: Source, target: Target, memory: receive.Known, progress: Progress | None = None
+    settings: Settings,
+    source: Source,
+    target: Target,
+    memory: receive.Known,
+    people: Mapping[str, str],
+    progress: Progress | None = None,
 ) -> Report:
-    """A run of the past once more, from a source that answers as it did then.
+    """A run of the past once more, from a source that answers as it did then, people's data treated as it was.
 
     Raises:
         FtetlError: As `run`.
     """
-    return _run(settings, source, target, lambda _: memory, lambda _: None, progress or Silent())
+    return _run(settings, source, target, lambda _: memory, lambda _: None, progress or Silent(), people)
 
 
 def _run(
@@ -85,23 +97,23 @@ def _run(
     memory: Callable[[receive.Received], receive.Known],
     note: Callable[[receive.Received], None],
     progress: Progress,
+    people: Mapping[str, str],
 ) -> Report:
     started = time.monotonic()
     if source.service is not None:
         threading.Thread(target=_warm, daemon=True).start()  # while the network is waited for
-    _refuse_a_lost_past(target)
-    _refuse_a_damaged_base(target)
+    guards.lost_past(target)
+    guards.damaged_base(target)
     facts = dict(target.base.facts) if target.base else {}
-    identity = guards.identity(facts.get("identity", {}), source.service, settings.project)
+    identity = guards.identity(facts.get("identity", {}), source.service, settings.project, people)
     given = _answers(settings, source, target)
     _log.info("received answers=%d bytes=%d", len(given.answers), sum(a.blob.size for a in given.answers))
     with _evidence(target, source, given.answers), Scrap(target.scratch) as scrap:
         given.put_by = scrap.put
         receive.look(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
-        if (
-            source.service is None and given.elements > _MANY
-        ):  # while Arrow decodes, which needs no turn of ours; the scan before does
+        if source.service is None and given.elements > _MANY:
+            # While Arrow decodes, which needs no turn of ours; the scan before does.
             threading.Thread(target=_warm, daemon=True).start()
         outcome, commit = _commit(settings, target, given, identity, partial(note, given), progress, facts)
     report = _report(settings, source, target, given, outcome, commit, facts, time.monotonic() - started)
@@ -126,41 +138,6 @@ def _recall(target: Target, archive: Archive, given: receive.Received) -> Recall
     stored = _stored(target)
     newest = max((a.observed_at for a in given.answers), default=now())
     return Recall(target, archive, memo.settled(stored, memo.load(stored.folder), newest))
-
-
-def _refuse_a_lost_past(target: Target) -> None:
-    """A target that has manifests, but no sound one, is no empty target: a run must not begin it anew.
-
-    Raises:
-        StorageError: It is such a target.
-    """
-    if target.base is None and target.version > 1:
-        raise StorageError(
-            "S13",
-            f"{target.path} has manifests, but none whose snapshot can be read",
-            next="restore _ftetl/manifests and snapshots from a backup, or export into an empty folder",
-        )
-
-
-def _refuse_a_damaged_base(target: Target) -> None:
-    """What is read is what was written, or a run would carry the damage on as if it were data.
-
-    Raises:
-        StorageError: A file that the next version would be made from is damaged.
-    """
-    base = target.base
-    if base is None:
-        return
-    merged = replace(base, files=tuple(f for f in base.files if not f.name.endswith(".csv")))
-    if not (broken := damage(target.path, merged)):
-        return
-    sound = next((m.version for m in older(target.path, base.version) if not damage(target.path, m)), None)
-    raise StorageError(
-        "S13",
-        f"version {base.version} of {target.path} cannot be built on: {broken[0]}; "
-        + (f"the last good version is {sound}" if sound else "there is no other that is sound"),
-        next="restore the file from a backup, or make the tables again with `ftetl rebuild`",
-    )
 
 
 @contextlib.contextmanager

@@ -8,19 +8,21 @@ one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftetl import memo, observed, pipeline, provenance
-from ftetl.answers import Answer, Detail, Memory, Outcome, Shape
+from ftetl import guards, memo, observed, pipeline, provenance
+from ftetl.answers import Answer, Detail, Memory, Outcome, Shape, Source
 from ftetl.archive import Archive
 from ftetl.clock import parse_iso
-from ftetl.errors import DataError, FtetlError
+from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
 from ftetl.manifest import snapshot_folder
+from ftetl.private import Private
 from ftetl.progress import Progress
+from ftetl.pseudonyms import IDENTITY, MODE, Pseudonyms, read
 from ftetl.report import Report
 from ftetl.settings import Settings
 from ftetl.sources.saved import Saved
@@ -32,8 +34,10 @@ _BLOCK = 1 << 20
 class Past:
     """A source that answers as the sources of a run did."""
 
-    def __init__(self, archive: Archive, entry: dict[str, Any], scratch: Path) -> None:
-        self._archive, self._entry, self._scratch = archive, entry, scratch
+    def __init__(
+        self, archive: Archive, entry: dict[str, Any], scratch: Path, pseudonyms: Pseudonyms | None = None
+    ) -> None:
+        self._archive, self._entry, self._scratch, self._pseudonyms = archive, entry, scratch, pseudonyms
         self.service: str | None = entry["service"]
         self.asked = {d["job_id"]: d for d in entry["details"]}
         self._stack = ExitStack()
@@ -65,7 +69,9 @@ class Past:
             raise DataError("A04", f"the saved answer {path} is gone", next=advice)
         if path.stat().st_size != told["bytes"] or provenance.digest(path) != told["sha256"]:
             raise DataError("A05", f"the saved answer {path} is not the one that was exported", next=advice)
-        source = Saved(path, scratch=lambda: self._scratch)
+        source: Source = Saved(path, scratch=lambda: self._scratch)
+        if self._pseudonyms:  # what is in the archive has passed them already
+            source = Private(source, self._pseudonyms, lambda: self._scratch)
         self._stack.callback(source.close)
         return next(iter(source.answers()))
 
@@ -104,9 +110,11 @@ def rebuild(target: Target, settings: Settings, progress: Progress | None = None
     with Archive(target) as archive:
         archive.drop_unfinished(target.base, target.version)
         entries = _chain(archive.entries(), target.base.version if target.base else None, target.path)
+        people, pseudonyms = _people(target, settings, entries)
         beside = target.scratch() / "rebuild"
         for entry in entries:
-            report = _repeat(archive, entry, settings, beside, target.scratch(), progress) or report
+            past = Past(archive, entry, target.scratch(), pseudonyms)
+            report = _repeat(past, entry, settings, beside, people, progress) or report
         with Target(beside) as made, target.begin() as stage:
             assert made.base is not None
             for file in made.base.files:
@@ -121,8 +129,41 @@ def rebuild(target: Target, settings: Settings, progress: Progress | None = None
             return report, commit
 
 
+def _people(
+    target: Target, settings: Settings, entries: Iterable[dict[str, Any]]
+) -> tuple[dict[str, str], Pseudonyms | None]:
+    """How the target treats people's data, and what stands for them in the saved answers that are read once more.
+
+    Raises:
+        ConfigError: A key is wanted and there is none, or there is another one.
+        UsageError: There is a key, and no pseudonyms.
+    """
+    assert target.base is not None  # since there is a chain
+    identity = target.base.facts["identity"]
+    people = {name: str(identity[name]) for name in IDENTITY if name in identity}
+    given = read(settings)
+    if given is not None:
+        if people.get(MODE) != settings.pii:
+            raise UsageError("P14", "the target has no pseudonyms", next="leave out --pii-key-file")
+        guards.same_people(people, given.identity)
+    elif people.get(MODE) == "hash" and any("path" in told for entry in entries for told in entry["answers"]):
+        raise ConfigError(
+            "P12",
+            "saved answers are read once more, and the key of the target's pseudonyms is missing",
+            next="give it with --pii-key-file",
+        )
+    elif people.get(MODE) == "drop":
+        given = Pseudonyms(None)
+    return people, given
+
+
 def _repeat(
-    archive: Archive, entry: dict[str, Any], settings: Settings, beside: Path, scratch: Path, progress: Progress | None
+    past: Past,
+    entry: dict[str, Any],
+    settings: Settings,
+    beside: Path,
+    people: Mapping[str, str],
+    progress: Progress | None,
 ) -> Report | None:
     if entry.get("rebuilt"):
         return None  # a rebuild adds nothing to what the runs before it were made from
@@ -143,12 +184,11 @@ def _repeat(
         observed_at=None,
         keep=1,
     )
-    past = Past(archive, entry, scratch)
     try:
         with Target(beside, file_mode=settings.file_mode, keep=1) as made:
             if made.base is not None and entry["whole_at"] is not None:
                 observed.remember(made, made.base.run_id, parse_iso(entry["whole_at"]))
-            return pipeline.repeat(again, past, made, _Replayed(past, made), progress)
+            return pipeline.repeat(again, past, made, _Replayed(past, made), people, progress)
     finally:
         past.close()
 

@@ -17,6 +17,7 @@ FORMATS = ("parquet", "csv")
 DATABASES = ("duckdb", "postgres")  # whose SQL we write
 EVENTS = ("auto", "list", "none")
 QUARANTINE = ("keep", "ok", "fail")
+PII = ("keep", "hash", "drop")
 PROJECT = "default"
 SOURCE = "api"
 DEMO_TARGET = "ftetl-demo"
@@ -47,6 +48,8 @@ class Settings:
     deadline: float = limits.DEADLINE
     max_bytes: int = limits.MAX_BYTES
     quarantine: str = "keep"
+    pii: str = "keep"
+    pii_key_file: Path | None = None
     allow_shrink: bool = False
     allow_account_change: bool = False
     observed_at: datetime | None = None
@@ -62,9 +65,12 @@ class Settings:
         for name, value, known in (
             ("events", self.events, EVENTS),
             ("quarantine", self.quarantine, QUARANTINE),
+            ("pii", self.pii, PII),
             *(("format", f, FORMATS) for f in self.formats),
         ):
             _require(value in known, f"{name} {value!r} is not known", f"choose one of: {', '.join(known)}")
+        needless = self.pii_key_file is not None and self.pii != "hash"
+        _require(not needless, "a key for pseudonyms is given, but none are made", "give it with --pii hash only")
         for name, label in (
             ("project's label", self.project),
             ("billing account", self.billing_account),

@@ -81,7 +81,7 @@ def test_the_demo_takes_all_that_makes_sense_without_a_source() -> None:
 def test_no_option_takes_a_key() -> None:
     names = {name for option in EVERY_OPTION for name in option.values[0].opts}
 
-    assert {name for name in names if "key" in name or "token" in name} == {"--api-key-file"}
+    assert {name for name in names if "key" in name or "token" in name} == {"--api-key-file", "--pii-key-file"}
 
 
 @pytest.mark.parametrize(
