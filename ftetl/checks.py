@@ -140,7 +140,7 @@ class Gate:
 
     def _keys(self, group: pa.Table) -> None:
         """The rows are in their order, in which no row equals another."""
-        key = self.table.order
+        key = self.table.sorted_by
         if self._last is not None:
             first = tuple(group.column(k)[0].as_py() for k in key)
             if not self._last < first:
@@ -186,7 +186,7 @@ def check_table(stored: Stored, table: Table, written: int, look: Callable[[pa.T
     keys: list[pa.Table] = []
     for group in stored.groups(table.name):
         gate.check(group)
-        if table.order != table.key:
+        if table.sorted_by != table.key:
             keys.append(group.select(table.key))
         for column, known in parents.items():
             check_references(table, column, group.column(column), known)

@@ -75,7 +75,7 @@ class Table:
     computed: bool = False
     ignore: Mapping[str, str] = field(default_factory=dict)  # what is not read, and why
     secrets: tuple[str, ...] = ()  # keys whose values are masked before anything is written
-    sorting: tuple[str, ...] = ()  # the order of the rows, where it is not that of the key
+    order: tuple[str, ...] = ()  # the order of the rows, where it is not that of the key
     pii: tuple[str, ...] = ()  # keys that no column reads, and whose values name a person
     fingerprint: str = ""  # of everything but the descriptions
 
@@ -83,9 +83,9 @@ class Table:
         return next(c for c in self.columns if c.name == name)
 
     @property
-    def order(self) -> tuple[str, ...]:
+    def sorted_by(self) -> tuple[str, ...]:
         """The columns that the rows are sorted by, first to last."""
-        return self.sorting or self.key
+        return self.order or self.key
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ def parse(file: str, text: str) -> Table:
         name=at.table,
         description=_line(raw["description"]),
         key=at.texts(raw, "key"),
-        sorting=at.texts(raw, "order"),
+        order=at.texts(raw, "order"),
         columns=tuple(_column(Place(at.table, name), name, column, raw) for name, column in raw["columns"].items()),
         rows=raw.get("rows"),
         computed=raw.get("computed", False),
@@ -192,12 +192,12 @@ def parse(file: str, text: str) -> Table:
     at.require(not (table.rows and table.computed), "has `rows` but is computed")
     at.require("." not in (table.rows or ""), "has `rows` that are not one key of a job")
     at.require(all(type(reason) is str and reason for reason in table.ignore.values()), "ignores without a reason")
-    for word, parts in (("key", table.key), ("order", table.order)):
+    for word, parts in (("key", table.key), ("order", table.sorted_by)):
         for part in parts:
             column = Place(at.table, part)
             column.require(part in table.names, f"is in the {word} but is no column")
             column.require(table[part].required, f"is in the {word} and so must be required")
-    at.require({*table.key} <= {*table.order}, "has an `order` that lacks a part of the key")
+    at.require({*table.key} <= {*table.sorted_by}, "has an `order` that lacks a part of the key")
     for c in table.columns:
         fits = c.after is None or (c.after in table.names and table[c.after].type == "datetime")
         Place(at.table, c.name).require(fits, "is `after` what is no column of times")

@@ -67,7 +67,7 @@ def _document(table: Table) -> dict[str, Any]:
     return {
         "description": table.description,
         "key": list(table.key),
-        "order": list(table.order),
+        "order": list(table.sorted_by),
         "fingerprint": table.fingerprint,
         "ignored": dict(table.ignore),
         "columns": columns,
@@ -76,7 +76,7 @@ def _document(table: Table) -> dict[str, Any]:
 
 def section(table: Table) -> str:
     """One table as Markdown."""
-    key = f"Key: {_list(table.key)}." + (f" Sorted by {_list(table.sorting)}." if table.sorting else "")
+    key = f"Key: {_list(table.key)}." + (f" Sorted by {_list(table.order)}." if table.order else "")
     lines = [f"## {table.name}", "", table.description, "", key, ""]
     lines += ["| column | type | meaning | from |", "| --- | --- | --- | --- |"]
     lines += [f"| `{c.name}` | {kind(c)} | {_cell(meaning(c))} | {_cell(origin(c))} |" for c in table.columns]

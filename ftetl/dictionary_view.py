@@ -50,7 +50,7 @@ def _rich(table: Table) -> None:
         grid.add_row(named, told)
     console = Console(highlight=False)
     console.print(Text(table.name, "bold"))
-    sorting = f" Sorted by {', '.join(table.sorting)}." if table.sorting else ""
+    sorting = f" Sorted by {', '.join(table.order)}." if table.order else ""
     console.print(Text(f"{_plain(table.description)} Key: {', '.join(table.key)}.{sorting}"))
     console.print(grid)
 

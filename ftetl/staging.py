@@ -34,7 +34,7 @@ class Staging:
         self.suffixes = tuple(dict.fromkeys(["parquet", *suffixes]))
         forms = [formats.load(suffix) for suffix in self.suffixes]
         for name, table in tables().items():
-            metadata = {FINGERPRINT: table.fingerprint, formats.KEY: ",".join(table.order)}
+            metadata = {FINGERPRINT: table.fingerprint, formats.KEY: ",".join(table.sorted_by)}
             if seconds := [column.name for column in table.columns if column.whole_seconds]:
                 metadata[formats.SECONDS] = ",".join(seconds)
             for form in forms:

@@ -59,12 +59,12 @@ class Snapshots(Tables):
             UsageError: There is no such table or column.
             StorageError: One of its files cannot be read, or is damaged.
         """
-        by_project = name not in tables() or tables()[name].order[0] == "project"
+        by_project = name not in tables() or tables()[name].sorted_by[0] == "project"
         parts = [self._by_project[p].arrow(name, columns if by_project else None) for p in self.projects]
         whole = pa.concat_tables(parts)
         if by_project:
             return whole  # each part is in order, which is the order of the whole
-        whole = whole.sort_by([(column, "ascending") for column in tables()[name].order])
+        whole = whole.sort_by([(column, "ascending") for column in tables()[name].sorted_by])
         return whole.select(list(columns)) if columns else whole
 
     def __getattr__(self, name: str) -> Any:

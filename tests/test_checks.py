@@ -27,7 +27,7 @@ WORDS: dict[str, Any] = {
     "number": float(NUMBER),
     "boolean": True,
     "datetime": MOMENT,
-    "decimal": Decimal(NUMBER),
+    **dict.fromkeys(("decimal", "money", "quantity"), Decimal(NUMBER)),
 }
 COLUMNS = [pytest.param(t, c, id=f"{t.name}.{c.name}") for t in tables().values() for c in t.columns]
 
@@ -42,7 +42,12 @@ def cell(column: Column, row: int) -> Any:
         return row
     if column.type != "string":
         value = WORDS[column.type]
-        return value + timedelta(seconds=row) if column.type == "datetime" else value
+        if column.type == "datetime":
+            value = value.replace(microsecond=0) if column.whole_seconds else value
+            return value + timedelta(seconds=row)
+        return value
+    if column.name == "ResourceId":
+        return f"{CANARY}-{row:03}"
     if column.enum:
         return sorted(column.enum)[row % len(column.enum)]
     if column.name == "raw_sha256":
@@ -54,7 +59,8 @@ def rows(table: Table, count: int = 4) -> list[dict[str, Any]]:
     """Rows that obey the contract, in the order of the key."""
     found = [{c.name: cell(c, row) for c in table.columns} for row in range(count)]
     for row in found:
-        row["project"] = CANARY
+        if "project" in row:
+            row["project"] = CANARY
     return found
 
 
@@ -152,6 +158,7 @@ BREAKAGES: list[tuple[str, Callable[[Column], object], Callable[[Column], Any]]]
     ("pattern", lambda c: c.pattern, lambda c: cell(c, 1) + "\n"),
     ("pattern", lambda c: c.pattern, lambda c: "\n" + cell(c, 1)),
     ("pattern", lambda c: c.pattern, lambda _: ""),
+    ("whole_seconds", lambda c: c.whole_seconds, lambda _: MOMENT),
     ("finite", lambda c: c.type == "number", lambda _: float("inf")),
     # Beside a minimum these would break two rules.
     ("finite", lambda c: c.type == "number" and c.minimum is None, lambda _: float("nan")),
@@ -197,11 +204,19 @@ def test_a_key_that_is_out_of_order_or_stands_twice_is_refused(folder: Folder, t
 @pytest.mark.parametrize("table", tables().values(), ids=tables())
 def test_the_last_part_of_a_key_decides_where_the_others_are_equal(folder: Folder, table: Table) -> None:
     first, second = rows(table, 2)
-    for part in table.key[:-1]:
+    for part in table.sorted_by[:-1]:
         second[part] = first[part]
     folder.write(table, made(table, [first, second]))
     folder.check(table, 2)
     folder.refused(table, made(table, [second, first]), "key")
+
+
+def test_a_key_that_stands_twice_far_apart_is_refused(folder: Folder) -> None:
+    """Where the rows are in another order than the key's."""
+    (table,) = (t for t in tables().values() if t.sorted_by != t.key)
+    data = rows(table)
+    data[3] |= {part: data[0][part] for part in table.key}
+    folder.refused(table, made(table, data), "key")
 
 
 def test_keys_are_ordered_by_their_bytes(folder: Folder) -> None:

@@ -23,6 +23,8 @@ DUCKDB_TYPES = {
     "boolean": "BOOLEAN",
     "datetime": "TIMESTAMP WITH TIME ZONE",
     "decimal": "DECIMAL(18,9)",
+    "money": "DECIMAL(20,9)",
+    "quantity": "DECIMAL(28,9)",
 }
 POLARS_TYPES = {
     "string": pl.String(),
@@ -31,6 +33,8 @@ POLARS_TYPES = {
     "boolean": pl.Boolean(),
     "datetime": pl.Datetime("us", "UTC"),
     "decimal": pl.Decimal(18, 9),
+    "money": pl.Decimal(20, 9),
+    "quantity": pl.Decimal(28, 9),
 }
 EVERY_TABLE = pytest.mark.parametrize("table", tables().values(), ids=lambda table: table.name)
 

@@ -20,7 +20,7 @@ DAY = "2026-07-02T08:10:14Z"
 FACTS = {
     *("run_id", "started_at", "seconds", "source", "project", "version", "changed", "exit_code", "exit", "code"),
     *("requests", "bytes_read", "received", "new", "changed_jobs", "vanished", "rows", "quarantined", "anomalies"),
-    *("details", "drift", "warnings", "message"),
+    *("refunds", "details", "drift", "warnings", "message"),
 }
 
 

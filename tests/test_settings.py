@@ -20,6 +20,8 @@ from ftetl.settings import Settings
         ({"formats": ("parquet", "xlsx")}, "format 'xlsx' is not known; choose one of: parquet, csv"),
         ({"project": ""}, "the project's label"),
         ({"project": " p"}, "the project's label"),
+        ({"billing_account": ""}, "the billing account is"),
+        ({"billing_account_name": "a\n"}, "the billing account's name"),
         ({"project": "p\n"}, "the project's label"),
         ({"project": "p\x1b[31m"}, "the project's label"),
         ({"project": "p" * 129}, "the project's label"),

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ftetl import formats
+from ftetl.formats import SECONDS
 from ftetl.formats.csv import FORMULA
 
 HEADER = b'"project","position","message","ratio","packing","created_at","price_usd"\r\n'
@@ -196,3 +198,17 @@ def test_no_cell_is_a_formula_and_the_guard_can_be_taken_off(texts: list[str], w
 def test_a_negative_number_is_no_formula(value: object, written) -> None:
     kind = pa.decimal128(18, 9) if isinstance(value, Decimal) else None
     assert cells(pa.array([value], kind), written)[0].startswith("-1")
+
+
+def test_times_of_whole_seconds_have_no_fraction_where_that_is_said() -> None:
+    moments = [datetime(2026, 7, 2, 8, 10, 14, tzinfo=UTC), None, datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)]
+    table = pa.table({name: pa.array(moments, pa.timestamp("us", "UTC")) for name in ("a", "b")})
+    sink = io.BytesIO()
+    writer = formats.load("csv").writer(sink, table.schema, metadata={SECONDS: "b"})
+    writer.write(table)
+    writer.close()
+    assert sink.getvalue().decode().split("\r\n")[1:4] == [
+        '"2026-07-02T08:10:14.000000Z","2026-07-02T08:10:14Z"',
+        ",",
+        '"1969-12-31T23:59:59.000000Z","1969-12-31T23:59:59Z"',
+    ]
