@@ -47,7 +47,9 @@ class Charges:
         timeless = pc.and_(pc.is_null(found.column("created_at")), pc.is_null(found.column("updated_at")))
         self._note(found, pc.and_(priced, timeless), KINDS[0], "total_price", price)
         returned = pc.greater(refund, 0)
-        self._note(found, pc.and_(returned, pc.greater(refund, price)), KINDS[1], "refund_amount", refund)
+        # Of a price that is not known nobody can tell whether a refund is above it.
+        above = pc.fill_null(pc.greater(refund, found.column("total_price_nanousd")), False)
+        self._note(found, pc.and_(returned, above), KINDS[1], "refund_amount", refund)
         failed = pc.and_(pc.is_in(found.column("status"), value_set=FAILED), returned)
         self.speaking["gross"] += pc.sum(pc.and_(failed, pc.equal(refund, price))).as_py() or 0
         free = pc.fill_null(pc.equal(found.column("total_price_nanousd"), 0), False)
@@ -60,7 +62,7 @@ class Charges:
         for name, mask in (("ended", pc.invert(is_refund)), ("refunded", is_refund)):
             mine = found.filter(mask)
             if mine.num_rows:
-                self._newest[name].append(mine.group_by("job_id").aggregate([("created_at", "max")]))
+                self._newest[name].append(mine.select(["job_id", "created_at"]))
 
     def table(self) -> pa.Table:
         """The charged jobs, in the order of their charges, each with its periods.
@@ -89,8 +91,7 @@ class Charges:
         """By job its newest event of that sort, where it has one."""
         if not self._newest[name]:
             return pa.nulls(len(ids), _PLAIN)
-        # A job stands in one of these tables only: its events are never cut.
-        newest = pa.concat_tables(self._newest[name]).combine_chunks()
+        newest = pa.concat_tables(self._newest[name]).group_by("job_id").aggregate([("created_at", "max")])
         at = pc.index_in(ids, value_set=one(newest.column("job_id")))
         return _plain(pc.take(one(newest.column("created_at_max")), at))
 

@@ -132,7 +132,7 @@ def sums(whole: pa.Table, stored: Stored) -> Iterator[_Rule]:
     price, refund = (pc.fill_null(one(jobs.column(name)), 0) for name in names[:2])
     priced, returned = pc.greater(price, 0), pc.greater(refund, 0)
     dated = pc.or_(pc.is_valid(one(jobs.column("created_at"))), pc.is_valid(one(jobs.column("updated_at"))))
-    exceeds = pc.and_(returned, pc.greater(refund, price))
+    exceeds = pc.and_(returned, pc.fill_null(pc.greater(refund, one(jobs.column(names[0]))), False))
     charged = pc.and_(priced, dated)
     nano = one(whole.column("BilledCost")).view(pa.decimal128(20, 0))
     is_job = pc.equal(one(whole.column("x_ChargeKind")), "job")

@@ -375,7 +375,7 @@ class TestQuiet:
 
 @pytest.mark.parametrize("level", ["-v", "-vv"])
 def test_verbose_says_more_in_few_lines_and_the_same_last_one(target: Path, level: str, here: Here) -> None:
-    done = here("export", target, "--from", SAMPLE, "--observed-at", DAY, level)
+    done = here("export", target, "--from", SAMPLE, "--observed-at", DAY, "--project", "p", level)
 
     assert done.code == 0
     assert done.last.startswith("ftetl: OK (0): ")
@@ -759,7 +759,7 @@ class TestOutside:
     @pytest.mark.parametrize("name", ["a\x1b[2Jb", "a\nftetl: OK (0): b", "a\u202eb", "a\rb", "a\x9bb"])
     def test_names_of_files_are_escaped(self, tmp_path: Path, name: str, here: Here) -> None:
         missing = here("export", tmp_path / name, "--from", tmp_path / f"{name}.json")
-        written = here("export", tmp_path / name, "--from", SAMPLE)
+        written = here("export", tmp_path / name, "--from", SAMPLE, "--project", "p")
 
         assert (missing.code, written.code) == (65, 0)
         for done in (missing, written):
@@ -861,7 +861,7 @@ class TestVerify:
         done = here("verify", exported)
 
         assert (done.code, done.out) == (0, "")
-        assert re.fullmatch(r"ftetl: OK \(0\): .*: version 1 is sound: 6 files, \d+ rows", done.last)
+        assert re.fullmatch(r"ftetl: OK \(0\): .*: version 1 is sound: 8 files, \d+ rows", done.last)
 
     def test_a_flipped_byte_is_found_and_its_file_named(self, target: Path, here: Here) -> None:
         file = ftetl.open(target).folder / "events.parquet"
@@ -1026,8 +1026,8 @@ class TestMetrics:
 
     def test_a_file_that_cannot_be_written_is_one_warning(self, tmp_path: Path, here: Here) -> None:
         metrics = tmp_path / "missing" / "m.prom"
-        done = here("export", tmp_path / "t", "--from", SAMPLE, "--metrics-file", metrics)
-        failed = here("export", tmp_path / "t", "--from", "nowhere.json", "--metrics-file", metrics)
+        done = here("export", tmp_path / "t", "--from", SAMPLE, "--metrics-file", metrics, "--project", "p")
+        failed = here("export", tmp_path / "t", "--from", "nowhere.json", "--metrics-file", metrics, "--project", "p")
 
         assert (done.code, failed.code) == (0, 65)
         assert done.err.splitlines()[0].startswith(f"warning: cannot write {metrics}: it is not there")

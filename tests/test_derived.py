@@ -52,7 +52,8 @@ def test_what_is_odd_is_odd_as_long_as_it_is(tmp_path: Path) -> None:
     report = export(tmp_path / "t", mended, 2)
     assert (report.anomalies, report.rows["focus_costs"]) == ({}, 9 + 1)
     timeless = {"id": "ft-11", "total_price": 5, "refund_amount": 6}
-    report = export(tmp_path / "t", [*mended, timeless], 3)
+    unknown = {"id": "ft-13", "refund_amount": 6}
+    report = export(tmp_path / "t", [*mended, timeless, unknown], 3)
     assert report.anomalies == {"charge_without_time": 1, "refund_exceeds_price": 1}
     assert export(tmp_path / "t", mended, 4, events="none").anomalies == report.anomalies  # gone, but its row is there
 

@@ -74,7 +74,8 @@ def after(first: datetime) -> datetime:
 def expected(job: Row, told: list[tuple[str, datetime | None]], account: focus.Account) -> tuple[list[Row], set[str]]:
     """The rows of one job, and what is odd about it."""
     price, refund = job["total_price_nanousd"] or 0, job["refund_amount_nanousd"] or 0
-    odd = {"refund_exceeds_price"} if refund > max(price, 0) else set()
+    known = job["total_price_nanousd"] is not None
+    odd = {"refund_exceeds_price"} if known and refund > max(price, 0) else set()
     begun = job["created_at"] or job["updated_at"]
     if price <= 0:
         return [], odd

@@ -36,6 +36,8 @@ def test_an_answer_of_the_network_is_told_with_each_detail(tmp_path: Path) -> No
     assert told["settings"] == {
         "events": "auto",
         "project": "default",
+        "billing_account": None,
+        "billing_account_name": None,
         "quarantine": "keep",
         "csv_raw": False,
         "formats": ["parquet"],

@@ -11,7 +11,7 @@ import pytest
 
 from ftetl.contract import tables
 from ftetl.errors import SoftwareError
-from ftetl.formats import KEY
+from ftetl.formats import KEY, SECONDS
 from ftetl.schema import schema
 from ftetl.staging import FINGERPRINT, Staging
 from ftetl.store import Stage, Target
@@ -45,9 +45,11 @@ def test_a_file_tells_its_contract_and_its_key_and_nothing_of_the_run(stage: Sta
     Staging(stage, (), csv_raw=False).close()
     for name, table in tables().items():
         found = pq.read_schema(stage.path / f"{name}.parquet")
+        seconds = [column.name for column in table.columns if column.whole_seconds]
         assert found.metadata == {
             FINGERPRINT.encode(): table.fingerprint.encode(),
-            KEY.encode(): ",".join(table.key).encode(),
+            KEY.encode(): ",".join(table.sorted_by).encode(),
+            **({SECONDS.encode(): ",".join(seconds).encode()} if seconds else {}),
         }
 
 
