@@ -53,6 +53,9 @@ def costs(charges: pa.Table, account: Account) -> Iterator[pa.Table]:
         found = _job_rows(jobs, account)
         refund, price = jobs["refund_amount_nanousd"], jobs["total_price_nanousd"]
         mask = pc.fill_null(pc.and_(pc.greater(refund, 0), pc.less_equal(refund, price)), False)
+        if not pc.any(mask).as_py():
+            yield rows.rows(tables()[TABLE], found)
+            continue
         places = pa.arange(0, some.num_rows)
         back = _refund_rows({n: v.filter(mask) for n, v in jobs.items()}, {n: v.filter(mask) for n, v in found.items()})
         whole = pa.concat_tables(rows.rows(tables()[TABLE], part) for part in (found, back))

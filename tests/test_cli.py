@@ -375,7 +375,7 @@ class TestQuiet:
 
 @pytest.mark.parametrize("level", ["-v", "-vv"])
 def test_verbose_says_more_in_few_lines_and_the_same_last_one(target: Path, level: str, here: Here) -> None:
-    done = here("export", target, "--from", SAMPLE, "--observed-at", DAY, "--project", "p", level)
+    done = here("export", target, "--from", SAMPLE, "--observed-at", DAY, "--billing-account", "org", level)
 
     assert done.code == 0
     assert done.last.startswith("ftetl: OK (0): ")
