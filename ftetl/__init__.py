@@ -25,7 +25,7 @@ test reads this list and every import.
     merge       guards history side stream incoming kept doubts merge stages derived filling remarks
     snapshot    snapshot union
     analysis    analysis
-    pipeline    private pipeline rebuild records metrics calls doctor
+    pipeline    private past pipeline rebuild records metrics calls doctor
     cli         lines talk options demo_end dictionary_view runs_view cli __main__
 """
 

@@ -1,21 +1,18 @@
-"""What stops a run although nothing failed: it would make jobs disappear that did not, or build on what is damaged.
+"""What stops a run although every byte of its answer was read: it would make jobs disappear that did not.
 
-The rows R47, R48, S13, S28 and X16 of the fault catalogue. Knows ids and checksums, no values.
+The rows R47, R48, S28 and X16 of the fault catalogue. Knows ids only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from types import MappingProxyType
 
 from ftetl.element import Scan
-from ftetl.errors import ConfigError, DataError, StorageError
-from ftetl.manifest import damage, older
+from ftetl.errors import ConfigError, DataError
 from ftetl.pseudonyms import IDENTITY, KEPT, MODE
 from ftetl.settings import Settings
-from ftetl.store import Target
 from ftetl.stored import Stored
 
 ENOUGH = 10  # known jobs from which on a share means something
@@ -113,38 +110,3 @@ def whole_list(settings: Settings, stored: Stored, whole: Scan) -> None:
         other_account(set(known.column("job_id").to_pylist()), listed)
     if not settings.allow_shrink:
         shrunken(present, listed)
-
-
-def lost_past(target: Target) -> None:
-    """A target that has manifests, but no sound one, is no empty target: a run must not begin it anew.
-
-    Raises:
-        StorageError: It is such a target.
-    """
-    if target.base is None and target.version > 1:
-        raise StorageError(
-            "S13",
-            f"{target.path} has manifests, but none whose snapshot can be read",
-            next="restore _ftetl/manifests and snapshots from a backup, or export into an empty folder",
-        )
-
-
-def damaged_base(target: Target) -> None:
-    """What is read is what was written, or a run would carry the damage on as if it were data.
-
-    Raises:
-        StorageError: A file that the next version would be made from is damaged.
-    """
-    base = target.base
-    if base is None:
-        return
-    merged = replace(base, files=tuple(f for f in base.files if not f.name.endswith(".csv")))
-    if not (broken := damage(target.path, merged)):
-        return
-    sound = next((m.version for m in older(target.path, base.version) if not damage(target.path, m)), None)
-    raise StorageError(
-        "S13",
-        f"version {base.version} of {target.path} cannot be built on: {broken[0]}; "
-        + (f"the last good version is {sound}" if sound else "there is no other that is sound"),
-        next="restore the file from a backup, or make the tables again with `ftetl rebuild`",
-    )

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from ftetl import copies, guards, memo, merge, observed, provenance, receive, remarks, strict
+from ftetl import copies, guards, memo, merge, observed, past, provenance, receive, remarks, strict
 from ftetl.answers import Answer, Memory, Source
 from ftetl.archive import Archive
 from ftetl.clock import iso, now
@@ -102,8 +102,8 @@ def _run(
     started = time.monotonic()
     if source.service is not None:
         threading.Thread(target=_warm, daemon=True).start()  # while the network is waited for
-    guards.lost_past(target)
-    guards.damaged_base(target)
+    past.require_none_lost(target)
+    past.require_sound_base(target)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project, people)
     given = _answers(settings, source, target)
@@ -270,7 +270,7 @@ def _report(
             *target.warnings,
             *commit.warnings,
             *remarks.of(given, source, before, commit.manifest.facts),
-            *remarks.money(settings, outcome.rows, outcome.refunds),
+            *remarks.money(settings, outcome.rows, before, outcome.refunds),
         ),
         exit_code=EXITS["PARTIAL" if partial else "OK"].code,
     )

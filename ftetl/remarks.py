@@ -42,10 +42,13 @@ def of(given: Received, source: Source, before: Mapping[str, Any], after: Mappin
         yield f"this version has no {' and no '.join(lost)} files, the one before had; add --format {lost[0]}"
 
 
-def money(settings: Settings, rows: Mapping[str, int], refunds: Mapping[str, int]) -> Iterator[str]:
-    """The lines about charges, given the rows of each table and what the refunds of failed jobs say of prices."""
-    # The demo's account is invented, and so needs no name.
-    if rows[TABLE] and settings.source != "demo" and Account.of(settings).id == PROJECT:
+def money(
+    settings: Settings, rows: Mapping[str, int], before: Mapping[str, Any], refunds: Mapping[str, int]
+) -> Iterator[str]:
+    """The lines about charges, given the rows of each table, the facts of the version before, and what refunds say."""
+    # Told once, with the first charges: who has no use for accounts is not told in every run. The demo's is invented.
+    first = rows[TABLE] and not before.get("rows", {}).get(TABLE)
+    if first and settings.source != "demo" and Account.of(settings).id == PROJECT:
         yield f"{TABLE} has `{PROJECT}` as its billing account; name yours with --billing-account"
     if refunds.get("net"):
         yield (

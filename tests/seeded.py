@@ -80,7 +80,7 @@ BUGS = [
         "tests/test_store.py -k the_order_is"),
     Bug("the lock is not taken", "fs.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass",
         "tests/test_lock.py"),
-    Bug("a damaged base is built on", "pipeline.py", "    guards.damaged_base(target)\n", "",
+    Bug("a damaged base is built on", "pipeline.py", "    past.require_sound_base(target)\n", "",
         "tests/faults/test_bitflips.py -k builds_on"),
 ]  # fmt: skip
 

@@ -28,6 +28,9 @@ def resource(table: Table, formats: tuple[str, ...] = BOTH, *, csv_raw: bool = F
     return next(r for r in package["resources"] if r["name"] == table.name)
 
 
+EXACT = dict.fromkeys(("decimal", "money", "quantity"), "number")
+
+
 def described(target: Path) -> dict[str, Any]:
     return json.loads((target / "current" / datapackage.FILE).read_bytes())
 
@@ -38,14 +41,14 @@ def test_every_column_is_told_as_the_contract_has_it(table: Table, column: Colum
     constraints = field["constraints"]
 
     assert field["name"] == column.name
-    assert field["type"] == {"decimal": "number"}.get(column.type, column.type)
+    assert field["type"] == EXACT.get(column.type, column.type)
     assert field["description"].startswith(column.description)
     assert field.get("unit") == column.unit
     assert constraints["required"] == column.required
     assert constraints.get("minimum") == column.minimum
     assert constraints.get("enum") == (list(column.enum) if column.enum and not column.open else None)
     assert ("pattern" in constraints) == (column.pattern is not None)
-    if column.type == "decimal":
+    if column.type in EXACT:
         kind = schema(table).field(column.name).type
         assert (field["precision"], field["scale"]) == (kind.precision, kind.scale)
 

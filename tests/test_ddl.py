@@ -110,7 +110,7 @@ def total(column: Column) -> str:
     """What the values of a column add up to, in the SQL of both, as text that both write alike."""
     name = f'"{column.name}"'
     match column.type:
-        case "integer" | "decimal":
+        case "integer" | "decimal" | "money" | "quantity":
             return f"CAST(sum(CAST({name} AS decimal(38, 9))) AS text)"
         case "number":
             return f"CAST(sum({name}) AS text)"
@@ -125,7 +125,7 @@ def total(column: Column) -> str:
 def by_arrow(snapshot: Snapshot, table: Table, column: Column) -> tuple[int, Decimal | float | None]:
     values = [value for value in snapshot.arrow(table.name).column(column.name).to_pylist() if value is not None]
     match column.type:
-        case "integer" | "decimal":
+        case "integer" | "decimal" | "money" | "quantity":
             return len(values), sum(map(Decimal, values)) if values else None
         case "number":
             return len(values), pytest.approx(sum(values)) if values else None

@@ -144,3 +144,20 @@ def test_a_run_that_read_no_whole_list_says_nothing_of_round_numbers(tmp_path: P
     report = ftetl.export(tmp_path / "target", source=saved(tmp_path, {"id": "ft-new"}))
 
     assert not [line for line in report.warnings if "exactly" in line]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [({}, [0, 1, 0]), ({"project": "search"}, [0, 0, 0]), ({"billing_account": "org-1"}, [0, 0, 0])],
+)
+def test_that_no_billing_account_is_named_is_told_once_with_the_first_charges(
+    tmp_path: Path, settings: dict[str, str], told: list[int]
+) -> None:
+    found = []
+    for day, price in enumerate((0, 5, 7)):
+        job = {"id": f"ft-{day}", "total_price": price, "created_at": "2026-07-02T08:10:14Z"}
+        observed = datetime(2026, 7, 3 + day, tzinfo=UTC)
+        report = ftetl.export(tmp_path / "target", source=saved(tmp_path, job), observed_at=observed, **settings)
+        found.append(sum("--billing-account" in line for line in report.warnings))
+
+    assert found == told

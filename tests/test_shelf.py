@@ -551,7 +551,7 @@ class TestExport:
         folder = shm / f"ftetl-{os.getpid()}"
         try:
             for _ in range(2):
-                report = export(service, target, publish=folder)
+                report = export(service, target, publish=folder, billing_account="org-1")
                 assert report.warnings == ()
                 assert is_true(folder)
         finally:
@@ -578,7 +578,7 @@ with demo.serve(demo.jobs(count=5)) as server:
     for place in sys.argv[2:]:
         try:
             report = ftetl.export(sys.argv[1], base_url=server.url, environ={"TOGETHER_API_KEY": server.key},
-                publish=place, formats="csv")
+                publish=place, formats="csv", billing_account="org-1")
         except ftetl.errors.FtetlError as error:
             print(error.exit.code, error, len(server.requests))
         else:

@@ -144,7 +144,7 @@ class TestVerify:
         assert verdict.sound
         assert (verdict.version, verdict.files, verdict.damage, verdict.notes) == (
             2,
-            len(tables()) + 1,
+            len(tables()) + 3,  # the memory of what was listed, and two documents
             (),
             (),
         )  # with the memory
