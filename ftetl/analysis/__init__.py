@@ -8,6 +8,7 @@ money is exact decimals in USD, times are UTC, durations are seconds that come f
 files.
 """
 
+from ftetl.analysis.durations import estimates, job_times, stage_names, stage_times
 from ftetl.analysis.frames import BY
 from ftetl.analysis.money import charges, effective_prices, prices, spend, waste
 from ftetl.analysis.outcomes import failures, restarts, success
@@ -17,11 +18,15 @@ __all__ = [
     "BY",
     "charges",
     "effective_prices",
+    "estimates",
     "failures",
+    "job_times",
     "oddities",
     "prices",
     "restarts",
     "spend",
+    "stage_names",
+    "stage_times",
     "success",
     "unread_keys",
     "waste",
