@@ -26,7 +26,7 @@ test reads this list and every import.
     snapshot    snapshot union
     analysis    analysis
     pipeline    private past pipeline rebuild records metrics calls doctor
-    cli         lines talk options demo_end dictionary_view runs_view cli __main__
+    cli         lines talk options demo_end dictionary_view runs_view ends cli __main__
 """
 
 from __future__ import annotations

@@ -5,19 +5,15 @@ pandas and pyarrow are imported by the calls, never here, so that `--help` is qu
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from ftetl import __version__, contract, lines, options, talk
-from ftetl.errors import EXITS, PREFIX, FtetlError, UsageError
+from ftetl import __version__, contract, ends, options, talk
+from ftetl.errors import EXITS, UsageError
 from ftetl.report import Report
 from ftetl.talk import Voice
 
@@ -27,16 +23,8 @@ _EPILOG = "\b\nExit codes:\n" + "\n".join(
 )
 
 
-class _State:
-    """What the command that runs is at, for whoever has to tell how it ended."""
-
-    voice: Voice | None = None
-    target: Path | None = None  # that a run may commit to
-    before: int = 0  # its newest version when the run began
-
-
 def _voiced(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    return options.voiced(function, lambda voice: setattr(_State, "voice", voice))
+    return options.voiced(function, lambda voice: setattr(ends.State, "voice", voice))
 
 
 @click.group(
@@ -91,10 +79,10 @@ def _export(voice: Voice, target: Path, source: str, given: dict[str, Any]) -> R
     from ftetl import calls
 
     settings = calls.settings_of(target, source, given)
-    _State.target, _State.before = target, _newest(target)
+    ends.State.target, ends.State.before = target, ends.newest(target)
     with voice.progress() as bar:
         report = calls.run(settings, bar, bar.received if bar else None)
-    _deaf()
+    ends.deaf()
     talk.summary(voice, report)
     voice.result(report.as_dict())
     return report
@@ -162,10 +150,10 @@ def rebuild(voice: Voice, target: Path, **given: Any) -> None:
     """
     from ftetl import calls
 
-    _State.target, _State.before = target, _newest(target)
+    ends.State.target, ends.State.before = target, ends.newest(target)
     with voice.progress() as bar:
         report, _ = calls.rebuild(target, progress=bar, **given)
-    _deaf()
+    ends.deaf()
     talk.rebuilt(voice, report)
     voice.result(report.as_dict())
 
@@ -205,93 +193,10 @@ def runs(voice: Voice, target: Path) -> None:
 
 def main() -> NoReturn:
     """The program: runs a command and exits with its code."""
-    signal.signal(signal.SIGTERM, _terminated)
+    ends.listen()
     try:
         code = cli.main(prog_name="ftetl", standalone_mode=False) or 0
     except BaseException as error:  # noqa: BLE001 - every end is one line and the right code, never a traceback
-        _deaf()
-        code = _told(error)
+        ends.deaf()
+        code = ends.told(error)
     sys.exit(code)
-
-
-class _TerminatedError(BaseException):
-    """SIGTERM came."""
-
-    exit = EXITS["SIGTERM"]
-
-
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise _TerminatedError
-
-
-def _deaf() -> None:
-    """From here on it is decided how the program ends, and no signal changes it any more."""
-    if signal.getsignal(signal.SIGTERM) is _terminated:  # not where somebody else's program calls a command
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-
-
-def _told(error: BaseException) -> int:
-    """The exit code of a command that ended in this way, which is said as well."""
-    match error:
-        case FtetlError():
-            if error.exit is EXITS["SOFTWARE"]:
-                _frames(error.__cause__ or error)
-            talk.failure(_State.voice, error)
-            return error.exit.code
-        case click.ClickException():
-            return _misused(error)
-        case click.Abort() | KeyboardInterrupt():
-            return _stopped("SIGINT", "interrupted")
-        case _TerminatedError():
-            return _stopped("SIGTERM", "terminated")
-        case SystemExit() if _State.voice is None:  # so click ends when nobody reads its help to the end
-            return EXITS["OK"].code
-    return _fault(error)
-
-
-def _misused(error: click.ClickException) -> int:
-    # The options were not understood, so whether JSON is wanted has to be looked up.
-    as_lines = "--log-format=json" in sys.argv or "--log-format json" in " ".join(sys.argv)
-    voice = _State.voice or Voice(as_json="--json" in sys.argv, log_format=lines.FORMATS[as_lines])
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "ftetl"
-    said = error.format_message().rstrip(".")
-    code = "X03" if getattr(error, "option_name", None) == "--api-key" else "P01"
-    message = f"{said}{'' if said.endswith('?') else ';'} see `{command} --help`"
-    talk.ended(voice, EXITS["USAGE"], PREFIX + code, message)
-    return EXITS["USAGE"].code
-
-
-def _stopped(name: str, word: str) -> int:
-    version = _newest(_State.target)
-    if version > _State.before:
-        message = f"{word}, but version {version} of {_State.target} had been committed and is complete"
-        talk.ended(_State.voice, EXITS["OK"], None, message, version=version)
-        return EXITS["OK"].code
-    talk.ended(_State.voice, EXITS[name], f"{PREFIX}S06", f"{word}; nothing was committed")
-    return EXITS[name].code
-
-
-def _newest(target: Path | None) -> int:
-    from ftetl import manifest
-
-    with contextlib.suppress(FtetlError):
-        return max(manifest.all_versions(target), default=0) if target else 0
-    return 0
-
-
-def _fault(error: BaseException) -> int:
-    # The text of an unknown error may hold data, so only its kind and place are told.
-    _frames(error)
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(place.filename).name}:{place.lineno}"
-    message = f"{type(error).__name__} in {where}; please report this, with -vv"
-    talk.ended(_State.voice, EXITS["SOFTWARE"], f"{PREFIX}B01", message)
-    return EXITS["SOFTWARE"].code
-
-
-def _frames(error: BaseException) -> None:
-    """Where a fault of ours happened, in the lines of the program, for whoever asked for the most."""
-    if _State.voice is not None and _State.voice.verbose > 1:
-        traceback.print_tb(error.__traceback__)

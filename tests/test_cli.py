@@ -29,7 +29,7 @@ import pytest
 import zstandard
 
 import ftetl
-from ftetl import cli, datapackage, demo, manifest, memo, odcs
+from ftetl import cli, datapackage, demo, ends, manifest, memo, odcs
 from ftetl.archive import Archive
 from ftetl.contract import tables
 from ftetl.errors import EXITS
@@ -99,7 +99,7 @@ def here(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byt
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", ["ftetl", *map(str, given)])
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            patch.setattr(cli, "_State", type("_State", (), {"voice": None, "target": None, "before": 0}))
+            patch.setattr(ends, "State", type("State", (), {"voice": None, "target": None, "before": 0}))
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
             if cwd:

@@ -1,0 +1,116 @@
+"""How the program ends: one line, the right exit code, and never a traceback.
+
+Knows errors and signals, and no command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from ftetl import lines, talk
+from ftetl.errors import EXITS, PREFIX, FtetlError
+from ftetl.talk import Voice
+
+
+class State:
+    """What the command that runs is at, for whoever has to tell how it ended."""
+
+    voice: Voice | None = None
+    target: Path | None = None  # that a run may commit to
+    before: int = 0  # its newest version when the run began
+
+
+def listen() -> None:
+    """From here on SIGTERM ends the program as an exception does."""
+    signal.signal(signal.SIGTERM, _terminated)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM came."""
+
+    exit = EXITS["SIGTERM"]
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    raise _TerminatedError
+
+
+def deaf() -> None:
+    """From here on it is decided how the program ends, and no signal changes it any more."""
+    if signal.getsignal(signal.SIGTERM) is _terminated:  # not where somebody else's program calls a command
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def told(error: BaseException) -> int:
+    """The exit code of a command that ended in this way, which is said as well."""
+    match error:
+        case FtetlError():
+            if error.exit is EXITS["SOFTWARE"]:
+                _frames(error.__cause__ or error)
+            talk.failure(State.voice, error)
+            return error.exit.code
+        case click.ClickException():
+            return _misused(error)
+        case click.Abort() | KeyboardInterrupt():
+            return _stopped("SIGINT", "interrupted")
+        case _TerminatedError():
+            return _stopped("SIGTERM", "terminated")
+        case SystemExit() if State.voice is None:  # so click ends when nobody reads its help to the end
+            return EXITS["OK"].code
+    return _fault(error)
+
+
+def _misused(error: click.ClickException) -> int:
+    # The options were not understood, so whether JSON is wanted has to be looked up.
+    as_lines = "--log-format=json" in sys.argv or "--log-format json" in " ".join(sys.argv)
+    voice = State.voice or Voice(as_json="--json" in sys.argv, log_format=lines.FORMATS[as_lines])
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "ftetl"
+    said = error.format_message().rstrip(".")
+    code = "X03" if getattr(error, "option_name", None) == "--api-key" else "P01"
+    message = f"{said}{'' if said.endswith('?') else ';'} see `{command} --help`"
+    talk.ended(voice, EXITS["USAGE"], PREFIX + code, message)
+    return EXITS["USAGE"].code
+
+
+def _stopped(name: str, word: str) -> int:
+    version = newest(State.target)
+    if version > State.before:
+        message = f"{word}, but version {version} of {State.target} had been committed and is complete"
+        talk.ended(State.voice, EXITS["OK"], None, message, version=version)
+        return EXITS["OK"].code
+    talk.ended(State.voice, EXITS[name], f"{PREFIX}S06", f"{word}; nothing was committed")
+    return EXITS[name].code
+
+
+def newest(target: Path | None) -> int:
+    """The newest version of a target, 0 where there is none."""
+    from ftetl import manifest
+
+    with contextlib.suppress(FtetlError):
+        return max(manifest.all_versions(target), default=0) if target else 0
+    return 0
+
+
+def _fault(error: BaseException) -> int:
+    # The text of an unknown error may hold data, so only its kind and place are told.
+    _frames(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    message = f"{type(error).__name__} in {where}; please report this, with -vv"
+    talk.ended(State.voice, EXITS["SOFTWARE"], f"{PREFIX}B01", message)
+    return EXITS["SOFTWARE"].code
+
+
+def _frames(error: BaseException) -> None:
+    """Where a fault of ours happened, in the lines of the program, for whoever asked for the most."""
+    if State.voice is not None and State.voice.verbose > 1:
+        traceback.print_tb(error.__traceback__)
