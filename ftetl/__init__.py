@@ -11,7 +11,7 @@ Importing this imports neither pandas nor pyarrow; they come with the first call
 The house, room by room. A module imports only from the lines above its own, and from its own line without a circle; a
 test reads this list and every import.
 
-    facts       errors faults limits clock times answers reasons
+    facts       errors faults limits clock times answers reasons lines
     settings    settings report progress
     contract    arrays grammar contract dictionary schema datapackage odcs ddl shape strict rows addresses named redact
     together    gunzip breakage credentials pseudonyms plugs remote patience exchange verdict together
@@ -25,8 +25,9 @@ test reads this list and every import.
     merge       guards history side stream incoming kept doubts merge stages derived filling remarks
     snapshot    snapshot union
     analysis    analysis
+    page        page
     pipeline    private past pipeline rebuild records metrics calls doctor
-    cli         lines talk options demo_end dictionary_view runs_view ends cli __main__
+    cli         talk options demo_end dictionary_view runs_view page_made ends cli __main__
 """
 
 from __future__ import annotations

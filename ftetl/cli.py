@@ -119,6 +119,21 @@ def verify(voice: Voice, target: Path) -> int:
     return end.code
 
 
+@cli.command(short_help="One HTML page: spend, tokens, durations, failures.")
+@options.targets
+@options.page
+@_voiced
+def report(voice: Voice, targets: tuple[Path, ...], output: Path, file_mode: int) -> None:
+    """Write one self-contained HTML page about the newest snapshot of TARGET, or of several together.
+
+    It shows spend, tokens, durations, failures and all jobs, and needs no network to be read. It holds people's
+    data, so the file is private unless --file-mode says otherwise. The same snapshot gives the same bytes.
+    """
+    from ftetl import page_made
+
+    page_made.make(voice, targets, output, file_mode)
+
+
 @cli.command(short_help="What was put aside, and why.")
 @options.target
 @_voiced

@@ -166,6 +166,7 @@ FAULTS: Final[dict[str, Fault]] = {
         ("T03", "IOERR", "the target has no such version"),
         ("T04", "USAGE", "two targets that are opened together hold the same project"),
         ("T05", "USAGE", "one version of several targets is asked for"),
+        ("T06", "CANTCREAT", "the folder that the page should be written to is not there"),
         ("A01", "IOERR", "a file of the archive is missing"),
         ("A02", "IOERR", "a file of the archive is damaged"),
         ("A03", "DATA", "the archive does not tell what each version was made from"),

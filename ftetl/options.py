@@ -91,6 +91,7 @@ def voiced(function: Callable[..., int | None], told: Callable[[Voice], None]) -
 
 
 target = click.argument("target", type=_Named(path_type=Path))
+targets = click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=_Named(path_type=Path))
 demo_target = click.argument("target", type=_Named(path_type=Path), default=settings.DEMO_TARGET)
 
 _ASKING = (
@@ -143,15 +144,33 @@ sql = click.option(
     help="Print the statements that make the tables in this database, with what each column means.",
 )
 
-_UPKEEP = (
-    click.option(
+
+def _file_mode(told: str) -> Callable[[Any], Any]:
+    return click.option(
         "--file-mode",
         type=_Mode(),
         default=f"{settings.FILE_MODE:04o}",
         show_default=True,
         metavar="OCTAL",
-        help="Mode of the files; folders follow. 0640 lets a group read.",
+        help=told,
+    )
+
+
+page = _together(
+    click.option(
+        "-o",
+        "--output",
+        type=_Named(path_type=Path, allow_dash=True),
+        default=settings.PAGE,
+        show_default=True,
+        metavar="FILE",
+        help="The page, replaced as a whole; - for stdout.",
     ),
+    _file_mode("Mode of the file; it holds people's data. 0640 lets a group read."),
+)
+
+_UPKEEP = (
+    _file_mode("Mode of the files; folders follow. 0640 lets a group read."),
     click.option(
         "--keep",
         type=int,

@@ -21,6 +21,7 @@ PII = ("keep", "hash", "drop")
 PROJECT = "default"
 SOURCE = "api"
 DEMO_TARGET = "ftetl-demo"
+PAGE = "ftetl-report.html"
 KEEP = 10
 FILE_MODE = 0o600
 LOCK_TIMEOUT = 0.0

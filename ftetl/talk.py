@@ -89,12 +89,12 @@ class Voice:
             yield bar
 
 
-def ours(text: str) -> None:
-    """A text of several lines that holds nothing from outside, on stdout."""
+def ours(text: str | bytes) -> None:
+    """A text of several lines that cannot move a terminal, on stdout; bytes in every locale as they are."""
     _write(text)
 
 
-def _write(text: str, *, err: bool = False) -> None:
+def _write(text: str | bytes, *, err: bool = False) -> None:
     stream = sys.stderr if err else sys.stdout
     try:
         click.echo(text, err=err)
@@ -192,7 +192,7 @@ def summary(voice: Voice, report: Report) -> None:
     drift(voice, report)
     if voice.on_terminal:
         _table(report)
-    _well(voice, report.exit, outcome(report))
+    well(voice, report.exit, outcome(report))
 
 
 def rebuilt(voice: Voice, report: Report) -> None:
@@ -200,7 +200,7 @@ def rebuilt(voice: Voice, report: Report) -> None:
     for warning in report.warnings:
         voice.say(f"warning: {warning}")
     what = f"version {report.version} committed" if report.changed else "nothing changed"
-    _well(voice, report.exit, f"{report.target}: rebuilt {some(report.rebuilt, 'run')}: {what}{_published(report)}")
+    well(voice, report.exit, f"{report.target}: rebuilt {some(report.rebuilt, 'run')}: {what}{_published(report)}")
 
 
 def drift(voice: Voice, report: Report) -> None:
@@ -233,7 +233,7 @@ def verdict(voice: Voice, end: Exit, target: Path, found: Verdict) -> None:
         voice.say(f"note: {line}")
     if found.sound:
         counts = f"{some(found.files, 'file')}, {some(sum(found.rows.values()), 'row')}"
-        _well(voice, end, f"{target}: version {found.version} is sound: {counts}")
+        well(voice, end, f"{target}: version {found.version} is sound: {counts}")
     else:
         advice = "restore what is named, or export again into an empty folder"
         _end(voice, end, f"{target}: {some(len(found.damage), 'damage')} found; {advice}", found.code)
@@ -249,7 +249,7 @@ def findings(voice: Voice, end: Exit, target: Path, found: Sequence[Finding]) ->
         what = f"{target}: an export would fail: {some(failing, 'failure')}, {some(odd, 'warning')}"
         _end(voice, end, what, next(f.code for f in found if f.exit))
     else:
-        _well(voice, end, f"{target}: an export can run: {some(len(found), 'check')}, {some(odd, 'warning')}")
+        well(voice, end, f"{target}: an export can run: {some(len(found), 'check')}, {some(odd, 'warning')}")
 
 
 def failure(voice: Voice | None, error: FtetlError) -> None:
@@ -276,7 +276,8 @@ def ended(voice: Voice | None, end: Exit, code: str | None, message: str, *, ver
     _end(voice, end, message, code)
 
 
-def _well(voice: Voice, end: Exit, message: str) -> None:
+def well(voice: Voice, end: Exit, message: str) -> None:
+    """The last line of a command that did what it should."""
     if not voice.quiet:
         _end(voice, end, message)
 

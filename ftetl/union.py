@@ -52,6 +52,11 @@ class Snapshots(Tables):
         """The version that is read of each project."""
         return MappingProxyType({project: self._by_project[project].version for project in self.projects})
 
+    @property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The snapshot of each project, in the order of `projects`."""
+        return tuple(self._by_project[project] for project in self.projects)
+
     def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A table with the rows of all projects, as Arrow, whole or some of its columns.
 

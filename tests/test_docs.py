@@ -184,7 +184,9 @@ def texts(path: Path) -> Iterator[str]:
             yield node.value
 
 
-MODULES = [path for path in sorted((ROOT / "ftetl").rglob("*.py")) if path.name not in ("cli.py", "ends.py", "options.py")]
+MODULES = [
+    path for path in sorted((ROOT / "ftetl").rglob("*.py")) if path.name not in ("cli.py", "ends.py", "options.py")
+]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT / "ftetl").as_posix())

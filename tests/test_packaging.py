@@ -65,10 +65,11 @@ class TestWheel:
         assert not [name for name in wheel.namelist() if re.search(r"test|__pycache__|\.pyc$", name)]
 
     def test_it_holds_every_module(self, wheel: zipfile.ZipFile) -> None:
-        here = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ftetl").rglob("*") if p.suffix in (".py", ".typed")}
+        kinds = (".py", ".typed", ".css", ".js")
+        here = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ftetl").rglob("*") if p.suffix in kinds}
 
-        assert "ftetl/py.typed" in here
-        assert here == {n for n in wheel.namelist() if n.startswith("ftetl/") and n.endswith((".py", ".typed"))}
+        assert {"ftetl/py.typed", "ftetl/page/style.css", "ftetl/page/script.js"} <= here
+        assert here == {n for n in wheel.namelist() if n.startswith("ftetl/") and n.endswith(kinds)}
 
     def test_the_contracts_lie_in_the_package(self, wheel: zipfile.ZipFile) -> None:
         for name in tables():

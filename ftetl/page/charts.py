@@ -1,0 +1,105 @@
+"""Two kinds of chart, as inline SVG: bars side by side in time, and bars below each other.
+
+Lengths are shares of the width and texts have their own size, so that a chart can be read on a telephone as on paper.
+Knows neither money nor jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from typing import Final
+
+from ftetl.page.markup import Markup, join, tag
+from ftetl.page.words import short
+
+_HEIGHT: Final = 180  # of the tallest bar, in pixels
+_ABOVE, _BELOW = 22, 26
+_LABELS: Final = 12  # below the bars, on a wide screen; a narrow one shows every second
+_ROW, _THICK = 40, 10
+_LONGEST: Final = 46  # characters of a name
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar: what it stands for, how long it is, and the words for that."""
+
+    label: str
+    value: Decimal | int | float
+    told: str
+
+
+def in_time(bars: Sequence[Bar], *, name: str, title: str, told: str, unit: str = "") -> Markup:
+    """Bars side by side, with round numbers to compare them with; `unit` stands before those."""
+    top = _round_above(max((Decimal(bar.value) for bar in bars), default=Decimal(0)))
+    lines = [_level(top * part / 2, Decimal(part) / 2, unit) for part in (1, 2)] if top else []
+    slot = Decimal(100) / max(1, len(bars))
+    step = max(1, -(-len(bars) // _LABELS))
+    shapes, labels = [], []
+    for place, bar in enumerate(bars):
+        height = _pixels(Decimal(bar.value) / top) if top else Decimal(0)
+        x, width = slot * place + slot / 8, min(slot * 3 / 4, Decimal(8))
+        x += (slot * 3 / 4 - width) / 2
+        mark = tag(
+            "rect", class_="bar", x=_percent(x), width=_percent(width), y=_ABOVE + _HEIGHT - height, height=height
+        )
+        over = tag("rect", class_="over", x=_percent(slot * place), width=_percent(slot), y=_ABOVE, height=_HEIGHT)
+        shapes.append(tag("g", tag("title", f"{bar.label}: {bar.told}"), mark, over))
+        if place % step == 0:
+            rare = "tick" if place % (2 * step) == 0 else "tick wide"
+            middle = _percent(slot * place + slot / 2)
+            labels.append(tag("text", bar.label, class_=rare, x=middle, y=_ABOVE + _HEIGHT + 18, text_anchor="middle"))
+    floor = tag("line", class_="floor", x1="0", x2="100%", y1=_ABOVE + _HEIGHT, y2=_ABOVE + _HEIGHT)
+    return _drawing(name, title, told, _ABOVE + _HEIGHT + _BELOW, *lines, *shapes, floor, *labels)
+
+
+def below_each_other(bars: Sequence[Bar], *, name: str, title: str, told: str) -> Markup:
+    """Bars below each other, each under its name and its words."""
+    longest = max((Decimal(bar.value) for bar in bars), default=Decimal(0))
+    shapes = []
+    for place, bar in enumerate(bars):
+        y = place * _ROW
+        share = Decimal(bar.value) / longest * 100 if longest > 0 else Decimal(0)
+        track = tag("rect", class_="track", x="0", y=y + 22, width="100%", height=_THICK, rx=2)
+        mark = tag("rect", class_="bar", x="0", y=y + 22, width=_percent(share), height=_THICK, rx=2)
+        words = tag("text", clipped(bar.label), class_="name", x="0", y=y + 15)
+        value = tag("text", bar.told, class_="value", x="100%", y=y + 15, text_anchor="end")
+        shapes.append(tag("g", tag("title", f"{bar.label}: {bar.told}"), track, mark, words, value))
+    return _drawing(name, title, told, max(1, len(bars)) * _ROW, *shapes)
+
+
+def clipped(label: str) -> str:
+    """A name that fits; the middle of a longer one is left out, since names differ at their ends."""
+    half = _LONGEST // 2
+    return label if len(label) <= _LONGEST else f"{label[: half - 1]}\u2026{label[-half:]}"
+
+
+def _drawing(name: str, title: str, told: str, height: int, *shapes: Markup) -> Markup:
+    names = {"title": f"{name}-title", "desc": f"{name}-desc"}
+    heads = [tag("title", title, id=names["title"]), tag("desc", told, id=names["desc"])]
+    about = {"aria_labelledby": names["title"], "aria_describedby": names["desc"]}
+    return tag("svg", *heads, *shapes, class_="chart", role="img", width="100%", height=height, **about)
+
+
+def _level(value: Decimal, share: Decimal, unit: str) -> Markup:
+    y = _ABOVE + _HEIGHT - _pixels(share)
+    line = tag("line", class_="level", x1="0", x2="100%", y1=y, y2=y)
+    return join(line, tag("text", f"{unit}{short(value)}", class_="tick", x="0", y=y - 5))
+
+
+def _round_above(value: Decimal) -> Decimal:
+    """The next number with one leading digit that halves well: 1, 2, 4, 6, 8 or 10, and zeros."""
+    if value <= 0:
+        return Decimal(0)
+    size = Decimal(1).scaleb(value.adjusted())
+    leading = (value / size).to_integral_value(ROUND_CEILING)
+    return size * next(step for step in (1, 2, 4, 6, 8, 10) if step >= leading)
+
+
+def _pixels(share: Decimal) -> Decimal:
+    return (share * _HEIGHT).quantize(Decimal("0.1"))
+
+
+def _percent(value: Decimal) -> str:
+    return f"{value.quantize(Decimal('0.001')):f}%"

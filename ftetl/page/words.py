@@ -1,0 +1,87 @@
+"""Numbers as people read them: dollars, counts, durations, shares, times. The script of the page writes them alike.
+
+Money comes as exact decimals and is never a float here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from math import floor
+from typing import Final
+
+NOTHING: Final = "\u2013"  # what stands where nothing is known
+_CENT: Final = Decimal("0.01")
+
+
+def money(usd: Decimal | None) -> str:
+    """Dollars to the cent, `$1,234.56`; what is less than a cent is not shown as nothing."""
+    if usd is None:
+        return NOTHING
+    if 0 < usd < _CENT:
+        return "< $0.01"
+    return f"${usd.quantize(_CENT, ROUND_HALF_UP):,}"
+
+
+def exact(usd: Decimal | None) -> str:
+    """Dollars with all their digits, as a number: `1234.5678`."""
+    if usd is None:
+        return ""
+    told = format(usd, "f")
+    return told.rstrip("0").rstrip(".") if "." in told else told
+
+
+def count(number: int | None) -> str:
+    """A whole number, `1,234`."""
+    return NOTHING if number is None else f"{number:,}"
+
+
+def short(number: Decimal | int) -> str:
+    """A round number for an axis: `2.5M`."""
+    for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{exact(Decimal(number) / size)}{unit}"
+    return exact(Decimal(number))
+
+
+def brief(number: int) -> str:
+    """A count at a glance, to three digits: `13.9 B`; all digits where there are few."""
+    for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M")):
+        if number >= size:
+            return f"{Decimal(number) / size:.{max(0, 3 - len(str(number // size)))}f} {unit}"
+    return f"{number:,}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration, to two units: `1 h 12 min`."""
+    if value is None:
+        return NOTHING
+    if value < 10:  # below it tenths tell something
+        tenths = floor(value * 10 + 0.5)
+        return f"{tenths // 10}.{tenths % 10} s"
+    whole = floor(value + 0.5)
+    for size, unit, below, smaller in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size:,} {unit} {rest} {smaller}" if rest else f"{whole // size:,} {unit}"
+    return f"{whole} s"
+
+
+def share(part: float | None) -> str:
+    """A share of one, `93.4 %`."""
+    return NOTHING if part is None else f"{part * 100:.1f} %"
+
+
+def minute(moment: int | None) -> str:
+    """Seconds since 1970 as a time to the minute, UTC."""
+    return NOTHING if moment is None else stamp(moment)[:16].replace("T", " ")
+
+
+def stamp(moment: int) -> str:
+    """Seconds since 1970 as a time to the second, as machines read it."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+
+
+def some(number: int, thing: str, things: str = "") -> str:
+    """So many things: `1 job`, `2 jobs`."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"

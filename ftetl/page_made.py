@@ -1,0 +1,34 @@
+"""The command that makes the page: opens, writes, says what was written. Knows neither figures nor HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ftetl import talk
+from ftetl.errors import EXITS, UsageError
+from ftetl.talk import Voice
+
+_STDOUT = "-"
+
+
+def make(voice: Voice, targets: Sequence[Path], output: Path, mode: int) -> None:
+    """Write the page of these targets, and say so.
+
+    Raises:
+        UsageError: Two results would go to stdout, or two targets hold the same project.
+        TargetError: There is no snapshot, or the file cannot be written.
+        StorageError: A table cannot be read, or the disk fails.
+    """
+    if voice.as_json and str(output) == _STDOUT:
+        raise UsageError("P01", "the page and --json cannot both go to stdout", next="name a file with --output")
+    from ftetl import page, union
+
+    made = page.made(union.open(*targets))
+    if str(output) == _STDOUT:
+        talk.ours(made.html.removesuffix("\n").encode())
+        return
+    page.write(output, made.html, mode)
+    voice.result({"file": str(output), "bytes": len(made.html.encode()), **made.headline.document()})
+    told = f"{output}: {talk.some(made.headline.jobs, 'job')}, {talk.size(len(made.html.encode()))}"
+    talk.well(voice, EXITS["OK"], told)

@@ -1,0 +1,85 @@
+"""Bars are as long as their numbers say."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftetl.page import calendar, charts
+from ftetl.page.charts import Bar
+from ftetl.page.figures import MOST, Group, together, top
+from tests.page.conftest import read
+
+D = Decimal
+
+
+def bars(*values: int) -> list[Bar]:
+    return [Bar(f"b{n}", value, str(value)) for n, value in enumerate(values)]
+
+
+def test_bars_below_each_other_are_shares_of_the_longest() -> None:
+    drawn = read(charts.below_each_other(bars(200, 50, 0), name="c", title="T", told="D"))
+    widths = [r.attributes["width"] for r in drawn.all("rect") if r.attributes["class"] == "bar"]
+    assert widths == ["100.000%", "25.000%", "0.000%"]
+
+
+def test_bars_in_time_are_measured_against_a_round_number() -> None:
+    drawn = read(charts.in_time(bars(300, 150, 0), name="c", title="T", told="D", unit="$"))
+    heights = [r.attributes["height"] for r in drawn.all("rect") if r.attributes["class"] == "bar"]
+    assert [D(str(height)) / 180 for height in heights] == [D("0.75"), D("0.375"), 0]
+    assert [t.text for t in drawn.all("text")][:2] == ["$200", "$400"]
+
+
+@pytest.mark.parametrize("values", [(), (0,), (0, 0)])
+def test_nothing_can_be_drawn(values: tuple[int, ...]) -> None:
+    for draw in (charts.in_time, charts.below_each_other):
+        assert len(read(draw(bars(*values), name="c", title="T", told="D")).all("g")) == len(values)
+
+
+def test_a_chart_says_what_it_is() -> None:
+    (svg,) = read(charts.in_time(bars(1), name="c", title="Spend <1>", told="By month")).all("svg")
+    assert svg.attributes["role"] == "img"
+    assert svg.one("id", str(svg.attributes["aria-labelledby"])).text == "Spend <1>"
+    assert svg.one("id", str(svg.attributes["aria-describedby"])).text == "By month"
+
+
+def test_a_long_name_keeps_its_ends() -> None:
+    assert charts.clipped("a" * 30 + "b" * 30) == "a" * 22 + "\u2026" + "b" * 23
+    assert charts.clipped("short") == "short"
+
+
+MONEY = st.decimals(0, 10**9, places=9)
+
+
+@given(st.lists(st.tuples(MONEY, st.integers(0, 10**12)), max_size=40))
+def test_the_groups_that_are_shown_have_the_sums_of_all(amounts: list[tuple[Decimal, int]]) -> None:
+    found = [Group(f"m{n}", 1, tokens, usd, usd, usd, usd, 1) for n, (usd, tokens) in enumerate(amounts)]
+    shown = top(found)
+    assert len(shown) == (len(found) if len(found) <= MOST + 1 else MOST + 1)
+    assert together(None, shown) == together(None, found)
+
+
+def test_all_others_are_counted() -> None:
+    assert top([Group(str(n)) for n in range(MOST + 5)])[-1].label == "5 others"
+
+
+@given(st.lists(st.dates(date(1970, 1, 1), date(2300, 1, 1)), min_size=1, max_size=30, unique=True))
+def test_no_month_is_lost_and_a_gap_is_seen(days: list[date]) -> None:
+    months = sorted({day.replace(day=1) for day in days})
+    unit, slots = calendar.slots([*(Group(month, 1) for month in months), Group(None, 7)])
+    assert sum(slot.jobs for slot in slots) == len(months)
+    assert len(slots) <= max(calendar.MOST, len(months))
+    assert all(a.label < b.label for a, b in itertools.pairwise(slots))
+    if unit == "month":
+        first, last = months[0], months[-1]
+        assert len(slots) == (last.year - first.year) * 12 + last.month - first.month + 1
+
+
+def test_a_group_without_tokens_has_no_rate() -> None:
+    assert Group("m", rated=D(5)).rate is None
+    assert Group("m", tokens=3, rated=D(1)).rate == D("333333.333333333")
