@@ -18,6 +18,7 @@ from ftetl.snapshot import Tables
 
 NANO: Final = 9  # digits behind the point of a dollar in nano-dollars
 USD: Final = pa.decimal128(28, NANO)
+_WIDE: Final = pa.decimal128(38, 0)
 TIMES: Final = {"day": "day", "month": "month"}
 BY: Final = (*TIMES, "model", "user_id", "project", "training_type", "training_method", "status")
 FULL: Final = "Full"  # what a missing type of an old job means
@@ -60,10 +61,28 @@ def grouped(frame: pd.DataFrame, by: list[str]) -> Any:
     return frame.groupby(by, dropna=False, sort=True)
 
 
+def wide(numbers: pd.Series) -> pd.Series:
+    """Integers as decimals: their sums do not wrap, as those of 64 bits do without a word."""
+    return numbers.astype(pd.ArrowDtype(_WIDE))
+
+
+def narrow(numbers: pd.Series) -> pd.Series:
+    """Such sums as integers; NULL where 64 bits do not hold them."""
+    found = _array(numbers, _WIDE)
+    fits = pc.less_equal(pc.abs(found), pa.scalar(2**63 - 1, _WIDE))
+    return _series(pc.cast(pc.if_else(fits, found, pa.scalar(None, _WIDE)), pa.int64()), numbers)
+
+
 def usd(nano: pd.Series) -> pd.Series:
     """Nano-dollars as exact decimals in dollars."""
-    found = pa.array(nano, pa.int64(), from_pandas=True)
-    whole = one(found) if isinstance(found, pa.ChunkedArray) else found
-    digits = pc.cast(pc.cast(whole, pa.decimal128(19, 0)), pa.decimal128(USD.precision, 0))
+    digits = pc.cast(_array(nano, _WIDE), pa.decimal128(USD.precision, 0))
     money = pa.Array.from_buffers(USD, len(digits), digits.buffers(), digits.null_count, digits.offset)
-    return pd.Series(pd.arrays.ArrowExtensionArray(money), index=nano.index)
+    return _series(money, nano)
+
+
+def _array(values: pd.Series, kind: pa.DataType) -> pa.Array:
+    return one(pa.array(values, from_pandas=True)).cast(kind)
+
+
+def _series(values: pa.Array, like: pd.Series) -> pd.Series:
+    return pd.Series(pd.arrays.ArrowExtensionArray(values), index=like.index)

@@ -109,7 +109,7 @@ def effective_prices(snapshot: Tables, by: str | Iterable[str] = "model") -> pd.
     names = frames.keys(by)
     found = charges(snapshot)
     found["minimum_charges"] = prices(snapshot).minimum_charge.astype("int64[pyarrow]")
-    found = found[found.token_count > 0]
+    found = _wide(found[found.token_count > 0])
     sums = frames.grouped(found, names).agg(
         jobs=("job_id", "size"),
         token_count=("token_count", "sum"),
@@ -117,14 +117,14 @@ def effective_prices(snapshot: Tables, by: str | Iterable[str] = "model") -> pd.
         minimum_charges=("minimum_charges", "sum"),
     )
     sums = sums.reset_index()
-    charged = sums.pop("charged_nanousd")
+    charged, sums["token_count"] = sums.pop("charged_nanousd"), frames.narrow(sums.token_count)
     sums.insert(len(names) + 2, "charged_usd", frames.usd(charged))
-    sums.insert(len(names) + 3, "usd_per_million_tokens", _rate(charged, sums.token_count))
+    sums.insert(len(names) + 3, "usd_per_million_tokens", _rate(frames.narrow(charged), sums.token_count))
     return sums
 
 
 def _summed(found: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    sums = frames.grouped(found, names).agg(
+    sums = frames.grouped(_wide(found), names).agg(
         jobs=("job_id", "size"),
         token_count=("token_count", "sum"),
         charged=("charged_nanousd", "sum"),
@@ -132,19 +132,27 @@ def _summed(found: pd.DataFrame, names: list[str]) -> pd.DataFrame:
         net=("net_nanousd", "sum"),
     )
     sums = sums.reset_index()
+    sums["token_count"] = frames.narrow(sums.token_count)
     for name in ("charged", "refunded", "net"):
         sums[f"{name}_usd"] = frames.usd(sums.pop(name))
     return sums
 
 
+def _wide(found: pd.DataFrame) -> pd.DataFrame:
+    names = ("token_count", "charged_nanousd", "refunded_nanousd", "net_nanousd")
+    return found.assign(**{name: frames.wide(found[name]) for name in names})
+
+
 def _rate(nano: pd.Series, tokens: pd.Series) -> pd.Series:
     """Dollars a million tokens, rounded to nano-dollars; NULL where there are no tokens, or beyond all sense."""
-    some = (tokens > 0) & (tokens < _SENSE)
+    some = ((tokens > 0) & (tokens < _SENSE) & nano.notna()).fillna(False)
     count = tokens.where(some, 1)
-    each = nano // count
+    each = nano.where(some, 0) // count
+    some &= each < _SENSE
+    count, each, nano = count.where(some, 1), each.where(some, 0), nano.where(some, 0)
     rest = nano - each * count
     near = (rest * _PER_MILLION * 2 + count) // (count * 2)  # of integers all the way: no float rounds money
-    return frames.usd((each * _PER_MILLION + near).where(some & (each < _SENSE)))
+    return frames.usd((each * _PER_MILLION + near).where(some))
 
 
 def _column(values: pa.Array) -> pd.Series:

@@ -59,7 +59,7 @@ def failures(snapshot: Tables) -> pd.DataFrame:
     table = table.append_column("newest", pc.coalesce(table.column("finished_at"), table.column("updated_at")))
     found = table.to_pandas(types_mapper=pd.ArrowDtype)
     found = found.merge(charges(snapshot)[["project", "job_id", "net_nanousd"]], how="left")
-    found["net_nanousd"] = found.net_nanousd.fillna(0)
+    found["net_nanousd"] = frames.wide(found.net_nanousd.fillna(0))
     found = found.sort_values(["newest", "job_id"], na_position="first")
     sums = frames.grouped(found, ["status", "reason"]).agg(
         jobs=("job_id", "size"), net_usd=("net_nanousd", "sum"), newest=("newest", "last"), example=("job_id", "last")

@@ -70,7 +70,8 @@ def groups(snapshot: Tables, by: str | tuple[str, ...]) -> list[Group]:
         rate = rated.get(key, {"charged_usd": _ZERO, "minimum_charges": 0})
         money = (row["charged_usd"], row["refunded_usd"], row["net_usd"], rate["charged_usd"])
         label = key[0] if isinstance(by, str) else key
-        found.append(Group(label, row["jobs"], row["token_count"], *money, rate["minimum_charges"]))
+        tokens = row["token_count"] or 0  # none where 64 bits do not hold them: more than there are to bill
+        found.append(Group(label, row["jobs"], tokens, *money, rate["minimum_charges"]))
     return found
 
 

@@ -174,3 +174,14 @@ def test_no_nano_dollar_is_lost_in_any_grouping(tmp_path_factory: Any, jobs: lis
             assert abs(row.usd_per_million_tokens - exact) <= D("0.0000000005")
         else:
             assert row.usd_per_million_tokens is pd.NA
+
+
+def test_sums_beyond_64_bits_are_still_exact_and_rates_beyond_sense_are_null(make: Any, told: Any) -> None:
+    most = 2**63 - 1
+    jobs = [told(f"ft-{n}", total_price=most, token_count=most if n else 1, status="error") for n in range(3)]
+    snapshot = make(*jobs)
+    total = D(3 * most) / 10**9
+    assert rows(analysis.spend(snapshot, "model"), "charged_usd", "net_usd", "token_count") == [(total, total, None)]
+    assert rows(analysis.failures(snapshot), "jobs", "net_usd") == [(3, total)]
+    assert rows(analysis.prices(snapshot), "usd_per_million_tokens") == [(None,), (None,), (None,)]
+    assert rows(analysis.effective_prices(snapshot), "charged_usd", "usd_per_million_tokens") == [(total, None)]

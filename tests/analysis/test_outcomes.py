@@ -98,7 +98,7 @@ def test_without_jobs_every_analysis_is_empty_and_has_its_columns(make: Any) -> 
     nothing = make()
     for name in analysis.__all__:
         function = getattr(analysis, name)
-        if callable(function):
+        if "snapshot" in getattr(function, "__annotations__", ()):
             found = function(nothing)
             assert len(found) == 0
             assert len(found.columns) > 2
