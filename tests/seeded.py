@@ -46,8 +46,15 @@ BUGS = [
         "    fs.sync_folder(folder)\n    fs.rename(ground.snapshots, TEMP + run_id, ground.snapshots, run_id)\n",
         "    fs.rename(ground.snapshots, TEMP + run_id, ground.snapshots, run_id)\n    fs.sync_folder(folder)\n",
         "tests/test_store.py -k the_order_is"),
-    Bug("redirects are followed", "exchange.py", "allow_redirects=False", "allow_redirects=True",
-        "tests/test_together.py -k redirect"),
+    Bug(
+        "redirects are followed",
+        "plugs.py",
+        "        return None\n\n\ndef session(",
+        "        return super().get_redirect_target(resp)\n\n"
+        "    def send(self, request: Any, **given: Any) -> Any:\n"
+        "        return super().send(request, **{**given, 'allow_redirects': True})\n\n\ndef session(",
+        "tests/test_together.py -k redirect",
+    ),
     Bug("text is decoded with replacement", "side.py", 'element.raw.decode("utf-8")',
         'element.raw.decode("utf-8", "replace")', "tests/test_side.py tests/test_unknown.py tests/test_second_run.py"),
     Bug("the key is a header", "plugs.py", "session.auth = Bearer(key)",
@@ -80,6 +87,13 @@ BUGS = [
         "tests/test_store.py -k the_order_is"),
     Bug("the lock is not taken", "fs.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass",
         "tests/test_lock.py"),
+    Bug(
+        "the key is printed",
+        "credentials.py",
+        "    def __repr__(self) -> str:\n        return MASK\n",
+        "    def __repr__(self) -> str:\n        return self.__value\n",
+        "tests/test_credentials.py",
+    ),
     Bug("a damaged base is built on", "pipeline.py", "    past.require_sound_base(target)\n", "",
         "tests/faults/test_bitflips.py -k builds_on"),
 ]  # fmt: skip
