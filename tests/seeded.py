@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 600
 POWER = "tests/faults/test_power_loss.py -k no_loss_of_power_takes"
+SYNCS = "tests/faults/test_power_loss.py -k no_sync_can_be_forgotten"
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ BUGS = [
     Bug("no fsync of data", "sink.py", "                self._fs.sync(self._descriptor, self._path)\n", "", POWER),
     Bug("no fsync of the staged folder", "publish.py", "    fs.sync_folder(folder)\n", "", POWER),
     Bug("no fsync of snapshots", "publish.py", "    fs.sync_folder(ground.snapshots)\n", "", POWER),
-    Bug("no fsync before the rename", "publish.py", "    fs.sync_folder(ground.manifests)  #", "    #", POWER),
+    Bug("no fsync before the rename", "publish.py", "    fs.sync_folder(ground.manifests)  #", "    #", SYNCS),
     Bug("no fsync of the target", "publish.py", "    ground.fs.sync_folder(ground.root)\n", "", POWER),
     Bug("no fsync of the manifests", "stage.py", "            lambda: fs.sync_folder(ground.manifests),\n", "", POWER),
     Bug("no fsync of what is hidden", "janitor.py", "tried([lambda: fs.sync_folder(manifests)])\n    return warn",
         "list[str]()\n    return warn", POWER),
-    Bug("no fsync of what is removed", "janitor.py", "    fs.sync_folder(snapshots)  #", "    #", POWER),
+    Bug("no fsync of what is removed", "janitor.py", "    fs.sync_folder(snapshots)  #", "    #", SYNCS),
     Bug("rename before fsync", "publish.py",
         "    fs.sync_folder(folder)\n    fs.rename(ground.snapshots, TEMP + run_id, ground.snapshots, run_id)\n",
         "    fs.rename(ground.snapshots, TEMP + run_id, ground.snapshots, run_id)\n    fs.sync_folder(folder)\n",
