@@ -104,7 +104,7 @@ def outcome(bug: Bug) -> str:
     """How it was caught; `SURVIVED`, or why it could not be put in."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name)
-        for part in ("ftetl", "schemas", "tests"):
+        for part in ("ftetl", "schemas", "tests", "docs"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         for part in ("pyproject.toml", "README.md"):
             shutil.copy(ROOT / part, copy)
@@ -113,7 +113,7 @@ def outcome(bug: Bug) -> str:
         if text.count(bug.right) != 1:
             return f"DOES NOT APPLY: {bug.module} has its text {text.count(bug.right)} times"
         module.write_text(text.replace(bug.right, bug.wrong), "utf-8")
-        words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+        words = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly"]
         files, _, chosen = bug.tests.partition(" -k ")
         words += [*files.split(), *(["-k", chosen] if chosen else [])]
         environment = {**os.environ, "PYTHONPATH": str(copy)}
