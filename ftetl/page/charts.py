@@ -12,13 +12,14 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from ftetl.page.markup import Markup, join, tag
-from ftetl.page.words import short
+from ftetl.page.words import clipped, short
 
 _HEIGHT: Final = 180  # of the tallest bar, in pixels
 _ABOVE, _BELOW = 22, 26
 _LABELS: Final = 12  # below the bars, on a wide screen; a narrow one shows every second
 _ROW, _THICK = 40, 10
 _LONGEST: Final = 46  # characters of a name
+_NARROW: Final = 20  # on a narrow screen
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,11 @@ def below_each_other(bars: Sequence[Bar], *, name: str, title: str, told: str) -
         share = Decimal(bar.value) / longest * 100 if longest > 0 else Decimal(0)
         track = tag("rect", class_="track", x="0", y=y + 22, width="100%", height=_THICK, rx=2)
         mark = tag("rect", class_="bar", x="0", y=y + 22, width=_percent(share), height=_THICK, rx=2)
-        words = tag("text", clipped(bar.label), class_="name", x="0", y=y + 15)
+        names = [tag("text", clipped(bar.label, _LONGEST), class_="name wide", x="0", y=y + 15)]
+        names.append(tag("text", clipped(bar.label, _NARROW), class_="name narrow", x="0", y=y + 15))
         value = tag("text", bar.told, class_="value", x="100%", y=y + 15, text_anchor="end")
-        shapes.append(tag("g", tag("title", f"{bar.label}: {bar.told}"), track, mark, words, value))
+        shapes.append(tag("g", tag("title", f"{bar.label}: {bar.told}"), track, mark, *names, value))
     return _drawing(name, title, told, max(1, len(bars)) * _ROW, *shapes)
-
-
-def clipped(label: str) -> str:
-    """A name that fits; the middle of a longer one is left out, since names differ at their ends."""
-    half = _LONGEST // 2
-    return label if len(label) <= _LONGEST else f"{label[: half - 1]}\u2026{label[-half:]}"
 
 
 def _drawing(name: str, title: str, told: str, height: int, *shapes: Markup) -> Markup:

@@ -114,13 +114,13 @@ WRITTEN: Final[dict[str, Callable[[Any], tuple[str, str | None]]]] = {
     "time": lambda cell: (words.minute(cell), words.stamp(cell)),
     "count": lambda cell: (words.count(cell), None),
     "money": _money,
-    "seconds": lambda cell: (words.seconds(cell), f"{cell:g} s" if cell < _SAFE else None),
+    "seconds": lambda cell: (words.seconds(cell), f"{words.plain(cell)} s"),
 }
 
 
 def _chosen(heading: str, values: pa.Array, look: str | None = None) -> Column:
     coded = values.dictionary_encode()
-    choices = [seen(choice) for choice in coded.dictionary.to_pylist()]
+    choices = [seen(words.clipped(choice)) for choice in coded.dictionary.to_pylist()]
     return Column(heading, "text", coded.indices.to_pylist(), choices, look)
 
 

@@ -3,6 +3,7 @@
 (() => {
   const PAGE = 50, PAPER = 100, NOTHING = "\u2013";
   const element = (id) => document.getElementById(id);
+  if (!element("jobs-data")) return; // there are no jobs
   const { rows, columns } = JSON.parse(element("jobs-data").textContent);
   const table = element("jobs-table"), body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   const search = element("jobs-search"), status = element("jobs-state"), said = element("jobs-status");

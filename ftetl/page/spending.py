@@ -92,7 +92,7 @@ def prices(snapshot: Tables) -> Markup:
 def _priced(group: Group) -> Sequence[Any]:
     model, kind = group.label, ""
     if isinstance(group.label, tuple):
-        model, kind = _name(group.label[0]), " ".join(filter(None, group.label[1:]))
+        model, kind = _name(group.label[0]), words.clipped(" ".join(filter(None, group.label[1:])))
     counts = (number(group.jobs), number(group.minimum), number(group.tokens))
     return (model, kind, *counts, usd(group.rated), usd(group.rate))
 
@@ -107,7 +107,7 @@ def _named(group: Group) -> Group:
 
 
 def _name(label: str | None) -> str:
-    return _NONE if label is None else label
+    return _NONE if label is None else words.clipped(label)
 
 
 def _with_share(group: Group, whole: Group) -> str:

@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from math import floor
 from typing import Final
 
+LONGEST: Final = 300  # characters of a text; the tables hold all of them
 NOTHING: Final = "\u2013"  # what stands where nothing is known
 _CENT: Final = Decimal("0.01")
 
@@ -67,6 +68,11 @@ def seconds(value: float | None) -> str:
     return f"{whole} s"
 
 
+def plain(value: float) -> str:
+    """A real number to the thousandth, without an exponent."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
 def share(part: float | None) -> str:
     """A share of one, `93.4 %`."""
     return NOTHING if part is None else f"{part * 100:.1f} %"
@@ -80,6 +86,12 @@ def minute(moment: int | None) -> str:
 def stamp(moment: int) -> str:
     """Seconds since 1970 as a time to the second, as machines read it."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+
+
+def clipped(text: str, most: int = LONGEST) -> str:
+    """A text that is not too long; of a longer one the middle is left out, since names differ at their ends."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[: half - 1]}\u2026{text[-half:]}"
 
 
 def some(number: int, thing: str, things: str = "") -> str:

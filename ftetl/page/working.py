@@ -85,7 +85,13 @@ def outcomes(snapshot: Tables) -> Markup:
     if not reasons:
         return section("failures", "Outcomes and failures", *parts, tag("p", "No job failed."))
     told = [
-        (row["reason"] or "not told", row["status"], row["example"], number(row["jobs"]), usd(row["net_usd"]))
+        (
+            words.clipped(row["reason"] or "not told"),
+            row["status"],
+            row["example"],
+            number(row["jobs"]),
+            usd(row["net_usd"]),
+        )
         for row in reasons[:_REASONS]
     ]
     if rest := reasons[_REASONS:]:
@@ -116,7 +122,7 @@ def quality(snapshot: Tables) -> Markup:
         heads = ("Kind", "Where", "Path", "Jobs", "Rows")
         parts += [tag("h3", "Quarantine and anomalies"), table("By kind, the most rows first", heads, cells, text=3)]
     if unread:
-        keys = [(row["key"], row["table"], number(row["rows"])) for row in _first(unread, {"table": ""})]
+        keys = [(words.clipped(row["key"]), row["table"], number(row["rows"])) for row in _first(unread, {"table": ""})]
         parts += [
             tag("h3", "Keys that no column reads"),
             table("The most frequent first", ("Key", "Table", "Rows"), keys, text=2),
@@ -125,7 +131,13 @@ def quality(snapshot: Tables) -> Markup:
 
 
 def _odd(row: dict[str, Any]) -> tuple[Any, ...]:
-    return (row["kind"] or row["key"], row["table"], row["path"] or "", number(row["jobs"]), number(row["rows"]))
+    return (
+        row["kind"] or row["key"],
+        row["table"],
+        words.clipped(row["path"] or ""),
+        number(row["jobs"]),
+        number(row["rows"]),
+    )
 
 
 def _first(rows: list[dict[str, Any]], empty: dict[str, Any]) -> list[dict[str, Any]]:

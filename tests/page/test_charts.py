@@ -48,11 +48,6 @@ def test_a_chart_says_what_it_is() -> None:
     assert svg.one("id", str(svg.attributes["aria-describedby"])).text == "By month"
 
 
-def test_a_long_name_keeps_its_ends() -> None:
-    assert charts.clipped("a" * 30 + "b" * 30) == "a" * 22 + "\u2026" + "b" * 23
-    assert charts.clipped("short") == "short"
-
-
 MONEY = st.decimals(0, 10**9, places=9)
 
 

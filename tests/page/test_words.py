@@ -67,3 +67,9 @@ def test_a_time_is_utc() -> None:
     assert words.stamp(1_782_979_814) == "2026-07-02T08:10:14Z"
     assert words.minute(1_782_979_814) == "2026-07-02 08:10"
     assert words.stamp(-62_135_596_800) == "0001-01-01T00:00:00Z"
+
+
+def test_a_long_text_keeps_its_ends() -> None:
+    assert words.clipped("a" * 30 + "b" * 30, 46) == "a" * 22 + "\u2026" + "b" * 23
+    assert words.clipped("short") == "short"
+    assert len(words.clipped("x" * 10_000)) == words.LONGEST
