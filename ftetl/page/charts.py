@@ -19,16 +19,17 @@ _ABOVE, _BELOW = 22, 26
 _LABELS: Final = 12  # below the bars, on a wide screen; a narrow one shows every second
 _ROW, _THICK = 40, 10
 _LONGEST: Final = 46  # characters of a name
-_NARROW: Final = 20  # on a narrow screen
+_NARROW: Final = 30  # on a narrow screen
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: what it stands for, how long it is, and the words for that."""
+    """A bar: what it stands for, how long it is, the words for that, and more where there is room."""
 
     label: str
     value: Decimal | int | float
     told: str
+    more: str = ""
 
 
 def in_time(bars: Sequence[Bar], *, name: str, title: str, told: str, unit: str = "") -> Markup:
@@ -49,8 +50,12 @@ def in_time(bars: Sequence[Bar], *, name: str, title: str, told: str, unit: str 
         shapes.append(tag("g", tag("title", f"{bar.label}: {bar.told}"), mark, over))
         if place % step == 0:
             rare = "tick" if place % (2 * step) == 0 else "tick wide"
-            middle = _percent(slot * place + slot / 2)
-            labels.append(tag("text", bar.label, class_=rare, x=middle, y=_ABOVE + _HEIGHT + 18, text_anchor="middle"))
+            x, anchor = slot * place + slot / 2, "middle"
+            if len(bars) > _LABELS / 2 and place in (0, len(bars) - 1):  # at the edges there is no room on both sides
+                x, anchor = (slot * place, "start") if place == 0 else (Decimal(100), "end")
+            labels.append(
+                tag("text", bar.label, class_=rare, x=_percent(x), y=_ABOVE + _HEIGHT + 18, text_anchor=anchor)
+            )
     floor = tag("line", class_="floor", x1="0", x2="100%", y1=_ABOVE + _HEIGHT, y2=_ABOVE + _HEIGHT)
     return _drawing(name, title, told, _ABOVE + _HEIGHT + _BELOW, *lines, *shapes, floor, *labels)
 
@@ -64,10 +69,14 @@ def below_each_other(bars: Sequence[Bar], *, name: str, title: str, told: str) -
         share = Decimal(bar.value) / longest * 100 if longest > 0 else Decimal(0)
         track = tag("rect", class_="track", x="0", y=y + 22, width="100%", height=_THICK, rx=2)
         mark = tag("rect", class_="bar", x="0", y=y + 22, width=_percent(share), height=_THICK, rx=2)
-        names = [tag("text", clipped(bar.label, _LONGEST), class_="name wide", x="0", y=y + 15)]
-        names.append(tag("text", clipped(bar.label, _NARROW), class_="name narrow", x="0", y=y + 15))
-        value = tag("text", bar.told, class_="value", x="100%", y=y + 15, text_anchor="end")
-        shapes.append(tag("g", tag("title", f"{bar.label}: {bar.told}"), track, mark, *names, value))
+        whole = f"{bar.told} {bar.more}".strip()
+        texts = [
+            tag("text", clipped(bar.label, _LONGEST), class_="wide", x="0", y=y + 15),
+            tag("text", whole, class_="value wide", x="100%", y=y + 15, text_anchor="end"),
+            tag("text", clipped(bar.label, _NARROW), class_="narrow", x="0", y=y + 15),
+            tag("text", bar.told, class_="value narrow", x="100%", y=y + 15, text_anchor="end"),
+        ]
+        shapes.append(tag("g", tag("title", f"{bar.label}: {whole}"), track, mark, *texts))
     return _drawing(name, title, told, max(1, len(bars)) * _ROW, *shapes)
 
 

@@ -49,7 +49,7 @@ def by_name(snapshot: Tables, by: str, name: str, thing: str) -> Markup:
         return section(name, f"Spend by {thing}", tag("p", "No job was charged."))
     shown = [_named(group) for group in top(found)]
     whole = together("Total", found)
-    bars = [Bar(g.label, g.net, _with_share(g, whole)) for g in shown]
+    bars = [Bar(g.label, g.net, words.money(g.net), _share(g, whole)) for g in shown]
     told = f"Net spend of each {thing}, the greatest first; the numbers are in the table below."
     rows = [(*_spent(g.label, g), usd(g.rate)) for g in shown]
     heads = (thing.capitalize(), *_HEADS, "USD per M tokens")
@@ -110,9 +110,8 @@ def _name(label: str | None) -> str:
     return _NONE if label is None else words.clipped(label)
 
 
-def _with_share(group: Group, whole: Group) -> str:
-    part = f" ({words.share(float(group.net / whole.net))})" if whole.net else ""
-    return words.money(group.net) + part
+def _share(group: Group, whole: Group) -> str:
+    return f"({words.share(float(group.net / whole.net))})" if whole.net else ""
 
 
 def _greatest(slots: list[Group]) -> str:
