@@ -6,6 +6,8 @@ Knows no field of a job.
 from __future__ import annotations
 
 import hashlib
+import io
+from collections.abc import Iterator
 
 import msgspec
 
@@ -29,9 +31,18 @@ def digest(raw: bytes) -> bytes:
     return hashlib.sha256(text).digest()
 
 
-def masked(blob: Blob) -> Blob:
-    """An answer as it may be kept: exact but for the values of secrets."""
+def masked(blob: Blob, *, lines: bool = False) -> Blob:
+    """An answer as it may be kept: exact but for the values of secrets, of which none goes on in the next of `lines`."""
     starts = range(0, blob.size, _WINDOW)
     if not any(strict.names_secret(blob.read(start, _WINDOW + _OVERLAP)) for start in starts):
         return blob
-    return Memory(strict.mask(blob.read(0, blob.size)))
+    raw = blob.read(0, blob.size)
+    return Memory(b"".join(_by_line(raw)) if lines else strict.mask(raw))
+
+
+def _by_line(raw: bytes) -> Iterator[bytes]:
+    before = b""
+    for line in io.BytesIO(raw):  # which ends a line as an answer of lines does
+        bare = line.lstrip()
+        yield line[: len(line) - len(bare)] + strict.mask(bare, before)
+        before = line if bare else before

@@ -18,7 +18,7 @@ def require_none_lost(target: Target) -> None:
     Raises:
         StorageError: It is such a target.
     """
-    if target.base is None and target.version > 1:
+    if target.base is None and target.has_manifests:
         raise StorageError(
             "S13",
             f"{target.path} has manifests, but none whose snapshot can be read",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ftetl import observed
-from ftetl.answers import Answer, Source, changed, stamp
+from ftetl.answers import Answer, Shape, Source, changed, stamp
 from ftetl.archive import Archive
 from ftetl.clock import iso
 from ftetl.listed import masked
@@ -91,7 +91,8 @@ def _answer(archive: Archive, answer: Answer, digests: Digests) -> dict[str, Any
     }
     path = answer.path
     if path is None:  # from the network, or through stdin: there is no other copy
-        return {**entry, "sha256": archive.keep(masked(answer.blob)), "bytes": answer.blob.size}
+        kept = archive.keep(masked(answer.blob, lines=answer.shape is Shape.LINES))
+        return {**entry, "sha256": kept, "bytes": answer.blob.size}
     try:
         told = {**entry, "path": str(path.resolve()), "sha256": digests.of(path), "bytes": path.stat().st_size}
         same = answer.stamp == stamp(path)

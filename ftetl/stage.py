@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 from ftetl import claim, janitor, retention
 from ftetl.claim import TEMP, Ground
 from ftetl.clock import iso, now, parse_iso
-from ftetl.errors import FtetlError, SoftwareError
+from ftetl.errors import FtetlError, SoftwareError, TryLaterError
 from ftetl.fs import Link
 from ftetl.manifest import (
     JSON,
@@ -164,7 +164,11 @@ class Stage:
         return Commit(manifest, changed=True, warnings=warnings)
 
     def _read_back(self) -> None:
-        if self._files.keys() != self._sinks.keys() or self._fs.names(self._folder) != sorted(self._files):
+        there = self._fs.names(self._folder)
+        if {*self._files} - {*there}:  # by a run on another machine, where locks are not shared
+            what = f"another run removed files of this one from {self.path}"
+            raise TryLaterError("C02", what, next="run again, and never two at once on such a file system")
+        if self._files.keys() != self._sinks.keys() or there != sorted(self._files):
             raise SoftwareError("B03", "a staged file was not closed, or was not made by the stage")
         for file in self._files.values():
             if self._fs.digest(self._folder, file.name) != (file.bytes, file.sha256):

@@ -5,15 +5,16 @@ And the gate that they pass before they are published. Knows formats by their pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pyarrow as pa
 
 from ftetl import datapackage, formats, odcs
 from ftetl.contract import tables
+from ftetl.errors import StorageError
 from ftetl.schema import schema
 from ftetl.store import Stage
 from ftetl.stored import Stored
@@ -76,5 +77,15 @@ class Staging:
         from ftetl import focus_gate  # here, since it imports pandas and pandera, which another thread has begun with
 
         staged = Stored(self._stage.path, exact=True)
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(2) as pool, _of_this_run():
             list(pool.map(lambda name: focus_gate.of(name)(staged, tables()[name], self.rows[name]), tables()))
+
+
+@contextmanager
+def _of_this_run() -> Iterator[None]:
+    """What cannot be read back was written a moment ago: there is nothing to be restored."""
+    try:
+        yield
+    except StorageError as error:
+        error.next = "nothing was committed; check the disk, then run again"
+        raise

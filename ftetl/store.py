@@ -23,7 +23,7 @@ from ftetl.claim import TEMP
 from ftetl.clock import now
 from ftetl.errors import ConfigError, SoftwareError
 from ftetl.fs import Folder, Fs
-from ftetl.manifest import JSON, RUN_ID, Manifest, canonical, first_with_folder, intact, versions
+from ftetl.manifest import JSON, RUN_ID, Manifest, canonical, file_name, first_with_folder, intact, versions
 from ftetl.settings import FILE_MODE, KEEP, LOCK_TIMEOUT
 from ftetl.sink import put
 from ftetl.stage import Commit, Stage
@@ -36,8 +36,8 @@ EVIDENCE_KEPT = 5
 class Target:
     """A target folder that this process alone may write to, until it is closed.
 
-    `base` is the newest sound manifest, `version` what the next commit is numbered, `run_id` the name of this run,
-    and `warnings` tells what was odd when the target was opened. A missing folder is made; `lock_timeout` is in
+    `base` is the newest sound manifest, `has_manifests` whether there is any, sound or not, `version` what the next
+    commit is numbered, `run_id` the name of this run, and `warnings` tells what was odd when the target was opened. A missing folder is made; `lock_timeout` is in
     seconds; a folder's mode is `file_mode` plus the right to enter wherever there is one to read.
 
     Raises:
@@ -86,6 +86,8 @@ class Target:
             return fs.status(ground.snapshots, manifest.run_id) is not None
 
         self.base = first_with_folder(intact(found, read, self.warnings), present, self.warnings)
+        # An empty one is a name that a run had taken when it died, where there are no hard links: nothing was lost.
+        self.has_manifests = self.base is not None or any(read(file_name(version)) for version in found)
         committed = lambda: {manifest.run_id for manifest in intact(found, read)}  # noqa: E731
         self.warnings += janitor.undo_unfinished(fs, ground.snapshots, ground.manifests, committed)
         self.warnings += janitor.sweep_all(fs, ground.root, ground.control, ground.snapshots)

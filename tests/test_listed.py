@@ -67,3 +67,19 @@ def test_what_is_kept_has_the_digest_of_what_came() -> None:
     raw = b'{"id":"a","wandb_key":"s3cret"}'
     blob = listed.masked(Memory(raw))
     assert listed.digest(raw) == listed.digest(blob.read(0, blob.size))
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        (b'"wandb_key"\n{"id":"a"}\n{"id":"b"}\n', b'"wandb_key"\n{"id":"a"}\n{"id":"b"}\n'),
+        (b'{"id":"x","wandb_key":\n  {"id":"a"}', b'{"id":"x","wandb_key":\n  {"id":"a"}'),
+        (b'{"id":"x","wandb_key":\n\n"s3cret"}\n{"id":"a"}', b'{"id":"x","wandb_key":\n\n"***"}\n{"id":"a"}'),
+        (b'{"id":"x","wandb_key":\r{"k":"s3cret"}}\n{"id":"a"}', b'{"id":"x","wandb_key":\r"***"}\n{"id":"a"}'),
+        (b'{"id":"x","wandb_key":"s3cret"}\r\n{"id":"a"}', b'{"id":"x","wandb_key":"***"}\r\n{"id":"a"}'),
+    ],
+)
+def test_of_lines_no_secret_swallows_the_next_job(raw: bytes, kept: bytes) -> None:
+    blob = listed.masked(Memory(raw), lines=True)
+
+    assert blob.read(0, blob.size) == kept

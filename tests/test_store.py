@@ -685,6 +685,44 @@ def test_a_version_that_another_run_took_is_never_overwritten(kind: type[Fs], ta
     assert len(list((target / "snapshots").iterdir())) == 1
 
 
+def test_a_run_whose_staged_files_another_run_removed_is_to_try_later(target: Path) -> None:
+    """As between hosts that do not see each other's locks."""
+    commit(target, FIRST)
+    with Target(target) as slow, slow.begin() as stage:
+        with stage.create("a") as file:
+            file.write(b"slow")
+        (stage.path / "a").unlink()
+        with pytest.raises(TryLaterError, match="another run removed files of this one"):
+            stage.commit(FACTS)
+    assert seen(target) == FIRST
+
+
+def test_a_name_that_a_dying_run_took_without_hard_links_is_no_lost_past(target: Path) -> None:
+    """Killed between taking the name of the first version and giving it its contents."""
+
+    class Dies(NoLinks):
+        def rename(self, folder: Folder, name: str, to: Folder, new: str) -> None:
+            if new == file_name(1):
+                raise KeyboardInterrupt
+            super().rename(folder, name, to, new)
+
+        def unlink(self, folder: Folder, name: str) -> None:
+            if name != file_name(1):
+                super().unlink(folder, name)
+
+    with pytest.raises(KeyboardInterrupt):
+        commit(target, FIRST, fs=Dies())
+    assert (target / "_ftetl" / "manifests" / file_name(1)).read_bytes() == b""
+
+    with Target(target) as again:
+        assert (again.base, again.has_manifests) == (None, False)
+    commit(target, SECOND)
+    assert seen(target) == SECOND
+    (target / "_ftetl" / "manifests" / file_name(2)).write_bytes(b"damaged")
+    with Target(target) as lost:
+        assert (lost.base, lost.has_manifests) == (None, True)
+
+
 def test_a_run_whose_lock_was_removed_does_not_commit(target: Path) -> None:
     with Target(target) as slow, slow.begin() as stage:
         (target / "_ftetl" / "lock").unlink()
