@@ -32,7 +32,7 @@ def digest(raw: bytes) -> bytes:
 
 
 def masked(blob: Blob, *, lines: bool = False) -> Blob:
-    """An answer as it may be kept: exact but for the values of secrets, of which none goes on in the next of `lines`."""
+    """An answer as it may be kept: exact but for the values of secrets; in `lines` each ends with its line."""
     starts = range(0, blob.size, _WINDOW)
     if not any(strict.names_secret(blob.read(start, _WINDOW + _OVERLAP)) for start in starts):
         return blob
