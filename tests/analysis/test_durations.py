@@ -78,6 +78,13 @@ def test_each_job_has_its_times(five: Snapshot) -> None:
     ]  # fmt: skip
 
 
+def test_a_stay_of_unknown_length_leaves_the_job_without_a_time_there(make: Any, told: Any) -> None:
+    again = [at("08:10:20", "job_pending"), at("08:10:30", "job_restarted"), at("08:11:00", "job_pending")]
+    waiting = make(told("ft-1", events=again, status="queued"))
+    assert rows(analysis.stage_times(waiting), "stage", "jobs", "unknown", "total_seconds") == [("queued", 0, 1, None)]
+    assert rows(analysis.job_times(waiting), "queued_seconds", "queue_seconds", "restarts") == [(None, None, 1)]
+
+
 def test_a_column_is_there_for_every_stage_of_the_contract(five: Snapshot) -> None:
     assert {f"{stage}_seconds" for stage in analysis.stage_names()} <= {*analysis.job_times(five).columns}
 
