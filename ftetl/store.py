@@ -38,8 +38,8 @@ class Target:
 
     `base` is the newest sound manifest, `has_manifests` whether there is any, sound or not, `version` what the next
     commit is numbered, `run_id` the name of this run, and `warnings` tells what was odd when the target was opened. A
-    missing folder is made; `lock_timeout` is in seconds; a folder's mode is `file_mode` plus the right to enter wherever
-    there is one to read.
+    missing folder is made; `lock_timeout` is in seconds; a folder's mode is `file_mode` plus the right to enter
+    wherever there is one to read.
 
     Raises:
         TargetError: The folder cannot be written to, is unsafe, or is not ours.
