@@ -11,7 +11,19 @@ import pytest
 
 HEAVY = {"msgspec", "numpy", "pandas", "pandera", "pyarrow", "requests", "rich", "urllib3"}
 IMPORT, COMMAND = "import ftetl", "runpy.run_module('ftetl', run_name='__main__')"
-COMMAND_LINE = {"cli", "contract", "errors", "grammar", "limits", "lines", "options", "report", "settings", "talk"}
+COMMAND_LINE = {
+    "cli",
+    "contract",
+    "ends",
+    "errors",
+    "grammar",
+    "limits",
+    "lines",
+    "options",
+    "report",
+    "settings",
+    "talk",
+}
 
 # Told at the very end, so that nothing is missing; `-X importtime` would also list what was only tried.
 LISTING = """
