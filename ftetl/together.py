@@ -143,7 +143,7 @@ class Client:
                 break
         error = trouble.error(made)
         if isinstance(reply, Reply):
-            error.evidence = reply.body
+            error.evidence = self._key.hide_bytes(reply.body)
         raise error
 
     def _wait_for_turn(self) -> None:

@@ -54,7 +54,7 @@ def judge(reply: Reply, host: str, key: Secret, *, holds: str, gone: bool) -> Tr
     if reply.status in _PASSING or (500 <= reply.status < 600 and reply.status not in _NOT_WORTH_RETRYING):
         return _passing(reply, host, facts)
     if 300 <= reply.status < 400 and "location" in reply.headers:
-        what = f"{host} redirects to {_target(reply, host)}, and a key is never sent on {facts}"
+        what = f"{host} redirects to {_target(reply, host, key)}, and a key is never sent on {facts}"
         return Trouble(ProtocolError, "H31", what, "if that is the API, give it as --base-url")
     if reply.status == NOT_FOUND:
         what = f"no such endpoint at {host} {facts}"
@@ -139,10 +139,10 @@ def _facts(reply: Reply, key: Secret) -> str:
     return f"({', '.join(facts)})"
 
 
-def _target(reply: Reply, host: str) -> str:
+def _target(reply: Reply, host: str, key: Secret) -> str:
     try:
         parts = urlsplit(urljoin(f"https://{host}/", reply.headers.get("location", "")))
         where = f"{parts.scheme}://{parts.hostname or ''}"
     except ValueError:
         return "another address"
-    return where if where.isascii() and where.isprintable() and " " not in where else "another address"
+    return remote.fit(where, key) if where.isascii() and where.isprintable() and " " not in where else "another address"

@@ -7,15 +7,21 @@ import gc
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, settings
 
 import ftetl
+from ftetl.errors import FtetlError
+from tests import canary
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,6 +55,72 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("TOGETHER_") or name.lower().endswith("_proxy") or name == "REQUESTS_CA_BUNDLE":
             monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+# What a test writes itself: files from which a key is read; and our own code, in which the demo's key stands.
+KEY_FILES = ("key", "netrc", "*.py", "*.pyc", "*.whl", "*.tar.gz")
+SEARCHED: pytest.StashKey[Counter[str]] = pytest.StashKey()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_key_is_said_or_written(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Whatever any test made the program say or write, no key is in it; and no error says an address."""
+    search = canary.Search()
+    begin, invoke = FtetlError.__init__, CliRunner.invoke
+    read, communicate = pytest.CaptureFixture.readouterr, subprocess.Popen.communicate
+
+    def begun(self: FtetlError, *args: Any, **named: Any) -> None:
+        begin(self, *args, **named)
+        search.error(str(self))
+
+    def invoked(self: CliRunner, *args: Any, **named: Any) -> Any:
+        result = invoke(self, *args, **named)
+        search.text(result.output_bytes)
+        return result
+
+    def captured(self: pytest.CaptureFixture[Any]) -> Any:
+        said = read(self)
+        for text in said:
+            search.text(text)
+        return said
+
+    def communicated(self: subprocess.Popen[Any], *args: Any, **named: Any) -> tuple[Any, Any]:
+        said = communicate(self, *args, **named)
+        for text in said:
+            search.text(text)
+        return said
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FtetlError, "__init__", begun)
+        patch.setattr(CliRunner, "invoke", invoked)
+        patch.setattr(pytest.CaptureFixture, "readouterr", captured)
+        patch.setattr(subprocess.Popen, "communicate", communicated)
+        yield
+    search.look()
+    search.folder(tmp_path_factory.getbasetemp(), KEY_FILES)
+    request.config.stash[SEARCHED] = Counter(search.counts)
+    assert search.found == []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells what it has searched through."""
+    if hasattr(session.config, "workeroutput") and SEARCHED in session.config.stash:
+        session.config.workeroutput["searched"] = dict(session.config.stash[SEARCHED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What the workers have searched through, added up."""
+    searched = node.config.stash.setdefault(SEARCHED, Counter())
+    searched.update(getattr(node, "workeroutput", {}).get("searched", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """One line about the search."""
+    if counts := config.stash.get(SEARCHED, None):
+        terminalreporter.write_line("searched for keys: " + ", ".join(f"{n:,} {what}" for what, n in counts.items()))
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from ftetl.errors import AccessError, ConfigError, FtetlError, UnavailableError
 from ftetl.patience import Patience
 from ftetl.sources.api import Api, open_api
 from ftetl.together import Client
+from tests.canary import KEY
 
-KEY = "canary-0123456789-ABCDEFGHIJ"
 LIST = b'{"data":[{"id":"ft-1"}]}'
 HERE, GONE, FAILED = Outcome.HERE, Outcome.GONE, Outcome.FAILED
 

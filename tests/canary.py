@@ -1,0 +1,169 @@
+"""A key and an address that nobody has, and the search for them: in texts, in bytes, in all files of a folder.
+
+One fact, one place: what the tests use as a key is found wherever it should not be, in whatever form it got there.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import os
+import re
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import zstandard
+
+from ftetl import demo
+
+KEY = "kanari-7Qz/2Wv+9Lx4=Rb8Nt3-Kp6Ms"
+MAIL = "canary.bird+ft@aviary-5up9.example.org"
+PIECE = 8  # characters in a row that are already too many
+
+
+def forms(text: str) -> Iterator[str]:
+    """A text as it is, turned around, in base64 wherever that may begin, in hexadecimal digits, and as in a URL."""
+    raw = text.encode()
+    yield from (text, text[::-1], raw.hex(), quote(text, safe=""), "".join(f"%{letter:02X}" for letter in raw))
+    for before in range(3):
+        packed = base64.b64encode(bytes(before) + raw).decode()[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]
+        yield from (packed, packed.replace("+", "-").replace("/", "_"))
+
+
+def pieces(text: str, size: int = PIECE) -> set[str]:
+    """All that is so long of all forms of a text."""
+    return {form[start : start + size] for form in forms(text) for start in range(len(form) - size + 1)}
+
+
+def any_of(words: Iterable[str]) -> str:
+    """The pattern of these words."""
+    return "|".join(re.escape(word) for word in sorted(words))
+
+
+# The demo's key is that of most tests that speak to a server. Twelve characters, since it is nearly hexadecimal.
+KEYS = any_of(pieces(KEY) | pieces(demo.DEFAULT_KEY, 12))
+# An address may be known by its name alone, or by its domain.
+MAILS = any_of({form for part in (MAIL, *MAIL.split("@"), MAIL.replace("@", "\\u0040")) for form in forms(part)})
+
+
+def which(data: Sequence[bytes | str], pattern: str = KEYS) -> list[int]:
+    """Which of these hold what the pattern says, in whatever letter case; together, since to begin costs the most."""
+    raw = [part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part for part in data]
+    found = pc.match_substring_regex(pa.array(raw, pa.large_binary()), pattern, ignore_case=True)
+    return pc.indices_nonzero(found).to_pylist()
+
+
+def has(data: bytes | str, pattern: str = KEYS) -> bool:
+    """Whether it holds what the pattern says."""
+    return bool(which([data], pattern))
+
+
+def hidden_in(path: Path, data: bytes) -> Iterator[bytes]:
+    """What a file holds, and what that is the packed form of."""
+    yield data
+    with_magic = {b"\x1f\x8b": _gunzipped, b"\x28\xb5": _unzstd, b"PA": _cells}
+    if (unpack := with_magic.get(data[:2])) is not None:
+        yield from unpack(path, data)
+
+
+def _gunzipped(_: Path, data: bytes) -> Iterator[bytes]:
+    try:
+        yield gzip.decompress(data)
+    except (OSError, EOFError, zlib.error):  # damaged by its test
+        return
+
+
+def _unzstd(_: Path, data: bytes) -> Iterator[bytes]:
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as stream:
+            yield stream.read(1 << 28)
+    except zstandard.ZstdError:
+        return
+
+
+def _cells(_: Path, data: bytes) -> Iterator[bytes]:
+    """The texts in a Parquet file, as the bytes of their columns."""
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        names = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
+        for column in file.read(columns=names).columns:
+            for chunk in column.chunks:
+                yield (chunk.buffers()[2] or b"") and chunk.buffers()[2].to_pybytes()
+    except (pa.ArrowInvalid, OSError):
+        return
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, each once however many names it has."""
+    seen: set[tuple[int, int]] = set()
+    for above, _, names in os.walk(folder):
+        for name in names:
+            path = Path(above, name)
+            if path.is_symlink() or not path.is_file():
+                continue
+            status = path.stat()
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                yield path
+
+
+class Search:
+    """A search through what was said and what was written, which looks at the same bytes once, and counts."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(("texts", "errors", "files", "bytes"), 0)
+        self.found: list[str] = []
+        self._texts: list[tuple[str, bytes | str]] = []
+        self._errors: dict[str, str] = {}
+
+    def text(self, text: bytes | str | None) -> None:
+        """Look, some time, through what was said in this test."""
+        self.counts["texts"] += 1
+        if text:
+            self._texts.append((os.environ.get("PYTEST_CURRENT_TEST", ""), text))
+        if len(self._texts) >= 1000:
+            self.look()
+
+    def error(self, text: str) -> None:
+        """Look, some time, through what an error says, in which no address may be either."""
+        self.counts["errors"] += 1
+        self._errors[text] = os.environ.get("PYTEST_CURRENT_TEST", "")
+
+    def look(self) -> None:
+        """Look now."""
+        texts, self._texts = self._texts, []
+        self.found += [f"said in {texts[n][0]}" for n in which([text for _, text in texts])]
+        errors, self._errors = self._errors, {}
+        for pattern in (KEYS, MAILS):
+            self.found += [f"an error in {[*errors.values()][n]}" for n in which([*errors], pattern)]
+
+    def folder(self, folder: Path, exempt: Collection[str]) -> None:
+        """Look through all files below a folder but for those of these names."""
+        seen: set[bytes] = set()
+        waiting: list[tuple[str, bytes]] = []
+        for path in files(folder):
+            if any(path.match(name) for name in exempt):
+                continue
+            try:
+                data = path.read_bytes()
+            except OSError:  # its test has taken the right to read it
+                continue
+            self.counts["files"] += 1
+            digest = hashlib.blake2b(data, digest_size=16).digest()
+            if digest not in seen:
+                seen.add(digest)
+                self.counts["bytes"] += len(data)
+                waiting += ((str(path), part) for part in (str(path).encode(), *hidden_in(path, data)))
+            if sum(len(part) for _, part in waiting) > 1 << 24:
+                self._files(waiting)
+        self._files(waiting)
+
+    def _files(self, waiting: list[tuple[str, bytes]]) -> None:
+        self.found += sorted({waiting[n][0] for n in which([part for _, part in waiting])})
+        waiting.clear()
