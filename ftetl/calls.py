@@ -23,7 +23,7 @@ from ftetl.errors import ConfigError, FtetlError, SoftwareError, UsageError
 from ftetl.reasons import unforeseen
 from ftetl.records import Begun
 from ftetl.report import Drift, Report
-from ftetl.settings import Settings
+from ftetl.settings import Environ, Settings
 
 if TYPE_CHECKING:
     from ftetl.progress import Progress
@@ -42,6 +42,7 @@ def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "
     Raises:
         FtetlError: Nothing was committed; `ftetl.errors` tells the kinds. A run that is only partial does not raise.
     """
+    settings["environ"] = Environ(settings.get("environ", os.environ))  # for whoever shows the names of this frame
     return run(settings_of(target, source, settings))
 
 
@@ -61,7 +62,7 @@ def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], 
         given = {**given, "observed_at": moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)}
     formats = given.get("formats", ("parquet",))
     formats = (formats,) if isinstance(formats, str) else tuple(formats)
-    given = {"environ": os.environ, **given, "formats": formats}
+    given = {**given, "environ": Environ(given.get("environ", os.environ)), "formats": formats}
     paths = ("api_key_file", "pii_key_file", "metrics_file", "publish")
     given |= {name: Path(given[name]) for name in paths if given.get(name) is not None}
     unknown = sorted(set(given) - set(Settings.__dataclass_fields__))
@@ -220,8 +221,16 @@ def _faults() -> Iterator[None]:
         yield
     except FtetlError:
         raise
-    except Exception as error:
-        raise _fault(error) from error
+    except Exception as error:  # noqa: BLE001 - it is raised again, without its words
+        raise _fault(error) from _wordless(error)
+
+
+def _wordless(error: Exception) -> Exception:
+    """The same error at the same place, without its text, which may hold data: whoever logs an error logs its cause."""
+    kind = type(error)
+    same = kind.__new__(kind)
+    same.args = ()
+    return same.with_traceback(error.__traceback__)
 
 
 def _fault(error: Exception) -> FtetlError:

@@ -5,7 +5,7 @@ One place for each default; numbers that bound a run are in `limits`. Works noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,24 @@ KEEP = 10
 FILE_MODE = 0o600
 LOCK_TIMEOUT = 0.0
 LABEL = 128  # characters of a project's label
+
+
+class Environ(Mapping[str, str]):
+    """The environment without a way to print it: the key is in it, and every frame that holds it may be shown."""
+
+    __slots__ = ("__values",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.__values = values
+
+    def __getitem__(self, name: str) -> str:
+        return self.__values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__values)
+
+    def __len__(self) -> int:
+        return len(self.__values)
 
 
 @dataclass(frozen=True)
@@ -60,9 +78,10 @@ class Settings:
     lock_timeout: float = LOCK_TIMEOUT
     metrics_file: Path | None = None
     publish: Path | None = None
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False)  # the key is in it
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "environ", Environ(self.environ))
         for name, value, known in (
             ("events", self.events, EVENTS),
             ("quarantine", self.quarantine, QUARANTINE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import pickle
 import traceback
@@ -11,8 +12,9 @@ import pytest
 
 from ftetl.credentials import Secret, base_url, host_of, read_key, service
 from ftetl.errors import ConfigError
+from ftetl.settings import Environ
+from tests.canary import KEY, any_of, forms, has, pieces
 
-KEY = "canary-0123456789-ABCDEFGHIJ"
 OTHER = "canary-of-the-environment-zyx"
 
 
@@ -34,7 +36,7 @@ def test_a_secret_shows_itself_to_nobody(show) -> None:
     text = show(Secret(KEY, "TOGETHER_API_KEY"))
 
     assert "***" in text
-    assert "canary" not in text
+    assert not has(text)
 
 
 def test_a_secret_survives_copying_and_tells_its_fingerprint() -> None:
@@ -53,10 +55,32 @@ def test_a_secret_survives_copying_and_tells_its_fingerprint() -> None:
         (f"{KEY[:7]} is too little to hide", f"{KEY[:7]} is too little to hide"),
         ("short", "short"),
         ("", ""),
+        (f"a\0b{KEY}", "a\0b***"),
+        (f"İ{KEY.upper()}İ", "İ***İ"),
+        (f"{KEY[:4]} {KEY[4:9]}\n\u200b{KEY[9:]} it is", "*** it is"),
+        (f"{KEY[:12].encode().hex()} it is", "*** it is"),
+        (f"{base64.b64encode(KEY[:12].encode()).decode()} it is", "*** it is"),
     ],
 )
 def test_a_key_is_hidden_in_text_wherever_eight_characters_of_it_stand(text: str, hidden: str) -> None:
     assert hidden == Secret(KEY).hide(text)
+
+
+@pytest.mark.parametrize("letters", ['k/+=-_.~!"%&?<>', "0123456789abcdef", "Zz" * 30])
+def test_no_piece_of_a_key_is_left_in_whatever_form_it_comes_back(letters: str) -> None:
+    secret = Secret(f"{letters}{KEY}")
+
+    for form in forms(secret.reveal()):
+        for text in (form, form.upper(), f"<{form}>", " ".join(form)):
+            assert not has(secret.hide(text), any_of(pieces(secret.reveal())))
+            assert secret.hide_bytes(text.encode()).decode() == secret.hide(text)
+
+
+def test_in_many_bytes_a_whole_key_is_hidden() -> None:
+    much = bytes(100_000)
+
+    for form in forms(KEY):
+        assert Secret(KEY).hide_bytes(much + form.encode() + b"\xff") == much + b"***\xff"
 
 
 @pytest.mark.parametrize(
@@ -104,13 +128,13 @@ def test_a_malformed_key_is_refused_and_never_shown(tmp_path, place: str, text: 
     words = words.replace("empty", "no API key") if place == "environment" else words
 
     with pytest.raises(ConfigError, match=words) as caught:
-        read_key({"TOGETHER_API_KEY": text}, None) if place == "environment" else read_key({}, file)
+        read_key(Environ({"TOGETHER_API_KEY": text}), None) if place == "environment" else read_key({}, file)
 
     error = caught.value
     frames = traceback.walk_tb(error.__traceback__)
     ours = [frame.f_locals for frame, _ in frames if Path(frame.f_code.co_filename).match("ftetl/credentials.py")]
     assert ours
-    assert "canary" not in str(error) + repr(error) + repr([{**names, "environ": None} for names in ours])
+    assert not has(str(error) + repr(error) + repr(ours))
     assert error.__context__ is None
 
 
