@@ -31,6 +31,18 @@ def signs(raw: bytes) -> Iterator[tuple[int, int]]:
         yield from (match.span() for match in _SLOW.finditer(raw))
 
 
+def hidden(text: str, mask: str) -> str:
+    """The text with a mask in the place of each address."""
+    raw = text.encode("utf-8", "surrogatepass")
+    parts: list[bytes] = []
+    done = 0
+    for start, end in sorted(signs(raw)):
+        if start >= done and (found := around(raw, start, end, done)) is not None:
+            parts += (raw[done : found[0]], mask.encode())
+            done = found[1]
+    return (b"".join(parts) + raw[done:]).decode("utf-8", "surrogatepass")
+
+
 def around(raw: bytes, start: int, end: int, low: int) -> tuple[int, int, bytes] | None:
     """The address around a sign, not before `low`: from where to where, and what it says."""
     after = _DOMAIN_RAW.match(raw, end, end + REACH)

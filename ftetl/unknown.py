@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ftetl import strict
+from ftetl import addresses, strict
 from ftetl.careful import Note, mended
 from ftetl.contract import tables
 from ftetl.raws import Raws
@@ -104,7 +104,8 @@ def _paths(node: Node, rest: dict[str, Any], prefix: str) -> Iterator[str]:
         if isinstance(child, Node) and isinstance(value, dict):
             yield from _paths(child, value, f"{prefix}{key}.")
         else:
-            yield prefix + key
+            # The report is told to everybody; a key may be somebody's address all the same.
+            yield prefix + addresses.hidden(key, strict.MASK)
 
 
 def unread(fields: list[pa.Field[Any]] | pa.Schema, node: Node, above: Path = ()) -> Iterator[Path]:
