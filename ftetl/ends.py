@@ -6,6 +6,7 @@ Knows errors and signals, and no command.
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import sys
 import traceback
@@ -18,6 +19,8 @@ from ftetl import lines, talk
 from ftetl.errors import EXITS, PREFIX, FtetlError
 from ftetl.talk import Voice
 
+_log = logging.getLogger(__name__)
+
 
 class State:
     """What the command that runs is at, for whoever has to tell how it ended."""
@@ -28,8 +31,12 @@ class State:
 
 
 def listen() -> None:
-    """From here on SIGTERM ends the program as an exception does."""
+    """From here on SIGTERM ends the program as an exception does, and no crash leaves the key in a core file."""
     signal.signal(signal.SIGTERM, _terminated)
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 class _TerminatedError(BaseException):
@@ -112,5 +119,5 @@ def _fault(error: BaseException) -> int:
 
 def _frames(error: BaseException) -> None:
     """Where a fault of ours happened, in the lines of the program, for whoever asked for the most."""
-    if State.voice is not None and State.voice.verbose > 1:
-        traceback.print_tb(error.__traceback__)
+    for frame in traceback.extract_tb(error.__traceback__):
+        _log.debug("at %s:%s, in %s: %s", frame.filename, frame.lineno, frame.name, frame.line)
