@@ -33,7 +33,7 @@ def success(snapshot: Tables, by: str | Iterable[str] = "month") -> pd.DataFrame
         UsageError: `by` names something else.
     """
     names = frames.keys(by)
-    found = frames.jobs(snapshot, ["model", "user_id", "training_method", "status"])
+    found = frames.jobs(snapshot, ["model", "user_id", "training_type", "training_method", "status"])
     ends = ("completed", *FAILED, "cancelled")
     status = found.status.fillna("")
     for end in ends:

@@ -103,3 +103,9 @@ def test_without_jobs_every_analysis_is_empty_and_has_its_columns(make: Any) -> 
             assert len(found) == 0
             assert len(found.columns) > 2
             assert all(isinstance(kind, pd.ArrowDtype) for kind in found.dtypes), name
+
+
+@pytest.mark.parametrize("by", analysis.BY)
+def test_success_is_grouped_by_every_word_there_is(make: Any, told: Any, by: str) -> None:
+    (row,) = rows(analysis.success(make(told("ft-1", training_type={"type": "Lora"})), by), by, "jobs", "completed")
+    assert row[1:] == (1, 1)
