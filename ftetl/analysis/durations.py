@@ -11,12 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftetl.analysis import frames
 from ftetl.contract import tables
 from ftetl.snapshot import Tables
 
 QUEUED: Final = "queued"
 _KEY = ["project", "job_id"]
 _MICRO = 1_000_000
+_LAST = 253_402_300_799_999_999  # the last microsecond of the year 9999, the last that Python's calendar has
 _REAL = pd.ArrowDtype(pa.float64())
 _COUNT = pd.ArrowDtype(pa.int64())
 
@@ -61,14 +63,16 @@ def job_times(snapshot: Tables) -> pd.DataFrame:
     read = [*_KEY, "status", "created_at", "duration_seconds"]
     jobs = snapshot.arrow("jobs", read).to_pandas(types_mapper=pd.ArrowDtype)
     found = jobs.merge(_begun(snapshot), how="left", on=_KEY).merge(_restarts(snapshot), how="left", on=_KEY)
-    waited = (found.begun_at - found.created_at).dt.total_seconds().astype(_REAL)
+    waited = frames.between(found.created_at, found.begun_at)
     result = found[[*_KEY, "status"]].copy()
     result["queue_seconds"] = _forward(waited)
     wide = _in_stages(snapshot).pivot(index=_KEY, columns="stage", values="micros")
     for stage in stage_names():
         known = wide[stage].rename("micros").reset_index() if stage in wide else None
         micros = result[_KEY].merge(known, how="left", on=_KEY).micros if known is not None else pd.NA
-        result[f"{stage}_seconds"] = (pd.Series(micros, index=result.index, dtype=_COUNT).astype(_REAL)) / _MICRO
+        whole = pa.array(pd.Series(micros, index=result.index, dtype=_COUNT), pa.int64(), from_pandas=True)
+        parts = pc.divide(pc.cast(whole, pa.float64(), safe=False), float(_MICRO))
+        result[f"{stage}_seconds"] = pd.Series(pd.arrays.ArrowExtensionArray(parts), index=result.index)
     result["total_seconds"] = _forward(found.duration_seconds)
     result["restarts"] = found.restarts.fillna(0).astype(_COUNT)
     return result
@@ -79,8 +83,9 @@ def estimates(snapshot: Tables) -> pd.DataFrame:
 
     An estimate counts from the job's `started_at`, the start of a stage, to the end of that stage. Columns: `project`,
     `job_id`, `status`, `stage` (the one that `started_at` lies in; NULL where it lies in none that is known),
-    `started_at`, `estimated_seconds`, `estimated_end`, `ended_at` (of the stage; NULL while it goes on), `took_seconds`
-    (from `started_at` to there), `error_seconds` (estimated less taken: above 0 the stage ended sooner).
+    `started_at`, `estimated_seconds`, `estimated_end` (NULL beyond the year 9999), `ended_at` (of the stage; NULL while
+    it goes on), `took_seconds` (from `started_at` to there), `error_seconds` (estimated less taken: above 0 the stage
+    ended sooner).
     """
     read = [*_KEY, "status", "started_at", "progress_seconds_remaining", "progress_estimate_available"]
     jobs = snapshot.arrow("jobs", read)
@@ -96,12 +101,21 @@ def estimates(snapshot: Tables) -> pd.DataFrame:
     is_in = (pairs.from_at <= pairs.started_at) & (pairs.ended_at.isna() | (pairs.started_at < pairs.ended_at))
     pairs = pairs[is_in.fillna(False)].sort_values([*_KEY, "position"]).drop_duplicates(_KEY, keep="last")
     found = found.merge(pairs[[*_KEY, "stage", "ended_at"]], how="left", on=_KEY)
-    length = pd.to_timedelta((found.estimated_seconds * _MICRO).round().astype("int64"), unit="us")
-    found["estimated_end"] = found.started_at + length.astype(pd.ArrowDtype(pa.duration("us")))
-    found["took_seconds"] = (found.ended_at - found.started_at).dt.total_seconds().astype(_REAL)
+    found["estimated_end"] = _after(found.started_at, found.estimated_seconds)
+    found["took_seconds"] = frames.between(found.started_at, found.ended_at)
     found["error_seconds"] = found.estimated_seconds - found.took_seconds
     last = ["estimated_seconds", "estimated_end", "ended_at", "took_seconds", "error_seconds"]
     return found[[*_KEY, "status", "stage", "started_at", *last]]
+
+
+def _after(start: pd.Series, seconds: pd.Series) -> pd.Series:
+    """The times so many seconds later; NULL where a calendar has none."""
+    begun = pc.cast(pa.array(start, pa.timestamp("us", "UTC"), from_pandas=True), pa.int64())
+    some = pc.min_element_wise(pa.array(seconds, pa.float64(), from_pandas=True), float(_LAST // _MICRO))
+    # Neither is beyond the last time by more than the calendar, so the sum is an integer of 64 bits.
+    end = pc.add(begun, pc.cast(pc.round(pc.multiply(some, float(_MICRO))), pa.int64(), safe=False))
+    known = pc.if_else(pc.less_equal(end, _LAST), end, pa.scalar(None, pa.int64()))
+    return pd.Series(pd.arrays.ArrowExtensionArray(pc.cast(known, pa.timestamp("us", "UTC"))), index=start.index)
 
 
 def _forward(seconds: pd.Series) -> pd.Series:

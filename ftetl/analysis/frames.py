@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import one
 from ftetl.errors import UsageError
+from ftetl.kept import seconds
 from ftetl.snapshot import Tables
 
 NANO: Final = 9  # digits behind the point of a dollar in nano-dollars
@@ -71,6 +72,12 @@ def narrow(numbers: pd.Series) -> pd.Series:
     found = _array(numbers, _WIDE)
     fits = pc.less_equal(pc.abs(found), pa.scalar(2**63 - 1, _WIDE))
     return _series(pc.cast(pc.if_else(fits, found, pa.scalar(None, _WIDE)), pa.int64()), numbers)
+
+
+def between(start: pd.Series, end: pd.Series) -> pd.Series:
+    """The seconds from one time to the other, however many centuries: pandas raises on more than 285 years."""
+    times = (pa.array(moment, pa.timestamp("us", "UTC"), from_pandas=True) for moment in (start, end))
+    return pd.Series(pd.arrays.ArrowExtensionArray(seconds(*times)), index=start.index)
 
 
 def usd(nano: pd.Series) -> pd.Series:

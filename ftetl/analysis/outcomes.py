@@ -90,7 +90,6 @@ def restarts(snapshot: Tables) -> pd.DataFrame:
     pairs = pairs[(pairs.created_at >= pairs.restarted_at) & (pairs.job_id != pairs.restarted_as)]
     pairs = pairs.sort_values(["created_at", "restarted_as"]).drop_duplicates(["project", "job_id"])
     result = old.merge(pairs[["project", "job_id", "restarted_as", "created_at"]], how="left")
-    gap = result.created_at - result.restarted_at
-    result["seconds"] = gap.dt.total_seconds()
+    result["seconds"] = frames.between(result.restarted_at, result.created_at)
     columns = ["project", "job_id", "restarted_at", "restarted_as", "seconds", "suffix", "training_file", "model"]
     return result.sort_values(["restarted_at", "job_id"], ignore_index=True)[columns]

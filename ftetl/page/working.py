@@ -47,7 +47,7 @@ def _stage_row(row: dict[str, Any]) -> tuple[Any, ...]:
 def _estimates(snapshot: Tables) -> list[Markup]:
     found = plain(analysis.estimates(snapshot))
     past = sorted(abs(row["error_seconds"]) for row in found if row["error_seconds"] is not None)
-    ahead = [row for row in found if row["ended_at"] is None and row["stage"] is not None]
+    ahead = [r for r in found if r["ended_at"] is None and r["stage"] is not None and r["estimated_end"] is not None]
     ahead.sort(key=lambda row: (row["estimated_end"], row["job_id"]))
     parts = []
     if past:

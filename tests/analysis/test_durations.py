@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from ftetl import analysis
+from ftetl import analysis, page
 from ftetl.snapshot import Snapshot
 
 
@@ -139,3 +140,25 @@ def test_the_end_that_an_estimate_says_is_told(make: Any, told: Any) -> None:
 )
 def test_what_is_no_estimate_has_no_row(make: Any, told: Any, fields: dict[str, Any]) -> None:
     assert len(analysis.estimates(make(told("ft-1", **fields)))) == 0
+
+
+def test_no_odd_time_or_amount_takes_the_numbers_of_the_others(make: Any, told: Any) -> None:
+    far = ("0001-01-02T00:00:00Z", "9999-12-31T23:59:59Z")
+    events = [{"type": t, "created_at": at} for t, at in zip(("training_start", "job_restarted"), far, strict=True)]
+    running = {**estimated(1e300, events=PLAIN[:3]), "status": "running"}
+    snapshot = make(
+        told("ft-1", events=PLAIN, total_price=4 * 10**9, token_count=1000),
+        told("ft-2", events=events, created_at=far[1], total_price=10**17, token_count=1),
+        told("ft-3", **running),
+    )
+    for name in analysis.__all__:
+        function = getattr(analysis, name)
+        if callable(function) and name != "stage_names":
+            function(snapshot)
+    times = rows(analysis.job_times(snapshot), "job_id", "training_seconds")
+    assert times[0] == ("ft-1", pytest.approx(3600))
+    assert times[1] == ("ft-2", pytest.approx(315_537_811_199))
+    assert rows(analysis.estimates(snapshot), "job_id", "estimated_end") == [("ft-3", None)]
+    prices = rows(analysis.prices(snapshot), "job_id", "usd_per_million_tokens")
+    assert prices == [("ft-1", Decimal(4000)), ("ft-2", None)]
+    assert "ft-3" in page.made(snapshot).html
