@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftetl import claim, credentials, guards, limits, manifest, pseudonyms, scan
+from ftetl import claim, credentials, guards, limits, manifest, past, pseudonyms, scan
 from ftetl.answers import Answer, Memory
 from ftetl.clock import Deadline, now
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
@@ -166,6 +166,7 @@ def _ours(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iterator[Findin
         yield Finding("target", line, "see `ftetl verify`", warning=True)
     if newest is None and manifest.all_versions(path):
         raise StorageError("S13", f"{path} has manifests, but none whose snapshot can be read", next="restore a backup")
+    past.require_sound_base(path, newest)
     yield Finding("target", f"{path} has version {newest.version}" if newest else f"{path} has no version yet")
 
 

@@ -6,9 +6,10 @@ The row S13 of the fault catalogue. Knows manifests and checksums, no rows.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from ftetl.errors import StorageError
-from ftetl.manifest import damage, older
+from ftetl.manifest import Manifest, damage, older
 from ftetl.store import Target
 
 
@@ -26,22 +27,21 @@ def require_none_lost(target: Target) -> None:
         )
 
 
-def require_sound_base(target: Target) -> None:
+def require_sound_base(path: Path, base: Manifest | None) -> None:
     """What is read is what was written, or a run would carry the damage on as if it were data.
 
     Raises:
         StorageError: A file that the next version would be made from is damaged.
     """
-    base = target.base
     if base is None:
         return
     merged = replace(base, files=tuple(f for f in base.files if not f.name.endswith(".csv")))
-    if not (broken := damage(target.path, merged)):
+    if not (broken := damage(path, merged)):
         return
-    sound = next((m.version for m in older(target.path, base.version) if not damage(target.path, m)), None)
+    sound = next((m.version for m in older(path, base.version) if not damage(path, m)), None)
     raise StorageError(
         "S13",
-        f"version {base.version} of {target.path} cannot be built on: {broken[0]}; "
+        f"version {base.version} of {path} cannot be built on: {broken[0]}; "
         + (f"the last good version is {sound}" if sound else "there is no other that is sound"),
         next="restore the file from a backup, or make the tables again with `ftetl rebuild`",
     )

@@ -103,7 +103,7 @@ def _run(
     if source.service is not None:
         threading.Thread(target=_warm, daemon=True).start()  # while the network is waited for
     past.require_none_lost(target)
-    past.require_sound_base(target)
+    past.require_sound_base(target.path, target.base)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project, people)
     given = _answers(settings, source, target)

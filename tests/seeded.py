@@ -95,7 +95,7 @@ BUGS = [
         "    def __repr__(self) -> str:\n        return self.__value\n",
         "tests/test_credentials.py",
     ),
-    Bug("a damaged base is built on", "pipeline.py", "    past.require_sound_base(target)\n", "",
+    Bug("a damaged base is built on", "pipeline.py", "    past.require_sound_base(target.path, target.base)\n", "",
         "tests/faults/test_bitflips.py -k builds_on"),
 ]  # fmt: skip
 

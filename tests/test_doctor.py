@@ -125,7 +125,17 @@ def lost(target: Path) -> None:
         file.write_bytes(b"torn")
 
 
-@pytest.mark.parametrize(("made", "code"), [(a_file, 73), (somebody_elses, 73), (a_link, 73), (newer, 78), (lost, 74)])
+def damaged(target: Path) -> None:
+    source = target.with_name("a.json")
+    source.write_text('[{"id":"ft-1"}]')
+    ftetl.export(target, source=source)
+    jobs = target / "current" / "jobs.parquet"
+    jobs.write_bytes(jobs.read_bytes()[:-1] + b"?")
+
+
+@pytest.mark.parametrize(
+    ("made", "code"), [(a_file, 73), (somebody_elses, 73), (a_link, 73), (newer, 78), (lost, 74), (damaged, 74)]
+)
 def test_a_folder_that_cannot_be_the_target_is_found(tmp_path: Path, server: demo.Server, made: Any, code: int) -> None:
     target = tmp_path / "target"
     made(target)
