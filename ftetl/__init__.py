@@ -24,7 +24,7 @@ test reads this list and every import.
     checks      stored checks charges focus focus_gate staging memo recall provenance
     merge       guards history side stream incoming kept doubts merge stages derived filling remarks
     snapshot    snapshot union
-    analysis    analysis
+    analysis    words analysis
     page        page
     pipeline    private past pipeline rebuild records metrics calls doctor
     cli         talk options demo_end dictionary_view runs_view page_made ends cli __main__

@@ -4,26 +4,32 @@
     analysis.spend(ftetl.open("exports/"), by="model")
 
 Each function takes what `ftetl.open` gives, one project or several, and returns a frame with Arrow-backed columns:
-money is exact decimals in USD, times are UTC, durations are seconds that come from the events. Knows the tables, and no
+money is exact decimals in USD, times are UTC, durations are seconds that come from the events. `over_time` and `shown`
+make such a frame ready for a chart and for reading. Knows the tables, and no
 files.
 """
 
+from ftetl.analysis.calendar import over_time
 from ftetl.analysis.durations import estimates, job_times, stage_names, stage_times
 from ftetl.analysis.frames import BY
 from ftetl.analysis.money import charges, effective_prices, prices, spend, waste
 from ftetl.analysis.outcomes import failures, restarts, success
 from ftetl.analysis.quality import oddities, unread_keys
+from ftetl.analysis.telling import about, shown
 
 __all__ = [
     "BY",
+    "about",
     "charges",
     "effective_prices",
     "estimates",
     "failures",
     "job_times",
     "oddities",
+    "over_time",
     "prices",
     "restarts",
+    "shown",
     "spend",
     "stage_names",
     "stage_times",

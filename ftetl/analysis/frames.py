@@ -22,6 +22,7 @@ USD: Final = pa.decimal128(28, NANO)
 _WIDE: Final = pa.decimal128(38, 0)
 TIMES: Final = {"day": "day", "month": "month"}
 BY: Final = (*TIMES, "model", "user_id", "project", "training_type", "training_method", "status")
+_MICRO: Final = 1_000_000.0  # microseconds in a second
 FULL: Final = "Full"  # what a missing type of an old job means
 
 

@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from ftetl.page.markup import Markup, join, tag
-from ftetl.page.words import clipped, short
+from ftetl.words import clipped, short
 
 _HEIGHT: Final = 180  # of the tallest bar, in pixels
 _ABOVE, _BELOW = 22, 26

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from ftetl.page import jobs, spending, words, working
+from ftetl import words
+from ftetl.page import jobs, spending, working
 from ftetl.page.figures import Headline, headline
 from ftetl.page.markup import Markup, join, raw, tag
 from ftetl.page.parts import card, lasting, number, scrolled, section, usd

@@ -14,8 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import analysis
-from ftetl.page import words
+from ftetl import analysis, words
 from ftetl.snapshot import Tables
 
 MOST: Final = 12  # groups that are shown one by one

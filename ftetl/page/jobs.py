@@ -13,9 +13,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftetl import words
 from ftetl.analysis.frames import FULL
 from ftetl.arrays import one
-from ftetl.page import words
 from ftetl.page.markup import Markup, data, seen, tag
 from ftetl.snapshot import Tables
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from ftetl.page import words
+from ftetl import words
 from ftetl.page.markup import Markup, tag
 
 

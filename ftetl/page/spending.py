@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ftetl.page import calendar, charts, words
+from ftetl import words
+from ftetl.page import calendar, charts
 from ftetl.page.charts import Bar
 from ftetl.page.figures import Group, groups, together, top
 from ftetl.page.markup import Markup, tag

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ftetl import analysis
-from ftetl.page import charts, words
+from ftetl import analysis, words
+from ftetl.page import charts
 from ftetl.page.charts import Bar
 from ftetl.page.figures import MOST, plain
 from ftetl.page.markup import Markup, tag

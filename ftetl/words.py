@@ -1,6 +1,6 @@
 """Numbers as people read them: dollars, counts, durations, shares, times. The script of the page writes them alike.
 
-Money comes as exact decimals and is never a float here.
+Money comes as exact decimals and is never a float here. Names come on one line, where there is little room.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 LONGEST: Final = 300  # characters of a text; the tables hold all of them
 NOTHING: Final = "\u2013"  # what stands where nothing is known
+UNTOLD: Final = "not told"  # a name that is missing
 _CENT: Final = Decimal("0.01")
 
 
@@ -43,6 +44,11 @@ def short(number: Decimal | int) -> str:
         if number >= size:
             return f"{exact(Decimal(number) / size)}{unit}"
     return exact(Decimal(number))
+
+
+def tick(value: float) -> str:
+    """A number on an axis that somebody else divides, to six digits: `2.5M`."""
+    return short(Decimal(f"{value:.6g}"))
 
 
 def brief(number: int) -> str:
@@ -97,3 +103,15 @@ def clipped(text: str, most: int = LONGEST) -> str:
 def some(number: int, thing: str, things: str = "") -> str:
     """So many things: `1 job`, `2 jobs`."""
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def name(text: object, room: int = 48) -> str:
+    """A name on one line that fits, if it is text; of a long one the middle is left out: names differ at the ends.
+
+    What is no text, such as None and whatever else stands for NULL, is not told.
+    """
+    if not isinstance(text, str):
+        return UNTOLD
+    line = "".join(c if c.isprintable() else " " for c in text).strip() or repr(text)
+    half = room // 2
+    return line if len(line) <= room else f"{line[: half - 1]}\u2026{line[-half:]}"

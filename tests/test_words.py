@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from ftetl.page import words
+from ftetl import words
 
 D = Decimal
 
@@ -73,3 +73,24 @@ def test_a_long_text_keeps_its_ends() -> None:
     assert words.clipped("a" * 30 + "b" * 30, 46) == "a" * 22 + "\u2026" + "b" * 23
     assert words.clipped("short") == "short"
     assert len(words.clipped("x" * 10_000)) == words.LONGEST
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, words.UNTOLD),
+        (float("nan"), words.UNTOLD),
+        ("meta/x", "meta/x"),
+        (" a\r\nb\tc\0 ", "a  b c"),
+        ("", "''"),
+        ("\n", "'\\n'"),
+        ("a" * 30 + "b" * 30, "a" * 23 + "\u2026" + "b" * 24),
+    ],
+)
+def test_a_name_is_one_line_that_fits(text: object, told: str) -> None:
+    assert words.name(text) == told
+
+
+@pytest.mark.parametrize(("value", "told"), [(0.0, "0"), (0.1 + 0.2, "0.3"), (2500.0, "2.5k"), (1e6, "1M")])
+def test_a_number_on_an_axis_has_six_digits(value: float, told: str) -> None:
+    assert words.tick(value) == told

@@ -1,0 +1,66 @@
+"""What the analyses say, made ready for people: a frame as text, and what a snapshot holds in a sentence.
+
+Knows frames and how numbers are written, and no drawing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl import words
+from ftetl.snapshot import Tables
+
+_ROOM = 96
+
+
+def shown(frame: pd.DataFrame, rows: int = 20) -> pd.DataFrame:
+    """The first rows as people read them: a frame of text such as `$1,234.56` or `1 h 12 min`, a dash where it is NULL.
+
+    What a column holds is told by its name: `seconds` and `..._seconds` are durations, `..._rate` and `share` are
+    shares; decimals are dollars; of `month` the day is left out. Text is one line. Money is rounded for the eye: do not
+    add up what this gives.
+    """
+    plain = pa.Table.from_pandas(frame.head(rows), preserve_index=False).to_pydict()
+    return pd.DataFrame(
+        {name: [_cell(name, value) for value in column] for name, column in plain.items()}, dtype=object
+    )
+
+
+def about(snapshot: Tables) -> str:
+    """What a snapshot holds: its projects, its jobs, and from when to when they were made."""
+    jobs = snapshot.arrow("jobs", ["created_at", "updated_at"])
+    projects = getattr(snapshot, "projects", None) or (snapshot.project,)
+    of = f"{words.some(jobs.num_rows, 'job')} of {'the project' if len(projects) == 1 else 'the projects'} "
+    told = of + ", ".join(words.name(name) for name in projects)
+    span = pc.min_max(pc.coalesce(jobs.column("created_at"), jobs.column("updated_at"))).as_py()
+    if span["min"] is None:
+        return told + "."
+    return f"{told}, created from {span['min'].date()} to {span['max'].date()} (UTC)."
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return words.NOTHING
+    if isinstance(value, str):
+        return words.name(value, _ROOM)
+    if isinstance(value, Decimal):
+        return words.money(value)
+    if isinstance(value, float):
+        return _real(name, value)
+    if isinstance(value, datetime):
+        return words.minute(int(value.astimezone(UTC).timestamp()))
+    if isinstance(value, date):
+        return value.isoformat()[: len("2026-07") if name == "month" else None]
+    return words.count(value) if type(value) is int else str(value)
+
+
+def _real(name: str, value: float) -> str:
+    if name.endswith("seconds"):
+        return words.seconds(abs(value)) if value >= 0 else f"-{words.seconds(-value)}"
+    return words.share(value) if name.endswith(("rate", "share")) else f"{value:,.6g}"
