@@ -65,7 +65,7 @@ class TestWheel:
         assert not [name for name in wheel.namelist() if re.search(r"test|__pycache__|\.pyc$", name)]
 
     def test_it_holds_every_module(self, wheel: zipfile.ZipFile) -> None:
-        kinds = (".py", ".typed", ".css", ".js")
+        kinds = (".py", ".typed", ".css", ".js", ".mplstyle")
         here = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ftetl").rglob("*") if p.suffix in kinds}
 
         assert {"ftetl/py.typed", "ftetl/page/style.css", "ftetl/page/script.js"} <= here
@@ -132,5 +132,6 @@ def test_the_sdist_holds_all_that_the_tests_need(dist: Path) -> None:
     }
     assert names >= {f"schemas/{name}.toml" for name in tables()}
     assert names >= {f"docs/{path.name}" for path in (ROOT / "docs").iterdir()}
+    assert names >= {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert names >= {path.relative_to(ROOT).as_posix() for path in tests}
     assert not [name for name in names if "__pycache__" in name or name.startswith((".git/", ".hypothesis"))]
