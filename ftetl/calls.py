@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ftetl import metrics, records
 from ftetl.clock import parse_iso
 from ftetl.contract import tables
-from ftetl.errors import ConfigError, FtetlError, SoftwareError, UsageError
+from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError, UsageError
 from ftetl.reasons import unforeseen
 from ftetl.records import Begun
 from ftetl.report import Drift, Report
@@ -203,7 +203,9 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
         def publish(report: Report) -> Report:
             assert target.base is not None
             published, warnings = shelf.fill(target.base)
-            return replace(report, published=published, warnings=(*report.warnings, *warnings))
+            # The data is committed, but whoever reads there would not know: that is worth more than a line.
+            exit_code = report.exit_code if published.version else EXITS["PARTIAL"].code
+            return replace(report, published=published, warnings=(*report.warnings, *warnings), exit_code=exit_code)
 
         yield publish
 

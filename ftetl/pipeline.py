@@ -24,6 +24,7 @@ from ftetl.clock import iso, now
 from ftetl.contract import tables
 from ftetl.errors import EXITS, DataError, FtetlError
 from ftetl.filling import Outcome, fill
+from ftetl.focus import Account
 from ftetl.manifest import snapshot_folder
 from ftetl.private import Private, begin
 from ftetl.progress import Progress, Silent
@@ -189,6 +190,7 @@ def _commit(
             f: ("raw" if settings.csv_raw and f == "csv" else "plain") for f in sorted({*settings.formats, "parquet"})
         },
         observed.FACT: iso(newest_whole_at) if newest_whole_at else None,
+        remarks.ACCOUNT: Account.of(settings).id,
         remarks.LISTED: facts.get(remarks.LISTED) if whole is None else given.scans[whole].received,
     }
     with target.begin() as stage:

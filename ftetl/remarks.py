@@ -18,6 +18,7 @@ from ftetl.settings import PROJECT, Settings
 MANY = 10  # details from which on it means something if not one is there
 ROUND = (100, 500, 1000)  # what services like to end a page at
 SHEET = 1_048_576  # rows of a sheet in Excel, the header included
+ACCOUNT = "billing_account"  # the fact of a version: the account in its charges
 LISTED = "listed"  # the fact of a version: how many jobs its newest whole list had
 AHEAD = timedelta(days=1)  # clocks differ; by more than this a time is a mistake
 
@@ -50,6 +51,9 @@ def money(
     first = rows[TABLE] and not before.get("rows", {}).get(TABLE)
     if first and settings.source != "demo" and Account.of(settings).id == PROJECT:
         yield f"{TABLE} has `{PROJECT}` as its billing account; name yours with --billing-account"
+    known, account = before.get(ACCOUNT), Account.of(settings).id
+    if known not in (None, account):
+        yield f"the billing account in {TABLE} is {account!r} now, it was {known!r}; all rows have the new one"
     if refunds.get("net"):
         yield (
             f"{refunds['net']} failed jobs have a refund and a price of 0, {refunds.get('gross', 0)} have a refund "

@@ -100,10 +100,15 @@ def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snaps
 
     Raises:
         TargetError: There is none.
+        UsageError: `version` is no such number.
         StorageError: There is no such version, or its manifest is damaged.
     """
     path = Path(target)
     if version is not None:
+        if type(version) is not int or version < 1:
+            raise UsageError(
+                "P02", f"{version!r} is no number of a version", next="see `ftetl runs` for those there are"
+            )
         return Snapshot(path, manifests.load(path, version))
     passed_over: list[str] = []
     manifest = manifests.newest(path, passed_over)

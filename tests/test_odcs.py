@@ -129,5 +129,6 @@ class TestDatacontract:
         assert {(check["model"], check["type"]) for check in result["checks"] if check["result"] == "failed"} == {
             ("jobs", "primary_key_unique"),
             ("events", "field_relationships"),
+            ("stages", "field_relationships"),
             ("anomalies", "field_invalid_values"),
         }

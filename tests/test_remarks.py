@@ -161,3 +161,17 @@ def test_that_no_billing_account_is_named_is_told_once_with_the_first_charges(
         found.append(sum("--billing-account" in line for line in report.warnings))
 
     assert found == told
+
+
+def test_another_billing_account_than_before_is_told(tmp_path: Path) -> None:
+    job = saved(tmp_path, {"id": "ft-1", "total_price": 5, "created_at": "2026-07-02T08:10:14Z"})
+    target = tmp_path / "target"
+
+    ftetl.export(target, source=job, billing_account="org-1")
+    same = ftetl.export(target, source=job, billing_account="org-1")
+    forgotten = ftetl.export(target, source=job, project="default")
+
+    assert (same.changed, same.warnings) == (False, ())
+    assert [line for line in forgotten.warnings if "billing account" in line] == [
+        "the billing account in focus_costs is 'default' now, it was 'org-1'; all rows have the new one"
+    ]

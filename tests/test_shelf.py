@@ -604,7 +604,7 @@ def test_a_full_disk_is_a_warning_for_the_data_is_committed(tmp_path: Path) -> N
     done = mounted(tmp_path, mount, code, str(tmp_path / "target"), str(tmp_path / "m"))
 
     said, left = done.stdout.splitlines()
-    assert said.startswith(f"0 0 version 1 is committed, but not published to {tmp_path}/m: cannot copy to ")
+    assert said.startswith(f"3 0 version 1 is committed, but not published to {tmp_path}/m: cannot copy to ")
     assert "the disk is full" in said
     assert left == "[]"
     assert ftetl.open(tmp_path / "target").version == 1

@@ -267,3 +267,9 @@ def rewrite(target: Path, name: str, table: pa.Table, *, rows: int, contract: st
         facts["contracts"] = {**old.facts["contracts"], name: contract}
     files = tuple(stored if f.name == stored.name else f for f in old.files)
     manifest_file(target, 2).write_bytes(manifest.encode(replace(old, files=files, facts=facts)))
+
+
+@pytest.mark.parametrize("version", ["1", 1.0, 0, -1, True])
+def test_what_is_no_number_of_a_version_is_refused(two_versions: Path, version: Any) -> None:
+    with pytest.raises(UsageError, match="no number of a version"):
+        ftetl.open(two_versions, version=version)

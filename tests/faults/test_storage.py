@@ -165,7 +165,8 @@ def test_no_program_is_started_and_one_host_is_talked_to(tmp_path: Path) -> None
 
     assert done.returncode == 0, done.stderr
     lines = trace.read_text().splitlines()
-    assert len([line for line in lines if "execve" in line]) == 1  # of Python, by strace
+    # Of Python, by strace; trio, which hypothesis brings up where both are installed, asks ldconfig for a library.
+    assert len([line for line in lines if "execve" in line and "/ldconfig" not in line]) == 1
     connects = [line for line in lines if " connect(" in line and "AF_UNIX" not in line]
     assert connects
     assert [line for line in connects if f"htons({port})" not in line or '"127.0.0.1"' not in line] == []

@@ -301,15 +301,17 @@ def test_settings_that_do_not_do_are_refused(environ, address: str | None, kind:
         ({"Content-Type": "application/problem+json"}, []),
         ({}, []),
         ({"Content-Type": "text/plain"}, ["calls its answer 'text/plain', not JSON"]),
-        ({"Date": format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)}, ["s ahead of that of 127.0"]),
-        ({"Date": format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)}, ["s behind that of 127.0"]),
-        ({"Date": format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)}, []),
+        (timedelta(days=-1), ["s ahead of that of 127.0"]),
+        (timedelta(days=1), ["s behind that of 127.0"]),
+        (timedelta(seconds=60), []),
         ({"Date": "yesterday"}, []),
     ],
 )
 def test_what_is_odd_about_an_answer_that_can_be_used_is_noted(
-    serve: Callable[[Callable[[str], Reply]], Service], headers: dict[str, str], said: list[str]
+    serve: Callable[[Callable[[str], Reply]], Service], headers: dict[str, str] | timedelta, said: list[str]
 ) -> None:
+    if isinstance(headers, timedelta):  # from now
+        headers = {"Date": format_datetime(datetime.now(UTC) + headers, usegmt=True)}
     service = serve(lambda _: (200, LIST, headers))
     with closing(open_api({"TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": service.url}, deadline=Deadline(30))) as api:
         assert [answer.blob.read(0, 100) for answer in api.answers()] == [LIST]
