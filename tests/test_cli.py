@@ -382,7 +382,9 @@ def test_verbose_says_more_in_few_lines_and_the_same_last_one(target: Path, leve
     assert done.last.startswith("ftetl: OK (0): ")
     assert len(done.err.splitlines()) <= 40
     stamped = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO |WARNING) ftetl\.\w+ ")
-    assert all(stamped.match(line) or line.startswith(("ftetl: ", "note: ")) for line in done.err.splitlines())
+    assert all(
+        stamped.match(line) or line.startswith(("ftetl: ", "note: ", "warning: ")) for line in done.err.splitlines()
+    )
 
 
 @dataclass
