@@ -106,7 +106,17 @@ class TestWheel:
         names = zipfile.ZipFile(wheel).namelist()
 
         assert len(names) > 100
-        assert {Path(name).suffix for name in names} <= {".py", ".typed", ".toml", ".md", ".css", ".js", ".txt", ""}
+        assert {Path(name).suffix for name in names} <= {
+            ".py",
+            ".typed",
+            ".toml",
+            ".md",
+            ".css",
+            ".js",
+            ".mplstyle",
+            ".txt",
+            "",
+        }
         assert not [name for name in names if "sitecustomize" in name or "usercustomize" in name or ".data/" in name]
 
     def test_it_works_where_python_trusts_no_environment(self, built: list[list[Path]], tmp_path: Path) -> None:
