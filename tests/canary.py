@@ -147,6 +147,7 @@ class Search:
         """Look through all files below a folder but for those of these names."""
         seen: set[bytes] = set()
         waiting: list[tuple[str, bytes]] = []
+        size = 0
         for path in files(folder):
             if any(path.match(name) for name in exempt):
                 continue
@@ -159,9 +160,11 @@ class Search:
             if digest not in seen:
                 seen.add(digest)
                 self.counts["bytes"] += len(data)
-                waiting += ((str(path), part) for part in (str(path).encode(), *hidden_in(path, data)))
-            if sum(len(part) for _, part in waiting) > 1 << 24:
+                waiting += ((str(path), part) for part in (os.fsencode(path), *hidden_in(path, data)))
+                size += sum(len(part) for _, part in waiting[-2:])
+            if size > 1 << 24:
                 self._files(waiting)
+                size = 0
         self._files(waiting)
 
     def _files(self, waiting: list[tuple[str, bytes]]) -> None:
