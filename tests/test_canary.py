@@ -407,7 +407,8 @@ import json, os, sys
 told = set()
 RUNS = ("os.exec", "os.fork", "os.posix", "os.spawn", "os.system")
 def hook(event, arguments):
-    if event in ("subprocess.Popen", "pty.spawn") or event.startswith(RUNS):
+    # trio, which hypothesis brings up where both are installed, asks ldconfig for a library
+    if (event in ("subprocess.Popen", "pty.spawn") or event.startswith(RUNS)) and "ldconfig" not in str(arguments):
         told.add("runs " + event)
     if event in ("socket.connect", "socket.sendto"):
         told.add("talks to " + repr(arguments[1][:2]))
