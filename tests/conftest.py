@@ -58,7 +58,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 # What a test writes itself: files from which a key is read; and our own code, in which the demo's key stands.
-KEY_FILES = ("key", "netrc", "*.py", "*.pyc", "*.whl", "*.tar.gz")
+KEY_FILES = ("key", "netrc", "*.py", "*.pyc", "*.whl", "*.tar.gz", "*.zip")
 SEARCHED: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
 
