@@ -390,6 +390,9 @@ def test_the_order_is_data_then_snapshot_then_manifest_then_pointer(target: Path
         [("rename to", target / "current")],
         [("sync", target)],
     )
+    # Nor before: whoever follows the pointer would read what may yet be undone.
+    committed = fs.deeds.index(("link", manifests / file_name(1)))
+    assert ("rename to", target / "current") not in fs.deeds[:committed]
 
 
 def test_an_old_manifest_is_hidden_durably_before_its_snapshot_goes(target: Path) -> None:
