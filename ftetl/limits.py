@@ -27,4 +27,5 @@ ERROR_BODY_WAIT: Final = 5.0
 REMOTE_TEXT: Final = 200  # characters of a text from the other side that a message repeats
 
 SMALL_FILE: Final = 1 << 20  # up to here a file of a folder is read at once instead of being kept open
+PSEUDONYM_KEY: Final = 16  # bytes of a key for pseudonyms, at least: what is shorter can be guessed
 KEY_FILE: Final = 4096  # of a key file, as much is read: what is longer is no key

@@ -201,14 +201,14 @@ pii_key = click.option(
     "--pii-key-file",
     type=_Named(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The key for the pseudonyms of `--pii hash`: at least 16 bytes.",
+    help=f"The key for the pseudonyms of `--pii hash`: at least {limits.PSEUDONYM_KEY} bytes.",
 )
 
 _PII = (
     click.option(
         "--pii",
         type=click.Choice(settings.PII),
-        default="keep",
+        default=settings.PII[0],
         show_default=True,
         help="People's data in all that is stored: as it is, as pseudonyms (an HMAC), or not at all.",
     ),

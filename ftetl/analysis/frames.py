@@ -72,25 +72,26 @@ def narrow(numbers: pd.Series) -> pd.Series:
     """Such sums as integers; NULL where 64 bits do not hold them."""
     found = _array(numbers, _WIDE)
     fits = pc.less_equal(pc.abs(found), pa.scalar(2**63 - 1, _WIDE))
-    return _series(pc.cast(pc.if_else(fits, found, pa.scalar(None, _WIDE)), pa.int64()), numbers)
+    return column(pc.cast(pc.if_else(fits, found, pa.scalar(None, _WIDE)), pa.int64()), numbers)
 
 
 def between(start: pd.Series, end: pd.Series) -> pd.Series:
     """The seconds from one time to the other, however many centuries: pandas raises on more than 285 years."""
     times = (pa.array(moment, pa.timestamp("us", "UTC"), from_pandas=True) for moment in (start, end))
-    return pd.Series(pd.arrays.ArrowExtensionArray(seconds(*times)), index=start.index)
+    return column(seconds(*times), start)
 
 
 def usd(nano: pd.Series) -> pd.Series:
     """Nano-dollars as exact decimals in dollars."""
     digits = pc.cast(_array(nano, _WIDE), pa.decimal128(USD.precision, 0))
     money = pa.Array.from_buffers(USD, len(digits), digits.buffers(), digits.null_count, digits.offset)
-    return _series(money, nano)
+    return column(money, nano)
 
 
 def _array(values: pd.Series, kind: pa.DataType) -> pa.Array:
     return one(pa.array(values, from_pandas=True)).cast(kind)
 
 
-def _series(values: pa.Array, like: pd.Series) -> pd.Series:
-    return pd.Series(pd.arrays.ArrowExtensionArray(values), index=like.index)
+def column(values: pa.Array, like: pd.Series | None = None) -> pd.Series:
+    """The values as a column, with the index of another one."""
+    return pd.Series(pd.arrays.ArrowExtensionArray(values), index=None if like is None else like.index)

@@ -90,11 +90,11 @@ def prices(snapshot: Tables) -> pd.DataFrame:
     result = found[["project", "job_id", "model", "training_type", "training_method", "token_count"]].copy()
     result["charged_usd"] = frames.usd(found.charged_nanousd)
     result["usd_per_million_tokens"] = _rate(found.charged_nanousd, found.token_count)
-    result["priced_by"] = _column(pc.if_else(by_tokens, "tokens", "job"))
-    by_job = found[~_column(by_tokens)]
+    result["priced_by"] = frames.column(pc.if_else(by_tokens, "tokens", "job"))
+    by_job = found[~frames.column(by_tokens)]
     counts = by_job.groupby("charged_nanousd").token_count.nunique()
     minima = counts.index[counts > 1]
-    result["minimum_charge"] = ~_column(by_tokens) & found.charged_nanousd.isin(minima)
+    result["minimum_charge"] = ~frames.column(by_tokens) & found.charged_nanousd.isin(minima)
     return result
 
 
@@ -154,7 +154,3 @@ def _rate(nano: pd.Series, tokens: pd.Series) -> pd.Series:
     rest = nano - each * count
     near = (rest * _PER_MILLION * 2 + count) // (count * 2)  # of integers all the way: no float rounds money
     return frames.usd((each * _PER_MILLION + near).where(some))
-
-
-def _column(values: pa.Array) -> pd.Series:
-    return pd.Series(pd.arrays.ArrowExtensionArray(values))
