@@ -5,6 +5,8 @@ pandas and pyarrow are imported by the calls, never here, so that `--help` is qu
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -206,8 +208,22 @@ def runs(voice: Voice, target: Path) -> None:
     runs_view.show(voice, target, found, damaged)
 
 
+def _settle() -> None:
+    """Make this process, which is all ours, fit for its work before the large libraries are imported."""
+    # The libraries and an index of jobs are hundreds of thousands of objects, none of them garbage: to look through
+    # them for some, as often as Python would, takes a tenth of a second of the smallest run, and more of larger ones.
+    gc.set_threshold(1_000_000, 50, 1_000)
+    # Of what pyarrow's own allocator has been given back it keeps hundreds of megabytes, the C library's does not.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # pandera loads it where it is installed, for examples that nobody asks for here: the half of a second a run.
+    sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type]
+    # numpy starts a thread a core for products of matrices, of which there are none here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def main() -> NoReturn:
     """The program: runs a command and exits with its code."""
+    _settle()
     ends.listen()
     try:
         code = cli.main(prog_name="ftetl", standalone_mode=False) or 0

@@ -20,6 +20,7 @@ from ftetl.store import Stage
 from ftetl.stored import Stored
 
 FINGERPRINT = "ftetl.contract"
+_MANY = 100_000  # rows up to which the gate is mostly pandera's own Python, in which two threads only wait in turn
 
 
 class Staging:
@@ -52,6 +53,7 @@ class Staging:
 
     def close(self) -> None:
         """Finish every file; the last rows of the tables are written side by side."""
+        pa.default_memory_pool().release_unused()  # what the reading needed, the last rows and the gate need again
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda writer: writer.close(), [w for found in self._writers.values() for w in found]))
             list(pool.map(lambda sink: sink.close(), self._sinks))
@@ -76,8 +78,10 @@ class Staging:
         """
         from ftetl import focus_gate  # here, since it imports pandas and pandera, which another thread has begun with
 
+        pa.default_memory_pool().release_unused()
         staged = Stored(self._stage.path, exact=True)
-        with ThreadPoolExecutor(2) as pool, _of_this_run():
+        threads = 2 if sum(self.rows.values()) > _MANY else 1
+        with ThreadPoolExecutor(threads) as pool, _of_this_run():
             list(pool.map(lambda name: focus_gate.of(name)(staged, tables()[name], self.rows[name]), tables()))
 
 

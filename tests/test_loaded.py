@@ -25,10 +25,11 @@ COMMAND_LINE = {
     "talk",
 }
 
-# Told at the very end, so that nothing is missing; `-X importtime` would also list what was only tried.
+# Told at the very end, so that nothing is missing; `-X importtime` would also list what was only tried. A name without
+# a module is one that must not be loaded.
 LISTING = """
 import atexit, runpy, sys
-atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+atexit.register(lambda: print(*(name for name, module in sys.modules.items() if module), file=sys.stderr))
 sys.argv = ["ftetl", *sys.argv[2:]]
 """
 
@@ -68,6 +69,13 @@ def test_of_other_packages_only_these_are_loaded(root: Path, arguments: tuple[st
 
     assert found == allowed
     assert not found & HEAVY
+
+
+def test_a_run_loads_the_gate_but_not_what_pandera_makes_examples_with(root: Path, tmp_path: Path) -> None:
+    found = others(root, COMMAND, "demo", str(tmp_path / "target"), "-q")
+
+    assert {"pandera", "pandas", "pyarrow"} <= found
+    assert not found & {"hypothesis", "pytest", "trio"}
 
 
 def test_the_list_would_show_a_heavy_import(root: Path) -> None:
