@@ -10,13 +10,18 @@ from collections.abc import Mapping
 from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ftetl.errors import SoftwareError
 from ftetl.formats import KEY, Writer, require
 
 SUFFIX = "parquet"
-ROW_GROUP_ROWS = 131_072  # part of what makes the bytes: a change rewrites every file of every target
+# Both are part of what makes the bytes: a change rewrites every file of every target.
+ROW_GROUP_ROWS = 98_304
+ROW_GROUP_CELLS = 3_000_000  # of a wide table fewer rows, since what waits for its row group is held in memory
+_LEVEL = 3  # of zstd: a twentieth smaller than at 1, in as much more time as the dictionaries that are not made save
+_REPEATS = 2  # how often a text stands there, on the average, for a dictionary to be smaller and as fast to write
 
 
 def writer(sink: BinaryIO, schema: pa.Schema, *, metadata: Mapping[str, str], raw: bool = False) -> Writer:  # noqa: ARG001
@@ -32,42 +37,50 @@ class _Writer:
     """Collects rows to row groups of a fixed size, so that the bytes do not tell how the rows arrived."""
 
     def __init__(self, sink: BinaryIO, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
-        self._schema = schema
+        self._sink, self._schema, self._metadata = sink, schema, metadata
+        self._sorting = _sorting(schema, metadata)
+        self._group = group_rows(schema)
         self._pending: list[pa.Table] = []
         self._rows = 0
-        self._file = pq.ParquetWriter(
-            sink,
-            schema.with_metadata(dict(sorted(metadata.items()))),
-            compression="zstd",
-            # Moments hardly ever repeat: without a dictionary they take a third of the time and two thirds of the room.
-            use_dictionary=[field.name for field in schema if not pa.types.is_timestamp(field.type)],
-            write_page_checksum=True,
-            write_page_index=True,
-            sorting_columns=_sorting(schema, metadata),
-            store_decimal_as_integer=True,
-        )
+        self._file: pq.ParquetWriter | None = None
+
+    def _opened(self, first: pa.Table) -> pq.ParquetWriter:
+        """The file, which is laid out by its first rows."""
+        if self._file is None:
+            self._file = pq.ParquetWriter(
+                self._sink,
+                self._schema.with_metadata(dict(sorted(self._metadata.items()))),
+                compression="zstd",
+                compression_level=_LEVEL,
+                use_dictionary=[name for name in self._schema.names if _repeats(first.column(name))],
+                write_page_checksum=True,
+                write_page_index=True,
+                sorting_columns=self._sorting,
+                store_decimal_as_integer=True,
+            )
+        return self._file
 
     def __del__(self) -> None:
         # An abandoned pyarrow writer would write its footer now, into a sink that may be closed already.
-        if hasattr(self, "_file"):
-            self._file.is_open = False
+        if file := getattr(self, "_file", None):
+            file.is_open = False
 
     def write(self, table: pa.Table) -> None:
         require(table, self._schema)
         self._pending.append(table)
         self._rows += table.num_rows
-        while self._rows >= ROW_GROUP_ROWS:
+        while self._rows >= self._group:
             self._flush()
 
     def close(self) -> None:
         self._flush()
-        self._file.close()
+        self._opened(self._schema.empty_table()).close()
 
     def _flush(self) -> None:
         rows = pa.concat_tables(self._pending) if self._pending else self._schema.empty_table()
-        rest = rows.slice(ROW_GROUP_ROWS)
+        rest = rows.slice(self._group)
         self._pending, self._rows = [rest], rest.num_rows
-        self._put(rows.slice(0, ROW_GROUP_ROWS))
+        self._put(rows.slice(0, self._group))
 
     def _put(self, rows: pa.Table) -> None:
         """One row group, or two halves of it where a column has more than 2 GiB of text."""
@@ -75,11 +88,26 @@ class _Writer:
             return
         whole = rows.combine_chunks()
         if all(column.num_chunks == 1 for column in whole.columns):
-            self._file.write_table(whole.replace_schema_metadata(None), row_group_size=rows.num_rows)
+            file = self._opened(whole)
+            file.write_table(whole.replace_schema_metadata(None), row_group_size=rows.num_rows)
             return
         half = rows.num_rows // 2
         self._put(rows.slice(0, half))
         self._put(rows.slice(half))
+
+
+def group_rows(schema: pa.Schema) -> int:
+    """How many rows a row group has, but for the last one."""
+    return max(1, min(ROW_GROUP_ROWS, ROW_GROUP_CELLS // max(1, len(schema))))
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Whether a dictionary pays: it costs time, and where values hardly repeat also room."""
+    if pa.types.is_timestamp(column.type):
+        return False
+    if not pa.types.is_string(column.type):
+        return True
+    return bool(pc.count_distinct(column).as_py() * _REPEATS <= len(column) - column.null_count)
 
 
 def _sorting(schema: pa.Schema, metadata: Mapping[str, str]) -> list[pq.SortingColumn] | None:

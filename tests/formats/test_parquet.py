@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,6 +47,38 @@ def test_row_groups_have_a_fixed_size_and_say_how_they_are_sorted(written) -> No
     groups = [file.row_group(place) for place in range(file.num_row_groups)]
     assert [group.num_rows for group in groups] == [parquet.ROW_GROUP_ROWS, parquet.ROW_GROUP_ROWS, 1]
     assert {group.sorting_columns for group in groups} == {(pq.SortingColumn(1), pq.SortingColumn(2))}
+
+
+def test_a_wide_table_has_fewer_rows_in_a_group(monkeypatch: pytest.MonkeyPatch, written) -> None:
+    monkeypatch.setattr(parquet, "ROW_GROUP_CELLS", 60)
+    table = pa.table({"message": ["x"] * 50, "project": ["p"] * 50, "position": range(50)})
+    file = opened(written("parquet", table)).metadata
+    assert [file.row_group(place).num_rows for place in range(file.num_row_groups)] == [20, 20, 10]
+    assert parquet.group_rows(pa.schema([(str(n), pa.int64()) for n in range(100)])) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["a", "b"] * 10, True),
+        ([f"{n}" for n in range(20)], False),
+        ([f"{n // 2}" for n in range(20)], True),
+        ([*"abcde", *[None] * 15], False),
+        ([None] * 20, True),
+        ([n // 10 for n in range(20)], True),
+        ([datetime(2026, 1, 1, tzinfo=UTC)] * 20, False),
+    ],
+    ids=["few", "all different", "twice each", "different but for nulls", "nothing", "numbers", "times"],
+)
+def test_a_column_has_a_dictionary_where_its_values_repeat(values: list[object], expected: bool) -> None:
+    table = pa.table({"value": pa.array(values)})
+    sink = io.BytesIO()
+    writer = parquet.writer(sink, table.schema, metadata={})
+    writer.write(table)
+    writer.close()
+    column = opened(sink.getvalue()).metadata.row_group(0).column(0)
+    assert ("RLE_DICTIONARY" in column.encodings) is expected
+    assert pq.read_table(io.BytesIO(sink.getvalue())).equals(table)
 
 
 def test_a_table_without_key_says_nothing_of_its_order(plain: pa.Table) -> None:
