@@ -184,13 +184,16 @@ def check_table(stored: Stored, table: Table, written: int, look: Callable[[pa.T
         c.name: one(stored.table(c.references[0], [c.references[1]]).column(0)) for c in table.columns if c.references
     }
     keys: list[pa.Table] = []
+    named: dict[str, list[pa.Array]] = {column: [] for column in parents}
     for group in stored.groups(table.name):
         gate.check(group)
         if table.sorted_by != table.key:
             keys.append(group.select(table.key))
-        for column, known in parents.items():
-            check_references(table, column, group.column(column), known)
+        for column, found in named.items():
+            found.append(pc.unique(group.column(column)))
         look(group)
+    for column, known in parents.items():
+        check_references(table, column, pa.chunked_array(named[column], known.type), known)
     if keys and pa.concat_tables(keys).group_by(list(table.key)).aggregate([]).num_rows != gate.rows:
         raise fault(table, "key", "a key stands twice")
     if gate.rows != written:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 from ftetl import strict, times
@@ -96,8 +96,12 @@ def choose(
         work.aside.extend(_aside(answer, refused) for refused in scan.refused)
         entries.extend((job_id, number, index) for index, job_id in enumerate(scan.ids) if job_id not in confirmed)
     entries.sort()
-    for _, group in groupby(entries, key=itemgetter(0)):
-        copies = [_item(answers, scans, entry) for entry in group]
+    found = _items(answers, scans, entries)
+    if len({item.job_id for item in found}) == len(found):
+        work.items = found
+        return work
+    for _, group in groupby(found, key=attrgetter("job_id")):
+        copies = list(group)
         work.items.extend(copies if len(copies) == 1 else _settle(answers, copies, work, put_by))
     return work
 
@@ -110,19 +114,16 @@ def _aside(answer: Answer, refused: Refused) -> Aside:
     return Aside(raw, refused.rule, refused.job_id, answer.name, refused.position, answer.observed_at)
 
 
-def _item(answers: Sequence[Answer], scans: Sequence[Scan], entry: tuple[str, int, int]) -> Item:
-    job_id, number, index = entry
-    scan = scans[number]
-    detail = answers[number].detail or scan.is_detail
-    return Item(
-        job_id,
-        number,
-        scan.positions[index],
-        scan.offsets[index],
-        scan.lengths[index],
-        index in scan.odd,
-        detail=detail,
-    )
+def _items(answers: Sequence[Answer], scans: Sequence[Scan], entries: list[tuple[str, int, int]]) -> list[Item]:
+    details = [answer.detail or scan.is_detail for answer, scan in zip(answers, scans, strict=True)]
+    places = [(s.positions, s.offsets, s.lengths, s.odd) for s in scans]
+    found = []
+    for job_id, number, index in entries:
+        positions, offsets, lengths, odd = places[number]
+        item = Item(job_id, number, positions[index], offsets[index], lengths[index], index in odd)
+        item.detail = details[number]
+        found.append(item)
+    return found
 
 
 @dataclass

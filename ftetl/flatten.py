@@ -82,13 +82,13 @@ class _LastEvents:
         self.events = events
         last = pc.indices_nonzero(pc.is_in(events.column("type"), value_set=pa.array(kinds, pa.string())))
         parents = pc.take(rows.values["__parent"], last)
-        # Events stand in order, so of several the last one in the table wins.
-        found = pa.table({"parent": parents, "event": last}).group_by("parent").aggregate([("event", "max")])
-        at = pc.index_in(
-            pa.arange(0, jobs),
-            value_set=one(pc.cast(found["parent"], pa.int64())),
+        # Events stand in order, so of several the last one in the table wins: the one before another job's.
+        later = parents.slice(1)
+        ends = pa.concat_arrays(
+            [pc.not_equal(later, parents.slice(0, len(later))), pa.array([True] * min(1, len(parents)), pa.bool_())]
         )
-        self.index = pc.take(one(found["event_max"]), at)
+        at = pc.index_in(pa.arange(0, jobs), value_set=pc.cast(parents.filter(ends), pa.int64()))
+        self.index = pc.take(last.filter(ends), at)
         self.kind = pc.take(events.column("type"), self.index)
 
     def read(self, column: Column) -> pa.Array:
