@@ -7,6 +7,7 @@ accounted for. In Arrow; knows neither files nor the columns of the standard.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -57,15 +58,15 @@ class Charges:
         self._jobs.append(found.select(_TAKEN).filter(pc.and_(priced, pc.invert(timeless))))
 
     def events(self, found: pa.Table) -> None:
-        """Look at more events: `job_id`, `created_at` and `kind`, a place in `TYPES`."""
+        """Look at more events, all of a job at once: `job_id`, `created_at` and `kind`, a place in `TYPES`."""
         is_refund = pc.equal(found.column("kind"), TYPES.index(REFUND))
         for name, mask in (("ended", pc.invert(is_refund)), ("refunded", is_refund)):
             mine = found.filter(mask)
             if mine.num_rows:
-                self._newest[name].append(mine.select(["job_id", "created_at"]))
+                self._newest[name].append(mine.group_by("job_id").aggregate([("created_at", "max")]))
 
-    def table(self) -> pa.Table:
-        """The charged jobs, in the order of their charges, each with its periods.
+    def pieces(self, rows: int) -> Iterator[pa.Table]:
+        """The charged jobs, in the order of their charges, so many at once, each with its periods; then they are gone.
 
         Times are naive and UTC: `start` and `end` of the charge, `month` in which it is billed, `refund_month` in
         which a refund is.
@@ -73,6 +74,7 @@ class Charges:
         wanted = schema(tables()["jobs"])
         empty = pa.schema([wanted.field(name) for name in _TAKEN]).empty_table()
         jobs = pa.concat_tables([empty, *self._jobs]).combine_chunks()
+        self._jobs.clear()
         ids = one(jobs.column("job_id"))
         created, updated = (_plain(one(jobs.column(name))) for name in ("created_at", "updated_at"))
         begun = pc.coalesce(created, updated)
@@ -85,13 +87,16 @@ class Charges:
         more = {"start": start, "end": end, "month": month, "refund_month": pc.max_element_wise(settled, month)}
         for name, values in more.items():
             jobs = jobs.append_column(name, values)
-        return jobs.take(pc.sort_indices(jobs, [("start", "ascending"), ("job_id", "ascending")]))
+        order = pc.sort_indices(jobs, [("start", "ascending"), ("job_id", "ascending")])
+        for at in range(0, len(order), rows):
+            yield jobs.take(order.slice(at, rows))
 
     def _at(self, name: str, ids: pa.Array) -> pa.Array:
         """By job its newest event of that sort, where it has one."""
         if not self._newest[name]:
             return pa.nulls(len(ids), _PLAIN)
-        newest = pa.concat_tables(self._newest[name]).group_by("job_id").aggregate([("created_at", "max")])
+        newest = pa.concat_tables(self._newest[name])
+        self._newest[name].clear()
         at = pc.index_in(ids, value_set=one(newest.column("job_id")))
         return _plain(pc.take(one(newest.column("created_at_max")), at))
 

@@ -60,7 +60,7 @@ class Derived:
 
     def costs(self) -> Iterator[pa.Table]:
         """The rows of `focus_costs`, when all jobs and events are known."""
-        return focus.costs(self._charges.table(), self._account)
+        return focus.costs(self._charges, self._account)
 
     def anomalies(self, others: pa.Table) -> pa.Table:
         """The next anomalies: the others, but for those that were derived before, and those that are derived now."""

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ftetl import rows
 from ftetl.arrays import one
-from ftetl.charges import next_month
+from ftetl.charges import Charges, next_month
 from ftetl.contract import tables
 from ftetl.schema import TYPES
 from ftetl.settings import PROJECT, Settings
@@ -45,10 +45,9 @@ class Account:
         return cls(settings.billing_account or project or PROJECT, settings.billing_account_name, project)
 
 
-def costs(charges: pa.Table, account: Account) -> Iterator[pa.Table]:
-    """The rows of these charges, which are in order; a job's refund stands behind it."""
-    for start in range(0, charges.num_rows, _STEP):
-        some = charges.slice(start, _STEP)
+def costs(charges: Charges, account: Account) -> Iterator[pa.Table]:
+    """The rows of these charges, in order; a job's refund stands behind it."""
+    for some in charges.pieces(_STEP):
         jobs = {name: one(some.column(name)) for name in some.column_names}
         found = _job_rows(jobs, account)
         refund, price = jobs["refund_amount_nanousd"], jobs["total_price_nanousd"]
