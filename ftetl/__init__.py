@@ -17,7 +17,8 @@ test reads this list and every import.
     together    gunzip breakage credentials pseudonyms plugs remote patience exchange verdict together
     demo        demo
     sources     spool scrap crew sources origin
-    decode      splitter element envelope scan copies listed details receive raws rename careful unknown fast decode
+    scan        splitter element envelope scan
+    decode      copies listed details receive raws rename careful unknown kinds fast decode
     flatten     cells flatten ahead
     formats     formats
     store       fs manifest sink lock claim janitor retention publish stage store shelf archive observed

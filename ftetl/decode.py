@@ -1,8 +1,9 @@
 """Raw elements as one nested Arrow table: two roads with one meaning.
 
-The fast road reads a batch whole with Arrow's JSON reader. If Arrow refuses it, it is read again around the job that
-Arrow names, or else in halves, until the odd jobs stand alone; those go down the careful road, one at a time. The cost
-stays linear: a batch that is refused over and over goes down the careful road. Knows the shape of a job, no tables.
+The fast road reads a batch whole with Arrow's JSON reader. If Arrow refuses it, the jobs that look odd are taken out of
+it and go down the careful road, one at a time. If it is refused still, it is read again around the job that Arrow
+names, or else in halves, until the odd jobs stand alone. The cost stays linear: a batch that is refused over and over
+goes down the careful road. Knows the shape of a job, no tables.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ftetl import careful, fast, shape, strict, unknown
+from ftetl import careful, fast, kinds, shape, strict, unknown
 from ftetl.answers import Answer
 from ftetl.copies import Aside, Item, Oddity
 from ftetl.element import own_id
@@ -65,44 +66,78 @@ def decode(items: Sequence[Item], answers: Sequence[Answer], *, fast: bool = Tru
 
     `fast=False` sends every job down the careful road; the outcome is the same.
     """
-    run = _Run(items, answers)
-    for low, high, plain in _stretches(items) if fast else [(0, len(items), False)]:
-        if plain:
-            run.budget = _REREAD * run.size(low, high)
-            run.take_fast(low, high)
-        else:
-            run.take_careful(low, high)
-    return run.result()
+    plain = _worth_it([item for item in items if not item.odd], items) if fast else []
+    run = _Run(plain, answers)
+    try:
+        run.take_all()
+    except _MixedError as mixed:
+        plain = _worth_it([item for at, item in enumerate(plain) if at not in mixed.odd], items)
+        run = _Run(plain, answers, looked=True)
+        run.take_all()
+    if len(plain) == len(items):
+        return run.result()
+    mine = {id(item) for item in plain}
+    rest = _Run([item for item in items if id(item) not in mine], answers)
+    rest.take_careful(0, len(rest.items))
+    return _in_order(items, run.result(), rest.result()) if plain else rest.result()
 
 
-def _stretches(items: Sequence[Item]) -> Iterator[tuple[int, int, bool]]:
-    """Neighbours that are all for the fast road, or all not; what is small between odd ones goes with them."""
-    low = high = 0
-    for is_odd, group in groupby(range(len(items)), key=lambda at: items[at].odd):
-        found = list(group)
-        small = len(found) < len(items) and sum(length(items[at]) for at in found) <= _SMALL
-        if not is_odd and not small:
-            if low < high:
-                yield low, high, False
-            yield found[0], found[-1] + 1, True
-            low = found[-1] + 1
-        high = found[-1] + 1
-    if low < high:
-        yield low, high, False
+def _worth_it(plain: list[Item], items: Sequence[Item]) -> list[Item]:
+    """What the fast road is begun for: nothing, where little is left beside odd ones."""
+    few = len(plain) < len(items) and sum(map(length, plain)) <= _SMALL
+    return [] if few else plain
+
+
+def _in_order(items: Sequence[Item], one: Decoded, other: Decoded) -> Decoded:
+    """Both together, in the order of the items."""
+    places = {id(item): place for place, item in enumerate(items)}
+    kept = [*one.items, *other.items]
+    order = sorted(range(len(kept)), key=lambda row: places[id(kept[row])])
+    rows = {old: new for new, old in enumerate(order)}
+    below = len(one.items)
+    both = pa.concat_tables([one.jobs, other.jobs])
+    # Neighbours are taken together: Arrow's `take` of what is nested costs as much as reading it.
+    runs = [[row for _, row in run] for _, run in groupby(enumerate(order), key=lambda pair: pair[1] - pair[0])]
+    return Decoded(
+        pa.concat_tables([both.slice(run[0], len(run)) for run in runs]).combine_chunks() if runs else both,
+        [kept[row] for row in order],
+        {rows[row]: text for row, text in one.extra.items()}
+        | {rows[below + row]: text for row, text in other.extra.items()},
+        {(rows[row], at): text for (row, at), text in one.event_extra.items()}
+        | {(rows[below + row], at): text for (row, at), text in other.event_extra.items()},
+        [*one.aside, *other.aside],
+        [*one.oddities, *other.oddities],
+        one.unknown + other.unknown,
+        one.careful + other.careful,
+    )
+
+
+class _MixedError(Exception):
+    """A batch that Arrow refused has jobs that are better taken out of it."""
+
+    def __init__(self, odd: set[int]) -> None:
+        self.odd = odd
 
 
 class _Run:
     """One batch on its way: pieces in order, and what is beside them."""
 
-    def __init__(self, items: Sequence[Item], answers: Sequence[Answer]) -> None:
-        self.items, self.raws, self.answers = items, Raws(items, answers), answers
+    def __init__(self, items: Sequence[Item], answers: Sequence[Answer], *, looked: bool = False) -> None:
+        self.items, self.raws, self.answers, self.looked = items, Raws(items, answers), answers, looked
         self.pieces: list[pa.Table] = []
         self.kept: list[Item] = []
         self.found = Decoded(pa.table({}), self.kept)
         self.budget = 0
 
-    def size(self, low: int, high: int) -> int:
-        return self.raws.part(low, high).size
+    def take_all(self) -> None:
+        """Take every item by the fast road, as far as it goes.
+
+        Raises:
+            _MixedError: Some of them had better not be among them; there is one such look.
+        """
+        if self.items:
+            self.budget = _REREAD * self.raws.size
+            self.take_fast(0, len(self.items))
 
     def take_fast(self, low: int, high: int) -> None:
         raws = self.raws.part(low, high)
@@ -138,6 +173,7 @@ class _Run:
                 row = fast.refused_row(error, end - at)
             else:
                 continue
+            self._look(body, starts, low)
             most = max(1, (high - low) * _AROUND // len(body))
             tried = len(view) if row is None else starts[at + row] - starts[at] + _CALL + len(view) // _COPIED
             if self._is_spent(end - at, len(view), tried):
@@ -151,6 +187,12 @@ class _Run:
                 # Cut before the job that Arrow names, which may be odd only beside these; in half, if it names none.
                 cut = at + (row or (end - at) // 2)
                 waiting += [(cut, end), (at, cut)]
+
+    def _look(self, body: memoryview, starts: list[int], low: int) -> None:
+        if not self.looked:
+            self.looked = True
+            if odd := kinds.odd(body, starts):
+                raise _MixedError({low + row for row in odd})
 
     def _is_spent(self, count: int, size: int, tried: int) -> bool:
         """Count what was tried in vain; whether what is left is for the careful road."""

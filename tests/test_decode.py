@@ -16,7 +16,7 @@ import pyarrow.json as pj
 import pytest
 
 import ftetl
-from ftetl import copies, decode, fast, flatten, scan
+from ftetl import copies, decode, fast, flatten, kinds, scan
 from ftetl.answers import Answer, Memory, Shape
 from ftetl.contract import tables
 from ftetl.errors import EXITS
@@ -534,8 +534,27 @@ def test_the_roads_meet_in_order_however_many_are_odd(monkeypatch: pytest.Monkey
     assert sorted(map(repr, found.oddities)) == sorted(map(repr, slow.oddities))
 
 
+@pytest.mark.parametrize("step", [2, 7, 100])
+def test_the_jobs_that_look_odd_are_taken_out_of_a_batch_at_once(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    monkeypatch.setattr(decode, "_SMALL", 0)
+    tries: list[int] = []
+    read = decode.read
+    monkeypatch.setattr(decode, "read", lambda body, count: tries.append(count) or read(body, count))
+    odd = {n: b'{"id":"ft-%05d","status":5,"new":%d,"events":[{"x":%d}]}' % (n, n, n) for n in range(1, 512, step)}
+    raws = many(512, odd, b',"events":[{"y":1}],"more":2')
+
+    found, slow = decoded(raws), decoded(raws, fast=False)
+
+    assert tries == [512, 512 - len(odd)]
+    assert found.careful == len(odd)
+    assert [i.job_id for i in found.items] == [i.job_id for i in slow.items]
+    assert found.jobs == slow.jobs
+    assert (found.extra, found.event_extra, found.unknown) == (slow.extra, slow.event_extra, slow.unknown)
+
+
 def test_a_batch_that_fails_over_and_over_goes_down_the_careful_road_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "_SMALL", 0)
+    monkeypatch.setattr(kinds, "odd", lambda *_: [])
     tries: list[int] = []
     read = decode.read
 
