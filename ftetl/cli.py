@@ -213,12 +213,21 @@ def _settle() -> None:
     # The libraries and an index of jobs are hundreds of thousands of objects, none of them garbage: to look through
     # them for some, as often as Python would, takes a tenth of a second of the smallest run, and more of larger ones.
     gc.set_threshold(1_000_000, 50, 1_000)
-    # Of what pyarrow's own allocator has been given back it keeps hundreds of megabytes, the C library's does not.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    # pandera loads it where it is installed, for examples that nobody asks for here: the half of a second a run.
+    # Of what pyarrow's own allocator has been given back it keeps hundreds of megabytes; glibc's gives it back, and is
+    # as fast. Of other systems' that is not known.
+    if _has_glibc():
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # pandera loads it where it is installed, for examples that nobody asks for here: half a second of every run.
     sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type]
     # numpy starts a thread a core for products of matrices, of which there are none here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _has_glibc() -> bool:
+    try:
+        return bool(os.confstr("CS_GNU_LIBC_VERSION"))
+    except (AttributeError, OSError, ValueError):  # not on Windows, and other libraries do not know the name
+        return False
 
 
 def main() -> NoReturn:
