@@ -30,6 +30,7 @@ _REREAD = 4  # how many times its own bytes a batch may be read in vain
 _CALL = 8 << 10  # bytes that Arrow could have read in the time that it takes to begin
 _COPIED = 16  # so many times as fast as it reads
 _AROUND = 1 << 20  # bytes that are read at once around odd jobs
+_SLICES = 100  # of a table that are put together
 
 
 @dataclass
@@ -68,12 +69,10 @@ def decode(items: Sequence[Item], answers: Sequence[Answer], *, fast: bool = Tru
     """
     plain = _worth_it([item for item in items if not item.odd], items) if fast else []
     run = _Run(plain, answers)
-    try:
-        run.take_all()
-    except _MixedError as mixed:
-        plain = _worth_it([item for at, item in enumerate(plain) if at not in mixed.odd], items)
-        run = _Run(plain, answers, looked=True)
-        run.take_all()
+    if odd := run.take_all(look=True):
+        plain = _worth_it([item for at, item in enumerate(plain) if at not in odd], items)
+        run = _Run(plain, answers)
+        run.take_all(look=False)
     if len(plain) == len(items):
         return run.result()
     mine = {id(item) for item in plain}
@@ -95,11 +94,8 @@ def _in_order(items: Sequence[Item], one: Decoded, other: Decoded) -> Decoded:
     order = sorted(range(len(kept)), key=lambda row: places[id(kept[row])])
     rows = {old: new for new, old in enumerate(order)}
     below = len(one.items)
-    both = pa.concat_tables([one.jobs, other.jobs])
-    # Neighbours are taken together: Arrow's `take` of what is nested costs as much as reading it.
-    runs = [[row for _, row in run] for _, run in groupby(enumerate(order), key=lambda pair: pair[1] - pair[0])]
     return Decoded(
-        pa.concat_tables([both.slice(run[0], len(run)) for run in runs]).combine_chunks() if runs else both,
+        _taken(pa.concat_tables([one.jobs, other.jobs]), order),
         [kept[row] for row in order],
         {rows[row]: text for row, text in one.extra.items()}
         | {rows[below + row]: text for row, text in other.extra.items()},
@@ -112,6 +108,14 @@ def _in_order(items: Sequence[Item], one: Decoded, other: Decoded) -> Decoded:
     )
 
 
+def _taken(jobs: pa.Table, order: list[int]) -> pa.Table:
+    """The rows in this order: in slices where few do, which takes jobs of any size, else one by one."""
+    runs = [[row for _, row in run] for _, run in groupby(enumerate(order), key=lambda pair: pair[1] - pair[0])]
+    if not 0 < len(runs) <= _SLICES:  # many cost more memory than all the rows: each is made of a hundred arrays
+        return jobs.take(pa.array(order, pa.int64())).combine_chunks()
+    return pa.concat_tables([jobs.slice(run[0], len(run)) for run in runs]).combine_chunks()
+
+
 class _MixedError(Exception):
     """A batch that Arrow refused has jobs that are better taken out of it."""
 
@@ -122,22 +126,26 @@ class _MixedError(Exception):
 class _Run:
     """One batch on its way: pieces in order, and what is beside them."""
 
-    def __init__(self, items: Sequence[Item], answers: Sequence[Answer], *, looked: bool = False) -> None:
-        self.items, self.raws, self.answers, self.looked = items, Raws(items, answers), answers, looked
+    def __init__(self, items: Sequence[Item], answers: Sequence[Answer]) -> None:
+        self.items, self.raws, self.answers = items, Raws(items, answers), answers
         self.pieces: list[pa.Table] = []
         self.kept: list[Item] = []
         self.found = Decoded(pa.table({}), self.kept)
-        self.budget = 0
+        self.budget, self.look = 0, False
 
-    def take_all(self) -> None:
+    def take_all(self, *, look: bool) -> set[int]:
         """Take every item by the fast road, as far as it goes.
 
-        Raises:
-            _MixedError: Some of them had better not be among them; there is one such look.
+        With `look`, nothing where Arrow refuses some and jobs are found that had better not be among them: then their
+        places are returned.
         """
-        if self.items:
-            self.budget = _REREAD * self.raws.size
-            self.take_fast(0, len(self.items))
+        self.budget, self.look = _REREAD * self.raws.size, look
+        try:
+            if self.items:
+                self.take_fast(0, len(self.items))
+        except _MixedError as mixed:
+            return mixed.odd
+        return set()
 
     def take_fast(self, low: int, high: int) -> None:
         raws = self.raws.part(low, high)
@@ -173,7 +181,7 @@ class _Run:
                 row = fast.refused_row(error, end - at)
             else:
                 continue
-            self._look(body, starts, low)
+            self._look()
             most = max(1, (high - low) * _AROUND // len(body))
             tried = len(view) if row is None else starts[at + row] - starts[at] + _CALL + len(view) // _COPIED
             if self._is_spent(end - at, len(view), tried):
@@ -188,11 +196,10 @@ class _Run:
                 cut = at + (row or (end - at) // 2)
                 waiting += [(cut, end), (at, cut)]
 
-    def _look(self, body: memoryview, starts: list[int], low: int) -> None:
-        if not self.looked:
-            self.looked = True
-            if odd := kinds.odd(body, starts):
-                raise _MixedError({low + row for row in odd})
+    def _look(self) -> None:
+        look, self.look = self.look, False
+        if look and (odd := kinds.odd(self.raws[at] for at in range(len(self.raws)))):
+            raise _MixedError(odd)
 
     def _is_spent(self, count: int, size: int, tried: int) -> bool:
         """Count what was tried in vain; whether what is left is for the careful road."""

@@ -7,6 +7,7 @@ for plain Arrow may still refuse, and what it takes for odd becomes the same row
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any
 
@@ -22,14 +23,14 @@ _KINDS: dict[str, Any] = {
 }
 
 
-def odd(body: memoryview, starts: list[int]) -> list[int]:
-    """Of the jobs that lie in `body`, a line each, those that have such a value; `starts` has the end of the last."""
-    decode, found = _decoder().decode, []
-    for row in range(len(starts) - 1):
+def odd(raws: Iterable[bytes]) -> set[int]:
+    """The places of the jobs that have such a value."""
+    decode, found = _decoder().decode, set()
+    for place, raw in enumerate(raws):
         try:
-            decode(body[starts[row] : starts[row + 1]])
+            decode(raw)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            found.append(row)
+            found.add(place)
     return found
 
 

@@ -1074,12 +1074,18 @@ def test_the_mode_of_the_files_is_the_one_asked_for(tmp_path: Path, here: Here) 
 def test_the_program_settles_its_process_and_leaves_to_the_user_what_the_user_has_set(
     given: str | None, glibc: bool
 ) -> None:
-    told = "gc.get_threshold()[0], os.environ.get('ARROW_DEFAULT_MEMORY_POOL'), sys.modules['hypothesis']"
+    names = "ARROW_DEFAULT_MEMORY_POOL", "OPENBLAS_NUM_THREADS"
+    told = f"gc.get_threshold()[0], *map(os.environ.get, {names}), sys.modules['hypothesis']"
     code = (
         "import gc, os, sys; from ftetl import cli; "
         f"cli._has_glibc = lambda: {glibc}; cli.cli.main = lambda **_: print({told}); cli.main()"
     )
-    env = {k: v for k, v in os.environ.items() if k != "ARROW_DEFAULT_MEMORY_POOL"}
-    env |= {"ARROW_DEFAULT_MEMORY_POOL": given} if given else {}
+    env = {k: v for k, v in os.environ.items() if k not in names}
+    env |= {names[0]: given, names[1]: "3"} if given else {}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1000000", given or ("system" if glibc else "None"), "None"]
+    assert done.stdout.split() == [
+        "1000000",
+        given or ("system" if glibc else "None"),
+        "3" if given else "1",
+        "None",
+    ]

@@ -534,9 +534,13 @@ def test_the_roads_meet_in_order_however_many_are_odd(monkeypatch: pytest.Monkey
     assert sorted(map(repr, found.oddities)) == sorted(map(repr, slow.oddities))
 
 
+@pytest.mark.parametrize("slices", [0, 10_000])
 @pytest.mark.parametrize("step", [2, 7, 100])
-def test_the_jobs_that_look_odd_are_taken_out_of_a_batch_at_once(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+def test_the_jobs_that_look_odd_are_taken_out_of_a_batch_at_once(
+    monkeypatch: pytest.MonkeyPatch, step: int, slices: int
+) -> None:
     monkeypatch.setattr(decode, "_SMALL", 0)
+    monkeypatch.setattr(decode, "_SLICES", slices)
     tries: list[int] = []
     read = decode.read
     monkeypatch.setattr(decode, "read", lambda body, count: tries.append(count) or read(body, count))
@@ -552,9 +556,34 @@ def test_the_jobs_that_look_odd_are_taken_out_of_a_batch_at_once(monkeypatch: py
     assert (found.extra, found.event_extra, found.unknown) == (slow.extra, slow.event_extra, slow.unknown)
 
 
+def test_one_job_that_has_to_be_halved_out_does_not_hide_the_odd_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "_SMALL", 0)
+    odd = {n: b'{"id":"ft-%05d","status":5}' % n for n in range(0, 512, 10)}
+    raws = many(512, odd | {333: b'{"id":"ft-00333","b\\u0061tch_size":1}'})
+
+    found = decoded(raws)
+
+    assert found.jobs.num_rows == 512
+    assert found.careful == len(odd) + 1
+
+
+def test_what_alternates_is_not_put_together_from_a_slice_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each slice is made of a hundred arrays: of 200,000 jobs they took 8 GB."""
+    slices: list[int] = []
+    concat = pa.concat_tables
+    monkeypatch.setattr(pa, "concat_tables", lambda tables: slices.append(len(tables)) or concat(tables))
+    raws = many(2000, {n: b'{"id":"ft-%05d","status":5,"model":"%s"}' % (n, b"m" * 200) for n in range(0, 2000, 2)})
+
+    found = decoded(raws)
+
+    assert found.careful == 1000
+    assert slices
+    assert max(slices) <= decode._SLICES
+
+
 def test_a_batch_that_fails_over_and_over_goes_down_the_careful_road_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "_SMALL", 0)
-    monkeypatch.setattr(kinds, "odd", lambda *_: [])
+    monkeypatch.setattr(kinds, "odd", lambda _: set())
     tries: list[int] = []
     read = decode.read
 

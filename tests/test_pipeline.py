@@ -207,8 +207,12 @@ SABOTAGES: dict[str, Callable[[flatten.Flat], flatten.Flat]] = {
 }
 
 
+@pytest.mark.parametrize("many", [1_000, -1], ids=["one thread", "two threads"])
 @pytest.mark.parametrize("case", SABOTAGES)
-def test_a_fault_of_ours_is_stopped_at_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+def test_a_fault_of_ours_is_stopped_at_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, many: int
+) -> None:
+    monkeypatch.setattr("ftetl.staging._MANY", many)
     jobs = [job(n, model=SECRET, events=[{"message": SECRET}]) for n in range(1, 4)]
     export(tmp_path / "t", jobs)
     before = state(tmp_path / "t")

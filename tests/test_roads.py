@@ -212,7 +212,7 @@ def both(a: Answer) -> tuple[scan.Scan, copies.Work, dict[str, Any]]:
     work = copies.choose([a], [found])
     fast, careful = (decode.decode(work.items, [a], fast=road) for road in (True, False))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kinds, "odd", lambda *_: [])
+        patch.setattr(kinds, "odd", lambda _: set())
         unseen_said = said(decode.decode(work.items, [a]))
     fast_said, careful_said = said(fast), said(careful)
     for part, value in careful_said.items():

@@ -17,6 +17,11 @@ from ftetl.staging import FINGERPRINT, Staging
 from ftetl.store import Stage, Target
 
 
+@pytest.fixture(autouse=True, params=[1_000, -1], ids=["one thread", "two threads"])
+def _threads_of_the_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ftetl.staging._MANY", request.param)
+
+
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     with Target(tmp_path / "target") as target, target.begin() as stage:

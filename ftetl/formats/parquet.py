@@ -17,11 +17,11 @@ from ftetl.errors import SoftwareError
 from ftetl.formats import KEY, Writer, require
 
 SUFFIX = "parquet"
-# Both are part of what makes the bytes: a change rewrites every file of every target.
+# All of these are part of what makes the bytes: a change rewrites every file of every target.
 ROW_GROUP_ROWS = 98_304
 ROW_GROUP_CELLS = 3_000_000  # of a wide table fewer rows, since what waits for its row group is held in memory
 _LEVEL = 3  # of zstd: a twentieth smaller than at 1, in as much more time as the dictionaries that are not made save
-_SAMPLE = 16_384  # rows that are looked at for it
+_SAMPLE = 16_384  # first rows that tell whether a column of text gets a dictionary
 _REPEATS = 2  # how often a text stands there, on the average, for a dictionary to be smaller and as fast to write
 
 

@@ -81,6 +81,26 @@ def test_a_column_has_a_dictionary_where_its_values_repeat(values: list[object],
     assert pq.read_table(io.BytesIO(sink.getvalue())).equals(table)
 
 
+@pytest.mark.parametrize(("first", "expected"), [("same", True), ("different", False)])
+def test_the_first_rows_decide_on_a_dictionary_for_all(
+    monkeypatch: pytest.MonkeyPatch, first: str, expected: bool
+) -> None:
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 20)
+    monkeypatch.setattr(parquet, "_SAMPLE", 8)
+    same, different = ["x"] * 8, [f"{n}" for n in range(8)]
+    values = same + different * 4 if first == "same" else different + same * 4
+    table = pa.table({"value": values})
+    sink = io.BytesIO()
+    writer = parquet.writer(sink, table.schema, metadata={})
+    for at in range(0, len(values), 3):
+        writer.write(table.slice(at, 3))
+    writer.close()
+    file = opened(sink.getvalue())
+    groups = [file.metadata.row_group(place).column(0).encodings for place in range(file.num_row_groups)]
+    assert [("RLE_DICTIONARY" in encodings) for encodings in groups] == [expected, expected]
+    assert file.read().equals(table)
+
+
 def test_a_table_without_key_says_nothing_of_its_order(plain: pa.Table) -> None:
     sink = io.BytesIO()
     writer = parquet.writer(sink, plain.schema, metadata={})
