@@ -109,9 +109,9 @@ def _in_order(items: Sequence[Item], one: Decoded, other: Decoded) -> Decoded:
 
 
 def _taken(jobs: pa.Table, order: list[int]) -> pa.Table:
-    """The rows in this order: in slices where few do, which takes jobs of any size, else one by one."""
+    """The rows in this order: run by run where there are few, which takes jobs of any size, else row by row."""
     runs = [[row for _, row in run] for _, run in groupby(enumerate(order), key=lambda pair: pair[1] - pair[0])]
-    if not 0 < len(runs) <= _SLICES:  # many cost more memory than all the rows: each is made of a hundred arrays
+    if not 0 < len(runs) <= _SLICES:  # many slices take more memory than the rows: each is made of a hundred arrays
         return jobs.take(pa.array(order, pa.int64())).combine_chunks()
     return pa.concat_tables([jobs.slice(run[0], len(run)) for run in runs]).combine_chunks()
 
@@ -198,7 +198,7 @@ class _Run:
 
     def _look(self) -> None:
         look, self.look = self.look, False
-        if look and (odd := kinds.odd(self.raws[at] for at in range(len(self.raws)))):
+        if look and len(self.raws) > 1 and (odd := kinds.odd(self.raws[at] for at in range(len(self.raws)))):
             raise _MixedError(odd)
 
     def _is_spent(self, count: int, size: int, tried: int) -> bool:
