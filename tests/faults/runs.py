@@ -194,7 +194,9 @@ class Runs:
 
 _ENTRY = re.compile(r"(\d+) +(\w+)\((.*)")
 _RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>")
-_DIED = re.compile(r"\(.* = \?$")  # the process ended in it
+_DIED = re.compile(r"(?:\(|resumed>).* = \?$")  # the process ended in it
+_UNFINISHED = "<unfinished ...>"
+_KILLED = re.compile(r"(\d+) +\+\+\+ killed by ")
 
 
 def parsed(trace: str) -> tuple[list[Call], list[Call]]:
@@ -202,6 +204,7 @@ def parsed(trace: str) -> tuple[list[Call], list[Call]]:
     calls: list[Call] = []
     hit: list[Call] = []
     last: dict[int, Call] = {}
+    begun: set[int] = set()  # threads whose last call was interrupted by a line of another one's
     counts: Counter[tuple[int, str]] = Counter()
     for line in trace.splitlines():
         if match := _ENTRY.match(line):
@@ -209,8 +212,15 @@ def parsed(trace: str) -> tuple[list[Call], list[Call]]:
             counts[thread, name] += 1
             last[thread] = Call(thread, name, counts[thread, name], match[3])
             calls.append(last[thread])
+            begun -= {thread}
+            if line.endswith(_UNFINISHED):
+                begun.add(thread)
         elif match := _RESUMED.match(line):
             thread = int(match[1])
+            begun -= {thread}
+        elif (match := _KILLED.match(line)) and int(match[1]) in begun:
+            hit.append(last[int(match[1])])  # it ended in a call whose end was never told
+            continue
         else:
             continue
         if "(INJECTED" in line or _DIED.search(line):
