@@ -111,6 +111,7 @@ class Runs:
         self._trace = folder / "trace"
         env = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
         env |= {"OPENBLAS_NUM_THREADS": "1", "HOME": str(folder), "TMPDIR": "/nonexistent"}
+        env["PYTHONDONTWRITEBYTECODE"] = "1"  # in a fresh clone the first run would make calls that no other one makes
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("forkserver.py"))],
             env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder,
