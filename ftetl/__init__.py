@@ -7,28 +7,6 @@
     snapshot.arrow("events")           # a pyarrow table
 
 Importing this imports neither pandas nor pyarrow; they come with the first call that needs them.
-
-The house, room by room. A module imports only from the lines above its own, and from its own line without a circle; a
-test reads this list and every import.
-
-    facts       errors faults limits clock times answers reasons lines
-    settings    settings report progress
-    contract    arrays grammar contract dictionary schema datapackage odcs ddl shape strict rows addresses named redact
-    together    gunzip breakage credentials pseudonyms plugs remote patience exchange verdict together
-    demo        demo
-    sources     spool scrap crew sources origin
-    scan        splitter element envelope scan
-    decode      copies listed details receive raws rename careful unknown kinds fast decode
-    flatten     cells flatten ahead
-    formats     formats
-    store       fs manifest sink lock claim janitor retention publish stage store shelf archive observed
-    checks      stored checks charges focus focus_gate staging memo recall provenance
-    merge       guards history side stream incoming kept doubts merge stages derived filling remarks
-    snapshot    snapshot union
-    analysis    words analysis
-    page        page
-    pipeline    private past pipeline rebuild records metrics calls doctor
-    cli         talk options demo_end dictionary_view runs_view page_made ends cli __main__
 """
 
 from __future__ import annotations

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ast
 import graphlib
-import inspect
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
-
-import ftetl
 
 PACKAGE = Path(__file__).parents[1] / "ftetl"
 LONGEST = 300
@@ -23,14 +20,6 @@ def _module(path: Path) -> str:
 
 
 MODULES = {_module(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"}
-
-
-@cache
-def _rooms() -> dict[str, int]:
-    """For each module or package of the list in `ftetl.__doc__` its line; the first is 0."""
-    listed = inspect.getdoc(ftetl).partition("The house")[2]
-    lines = re.findall(r"^ {4}\w+ {2,}(.+)$", listed, re.MULTILINE)
-    return {name: number for number, line in enumerate(lines) for name in line.split()}
 
 
 def _room(module: str) -> str:
@@ -74,20 +63,8 @@ def _reached(module: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def test_the_list_names_every_room_once_and_nothing_else() -> None:
-    listed = inspect.getdoc(ftetl).partition("The house")[2].split()
-
-    assert {*_rooms()} == {_room(module) for module in MODULES}
-    assert all(listed.count(room) <= 2 for room in _rooms())  # a line may be called like a module in it
-
-
 @pytest.mark.parametrize("module", MODULES)
 class TestEveryModule:
-    def test_imports_only_from_the_rooms_before_its_own(self, module: str) -> None:
-        later = {other for other in _ours(module) if _rooms()[_room(other)] > _rooms()[_room(module)]}
-
-        assert later == set()
-
     def test_opens_with_what_it_is_for(self, module: str) -> None:
         opening = ast.get_docstring(ast.parse(MODULES[module].read_text("utf-8")))
 
