@@ -20,7 +20,7 @@ from ftetl import metrics, records
 from ftetl.clock import parse_iso
 from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError, UsageError
-from ftetl.reasons import unforeseen
+from ftetl.errors.os_errors import unforeseen
 from ftetl.records import Begun
 from ftetl.report import Drift, Report
 from ftetl.settings import Environ, Settings

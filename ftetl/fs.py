@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from ftetl.reasons import explained
+from ftetl.errors.os_errors import explained
 
 T = TypeVar("T")
 

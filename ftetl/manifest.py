@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from ftetl.clock import parse_iso
 from ftetl.errors import StorageError
-from ftetl.reasons import explained
+from ftetl.errors.os_errors import explained
 
 CONTROL = "_ftetl"
 MANIFESTS = "manifests"

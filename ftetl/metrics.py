@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ftetl.clock import now
-from ftetl.reasons import explained
+from ftetl.errors.os_errors import explained
 from ftetl.report import Report
 
 # node_exporter's collector runs as a user of its own and must be able to read it; there are only counts in it.

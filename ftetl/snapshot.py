@@ -18,8 +18,8 @@ from ftetl import manifest as manifests
 from ftetl.claim import FORMAT, SIGNATURE
 from ftetl.contract import tables
 from ftetl.errors import PREFIX, FtetlError, StorageError, TargetError, UsageError
+from ftetl.errors.os_errors import explained
 from ftetl.manifest import Manifest
-from ftetl.reasons import explained
 from ftetl.stored import Stored
 
 _RESTORE = "restore _ftetl/manifests and snapshots from a backup, or make the tables again in an empty folder"

@@ -34,7 +34,7 @@ from ftetl import cli, datapackage, demo, ends, manifest, memo, odcs
 from ftetl.archive import Archive
 from ftetl.contract import tables
 from ftetl.errors import EXITS
-from ftetl.faults import FAULTS
+from ftetl.errors.catalog import FAULTS
 from ftetl.store import Target
 
 ROOT = Path(__file__).parents[1]

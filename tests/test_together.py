@@ -38,7 +38,7 @@ from ftetl.errors import (
     TryLaterError,
     UnavailableError,
 )
-from ftetl.faults import FAULTS
+from ftetl.errors.catalog import FAULTS
 from ftetl.patience import Patience
 from ftetl.plugs import Plugs, session
 from ftetl.together import Client

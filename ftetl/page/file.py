@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from ftetl.errors import TargetError
-from ftetl.reasons import explained
+from ftetl.errors.os_errors import explained
 
 
 def write(file: Path, text: str, mode: int) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from ftetl import breakage, errors, faults, reasons, verdict
-from ftetl.errors import EXITS, FtetlError
-from ftetl.faults import FAULTS, GROUPS
+from ftetl import breakage, errors, verdict
+from ftetl.errors import EXITS, FtetlError, catalog, os_errors
+from ftetl.errors.catalog import FAULTS, GROUPS
 
-PACKAGE = Path(faults.__file__).parent
-MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "faults.py"]
+PACKAGE = Path(catalog.__file__).parent
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "catalog.py"]
 KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, FtetlError)}
 # Where a code is chosen from several, and not in the line that makes the error.
 CHOSEN = {
@@ -77,7 +77,7 @@ def test_every_error_is_made_with_a_code_whose_exit_is_its_own(path: Path, kind:
 
 def test_the_tables_of_errors_have_codes_whose_exits_are_theirs() -> None:
     rows = [(row.kind, row.code) for row in breakage._BREAKAGES]
-    rows += [(kind, code) for kind, code, _, _ in reasons._REASONS.values()]
+    rows += [(kind, code) for kind, code, _, _ in os_errors._REASONS.values()]
     rows += [(errors.AccessError, code) for code, _, _ in verdict._ACCESS.values()]
 
     assert [(kind, code) for kind, code in rows if kind.exit.name not in FAULTS[code].exits] == []
@@ -94,20 +94,20 @@ def test_an_error_without_a_code_cannot_be_made() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 class TestEveryFault:
-    def test_is_of_a_group_and_has_a_number(self, fault: faults.Fault) -> None:
+    def test_is_of_a_group_and_has_a_number(self, fault: catalog.Fault) -> None:
         assert re.fullmatch(r"[A-Z]\d\d", fault.code)
         assert fault.code[0] in GROUPS
 
-    def test_ends_with_exits_that_commit_nothing(self, fault: faults.Fault) -> None:
+    def test_ends_with_exits_that_commit_nothing(self, fault: catalog.Fault) -> None:
         assert fault.exits
         assert all(not EXITS[name].committed for name in fault.exits)
 
-    def test_has_a_meaning_of_its_own(self, fault: faults.Fault) -> None:
+    def test_has_a_meaning_of_its_own(self, fault: catalog.Fault) -> None:
         assert [other.code for other in FAULTS.values() if other.meaning == fault.meaning] == [fault.code]
 
 
 def test_the_table_has_no_code_twice() -> None:
-    listed = re.findall(r'^ {8}\("([A-Z]\d\d)",', Path(faults.__file__).read_text("utf-8"), re.MULTILINE)
+    listed = re.findall(r'^ {8}\("([A-Z]\d\d)",', Path(catalog.__file__).read_text("utf-8"), re.MULTILINE)
 
     assert len(listed) == len({*listed}) == len(FAULTS)
 
@@ -119,12 +119,12 @@ def test_every_exit_of_a_failure_has_a_code() -> None:
 
 
 def test_the_page_in_the_repository_is_up_to_date(root: Path) -> None:
-    """If not: python -m ftetl.faults > docs/codes.md"""
-    assert (root / "docs" / "codes.md").read_text("utf-8") == faults.page()
+    """If not: python -m ftetl.errors.catalog > docs/codes.md"""
+    assert (root / "docs" / "codes.md").read_text("utf-8") == catalog.page()
 
 
 def test_the_page_has_a_row_for_every_code(root: Path) -> None:
-    rows = re.findall(r"^\| `FTETL-(...)` \| (.+?) \| (.+) \|$", faults.page(), re.MULTILINE)
+    rows = re.findall(r"^\| `FTETL-(...)` \| (.+?) \| (.+) \|$", catalog.page(), re.MULTILINE)
 
     assert {code: meaning for code, _, meaning in rows} == {code: fault.meaning for code, fault in FAULTS.items()}
     assert all(str(EXITS[name].code) in exits for code, exits, _ in rows for name in FAULTS[code].exits)
@@ -132,8 +132,8 @@ def test_the_page_has_a_row_for_every_code(root: Path) -> None:
 
 def test_the_module_writes_the_page(root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ftetl.faults"], cwd=root, capture_output=True, check=True, encoding="utf-8"
+        [sys.executable, "-m", "ftetl.errors.catalog"], cwd=root, capture_output=True, check=True, encoding="utf-8"
     )
 
-    assert done.stdout == faults.page()
-    assert "python -m ftetl.faults > docs/codes.md" in done.stdout
+    assert done.stdout == catalog.page()
+    assert "python -m ftetl.errors.catalog > docs/codes.md" in done.stdout

@@ -4,7 +4,7 @@ A code is a letter and two digits, and is shown as `FTETL-H01`. The letters H, R
 those of the fault catalogue that ftetl was designed against; the other letters are its own. A number never gets another
 meaning, and is not used again once its fault is gone.
 
-`python -m ftetl.faults > docs/codes.md` writes the page anew. Knows nothing of where a fault happens.
+`python -m ftetl.errors.catalog > docs/codes.md` writes the page anew. Knows nothing of where a fault happens.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ Every failure ends with one line on stderr, `ftetl: NAME (exit code) CODE: what;
 the library's errors it is the attribute `code`. A code keeps its meaning for good, so it can be looked for, and a rule
 can be made for it. What the exits mean stands in the [README](../README.md#commands).
 
-Generated from the table in the code with `python -m ftetl.faults > docs/codes.md`.
+Generated from the table in the code with `python -m ftetl.errors.catalog > docs/codes.md`.
 """
 
 

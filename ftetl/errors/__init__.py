@@ -1,0 +1,35 @@
+"""The exceptions that ftetl raises, the table of exit codes, and the catalog of error codes."""
+
+from ftetl.errors.exceptions import (
+    EXITS,
+    PREFIX,
+    AccessError,
+    ConfigError,
+    DataError,
+    Exit,
+    FtetlError,
+    ProtocolError,
+    SoftwareError,
+    StorageError,
+    TargetError,
+    TryLaterError,
+    UnavailableError,
+    UsageError,
+)
+
+__all__ = [
+    "EXITS",
+    "PREFIX",
+    "AccessError",
+    "ConfigError",
+    "DataError",
+    "Exit",
+    "FtetlError",
+    "ProtocolError",
+    "SoftwareError",
+    "StorageError",
+    "TargetError",
+    "TryLaterError",
+    "UnavailableError",
+    "UsageError",
+]
