@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import requests
 import urllib3.exceptions as urllib3_errors
 
-from ftetl import limits
+from ftetl.config import limits
 from ftetl.errors import AccessError, ConfigError, FtetlError, ProtocolError, SoftwareError, UnavailableError
 
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from ftetl import metrics, records
 from ftetl.clock import parse_iso
+from ftetl.config.settings import Environ, Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError, UsageError
 from ftetl.errors.os_errors import unforeseen
 from ftetl.records import Begun
 from ftetl.report import Drift, Report
-from ftetl.settings import Environ, Settings
 
 if TYPE_CHECKING:
     from ftetl.progress import Progress

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from ftetl.config.settings import DATABASES
 from ftetl.contract import ForeignKey, Table, foreign_keys, tables
 from ftetl.dictionary import meaning
 from ftetl.schema import schema
-from ftetl.settings import DATABASES
 
 DUCKDB, POSTGRES = DATABASES
 _TYPES: dict[pa.DataType, dict[str, str]] = {

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from ftetl.settings import FORMATS
+from ftetl.config.settings import FORMATS
 from ftetl.talk import Voice
 
 DUCKDB = (

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl import charges, focus, side, stages
+from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.schema import empty, schema
-from ftetl.settings import Settings
 
 _ALL = tuple(dict.fromkeys((*stages.TYPES, *charges.TYPES)))
 _KINDS = pa.array(_ALL, pa.string())

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftetl import claim, credentials, guards, limits, manifest, past, pseudonyms, scan
+from ftetl import claim, guards, manifest, past, pseudonyms, scan
 from ftetl.answers import Answer, Memory
 from ftetl.clock import Deadline, now
+from ftetl.config import credentials, limits
+from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
 from ftetl.fs import Folder, Fs
 from ftetl.manifest import CONTROL, Manifest, snapshot_folder
-from ftetl.settings import Settings
 from ftetl.stored import Stored
 from ftetl.together import Client
 

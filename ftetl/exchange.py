@@ -18,10 +18,10 @@ from typing import Any
 
 import requests
 
-from ftetl import limits
 from ftetl.breakage import Trouble, TroubleError, diagnosis, within
 from ftetl.clock import Deadline
-from ftetl.credentials import Secret, host_of
+from ftetl.config import limits
+from ftetl.config.credentials import Secret, host_of
 from ftetl.errors import DataError, ProtocolError, UnavailableError
 from ftetl.gunzip import DamagedGzipError, gunzip
 from ftetl.plugs import Plugs, session

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl import ahead, copies, focus, history, merge, receive, side, strict, unknown
+from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.derived import Derived
 from ftetl.errors import SoftwareError
 from ftetl.progress import Progress
 from ftetl.report import Drift
-from ftetl.settings import Settings
 from ftetl.staging import Staging
 
 

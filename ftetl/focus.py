@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from ftetl import rows
 from ftetl.arrays import one
 from ftetl.charges import Charges, next_month
+from ftetl.config.settings import PROJECT, Settings
 from ftetl.contract import tables
 from ftetl.schema import TYPES
-from ftetl.settings import PROJECT, Settings
 
 TABLE = "focus_costs"
 DOLLAR, THOUSAND, MILLION = 9, 3, 6  # digits that the point moves

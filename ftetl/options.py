@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ftetl import limits, lines, settings
+from ftetl import lines
+from ftetl.config import limits, settings
 from ftetl.talk import Voice
 
 Command = TypeVar("Command", bound=Callable[..., Any])

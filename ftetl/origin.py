@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ftetl.answers import Source
 from ftetl.clock import Deadline
-from ftetl.settings import Settings
+from ftetl.config.settings import Settings
 
 
 def open_source(

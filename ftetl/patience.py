@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from ftetl import limits
 from ftetl.clock import Deadline, now
+from ftetl.config import limits
 
 _SECONDS: Final = re.compile(r"[0-9]{1,18}")
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?")

@@ -21,6 +21,7 @@ from ftetl import copies, guards, memo, merge, observed, past, provenance, recei
 from ftetl.answers import Answer, Memory, Source
 from ftetl.archive import Archive
 from ftetl.clock import iso, now
+from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, DataError, FtetlError
 from ftetl.filling import Outcome, fill
@@ -32,7 +33,6 @@ from ftetl.pseudonyms import read as read_pseudonyms
 from ftetl.recall import Recall
 from ftetl.report import Report
 from ftetl.scrap import Scrap
-from ftetl.settings import Settings
 from ftetl.staging import Staging
 from ftetl.store import Commit, Target
 from ftetl.stored import Stored

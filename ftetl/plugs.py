@@ -18,7 +18,7 @@ from requests.auth import AuthBase
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from ftetl.credentials import Secret
+from ftetl.config.credentials import Secret
 
 
 class Bearer(AuthBase):

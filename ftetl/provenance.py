@@ -15,10 +15,10 @@ from ftetl import observed
 from ftetl.answers import Answer, Shape, Source, changed, stamp
 from ftetl.archive import Archive
 from ftetl.clock import iso
+from ftetl.config.settings import Settings
 from ftetl.listed import masked
 from ftetl.recall import Recall
 from ftetl.receive import Received
-from ftetl.settings import Settings
 from ftetl.store import Target
 
 # The others do not decide what the tables hold.

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
-from ftetl import limits
-from ftetl.credentials import read_file
+from ftetl.config import limits
+from ftetl.config.credentials import read_file
+from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError
-from ftetl.settings import Settings
 
 OPTION: Final = "--pii-key-file"
 MODE: Final = "pii"

@@ -18,13 +18,13 @@ from ftetl import guards, memo, observed, pipeline, provenance
 from ftetl.answers import Answer, Detail, Memory, Outcome, Shape, Source
 from ftetl.archive import Archive
 from ftetl.clock import parse_iso
+from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
 from ftetl.manifest import snapshot_folder
 from ftetl.private import Private
 from ftetl.progress import Progress
 from ftetl.pseudonyms import IDENTITY, MODE, Pseudonyms, read
 from ftetl.report import Report
-from ftetl.settings import Settings
 from ftetl.sources.saved import Saved
 from ftetl.store import Commit, Target
 

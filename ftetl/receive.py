@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ftetl import details, scan
 from ftetl.answers import Answer, Blob, Detail, Memory, Source
-from ftetl.settings import Settings
+from ftetl.config.settings import Settings
 
 
 @dataclass

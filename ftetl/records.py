@@ -19,11 +19,11 @@ import msgspec
 
 from ftetl.answers import Source
 from ftetl.clock import iso, now, parse_iso
+from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, FtetlError, TargetError
 from ftetl.errors.os_errors import explained
 from ftetl.manifest import CONTROL, RUN_ID, Manifest
 from ftetl.report import Report
-from ftetl.settings import Settings
 
 if TYPE_CHECKING:
     from ftetl.store import Target

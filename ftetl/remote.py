@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from ftetl import limits
-from ftetl.credentials import MASK, Secret
+from ftetl.config import limits
+from ftetl.config.credentials import MASK, Secret
 
 _EMAIL: Final = re.compile(r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_+/=-]{32,}")  # a key, whoever's it is

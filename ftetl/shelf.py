@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from ftetl import claim, janitor
+from ftetl.config.settings import FORMATS
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
 from ftetl.manifest import FILE_NAME, RUN_ID, Manifest, StoredFile, canonical, snapshot_folder
 from ftetl.report import Published
-from ftetl.settings import FORMATS
 from ftetl.sink import lost
 from ftetl.store import Target
 

@@ -15,8 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from ftetl import limits
 from ftetl.answers import Spooled
+from ftetl.config import limits
 from ftetl.errors import DataError, StorageError
 from ftetl.gunzip import DamagedGzipError, gunzip
 

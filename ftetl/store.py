@@ -21,10 +21,10 @@ from typing import Any
 from ftetl import claim, janitor
 from ftetl.claim import TEMP
 from ftetl.clock import now
+from ftetl.config.settings import FILE_MODE, KEEP, LOCK_TIMEOUT
 from ftetl.errors import ConfigError, SoftwareError
 from ftetl.fs import Folder, Fs
 from ftetl.manifest import JSON, RUN_ID, Manifest, canonical, file_name, first_with_folder, intact, versions
-from ftetl.settings import FILE_MODE, KEEP, LOCK_TIMEOUT
 from ftetl.sink import put
 from ftetl.stage import Commit, Stage
 

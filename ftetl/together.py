@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
-from ftetl import limits, remote
+from ftetl import remote
 from ftetl.clock import Deadline, ahead, now
-from ftetl.credentials import Secret
+from ftetl.config import limits
+from ftetl.config.credentials import Secret
 from ftetl.errors import DataError, FtetlError, TryLaterError, UnavailableError
 from ftetl.exchange import Line, Reply
 from ftetl.patience import Patience, http_date

@@ -11,9 +11,10 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from ftetl import limits, remote
+from ftetl import remote
 from ftetl.breakage import Trouble
-from ftetl.credentials import Secret
+from ftetl.config import limits
+from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, DataError, FtetlError, ProtocolError, TryLaterError, UnavailableError
 from ftetl.exchange import Reply
 from ftetl.patience import retry_after

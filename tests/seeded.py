@@ -90,10 +90,10 @@ BUGS = [
         "tests/test_lock.py"),
     Bug(
         "the key is printed",
-        "credentials.py",
+        "config/credentials.py",
         "    def __repr__(self) -> str:\n        return MASK\n",
         "    def __repr__(self) -> str:\n        return self.__value\n",
-        "tests/test_credentials.py",
+        "tests/config/test_credentials.py",
     ),
     Bug("a damaged base is built on", "pipeline.py", "    past.require_sound_base(target.path, target.base)\n", "",
         "tests/faults/test_bitflips.py -k builds_on"),

@@ -176,7 +176,7 @@ class Breaking:
 
 # Where the key is read, checked and put into its header; nothing of others is called there.
 OURS = str(ROOT / "ftetl") + "/"
-OPEN = (f"{OURS}credentials.py", f"{OURS}settings.py", f"{OURS}demo/")
+OPEN = (f"{OURS}config/credentials.py", f"{OURS}config/settings.py", f"{OURS}demo/")
 
 
 def with_names(error: BaseException) -> str:

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftetl import charges, focus, focus_gate
+from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.derived import Derived
 from ftetl.schema import schema
-from ftetl.settings import Settings
 from ftetl.stored import Stored, path
 
 TABLE = tables()["focus_costs"]

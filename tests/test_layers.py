@@ -22,11 +22,6 @@ def _module(path: Path) -> str:
 MODULES = {_module(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"}
 
 
-def _room(module: str) -> str:
-    """What stands for a module in the list: the module, or the package that it is in."""
-    return module.split(".")[0]
-
-
 def _names(path: Path) -> Iterator[str]:
     """Everything that a module imports, wherever in it; of a package, its modules one by one."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -43,24 +38,6 @@ def _names(path: Path) -> Iterator[str]:
 def _ours(module: str) -> frozenset[str]:
     found = {name.removeprefix("ftetl.") for name in _names(MODULES[module]) if name.startswith("ftetl.")}
     return frozenset(found - {module})
-
-
-@cache
-def _foreign(module: str) -> frozenset[str]:
-    return frozenset(name.split(".")[0] for name in _names(MODULES[module])) - {"ftetl"}
-
-
-@cache
-def _reached(module: str) -> frozenset[str]:
-    """What is imported with a module, foreign packages too, at once or by a call."""
-    found: set[str] = set()
-    ahead = {module}
-    while ahead:
-        next_one = ahead.pop()
-        found.add(next_one)
-        found |= _foreign(next_one)
-        ahead |= _ours(next_one) - found
-    return frozenset(found)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -82,28 +59,3 @@ def test_no_module_imports_itself_by_a_detour() -> None:
     graph = {module: _ours(module) for module in MODULES}
 
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
-
-
-STORE = ["fs", "manifest", "sink", "lock", "claim", "janitor", "retention", "publish", "stage", "store"]
-API = ["gunzip", "breakage", "credentials", "plugs", "remote", "patience", "exchange", "verdict", "together"]
-COLUMNAR = {"pyarrow", "pandas", "pandera"}
-
-
-@pytest.mark.parametrize(
-    ("modules", "unknown"),
-    [
-        (["errors", "limits"], {*MODULES} - {"errors", "limits"}),
-        (["grammar", "contract", "dictionary", "settings", "report"], COLUMNAR | {"requests", "click", "rich"}),
-        (STORE, COLUMNAR | {"contract", "schema", "requests", "msgspec"}),
-        (API, COLUMNAR | {"contract", "store", "answers", "sources"}),
-        ([m for m in MODULES if _room(m) == "demo"], COLUMNAR | {"requests", "contract", "store", "sources"}),
-        ([m for m in MODULES if _room(m) == "sources"], {"pandas", "pipeline", "cli", "store", "decode", "contract"}),
-        ([m for m in MODULES if _room(m) == "formats"], {"pipeline", "cli", "store", "contract", "pandas", "requests"}),
-        (["decode", "flatten", "merge", "checks"], {"requests", "store", "sources", "cli", "pipeline"}),
-        (["pipeline", "calls", "snapshot"], {"cli", "talk", "click", "rich"}),
-        (["guards", "retention", "splitter", "times"], COLUMNAR - {"pyarrow"} | {"requests", "store"}),
-    ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
-)
-def test_a_room_does_not_know(modules: list[str], unknown: set[str]) -> None:
-    assert {module: _reached(module) & unknown for module in modules if _reached(module) & unknown} == {}

@@ -11,8 +11,8 @@ import pytest
 
 from ftetl import calls
 from ftetl.cli import cli
+from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError
-from ftetl.settings import Settings
 from ftetl.store import Target
 
 RUNS = {"export": cli.commands["export"], "demo": cli.commands["demo"]}

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ftetl.credentials import Secret
+from ftetl.config.credentials import Secret
 from ftetl.remote import fit, is_markup, message, request_id
 from tests import canary
 

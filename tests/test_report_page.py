@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import ftetl
-from ftetl import page, settings
+from ftetl import page
+from ftetl.config import settings
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ftetl import limits
 from ftetl.cli import cli
+from ftetl.config import limits
 from ftetl.errors import EXITS
 
 ROOT = Path(__file__).parents[1]

@@ -28,7 +28,7 @@ import urllib3.exceptions
 
 from ftetl.breakage import diagnosis
 from ftetl.clock import Deadline
-from ftetl.credentials import Secret
+from ftetl.config.credentials import Secret
 from ftetl.errors import (
     AccessError,
     ConfigError,

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from ftetl import demo, limits
+from ftetl import demo
 from ftetl.answers import Answer, Detail
 from ftetl.clock import Deadline
-from ftetl.credentials import Secret
+from ftetl.config import limits
+from ftetl.config.credentials import Secret
 from ftetl.sources.api import Api
 from ftetl.together import Client
 

@@ -17,9 +17,9 @@ from weakref import WeakSet
 
 import msgspec
 
-from ftetl import limits
 from ftetl.answers import Answer, Blob, Detail, File, Memory, Shape, Spooled, stamp
 from ftetl.clock import now
+from ftetl.config import limits
 from ftetl.errors import DataError, FtetlError
 from ftetl.spool import Compression, chunks, sniffed, unpack
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftetl import formats
+from ftetl.config.settings import FORMATS
 from ftetl.errors import ConfigError, SoftwareError, StorageError
-from ftetl.settings import FORMATS
 
 every_format = pytest.mark.parametrize("name", formats.names())
 

@@ -13,10 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ftetl import limits
 from ftetl.answers import Detail, Outcome
 from ftetl.clock import Deadline
-from ftetl.credentials import Secret
+from ftetl.config import limits
+from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, ConfigError, FtetlError, UnavailableError
 from ftetl.patience import Patience
 from ftetl.sources.api import Api, open_api

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from ftetl import limits
 from ftetl.answers import Answer, File, Shape
+from ftetl.config import limits
 from ftetl.errors import DataError, StorageError
 from ftetl.sources.saved import Saved
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ftetl.credentials import Secret, base_url, host_of, read_key, service
+from ftetl.config.credentials import Secret, base_url, host_of, read_key, service
+from ftetl.config.settings import Environ
 from ftetl.errors import ConfigError
-from ftetl.settings import Environ
 from tests.canary import KEY, any_of, forms, has, pieces
 
 OTHER = "canary-of-the-environment-zyx"
@@ -132,7 +132,9 @@ def test_a_malformed_key_is_refused_and_never_shown(tmp_path, place: str, text: 
 
     error = caught.value
     frames = traceback.walk_tb(error.__traceback__)
-    ours = [frame.f_locals for frame, _ in frames if Path(frame.f_code.co_filename).match("ftetl/credentials.py")]
+    ours = [
+        frame.f_locals for frame, _ in frames if Path(frame.f_code.co_filename).match("ftetl/config/credentials.py")
+    ]
     assert ours
     assert not has(str(error) + repr(error) + repr(ours))
     assert error.__context__ is None

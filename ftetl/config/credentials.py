@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
 
-from ftetl import limits
+from ftetl.config import limits
 from ftetl.errors import ConfigError
 
 KEY_VARIABLE: Final = "TOGETHER_API_KEY"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from ftetl import limits
+from ftetl.config import limits
 from ftetl.errors import UsageError
 
 FORMATS = ("parquet", "csv")

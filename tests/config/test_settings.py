@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ftetl.config.settings import Settings
 from ftetl.errors import UsageError
-from ftetl.settings import Settings
 
 
 @pytest.mark.parametrize(
