@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from ftetl import times
 from ftetl.contract import Column, Source
+from ftetl.contract.arrow_schema import NANO, TYPES, USD_LIMIT
 from ftetl.copies import Oddity
-from ftetl.schema import NANO, TYPES, USD_LIMIT
 from ftetl.shape import other_name
 
 MAX = "max"  # the word for the largest batch size

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import one
 from ftetl.contract import tables
-from ftetl.schema import schema
+from ftetl.contract.arrow_schema import schema
 
 ENDINGS = ("job_complete", "job_error", "job_user_error", "job_stopped")
 REFUND = "refund"

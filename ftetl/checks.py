@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import one
 from ftetl.contract import Column, Table, tables
+from ftetl.contract.arrow_schema import TYPES, empty, schema
 from ftetl.errors import SoftwareError
-from ftetl.schema import TYPES, empty, schema
 from ftetl.stored import Stored
 
 

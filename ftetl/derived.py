@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from ftetl import charges, focus, side, stages
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
-from ftetl.schema import empty, schema
+from ftetl.contract.arrow_schema import empty, schema
 
 _ALL = tuple(dict.fromkeys((*stages.TYPES, *charges.TYPES)))
 _KINDS = pa.array(_ALL, pa.string())

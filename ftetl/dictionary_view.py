@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from ftetl import dictionary, talk
-from ftetl.contract import Column, Table, tables
+from ftetl import talk
+from ftetl.contract import Column, Table, markdown, tables
 from ftetl.talk import Voice
 
 
@@ -14,20 +14,20 @@ def show(voice: Voice, names: list[str], sql: str | None = None) -> None:
     if sql:
         _sql(voice, names, sql)
         return
-    voice.result(dictionary.document(names))
+    voice.result(markdown.document(names))
     if voice.as_json:
         return
     for name in names:
         if sys.stdout is not None and sys.stdout.isatty():
             _rich(tables()[name])
         else:
-            talk.ours(dictionary.section(tables()[name]))
+            talk.ours(markdown.section(tables()[name]))
 
 
 def _sql(voice: Voice, names: list[str], database: str) -> None:
-    from ftetl import ddl  # here, since it imports pyarrow
+    from ftetl.contract import sql as contract_sql  # here, since it imports pyarrow
 
-    script = ddl.script(names, database)
+    script = contract_sql.script(names, database)
     voice.result({"database": database, "sql": script})
     if not voice.as_json:
         talk.ours(script)
@@ -43,10 +43,10 @@ def _rich(table: Table) -> None:
     grid = Grid("column", "meaning", box=SIMPLE_HEAD, pad_edge=False)
     grid.columns[0].no_wrap = True
     for column in table.columns:
-        named = Text(column.name, "bold").append(f"\n  {dictionary.kind(column)}", "not bold dim")
-        told = Text(_plain(dictionary.meaning(column)))
+        named = Text(column.name, "bold").append(f"\n  {markdown.kind(column)}", "not bold dim")
+        told = Text(_plain(markdown.meaning(column)))
         if not _is_plain(column):
-            told.append(f"\nfrom {_plain(dictionary.origin(column))}", "dim")
+            told.append(f"\nfrom {_plain(markdown.origin(column))}", "dim")
         grid.add_row(named, told)
     console = Console(highlight=False)
     console.print(Text(table.name, "bold"))

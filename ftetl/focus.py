@@ -18,7 +18,7 @@ from ftetl.arrays import one
 from ftetl.charges import Charges, next_month
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.contract import tables
-from ftetl.schema import TYPES
+from ftetl.contract.arrow_schema import TYPES
 
 TABLE = "focus_costs"
 DOLLAR, THOUSAND, MILLION = 9, 3, 6  # digits that the point moves

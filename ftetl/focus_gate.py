@@ -15,8 +15,8 @@ from ftetl import checks
 from ftetl.arrays import one
 from ftetl.charges import KINDS, next_month
 from ftetl.contract import Table, tables
+from ftetl.contract.arrow_schema import empty
 from ftetl.focus import TABLE
-from ftetl.schema import empty
 from ftetl.stored import Stored
 
 _COSTS = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost")

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl.arrays import one, where
+from ftetl.contract.arrow_schema import TYPES
 from ftetl.copies import Item
 from ftetl.flatten import Flat
-from ftetl.schema import TYPES
 
 _INSTANT = TYPES["datetime"]
 

@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from ftetl import doubts, kept, rows, side, stream
 from ftetl.arrays import one, where
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import TYPES
 from ftetl.copies import Item, Oddity
 from ftetl.flatten import Flat
 from ftetl.history import states
 from ftetl.incoming import Incoming, incoming
-from ftetl.schema import TYPES
 from ftetl.stored import Stored
 
 INSTANT = TYPES["datetime"]

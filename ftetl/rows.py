@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from ftetl.contract import Table
+from ftetl.contract.arrow_schema import TYPES, schema
 from ftetl.errors import SoftwareError
-from ftetl.schema import TYPES, schema
 
 
 def require(table: Table, found: pa.Table) -> None:

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import schema
 from ftetl.copies import Aside, Oddity
 from ftetl.flatten import tally
-from ftetl.schema import schema
 
 
 @dataclass(frozen=True)

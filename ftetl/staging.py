@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from ftetl import datapackage, formats, odcs
-from ftetl.contract import tables
+from ftetl import formats
+from ftetl.contract import frictionless, odcs, tables
+from ftetl.contract.arrow_schema import schema
 from ftetl.errors import StorageError
-from ftetl.schema import schema
 from ftetl.store import Stage
 from ftetl.stored import Stored
 
@@ -60,7 +60,7 @@ class Staging:
 
     def describe(self, project: str) -> None:
         """Put the contracts beside the tables, in the words of others."""
-        for room in (datapackage, odcs):
+        for room in (frictionless, odcs):
             with self._stage.create(room.FILE) as file:
                 file.write(room.bytes_of(project, self.suffixes, csv_raw=self._csv_raw))
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import empty, schema
 from ftetl.errors import StorageError
-from ftetl.schema import empty, schema
 
 
 def path(folder: Path, table: str) -> Path:

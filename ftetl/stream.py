@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import one
 from ftetl.contract import tables
-from ftetl.schema import empty
+from ftetl.contract.arrow_schema import empty
 from ftetl.stored import Stored
 
 

@@ -16,7 +16,7 @@ from ftetl import copies, decode, flatten, scan
 from ftetl.answers import Answer, Memory
 from ftetl.cells import usd
 from ftetl.contract import Column, tables
-from ftetl.schema import TYPES, USD_LIMIT
+from ftetl.contract.arrow_schema import TYPES, USD_LIMIT
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])

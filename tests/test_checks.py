@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import checks, schema
-from ftetl.contract import Column, Table, tables
+from ftetl import checks
+from ftetl.contract import Column, Table, arrow_schema, tables
 from ftetl.errors import SoftwareError, StorageError
 from ftetl.stored import Stored, path
 
@@ -65,7 +65,7 @@ def rows(table: Table, count: int = 4) -> list[dict[str, Any]]:
 
 
 def made(table: Table, data: list[dict[str, Any]], of: pa.Schema | None = None) -> pa.Table:
-    return pa.Table.from_pylist(data, schema=of or schema.schema(table))
+    return pa.Table.from_pylist(data, schema=of or arrow_schema.schema(table))
 
 
 class Folder:
@@ -113,7 +113,7 @@ def test_a_table_that_obeys_its_contract_passes(folder: Folder, table: Table) ->
 
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
 def test_a_column_of_another_type_is_refused(folder: Folder, table: Table, column: Column) -> None:
-    of = schema.schema(table)
+    of = arrow_schema.schema(table)
     at = of.get_field_index(column.name)
     other = pa.int32() if column.type == "integer" else pa.int64()
     changed = of.set(at, pa.field(column.name, other, nullable=not column.required))

@@ -30,9 +30,9 @@ import pytest
 import zstandard
 
 import ftetl
-from ftetl import cli, datapackage, demo, ends, manifest, memo, odcs
+from ftetl import cli, demo, ends, manifest, memo
 from ftetl.archive import Archive
-from ftetl.contract import tables
+from ftetl.contract import frictionless, odcs, tables
 from ftetl.errors import EXITS
 from ftetl.errors.catalog import FAULTS
 from ftetl.store import Target
@@ -40,7 +40,7 @@ from ftetl.store import Target
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "tests" / "data" / "samples" / "list_2026.json"
 DAY = "2026-07-02T08:10:14Z"
-DOCUMENTS = datapackage.FILE, odcs.FILE
+DOCUMENTS = frictionless.FILE, odcs.FILE
 PATIENCE = 60.0  # seconds until a program that hangs is given up
 # One element that is no object, so that there is something to put aside.
 ODD = {"data": [*json.loads(SAMPLE.read_text("utf-8"))["data"], 42, "x\x1b[2J"]}

@@ -12,8 +12,8 @@ import pytest
 from ftetl import copies, decode, flatten, scan
 from ftetl.answers import Answer, Memory
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import TYPES
 from ftetl.copies import Oddity
-from ftetl.schema import TYPES
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])

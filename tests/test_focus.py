@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from ftetl import charges, focus, focus_gate
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import schema
 from ftetl.derived import Derived
-from ftetl.schema import schema
 from ftetl.stored import Stored, path
 
 TABLE = tables()["focus_costs"]

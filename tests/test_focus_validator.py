@@ -22,8 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import ftetl
-from ftetl import schema
-from ftetl.contract import tables
+from ftetl.contract import arrow_schema, tables
 from ftetl.formats import SECONDS, csv
 
 ENVIRONMENT = os.environ.get("FTETL_FOCUS_VALIDATOR")
@@ -98,7 +97,7 @@ def findings(file: Path, run: str, folder: Path) -> tuple[set[str], int]:
 def check(target: Path, run: str, suffix: str, folder: Path) -> None:
     folder.mkdir()
     costs = ftetl.open(target).arrow("focus_costs")
-    assert costs.schema.equals(schema.schema(tables()["focus_costs"]))
+    assert costs.schema.equals(arrow_schema.schema(tables()["focus_costs"]))
     broken, passed = findings(written(costs, run, suffix, folder), run, folder)
     allowed, least = RUNS[run]
     assert (broken - allowed, passed >= least) == (set(), True), passed

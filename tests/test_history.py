@@ -10,7 +10,7 @@ import pytest
 
 from ftetl import history
 from ftetl.contract import tables
-from ftetl.schema import empty, schema
+from ftetl.contract.arrow_schema import empty, schema
 
 TABLE = tables()["job_history"]
 # (job, day of observation, status, day of `updated_at`, tokens, refund)

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 import ftetl
 from ftetl import decode, stream
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import schema
 from ftetl.formats import parquet
 from ftetl.merge import Merge, Seen
-from ftetl.schema import schema
 from ftetl.stored import Stored, path
 
 IDS = [f"ft-{letter}" for letter in "abcdefghijkl"]

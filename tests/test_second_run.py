@@ -16,10 +16,10 @@ import pytest
 import ftetl
 from ftetl import demo
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import schema
 from ftetl.errors import ConfigError, DataError
 from ftetl.manifest import newest
 from ftetl.report import Report
-from ftetl.schema import schema
 
 Job = dict[str, Any]
 Row = dict[str, Any]

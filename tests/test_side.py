@@ -12,8 +12,8 @@ import pytest
 
 from ftetl import side
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import empty, schema
 from ftetl.copies import Aside, Oddity
-from ftetl.schema import empty, schema
 
 NONE = empty(tables()["quarantine"])
 EARLY, LATE = datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 8, 2, tzinfo=UTC)

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import ftetl
-from ftetl import manifest, schema
-from ftetl.contract import tables
+from ftetl import manifest
+from ftetl.contract import arrow_schema, tables
 from ftetl.errors import StorageError, TargetError, UsageError
 from ftetl.snapshot import verify
 
@@ -63,7 +63,7 @@ class TestOpen:
         snapshot = ftetl.open(two_versions)
         arrow, frame = snapshot.arrow(name), getattr(snapshot, name)
 
-        assert arrow.schema.equals(schema.schema(tables()[name]))
+        assert arrow.schema.equals(arrow_schema.schema(tables()[name]))
         assert isinstance(frame, pd.DataFrame)
         assert [dtype.pyarrow_dtype for dtype in frame.dtypes] == arrow.schema.types
         assert len(frame) == arrow.num_rows
@@ -197,12 +197,12 @@ class TestVerify:
 
     def test_rows_that_break_their_contract_are_damage_also_where_every_byte_is_as_written(self, target: Path) -> None:
         """A fault of ours, then, that the gate had let through."""
-        rewrite(target, "events", schema.empty(tables()["events"]), rows=7)
+        rewrite(target, "events", arrow_schema.empty(tables()["events"]), rows=7)
 
         assert any("table events breaks its contract (count)" in line for line in verify(target).damage)
 
     def test_a_reference_to_nothing_is_damage(self, target: Path) -> None:
-        rewrite(target, "jobs", schema.empty(tables()["jobs"]), rows=0)
+        rewrite(target, "jobs", arrow_schema.empty(tables()["jobs"]), rows=0)
 
         assert any("(references): job_id names rows that do not exist" in line for line in verify(target).damage)
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from ftetl import stages
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import empty, schema
 from ftetl.derived import Derived
-from ftetl.schema import empty, schema
 
 DAY = datetime(2026, 7, 2, tzinfo=UTC)
 Told = tuple[str, str | None, float | None]  # job, type, second of the day

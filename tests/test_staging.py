@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import schema
 from ftetl.errors import SoftwareError
 from ftetl.formats import KEY, SECONDS
-from ftetl.schema import schema
 from ftetl.staging import FINGERPRINT, Staging
 from ftetl.store import Stage, Target
 

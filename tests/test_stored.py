@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import empty, schema
 from ftetl.errors import StorageError
-from ftetl.schema import empty, schema
 from ftetl.stored import Stored, path
 
 EVENTS = tables()["events"]

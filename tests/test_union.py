@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 import ftetl
-from ftetl import schema
-from ftetl.contract import tables
+from ftetl.contract import arrow_schema, tables
 from ftetl.errors import TargetError, UsageError
 from ftetl.snapshot import Snapshot
 
@@ -42,7 +41,7 @@ def test_a_table_holds_all_projects_rows_in_the_order_of_its_key(targets: list[P
     rows = [row for target in targets for row in ftetl.open(target).arrow(name).to_pylist()]
     key = tables()[name].sorted_by
 
-    assert whole.schema.equals(schema.schema(tables()[name]))
+    assert whole.schema.equals(arrow_schema.schema(tables()[name]))
     assert whole.to_pylist() == sorted(
         rows, key=lambda row: [*(row[column] for column in key), row.get("SubAccountId")]
     )

@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 import ftetl
-from ftetl import ddl
 from ftetl.cli import cli
 from ftetl.contract import Column, Table, foreign_keys, tables
+from ftetl.contract import sql as contract_sql
 from ftetl.snapshot import Snapshot
 
 Ask = Callable[[str], list[tuple[str | None, ...]]]  # what an SQL text answers, every cell as text
@@ -93,7 +93,7 @@ def in_duckdb() -> Iterator[Ask]:
         yield ask
 
 
-@pytest.fixture(params=ddl.DATABASES)
+@pytest.fixture(params=contract_sql.DATABASES)
 def database(request: pytest.FixtureRequest) -> tuple[str, Ask]:
     """Each database, empty."""
     return request.param, request.getfixturevalue(f"in_{request.param}")
@@ -101,7 +101,7 @@ def database(request: pytest.FixtureRequest) -> tuple[str, Ask]:
 
 def copy(name: str, table: Table, file: Path) -> str:
     """The statement that a person loads a file with."""
-    if name == ddl.POSTGRES:
+    if name == contract_sql.POSTGRES:
         return f"\\copy {table.name} FROM '{file}' WITH (FORMAT csv, HEADER true)"
     return f"COPY {table.name} FROM '{file}' (FORMAT csv, HEADER true)"
 
@@ -149,7 +149,7 @@ def alike(cell: str | None) -> str | float | None:
 class TestTheTables:
     def test_they_take_the_demos_files_whole(self, database: tuple[str, Ask], demo_target: Path) -> None:
         name, ask = database
-        ask(ddl.script([*tables()], name))
+        ask(contract_sql.script([*tables()], name))
         snapshot = ftetl.open(demo_target)
         for table in tables().values():
             ask(copy(name, table, snapshot.folder / f"{table.name}.csv"))
@@ -167,7 +167,7 @@ class TestTheTables:
     @pytest.mark.parametrize("target", ["odd_target", "empty_target"])
     def test_they_take_any_files(self, database: tuple[str, Ask], target: str, request: pytest.FixtureRequest) -> None:
         name, ask = database
-        ask(ddl.script([*tables()], name))
+        ask(contract_sql.script([*tables()], name))
         snapshot = ftetl.open(request.getfixturevalue(target))
         for table in tables().values():
             ask(copy(name, table, snapshot.folder / f"{table.name}.csv"))
@@ -180,8 +180,8 @@ class TestTheTables:
         """The page says that the questions are the same in both."""
         first, *questions = re.findall(r"```sql\n(.*?)```", (root / "docs" / "sql.md").read_text("utf-8"), re.DOTALL)
         zone = first.splitlines()[0]
-        for name, ask in ((ddl.POSTGRES, in_postgres), (ddl.DUCKDB, in_duckdb)):
-            ask(ddl.script(["jobs", "events"], name))
+        for name, ask in ((contract_sql.POSTGRES, in_postgres), (contract_sql.DUCKDB, in_duckdb)):
+            ask(contract_sql.script(["jobs", "events"], name))
             for table in ("jobs", "events"):
                 ask(copy(name, tables()[table], demo_target / "current" / f"{table}.csv"))
         for question in questions:
@@ -193,7 +193,7 @@ class TestTheTables:
 
     def test_their_columns_are_the_contracts(self, database: tuple[str, Ask]) -> None:
         name, ask = database
-        ask(ddl.script([*tables()], name))
+        ask(contract_sql.script([*tables()], name))
         rows = ask(
             "SELECT table_name, column_name, is_nullable FROM information_schema.columns "
             f"WHERE table_name IN ({', '.join(repr(t) for t in tables())}) ORDER BY table_name, ordinal_position"
@@ -206,7 +206,7 @@ class TestTheTables:
         self, database: tuple[str, Ask], spoiled_files: Path
     ) -> None:
         name, ask = database
-        ask(ddl.script([*tables()], name))
+        ask(contract_sql.script([*tables()], name))
 
         with pytest.raises((duckdb.ConstraintException, RefusedError), match=r"(?i)duplicate"):
             ask(copy(name, tables()["jobs"], spoiled_files / "jobs.csv"))
@@ -215,14 +215,14 @@ class TestTheTables:
 
     @pytest.mark.parametrize("table", tables().values(), ids=lambda table: table.name)
     def test_the_sql_of_one_table_runs_alone(self, in_duckdb: Ask, table: Table) -> None:
-        in_duckdb(ddl.script([table.name], ddl.DUCKDB))
+        in_duckdb(contract_sql.script([table.name], contract_sql.DUCKDB))
 
         assert in_duckdb("SELECT table_name FROM duckdb_tables()") == [(table.name,)]
 
 
 class TestTheComments:
     def test_duckdb_knows_them(self, in_duckdb: Ask) -> None:
-        in_duckdb(ddl.script([*tables()], ddl.DUCKDB))
+        in_duckdb(contract_sql.script([*tables()], contract_sql.DUCKDB))
         told = {
             (t, c): text or ""
             for t, c, text in in_duckdb(
@@ -236,7 +236,7 @@ class TestTheComments:
         }
 
     def test_postgres_knows_them(self, in_postgres: Ask) -> None:
-        in_postgres(ddl.script([*tables()], ddl.POSTGRES))
+        in_postgres(contract_sql.script([*tables()], contract_sql.POSTGRES))
         rows = in_postgres(
             "SELECT relname, attname, col_description(attrelid, attnum) FROM pg_attribute "
             "JOIN pg_class ON attrelid = pg_class.oid WHERE relkind = 'r' AND attnum > 0 "
@@ -264,16 +264,16 @@ def test_a_key_is_completed_by_the_columns_of_the_same_name() -> None:
 
 
 class TestTheCommand:
-    @pytest.mark.parametrize("name", ddl.DATABASES)
+    @pytest.mark.parametrize("name", contract_sql.DATABASES)
     def test_it_prints_what_runs(self, name: str) -> None:
         done = CliRunner().invoke(cli, ["schema", "--sql", name])
 
-        assert (done.exit_code, done.stdout) == (0, ddl.script([*tables()], name) + "\n")
+        assert (done.exit_code, done.stdout) == (0, contract_sql.script([*tables()], name) + "\n")
 
     def test_it_prints_one_table(self) -> None:
         done = CliRunner().invoke(cli, ["schema", "events", "--sql", "duckdb"])
 
-        assert done.stdout == ddl.script(["events"], "duckdb") + "\n"
+        assert done.stdout == contract_sql.script(["events"], "duckdb") + "\n"
         assert done.stdout.count("CREATE TABLE") == 1
         assert "FOREIGN KEY" not in done.stdout
 

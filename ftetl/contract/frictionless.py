@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from ftetl.contract import Column, Table, foreign_keys, tables
-from ftetl.dictionary import meaning
-from ftetl.schema import schema
+from ftetl.contract.arrow_schema import schema
+from ftetl.contract.markdown import meaning
 
 FILE = "datapackage.json"
 GUARD = "'"  # what stands before a text in CSV that a spreadsheet would run as a formula

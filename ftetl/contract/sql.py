@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from ftetl.config.settings import DATABASES
 from ftetl.contract import ForeignKey, Table, foreign_keys, tables
-from ftetl.dictionary import meaning
-from ftetl.schema import schema
+from ftetl.contract.arrow_schema import schema
+from ftetl.contract.markdown import meaning
 
 DUCKDB, POSTGRES = DATABASES
 _TYPES: dict[pa.DataType, dict[str, str]] = {

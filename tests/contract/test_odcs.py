@@ -14,9 +14,8 @@ import pytest
 import yaml
 
 import ftetl
-from ftetl import odcs
-from ftetl.contract import Column, Table, tables
-from ftetl.schema import schema
+from ftetl.contract import Column, Table, odcs, tables
+from ftetl.contract.arrow_schema import schema
 
 DATACONTRACT = os.environ.get("FTETL_DATACONTRACT") or shutil.which("datacontract")
 EVERY_COLUMN = [pytest.param(t, c, id=f"{t.name}.{c.name}") for t in tables().values() for c in t.columns]

@@ -22,9 +22,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from ftetl import grammar
+from ftetl.contract import validation
+from ftetl.contract.validation import Place
 from ftetl.errors import ConfigError
-from ftetl.grammar import Place
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class ForeignKey:
 def folder() -> Traversable:
     """The contracts: inside the installed package, or beside it in a checkout."""
     packaged = files("ftetl") / "schemas"
-    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "schemas"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "schemas"
 
 
 @cache
@@ -176,7 +176,7 @@ def parse(file: str, text: str) -> Table:
     except tomllib.TOMLDecodeError as error:
         # The parser's words tell line and name, also of what stands there twice; a contract holds no data.
         raise ConfigError("K01", f"schemas/{file} is not TOML: {error}", next="correct the file") from error
-    at.words(raw, grammar.TABLE_WORDS, ("description", "key", "columns"))
+    at.words(raw, validation.TABLE_WORDS, ("description", "key", "columns"))
     table = Table(
         name=at.table,
         description=_line(raw["description"]),
@@ -209,9 +209,9 @@ def _column(at: Place, name: str, raw: Any, whole: dict[str, Any]) -> Column:
     own, standard = r"[a-z][a-z0-9_]*", r"(?:x_)?[A-Z][A-Za-z0-9]*"
     at.require(re.fullmatch(f"{own}|{standard}", name) is not None, "is not a lower-case name, nor one in PascalCase")
     at.require(type(raw) is dict, "is no table of words")
-    at.words(raw, grammar.COLUMN_WORDS, ("type", "description"))
+    at.words(raw, validation.COLUMN_WORDS, ("type", "description"))
     kind, read = raw["type"], raw.get("read", "computed" if whole.get("computed") else "value")
-    grammar.require_sense(at, kind, read, raw)
+    validation.require_sense(at, kind, read, raw)
     at.require(read == "computed" or not whole.get("computed"), f"has read = {read!r} in a computed table")
     return Column(
         name=name,

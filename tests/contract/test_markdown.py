@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ftetl import dictionary, schema
 from ftetl.cli import cli
-from ftetl.contract import Column, Table, tables
-from ftetl.grammar import READERS, TYPES
+from ftetl.contract import Column, Table, arrow_schema, markdown, tables
+from ftetl.contract.validation import READERS, TYPES
 
 EVERY_COLUMN = [pytest.param(t, c, id=f"{t.name}.{c.name}") for t in tables().values() for c in t.columns]
 
@@ -25,31 +24,31 @@ def run(*words: str) -> Result:
 
 
 def test_the_page_in_the_repository_is_up_to_date(root: Path) -> None:
-    """If not: python -m ftetl.dictionary > schemas/README.md"""
-    assert (root / "schemas" / "README.md").read_text("utf-8") == dictionary.page()
+    """If not: python -m ftetl.contract.markdown > schemas/README.md"""
+    assert (root / "schemas" / "README.md").read_text("utf-8") == markdown.page()
 
 
 def test_the_module_writes_the_page(root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ftetl.dictionary"], cwd=root, capture_output=True, check=True, encoding="utf-8"
+        [sys.executable, "-m", "ftetl.contract.markdown"], cwd=root, capture_output=True, check=True, encoding="utf-8"
     )
 
-    assert done.stdout == dictionary.page()
-    assert "python -m ftetl.dictionary > schemas/README.md" in done.stdout
+    assert done.stdout == markdown.page()
+    assert "python -m ftetl.contract.markdown > schemas/README.md" in done.stdout
 
 
 def test_the_page_says_arrows_word_for_every_type() -> None:
-    page = dictionary.page()
+    page = markdown.page()
 
-    assert schema.TYPES.keys() == {*TYPES}
-    for kind, arrow in schema.TYPES.items():
+    assert arrow_schema.TYPES.keys() == {*TYPES}
+    for kind, arrow in arrow_schema.TYPES.items():
         if kind != str(arrow):
             assert f"`{kind}` is `{arrow}`" in " ".join(page.split())
 
 
 @pytest.mark.parametrize(("table", "column"), EVERY_COLUMN)
 def test_every_column_has_a_row_that_tells_all_of_it(table: Table, column: Column) -> None:
-    rows = [line for line in dictionary.section(table).splitlines() if line.startswith(f"| `{column.name}` |")]
+    rows = [line for line in markdown.section(table).splitlines() if line.startswith(f"| `{column.name}` |")]
 
     assert len(rows) == 1
     _, kind, meaning, origin = rows[0].strip("| ").split(" | ")
@@ -73,7 +72,7 @@ def test_every_reader_can_be_told() -> None:
 def test_everything_ignored_stands_there_with_its_reason() -> None:
     for table in tables().values():
         for path, reason in table.ignore.items():
-            assert f"`{path}` ({reason})" in dictionary.section(table)
+            assert f"`{path}` ({reason})" in markdown.section(table)
 
 
 @pytest.fixture
@@ -92,11 +91,11 @@ class TestSchema:
         done = run()
 
         assert done.exit_code == 0
-        assert done.stdout.strip() == dictionary.page()[dictionary.page().index("## ") :].strip()
+        assert done.stdout.strip() == markdown.page()[markdown.page().index("## ") :].strip()
 
     @pytest.mark.parametrize("name", tables())
     def test_it_prints_one_table(self, name: str) -> None:
-        assert run(name).stdout.strip() == dictionary.section(tables()[name]).strip()
+        assert run(name).stdout.strip() == markdown.section(tables()[name]).strip()
 
     def test_as_json_it_says_all_that_the_contract_says(self) -> None:
         document = json.loads(run("--json").stdout)

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ftetl import contract, grammar
-from ftetl.contract import Column, Table, parse, tables
+from ftetl import contract
+from ftetl.contract import Column, Table, parse, tables, validation
 from ftetl.errors import ConfigError
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 SECRET = "a secret"
 
 SOUND = """
@@ -126,8 +126,8 @@ class TestSound:
     def test_every_word_of_the_grammar_occurs_in_it(self) -> None:
         raw = tomllib.loads(SOUND)
 
-        assert grammar.COLUMN_WORDS.keys() == {word for column in raw["columns"].values() for word in column}
-        assert grammar.TABLE_WORDS.keys() - raw.keys() == {"computed"}  # a table with `rows` is not
+        assert validation.COLUMN_WORDS.keys() == {word for column in raw["columns"].values() for word in column}
+        assert validation.TABLE_WORDS.keys() - raw.keys() == {"computed"}  # a table with `rows` is not
 
 
 NONSENSE = {
@@ -362,11 +362,11 @@ class TestFingerprint:
     def test_every_part_of_a_contract_counts(self) -> None:
         """A new word of the grammar has to be thought of here."""
         assert {field.name for field in fields(Column)} == {
-            *(grammar.COLUMN_WORDS.keys() - {"from"}),
+            *(validation.COLUMN_WORDS.keys() - {"from"}),
             "name",
             "sources",
         }
-        assert {field.name for field in fields(Table)} == {*grammar.TABLE_WORDS.keys(), "name", "fingerprint"}
+        assert {field.name for field in fields(Table)} == {*validation.TABLE_WORDS.keys(), "name", "fingerprint"}
 
 
 def _fates() -> dict[str, list[str]]:

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 
 from ftetl.contract import Column, Table, foreign_keys, tables
-from ftetl.datapackage import pattern
-from ftetl.dictionary import meaning
-from ftetl.schema import schema
+from ftetl.contract.arrow_schema import schema
+from ftetl.contract.frictionless import pattern
+from ftetl.contract.markdown import meaning
 
 FILE = "contract.odcs.yaml"
 _LIMITATIONS = (

@@ -1,6 +1,6 @@
 """The data dictionary: the contracts as a page for people and as a document for machines.
 
-Knows nothing but the contracts. `python -m ftetl.dictionary > schemas/README.md` writes the page anew.
+Knows nothing but the contracts. `python -m ftetl.contract.markdown > schemas/README.md` writes the page anew.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftetl.contract import Column, Table, tables
-from ftetl.grammar import READERS
+from ftetl.contract.validation import READERS
 
 _INTRO = """# The tables
 
@@ -24,8 +24,8 @@ In Arrow's words `integer` is `int64`, `number` is `double`, `boolean` is `bool`
 `timestamp[us, tz=UTC]`, `decimal` is `decimal128(18, 9)`, `money` is `decimal128(20, 9)` and `quantity` is
 `decimal128(28, 9)`; `string` is UTF-8.
 
-Generated from the contracts beside this file with `python -m ftetl.dictionary > schemas/README.md`; `ftetl schema`
-prints the same.
+Generated from the contracts beside this file with `python -m ftetl.contract.markdown > schemas/README.md`;
+`ftetl schema` prints the same.
 """
 
 

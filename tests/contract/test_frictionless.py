@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import datapackage
-from ftetl.contract import Column, Table, tables
-from ftetl.schema import schema
+from ftetl.contract import Column, Table, frictionless, tables
+from ftetl.contract.arrow_schema import schema
 
 FRICTIONLESS = os.environ.get("FTETL_FRICTIONLESS") or shutil.which("frictionless")
 EVERY_COLUMN = [pytest.param(t, c, id=f"{t.name}.{c.name}") for t in tables().values() for c in t.columns]
@@ -24,7 +23,7 @@ BOTH = ("parquet", "csv")
 
 
 def resource(table: Table, formats: tuple[str, ...] = BOTH, *, csv_raw: bool = False) -> dict[str, Any]:
-    package = datapackage.package("p", formats, csv_raw=csv_raw)
+    package = frictionless.package("p", formats, csv_raw=csv_raw)
     return next(r for r in package["resources"] if r["name"] == table.name)
 
 
@@ -32,7 +31,7 @@ EXACT = dict.fromkeys(("decimal", "money", "quantity"), "number")
 
 
 def described(target: Path) -> dict[str, Any]:
-    return json.loads((target / "current" / datapackage.FILE).read_bytes())
+    return json.loads((target / "current" / frictionless.FILE).read_bytes())
 
 
 @pytest.mark.parametrize(("table", "column"), EVERY_COLUMN)
@@ -114,16 +113,16 @@ def test_the_dialect_is_that_of_the_files(odd_target: Path) -> None:
 
 
 def test_the_same_contracts_give_the_same_bytes(tmp_path: Path, demo_target: Path, odd_target: Path) -> None:
-    said = {(target / "current" / datapackage.FILE).read_bytes() for target in (demo_target, odd_target)}
+    said = {(target / "current" / frictionless.FILE).read_bytes() for target in (demo_target, odd_target)}
 
-    assert said == {datapackage.bytes_of("default", BOTH, csv_raw=False)}
-    assert "ü😀".encode() in datapackage.bytes_of("ü😀", BOTH, csv_raw=False)
+    assert said == {frictionless.bytes_of("default", BOTH, csv_raw=False)}
+    assert "ü😀".encode() in frictionless.bytes_of("ü😀", BOTH, csv_raw=False)
 
 
 @pytest.mark.skipif(not FRICTIONLESS, reason="frictionless is not here; FTETL_FRICTIONLESS may name it")
 class TestFrictionless:
     def validated(self, folder: Path) -> dict[str, Any]:
-        given = [FRICTIONLESS, "validate", "--json", datapackage.FILE]
+        given = [FRICTIONLESS, "validate", "--json", frictionless.FILE]
         done = subprocess.run(given, cwd=folder, capture_output=True, text=True, check=False)
         report: dict[str, Any] = json.loads(done.stdout)
         assert (done.returncode == 0) == report["valid"]
