@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ftetl import decode, flatten
-from ftetl.answers import Answer
 from ftetl.contract import tables
 from ftetl.copies import Item
+from ftetl.raw.response import Answer
 
 THREADS = 2  # decode at once; more do not help where the merge and the writing wait for them
 

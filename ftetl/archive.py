@@ -18,11 +18,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from ftetl.answers import Blob
 from ftetl.claim import TEMP
 from ftetl.errors import StorageError
 from ftetl.fs import PRIVATE, Folder
 from ftetl.manifest import JSON, Manifest, canonical
+from ftetl.raw.response import Blob
 from ftetl.sink import lost, put
 from ftetl.store import Target
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ftetl import strict
+from ftetl.raw import strict_json
 from ftetl.shape import Items, Leaf, Node, other_name
 
 # (path, kind of oddity, raw JSON text, position of the event or 0)
@@ -30,19 +30,19 @@ def normal(node: Node, value: dict[str, Any], note: Note, prefix: str = "", plac
             continue
         path = prefix + key
         if isinstance(child, Leaf) and child.is_json:
-            found[key] = strict.compact(mended(item, note, path, place))
+            found[key] = strict_json.compact(mended(item, note, path, place))
         elif isinstance(child, Leaf):
             if oddity := _leaf(found, key, child, item):
-                note(path, oddity, strict.compact(item), place)
+                note(path, oddity, strict_json.compact(item), place)
         elif isinstance(child, Node):
             if isinstance(item, dict):
                 found[key] = normal(child, item, note, path + ".", place)
             else:
-                note(path, "wrong_type", strict.compact(item), place)
+                note(path, "wrong_type", strict_json.compact(item), place)
         elif isinstance(item, list):
             found[key] = [_row(child, row, note, path, at) for at, row in enumerate(item)]
         else:
-            note(path, "wrong_type", strict.compact(item), place)
+            note(path, "wrong_type", strict_json.compact(item), place)
     return found
 
 
@@ -51,7 +51,7 @@ def _row(items: Items, row: Any, note: Note, path: str, at: int) -> dict[str, An
         return normal(items.node, row, note, path + ".", at)
     if row is None:
         return None  # noted where both roads pass
-    note(path, "wrong_type", strict.compact(row), at)
+    note(path, "wrong_type", strict_json.compact(row), at)
     return {}
 
 
@@ -72,24 +72,24 @@ def mended(value: Any, note: Note, path: str = "", place: int = 0) -> Any:
     if isinstance(value, dict):
         inside = {}
         for key, item in value.items():
-            name = strict.mend(key)
+            name = strict_json.mend(key)
             below = f"{path}.{name}" if path else name
             taken = name != key and (name in value or name in inside)
             if name != key:
-                note(below, "lone_surrogate", strict.compact({key: item} if taken else key), place)
+                note(below, "lone_surrogate", strict_json.compact({key: item} if taken else key), place)
             if not taken:
                 inside[name] = mended(item, note, below, place)
         return inside
     if isinstance(value, list):
         return [mended(item, note, path, place) for item in value]
-    if isinstance(value, strict.Num):
+    if isinstance(value, strict_json.Num):
         if value[-1] not in "Ny":
             return value
         note(path, "not_finite", value, place)
         return None
-    if isinstance(value, str) and strict.has_lone_surrogate(value):
-        note(path, "lone_surrogate", strict.compact(value), place)
-        return strict.mend(value)
+    if isinstance(value, str) and strict_json.has_lone_surrogate(value):
+        note(path, "lone_surrogate", strict_json.compact(value), place)
+        return strict_json.mend(value)
     return value
 
 
@@ -97,7 +97,7 @@ def kind_of(item: Any) -> str:
     """The wire's kind of a value, in the contract's words."""
     if isinstance(item, bool):
         return "boolean"
-    if isinstance(item, int | strict.Num):
+    if isinstance(item, int | strict_json.Num):
         return "number"
     return "string" if isinstance(item, str) else "other"
 
@@ -105,7 +105,7 @@ def kind_of(item: Any) -> str:
 def _string(item: Any) -> tuple[str | None, str | None]:
     if kind_of(item) != "string":
         return None, "wrong_type"
-    return (strict.mend(item), "lone_surrogate") if strict.has_lone_surrogate(item) else (item, None)
+    return (strict_json.mend(item), "lone_surrogate") if strict_json.has_lone_surrogate(item) else (item, None)
 
 
 def _integer(item: Any) -> tuple[int | None, str | None]:

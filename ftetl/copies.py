@@ -16,10 +16,11 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from ftetl import strict, times
-from ftetl.answers import Answer, Blob, Memory
+from ftetl import times
 from ftetl.contract import tables
-from ftetl.element import Refused, Scan, own_id
+from ftetl.raw import strict_json
+from ftetl.raw.element import Refused, Scan, own_id
+from ftetl.raw.response import Answer, Blob, Memory
 
 EVENTS = "events"
 STATE = ("status", "total_price", "token_count", "refund_amount")  # besides `updated_at`, what the history tells apart
@@ -110,7 +111,7 @@ def _aside(answer: Answer, refused: Refused) -> Aside:
     # A line of broken JSON may begin with the value of a secret whose key ends the line before.
     back = min(refused.offset, _BACK)
     before = answer.blob.read(refused.offset - back, back)
-    raw = strict.mask(answer.blob.read(refused.offset, refused.length), before)
+    raw = strict_json.mask(answer.blob.read(refused.offset, refused.length), before)
     return Aside(raw, refused.rule, refused.job_id, answer.name, refused.position, answer.observed_at)
 
 
@@ -135,7 +136,7 @@ class _Copy:
 
     @cached_property
     def canonical(self) -> str:
-        return strict.compact(self.value, canonical=True)
+        return strict_json.compact(self.value, canonical=True)
 
     @property
     def rank(self) -> tuple[datetime, datetime, bool, _Canonical]:
@@ -179,8 +180,8 @@ def _copy(answers: Sequence[Answer], item: Item, work: Work) -> _Copy | None:
     answer = answers[item.answer]
     raw = answer.blob.read(item.offset, item.length)
     try:
-        value = strict.parse(raw)
-    except strict.RefusedError as refusal:
+        value = strict_json.parse(raw)
+    except strict_json.RefusedError as refusal:
         refused = Refused(item.offset, item.length, refusal.rule, item.position, own_id(raw))
         work.aside.append(_aside(answer, refused))
         return None
@@ -234,7 +235,7 @@ def _composed(winner: _Copy, older: list[_Copy], work: Work, put_by: Callable[[b
         for copy in older:
             value |= {k: copy.value[k] for k in _detail_keys(copy.value) if _is_gap(value, copy.value, k)}
     if value != winner.value:
-        item.raw = put_by(strict.compact(value).encode())
+        item.raw = put_by(strict_json.compact(value).encode())
         item.odd = any(c.item.odd for c in (winner, *older))
     return item
 

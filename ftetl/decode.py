@@ -17,11 +17,12 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ftetl import careful, fast, kinds, shape, strict, unknown
-from ftetl.answers import Answer
+from ftetl import careful, fast, kinds, shape, unknown
 from ftetl.copies import Aside, Item, Oddity
-from ftetl.element import own_id
 from ftetl.fast import explicit, prepared, read
+from ftetl.raw import strict_json
+from ftetl.raw.element import own_id
+from ftetl.raw.response import Answer
 from ftetl.raws import Raws, length
 
 BATCH = 12 << 20  # bytes of raw JSON in a batch: half of it costs a tenth more time, twice as much a tenth more memory
@@ -211,8 +212,8 @@ class _Run:
         for at in range(low, high):
             item, raw = self.items[at], self.raws[at]
             try:
-                value = strict.parse(raw)
-            except strict.RefusedError as refusal:
+                value = strict_json.parse(raw)
+            except strict_json.RefusedError as refusal:
                 self._refuse(item, raw, refusal.rule)
                 continue
             note = self._noting(item)
@@ -232,7 +233,7 @@ class _Run:
     def _refuse(self, item: Item, raw: bytes, rule: str) -> None:
         answer = self.answers[item.answer]
         self.found.aside.append(
-            Aside(strict.mask(raw), rule, own_id(raw), answer.name, item.position, answer.observed_at)
+            Aside(strict_json.mask(raw), rule, own_id(raw), answer.name, item.position, answer.observed_at)
         )
 
     def _fast_piece(self, table: pa.Table, low: int) -> None:
@@ -243,7 +244,7 @@ class _Run:
         wanted = {p[0] for p in paths} | set(unknown.json_keys())
         try:
             texts = {row: unknown.texts_of_raw(self.raws[low + row], wanted) for row in rows}
-        except (strict.RefusedError, msgspec.MsgspecError, RecursionError):
+        except (strict_json.RefusedError, msgspec.MsgspecError, RecursionError):
             raise pa.ArrowInvalid("some element is not clean") from None
         start = len(self.kept)
         for row, text in texts.items():
@@ -262,9 +263,9 @@ class _Run:
 
     def _texts(self, row: int, item: Item, texts: unknown.Texts) -> None:
         if texts.extra:
-            self.found.extra[row] = strict.compact(texts.extra)
+            self.found.extra[row] = strict_json.compact(texts.extra)
         for position, rest in texts.events.items():
-            self.found.event_extra[row, position] = strict.compact(rest)
+            self.found.event_extra[row, position] = strict_json.compact(rest)
         if (texts.extra or texts.events) and not item.older:
             self.found.unknown.update(unknown.paths(texts))
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from ftetl import listed, scan
-from ftetl.answers import Answer, Blob, Detail, Memory, Outcome
 from ftetl.copies import Oddity
 from ftetl.errors import FtetlError
-from ftetl.scan import Scan
+from ftetl.raw import fingerprint
+from ftetl.raw import index as raw_index
+from ftetl.raw.index import Scan
+from ftetl.raw.response import Answer, Blob, Detail, Memory, Outcome
 
 
 class _Events(msgspec.Struct):
@@ -46,7 +47,7 @@ def wanting(answer: Answer, found: Scan) -> dict[str, bytes]:
     for index, job_id in enumerate(found.ids):
         raw = answer.blob.read(found.offsets[index], found.lengths[index])
         if job_id in wanted or not _has_events(raw):
-            wanted[job_id] = b"" if job_id in wanted else listed.digest(raw)
+            wanted[job_id] = b"" if job_id in wanted else fingerprint.digest(raw)
     return wanted
 
 
@@ -72,7 +73,7 @@ def fetch(
     for done, detail in enumerate(details, start=1):
         outcome = detail.outcome
         if detail.answer is not None:  # before its bytes wait on a disk
-            detail = replace(detail, answer=replace(detail.answer, blob=listed.masked(detail.answer.blob)))
+            detail = replace(detail, answer=replace(detail.answer, blob=fingerprint.masked(detail.answer.blob)))
         if outcome is Outcome.HERE and detail.answer is not None:
             outcome = _usable(found, detail.job_id, detail.answer, put_by)
         keep(detail, outcome is Outcome.HERE)
@@ -90,7 +91,7 @@ def fetch(
 def _usable(found: Details, job_id: str, answer: Answer, put_by: Callable[[bytes], Blob]) -> Outcome:
     """Take a detail if it is one job, and the one that was asked for."""
     try:
-        scanned = scan.single(answer, job_id) or scan.scan(answer)
+        scanned = raw_index.single(answer, job_id) or raw_index.scan(answer)
     except FtetlError:
         scanned = Scan()
     found.answers.append(replace(answer, blob=put_by(answer.blob.read(0, answer.blob.size))))
@@ -100,10 +101,10 @@ def _usable(found: Details, job_id: str, answer: Answer, put_by: Callable[[bytes
     # What came is kept: elements that could be told apart go to quarantine, none of them becomes another job's row.
     for index, stranger in enumerate(scanned.ids):
         place = scanned.positions[index]
-        refused = scan.Refused(scanned.offsets[index], scanned.lengths[index], "bad_id", place, stranger)
+        refused = raw_index.Refused(scanned.offsets[index], scanned.lengths[index], "bad_id", place, stranger)
         scanned.refused.append(refused)
     if not scanned.received:
-        scanned.refused.append(scan.Refused(0, answer.blob.size, "broken_json", 0, job_id))
+        scanned.refused.append(raw_index.Refused(0, answer.blob.size, "broken_json", 0, job_id))
         scanned.received = 1
     for refused in scanned.refused:
         refused.job_id = refused.job_id or job_id  # whose detail was asked for

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftetl import claim, guards, manifest, past, pseudonyms, scan
-from ftetl.answers import Answer, Memory
+from ftetl import claim, guards, manifest, past, pseudonyms
 from ftetl.clock import Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
 from ftetl.fs import Folder, Fs
 from ftetl.manifest import CONTROL, Manifest, snapshot_folder
+from ftetl.raw import index
+from ftetl.raw.response import Answer, Memory
 from ftetl.stored import Stored
 from ftetl.together import Client
 
@@ -103,7 +104,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, people: dict
         listed = client.listed()
     body, ahead = listed.body, listed.ahead
     seconds = time.monotonic() - started
-    found = scan.scan(Answer("GET /fine-tunes", Memory(body), now()))
+    found = index.scan(Answer("GET /fine-tunes", Memory(body), now()))
     took = f"{found.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s"
     yield Finding("request", took)
     if ahead is not None:
@@ -118,7 +119,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, people: dict
 
 
 def _guarded(
-    settings: Settings, base: Manifest, found: scan.Scan, service: str, people: dict[str, str]
+    settings: Settings, base: Manifest, found: index.Scan, service: str, people: dict[str, str]
 ) -> Iterator[Finding]:
     """Whether the guards would let this list into this target."""
     guards.identity(dict(base.facts.get("identity", {})), service, settings.project, people)

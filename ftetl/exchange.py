@@ -23,8 +23,8 @@ from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret, host_of
 from ftetl.errors import DataError, ProtocolError, UnavailableError
-from ftetl.gunzip import DamagedGzipError, gunzip
 from ftetl.plugs import Plugs, session
+from ftetl.raw.gunzip import DamagedGzipError, gunzip
 
 
 @dataclass(frozen=True)

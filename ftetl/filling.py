@@ -13,12 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import ahead, copies, focus, history, merge, receive, side, strict, unknown
+from ftetl import ahead, copies, focus, history, merge, receive, side, unknown
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.derived import Derived
 from ftetl.errors import SoftwareError
 from ftetl.progress import Progress
+from ftetl.raw import strict_json
 from ftetl.report import Drift
 from ftetl.staging import Staging
 
@@ -121,7 +122,7 @@ class _Told:
         forms = pc.replace_substring_regex(rows.column("extra"), _SCALAR, r"\10")
         forms_of: dict[str, list[str]] = {}
         for form in pc.unique(forms).to_pylist():
-            for path in unknown.paths(texts(strict.parse(form.encode()))):
+            for path in unknown.paths(texts(strict_json.parse(form.encode()))):
                 forms_of.setdefault(path, []).append(form)
         for path, found in forms_of.items():
             mine = pc.is_in(forms, value_set=pa.array(found, pa.string()))

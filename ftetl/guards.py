@@ -10,9 +10,9 @@ from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
 from ftetl.config.settings import Settings
-from ftetl.element import Scan
 from ftetl.errors import ConfigError, DataError
 from ftetl.pseudonyms import IDENTITY, KEPT, MODE
+from ftetl.raw.element import Scan
 from ftetl.stored import Stored
 
 ENOUGH = 10  # known jobs from which on a share means something

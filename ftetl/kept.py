@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ftetl.arrays import one
 from ftetl.contract import tables
 from ftetl.incoming import Incoming
-from ftetl.strict import compact, parse
+from ftetl.raw.strict_json import compact, parse
 
 # What ftetl keeps about a row, as against what the API says: not compared to tell whether a job has changed.
 BOOKKEEPING = ("project", "events_state", "present", "first_seen_at", "last_changed_at")

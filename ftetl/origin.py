@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ftetl.answers import Source
 from ftetl.clock import Deadline
 from ftetl.config.settings import Settings
+from ftetl.raw.response import Source
 
 
 def open_source(

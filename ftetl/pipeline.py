@@ -17,8 +17,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from ftetl import copies, guards, memo, merge, observed, past, provenance, receive, remarks, strict
-from ftetl.answers import Answer, Memory, Source
+from ftetl import copies, guards, memo, merge, observed, past, provenance, receive, remarks
 from ftetl.archive import Archive
 from ftetl.clock import iso, now
 from ftetl.config.settings import Settings
@@ -30,9 +29,11 @@ from ftetl.manifest import snapshot_folder
 from ftetl.private import Private, begin
 from ftetl.progress import Progress, Silent
 from ftetl.pseudonyms import read as read_pseudonyms
+from ftetl.raw import strict_json
+from ftetl.raw.response import Answer, Memory, Source
+from ftetl.raw.spool import Scrap
 from ftetl.recall import Recall
 from ftetl.report import Report
-from ftetl.scrap import Scrap
 from ftetl.staging import Staging
 from ftetl.store import Commit, Target
 from ftetl.stored import Stored
@@ -129,7 +130,7 @@ def _answers(settings: Settings, source: Source, target: Target) -> receive.Rece
     except FtetlError as error:
         if error.evidence is not None:
             with contextlib.suppress(FtetlError):
-                target.keep_evidence(target.run_id, "answer", strict.mask(error.evidence))
+                target.keep_evidence(target.run_id, "answer", strict_json.mask(error.evidence))
         raise
 
 
@@ -150,7 +151,7 @@ def _evidence(target: Target, source: Source, answers: list[Answer]) -> Iterator
     except Exception:
         for body in said:
             with contextlib.suppress(FtetlError):
-                target.keep_evidence(target.run_id, "answer.json", strict.mask(body))
+                target.keep_evidence(target.run_id, "answer.json", strict_json.mask(body))
         raise
 
 

@@ -12,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftetl import guards, spool
-from ftetl.answers import Answer, Blob, Detail, Memory, Shape, Source, Spooled, window
+from ftetl import guards
 from ftetl.archive import BODIES, INDEX
 from ftetl.errors import DataError, FtetlError
 from ftetl.pseudonyms import Pseudonyms
+from ftetl.raw import decompress
+from ftetl.raw.response import Answer, Blob, Detail, Memory, Shape, Source, Spooled, window
 from ftetl.recall import FOLDER
 from ftetl.redact import LONGEST, EndlessError, Redactor
 from ftetl.store import Target
@@ -77,7 +78,7 @@ class Private:
             blob = Memory(self._redactor.whole(answer.blob.data, lines=lines))
         else:
             try:
-                blob = spool.put(self._redactor.stream(_pieces(answer), lines=lines), self._scratch(), answer.name)
+                blob = decompress.put(self._redactor.stream(_pieces(answer), lines=lines), self._scratch(), answer.name)
             except EndlessError:
                 what = f"{answer.name} has a value of more than {LONGEST:,} bytes where a person should be named"
                 raise DataError("E04", what, next="look at the answer; it is damaged") from None

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ftetl import observed
-from ftetl.answers import Answer, Shape, Source, changed, stamp
 from ftetl.archive import Archive
 from ftetl.clock import iso
 from ftetl.config.settings import Settings
-from ftetl.listed import masked
+from ftetl.raw.fingerprint import masked
+from ftetl.raw.response import Answer, Shape, Source, changed, stamp
 from ftetl.recall import Recall
 from ftetl.receive import Received
 from ftetl.store import Target

@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from ftetl.answers import Answer, Blob, changed
 from ftetl.copies import Item
+from ftetl.raw.response import Answer, Blob, changed
 
 _KEPT = 32 << 20  # bytes up to which a thread keeps its buffer: fresh memory costs more than the reading
 _OPEN, _CLOSE, _NEWLINE = b"{}\n"

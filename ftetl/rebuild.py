@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ftetl import guards, memo, observed, pipeline, provenance
-from ftetl.answers import Answer, Detail, Memory, Outcome, Shape, Source
 from ftetl.archive import Archive
 from ftetl.clock import parse_iso
 from ftetl.config.settings import Settings
@@ -24,6 +23,7 @@ from ftetl.manifest import snapshot_folder
 from ftetl.private import Private
 from ftetl.progress import Progress
 from ftetl.pseudonyms import IDENTITY, MODE, Pseudonyms, read
+from ftetl.raw.response import Answer, Detail, Memory, Outcome, Shape, Source
 from ftetl.report import Report
 from ftetl.sources.saved import Saved
 from ftetl.store import Commit, Target

@@ -13,12 +13,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from ftetl.answers import Answer, Detail, Memory, Outcome
 from ftetl.archive import Archive
 from ftetl.clock import iso, parse_iso
 from ftetl.errors import StorageError
 from ftetl.manifest import RUN_ID
 from ftetl.memo import Settled
+from ftetl.raw.response import Answer, Detail, Memory, Outcome
 from ftetl.store import Target
 
 FOLDER = "details"

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from ftetl import details, scan
-from ftetl.answers import Answer, Blob, Detail, Memory, Source
+from ftetl import details
 from ftetl.config.settings import Settings
+from ftetl.raw import index
+from ftetl.raw.response import Answer, Blob, Detail, Memory, Source
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Received:
     """The answers with their elements, and what is known of the details that were asked for."""
 
     answers: list[Answer]
-    scans: list[scan.Scan] = field(default_factory=list)
+    scans: list[index.Scan] = field(default_factory=list)
     details: details.Details = field(default_factory=details.Details)
     listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the digest of what was listed
     confirmed: frozenset[str] = frozenset()  # of these, those that need no second look
@@ -79,7 +80,7 @@ def look(
     Raises:
         FtetlError: An answer as a whole is no list of jobs and no job, or the key was refused meanwhile.
     """
-    given.scans = [scan.scan(answer) for answer in given.answers]
+    given.scans = [index.scan(answer) for answer in given.answers]
     if source.service is None:
         return
     for answer, found in zip(given.answers, given.scans, strict=True):

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ftetl.answers import Source
 from ftetl.clock import iso, now, parse_iso
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, FtetlError, TargetError
 from ftetl.errors.os_errors import explained
 from ftetl.manifest import CONTROL, RUN_ID, Manifest
+from ftetl.raw.response import Source
 from ftetl.report import Report
 
 if TYPE_CHECKING:

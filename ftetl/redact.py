@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from ftetl import addresses, named
+from ftetl import named
 from ftetl.named import CutError
+from ftetl.raw import emails
 
 DROPPED = "***"  # what stands for an address inside of a text
 WINDOW = 4 << 20  # bytes that are looked at together
 LONGEST = 64 << 20  # bytes of one value: what is longer has no end
-_HOLD = 2 * addresses.REACH  # bytes at the end of a window that may be the beginning of something
+_HOLD = 2 * emails.REACH  # bytes at the end of a window that may be the beginning of something
 
 Replace = Callable[[bytes], str | None]  # what stands for a text; nothing where people's data is dropped
 _Found = tuple[int, int, str]  # from where to where, and what stands there instead
@@ -106,13 +107,13 @@ class _Pass:
         return low, high, "null" if shown is None else form % shown
 
     def _address(self, start: int, end: int, done: int, low: int) -> _Found | None:
-        found = addresses.around(self._raw, start, end, low)
+        found = emails.around(self._raw, start, end, low)
         if found is None:
             return None
         low, high, text = found
         shown = self._replace(text)
         if shown is None:
-            begin = _key_begin(self._raw, max(done, start - addresses.REACH), start, end)
+            begin = _key_begin(self._raw, max(done, start - emails.REACH), start, end)
             number = 1 if begin is None else self._number(begin)
             shown = DROPPED if number == 1 else f"{DROPPED}{number}"
         return low, high, shown
@@ -122,7 +123,7 @@ class _Pass:
         if begin >= self._numbered:
             stop = self._raw.find(b"\n", begin) if self._lines else -1
             end = stop if stop >= 0 else len(self._raw)
-            numbers, closed = named.counted(self._raw, begin, end, is_address=addresses.SIGN)
+            numbers, closed = named.counted(self._raw, begin, end, is_address=emails.SIGN)
             if not self._last and (closed or end) > self._final:
                 self._final = min(self._final, begin)
                 raise CutError
@@ -134,7 +135,7 @@ class _Pass:
 def _candidates(raw: bytes) -> list[tuple[int, int, re.Match[bytes] | None]]:
     """The places to look at, in order: keys, and the signs that addresses have in their middle."""
     found: list[tuple[int, int, re.Match[bytes] | None]] = [(k.start(), k.end(), k) for k in named.keys(raw)]
-    found += ((start, end, None) for start, end in addresses.signs(raw))
+    found += ((start, end, None) for start, end in emails.signs(raw))
     found.sort(key=lambda place: place[:2])
     return found
 
@@ -144,7 +145,7 @@ _REST_OF_KEY = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"\s*:', re.DOTALL)
 
 def _key_begin(raw: bytes, low: int, start: int, end: int) -> int | None:
     """Where the key begins that this part of a text is in; nothing where it is in no key."""
-    if not _REST_OF_KEY.match(raw, end, end + addresses.REACH):
+    if not _REST_OF_KEY.match(raw, end, end + emails.REACH):
         return None
     begin = raw.rfind(b'"', low, start)
     while begin > 0 and raw[begin - 1] == ord("\\"):

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from ftetl.answers import Outcome, Source
 from ftetl.clock import now
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.focus import TABLE, Account
+from ftetl.raw.response import Outcome, Source
 from ftetl.receive import Received
 
 MANY = 10  # details from which on it means something if not one is there

@@ -16,7 +16,7 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import strict
+from ftetl.raw import strict_json
 from ftetl.shape import Leaf, Node, job, null_name, other_name, unions
 
 # The first byte of a value of each kind.
@@ -60,7 +60,7 @@ def _taken() -> tuple[bytes, ...]:
 def _disguised() -> re.Pattern[bytes]:
     """Such a key, or its sibling's name, in any spelling but the plain one."""
     names = [name for key, _ in unions() for name in (key, other_name(key), null_name(key))]
-    either = b"|".join(rb"(?!%s)%s" % (re.escape(n.encode()), strict.spelled(n)) for n in sorted(set(names)))
+    either = b"|".join(rb"(?!%s)%s" % (re.escape(n.encode()), strict_json.spelled(n)) for n in sorted(set(names)))
     return re.compile(rb'"(?:' + either + rb')"')
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ftetl import addresses, strict
 from ftetl.careful import Note, mended
 from ftetl.contract import tables
+from ftetl.raw import emails, strict_json
 from ftetl.raws import Raws
 from ftetl.shape import Items, Leaf, Node, job, null_name, other_name, wire_name
 
@@ -50,11 +50,11 @@ def texts_of_raw(raw: bytes, wanted: set[str]) -> Texts:
         RefusedError: The element is not one clean JSON value after all.
     """
     values = _fields.decode(raw)
-    return texts_of({k: _masked(k, strict.parse(bytes(v), depth=1)) for k, v in values.items() if k in wanted})
+    return texts_of({k: _masked(k, strict_json.parse(bytes(v), depth=1)) for k, v in values.items() if k in wanted})
 
 
 def _masked(key: str, value: Any) -> Any:
-    return strict.MASK if key in tables()["jobs"].secrets and value not in (None, "") else value
+    return strict_json.MASK if key in tables()["jobs"].secrets and value not in (None, "") else value
 
 
 def texts_of(value: dict[str, Any], note: Note | None = None) -> Texts:
@@ -62,7 +62,7 @@ def texts_of(value: dict[str, Any], note: Note | None = None) -> Texts:
     found = Texts()
     for key in json_keys():
         if value.get(key) is not None:
-            found.json[key] = strict.compact(value[key])
+            found.json[key] = strict_json.compact(value[key])
     found.extra = _rest(job(), value, found)
     if note is not None:
         found.extra = mended(found.extra, note)
@@ -105,7 +105,7 @@ def _paths(node: Node, rest: dict[str, Any], prefix: str) -> Iterator[str]:
             yield from _paths(child, value, f"{prefix}{key}.")
         else:
             # The report is told to everybody; a key may be somebody's address all the same.
-            yield prefix + addresses.hidden(key, strict.MASK)
+            yield prefix + emails.hidden(key, strict_json.MASK)
 
 
 def unread(fields: list[pa.Field[Any]] | pa.Schema, node: Node, above: Path = ()) -> Iterator[Path]:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftetl import archive as room
-from ftetl.answers import File, Memory
 from ftetl.archive import Archive
 from ftetl.errors import StorageError
 from ftetl.fs import Fs
 from ftetl.manifest import Manifest
+from ftetl.raw.response import File, Memory
 from ftetl.store import Target
 
 

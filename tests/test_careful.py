@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import careful, strict
+from ftetl import careful
+from ftetl.raw import strict_json
 from ftetl.shape import Items, Leaf, Node, other_name
 
 SHAPE = Node(
@@ -29,7 +30,7 @@ Noted = tuple[str, str, str, int]
 
 def read(text: str) -> tuple[dict[str, Any], list[Noted]]:
     noted: list[Noted] = []
-    found = careful.normal(SHAPE, strict.parse(text.encode()), lambda *note: noted.append(note))
+    found = careful.normal(SHAPE, strict_json.parse(text.encode()), lambda *note: noted.append(note))
     return found, noted
 
 
@@ -198,14 +199,14 @@ MENDED: dict[str, tuple[str, list[Noted]]] = {
 def test_what_json_has_no_word_for_is_mended_and_noted(text: str) -> None:
     noted: list[Noted] = []
 
-    found = careful.mended(strict.parse(text.encode()), lambda *note: noted.append(note), "p", 3)
+    found = careful.mended(strict_json.parse(text.encode()), lambda *note: noted.append(note), "p", 3)
 
-    assert (strict.compact(found), noted) == MENDED[text]
+    assert (strict_json.compact(found), noted) == MENDED[text]
 
 
 def test_a_path_at_the_top_has_no_dot() -> None:
     noted: list[Noted] = []
-    careful.mended({"a": strict.Num("NaN"), "": strict.Num("NaN")}, lambda *note: noted.append(note))
+    careful.mended({"a": strict_json.Num("NaN"), "": strict_json.Num("NaN")}, lambda *note: noted.append(note))
 
     assert [path for path, *_ in noted] == ["a", ""]
 

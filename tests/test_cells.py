@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import copies, decode, flatten, scan
-from ftetl.answers import Answer, Memory
+from ftetl import copies, decode, flatten
 from ftetl.cells import usd
 from ftetl.contract import Column, tables
 from ftetl.contract.arrow_schema import TYPES, USD_LIMIT
+from ftetl.raw import index
+from ftetl.raw.response import Answer, Memory
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])
@@ -26,7 +27,7 @@ def flat(text: str, *, fast: bool) -> tuple[dict[str, Any], list[dict[str, Any]]
     """The row of a job with these members, its events, and what is noted."""
     body = '[{"id":"ft-1"' + ("," if text else "") + text + "}]"
     a = Answer("jobs", Memory(body.encode()), NOW)
-    found = flatten.flatten(decode.decode(copies.choose([a], [scan.scan(a)]).items, [a], fast=fast))
+    found = flatten.flatten(decode.decode(copies.choose([a], [index.scan(a)]).items, [a], fast=fast))
     return found.jobs.to_pylist()[0], found.events.to_pylist(), [(o.path, o.kind, o.raw) for o in found.oddities]
 
 
@@ -232,7 +233,7 @@ def test_every_column_keeps_its_type_whatever_comes(odd: str, fast: bool) -> Non
     raws = [text.replace('"x"', f'"ft-{n:04}"', 1) for n, text in enumerate(listed)]
     a = Answer("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
 
-    found = flatten.flatten(decode.decode(copies.choose([a], [scan.scan(a)]).items, [a], fast=fast))
+    found = flatten.flatten(decode.decode(copies.choose([a], [index.scan(a)]).items, [a], fast=fast))
 
     assert found.jobs.num_rows == len(raws)
     for table, rows in (("jobs", found.jobs), ("events", found.events)):

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ftetl
-from ftetl import copies, decode, flatten, scan, strict
-from ftetl.answers import Answer, Memory, Shape
+from ftetl import copies, decode, flatten
+from ftetl.raw import index, strict_json
+from ftetl.raw.response import Answer, Memory, Shape
 
 NOON = datetime(2026, 7, 3, 12, tzinfo=UTC)
 OLD, NEW = "2026-07-01T00:00:00Z", "2026-07-02T00:00:00Z"
@@ -32,7 +33,7 @@ def detail(job: dict[str, Any] | str, at: int = 0, name: str = "detail") -> Answ
 
 
 def chosen(*answers: Answer) -> copies.Work:
-    scans = [scan.scan(a) for a in answers]
+    scans = [index.scan(a) for a in answers]
     work = copies.choose(answers, scans)
     assert len(work.items) + len(work.aside) + work.identical + work.absorbed == sum(s.received for s in scans)
     return work
@@ -44,7 +45,7 @@ def value(item: copies.Item, answers: Sequence[Answer]) -> Any:
         if item.raw is not None
         else answers[item.answer].blob.read(item.offset, item.length)
     )
-    return strict.parse(raw)
+    return strict_json.parse(raw)
 
 
 def told(*answers: Answer) -> dict[str, Any]:
@@ -336,11 +337,17 @@ def test_the_order_of_the_answers_changes_nothing(answers: list[Answer], dice: A
     for order in (answers, mixed):
         work = chosen(*order)
         winners = [
-            (i.job_id, strict.compact(value(i, order), canonical=True), order[i.answer].observed_at, i.detail, i.stale)
+            (
+                i.job_id,
+                strict_json.compact(value(i, order), canonical=True),
+                order[i.answer].observed_at,
+                i.detail,
+                i.stale,
+            )
             for i in work.items
             if not i.older
         ]
-        states = sorted((i.job_id, strict.compact(value(i, order), canonical=True)) for i in work.items if i.older)
+        states = sorted((i.job_id, strict_json.compact(value(i, order), canonical=True)) for i in work.items if i.older)
         aside = sorted((a.rule, a.raw, a.observed_at) for a in work.aside)
         outcomes.append((winners, states, aside, work.identical, work.absorbed, sorted(map(repr, work.oddities))))
 

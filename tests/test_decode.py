@@ -16,10 +16,11 @@ import pyarrow.json as pj
 import pytest
 
 import ftetl
-from ftetl import copies, decode, fast, flatten, kinds, scan
-from ftetl.answers import Answer, Memory, Shape
+from ftetl import copies, decode, fast, flatten, kinds
 from ftetl.contract import tables
 from ftetl.errors import EXITS
+from ftetl.raw import index
+from ftetl.raw.response import Answer, Memory, Shape
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 SAMPLES = Path(__file__).parent / "data" / "samples"
@@ -27,7 +28,7 @@ SAMPLES = Path(__file__).parent / "data" / "samples"
 
 def work(raws: Sequence[bytes]) -> tuple[Answer, copies.Work]:
     a = Answer("jobs", Memory(b"[" + b",".join(raws) + b"]"), NOW)
-    return a, copies.choose([a], [scan.scan(a)])
+    return a, copies.choose([a], [index.scan(a)])
 
 
 def decoded(raws: Sequence[bytes], *, fast: bool = True) -> decode.Decoded:
@@ -647,7 +648,7 @@ def test_unknown_keys_alone_do_not_leave_the_fast_road(count: int) -> None:
 def test_a_job_with_several_copies_counts_once_for_its_unknown_keys(fast: bool) -> None:
     texts = [f'{{"id":"ft-1","updated_at":"2026-07-0{day}T00:00:00Z","new":{day}}}' for day in (1, 2, 3)]
     answers = [Answer(text, Memory(f"[{text}]".encode()), NOW) for text in texts]
-    items = copies.choose(answers, [scan.scan(a) for a in answers]).items
+    items = copies.choose(answers, [index.scan(a) for a in answers]).items
 
     found = decode.decode(items, answers, fast=fast)
 
@@ -713,6 +714,6 @@ def test_the_order_of_the_jobs_changes_no_byte(tmp_path: Path) -> None:
 def test_an_answer_of_lines_is_read_like_a_list() -> None:
     a = Answer("jobs", Memory(b'{"id":"b","n_epochs":1}\r\n\r\n{"id":"a","n_epochs":2}'), NOW, Shape.LINES)
 
-    found = decode.decode(copies.choose([a], [scan.scan(a)]).items, [a])
+    found = decode.decode(copies.choose([a], [index.scan(a)]).items, [a])
 
     assert found.jobs.select(["id", "n_epochs"]).to_pylist() == [{"id": "a", "n_epochs": 2}, {"id": "b", "n_epochs": 1}]

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import answers, demo, details
-from ftetl.answers import Memory, Outcome
+from ftetl import demo, details
 from ftetl.demo import Server
 from ftetl.errors import AccessError
+from ftetl.raw import response
+from ftetl.raw.response import Memory, Outcome
 from ftetl.report import Report
 
 Job = dict[str, Any]
@@ -233,10 +234,10 @@ def test_a_status_that_moved_between_list_and_detail_is_a_state_of_its_own(serve
 def test_a_secret_is_masked_before_a_detail_waits_on_a_disk() -> None:
     waiting: list[bytes] = []
     body = b'{"id":"ft-1","wandb_key":"s3cret","\\u0068f_api_token":"s3cret","events":[]}'
-    answer = answers.Answer("GET /fine-tunes/ft-1", Memory(body), DAY, detail=True)
+    answer = response.Answer("GET /fine-tunes/ft-1", Memory(body), DAY, detail=True)
 
     found = details.fetch(
-        [answers.Detail("ft-1", Outcome.HERE, answer)],
+        [response.Detail("ft-1", Outcome.HERE, answer)],
         1,
         lambda *_: None,
         lambda *_: None,

@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ftetl import copies, decode, flatten, scan
-from ftetl.answers import Answer, Memory
+from ftetl import copies, decode, flatten
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import TYPES
 from ftetl.copies import Oddity
+from ftetl.raw import index
+from ftetl.raw.response import Answer, Memory
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])
@@ -21,7 +22,7 @@ ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])
 
 def flat(*raws: str, fast: bool = True) -> flatten.Flat:
     a = Answer("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
-    return flatten.flatten(decode.decode(copies.choose([a], [scan.scan(a)]).items, [a], fast=fast))
+    return flatten.flatten(decode.decode(copies.choose([a], [index.scan(a)]).items, [a], fast=fast))
 
 
 def event(kind: str, day: int | None = None, message: str = "") -> dict[str, Any]:
@@ -153,7 +154,7 @@ NEW = '[{"id":"a","status":"running","updated_at":"2026-07-02T00:00:00Z","n_epoc
 @ROADS
 def test_copies_that_are_not_the_winner_have_rows_but_no_anomalies(fast: bool) -> None:
     answers = [Answer(text, Memory(text.encode()), NOW) for text in (OLD, NEW)]
-    work = copies.choose(answers, [scan.scan(a) for a in answers])
+    work = copies.choose(answers, [index.scan(a) for a in answers])
     assert [i.older for i in work.items] == [False, True]
 
     found = flatten.flatten(decode.decode(work.items, answers, fast=fast))

@@ -191,7 +191,7 @@ def elements(body: bytes) -> list[bytes]:
 def check(body: bytes, folder: Path, dice: random.Random) -> Counter[str]:
     """Export the lines twice, and once in another order; every line is found again."""
     import ftetl
-    from ftetl import strict
+    from ftetl.raw import strict_json
 
     def export(name: str, lines: bytes) -> tuple[Any, Path]:
         source, target = folder / f"{name}.ndjson", folder / name
@@ -209,7 +209,7 @@ def check(body: bytes, folder: Path, dice: random.Random) -> Counter[str]:
     assert report.rows["jobs"] == len(rows)
     ids = Counter(own_id(raw) for raw in lines)
     for raw in lines:
-        mine, is_aside = own_id(raw), hashlib.sha256(strict.mask(raw)).hexdigest() in aside
+        mine, is_aside = own_id(raw), hashlib.sha256(strict_json.mask(raw)).hexdigest() in aside
         if mine is None:
             assert is_aside, raw
         else:
@@ -256,9 +256,10 @@ def try_elements(count: int, dice: random.Random, folder: Path) -> Counter[str]:
 
 def try_bodies(count: int, dice: random.Random, folder: Path) -> Counter[str]:
     """Damage that many whole bodies; each is refused in one of our words, or every element is accounted for."""
-    from ftetl import copies, decode, flatten, scan
-    from ftetl.answers import Answer, Memory, Shape
+    from ftetl import copies, decode, flatten
     from ftetl.errors import FtetlError
+    from ftetl.raw import index
+    from ftetl.raw.response import Answer, Memory, Shape
 
     pool, found = jobs(), Counter[str]()
     for _ in range(count):
@@ -270,7 +271,7 @@ def try_bodies(count: int, dice: random.Random, folder: Path) -> Counter[str]:
         (folder / "last-body").write_bytes(body)
         answer = Answer("jobs", Memory(body), OBSERVED_AT, shape)
         try:
-            scanned = scan.scan(answer)
+            scanned = index.scan(answer)
             work = copies.choose([answer], [scanned])
             decoded = decode.decode(work.items, [answer])
             flat = flatten.flatten(decoded)

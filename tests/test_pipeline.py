@@ -376,7 +376,7 @@ def test_the_size_of_a_batch_does_not_matter(
     source.write_text(json.dumps(invented[::-1]))
     tables = exported(tmp_path / "t", source)
     monkeypatch.setattr(decode, "BATCH", size)
-    monkeypatch.setattr("ftetl.scan.WINDOW", window)
+    monkeypatch.setattr("ftetl.raw.index.WINDOW", window)
     assert exported(tmp_path / "other", source) == tables
 
 

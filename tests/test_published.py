@@ -15,9 +15,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftetl import copies, decode, flatten, scan
-from ftetl.answers import Answer, Memory
+from ftetl import copies, decode, flatten
 from ftetl.contract import Column, tables
+from ftetl.raw import index
+from ftetl.raw.response import Answer, Memory
 from ftetl.shape import Items, Leaf, Node, job
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -30,7 +31,7 @@ def said(
 ) -> tuple[dict[str, Json], dict[str, list[Json]], list[copies.Oddity], list[copies.Aside]]:
     """Of a list of these jobs: the rows by id, their events, what was odd, what was put aside."""
     answer = Answer("list", Memory(("[" + ",".join(documents) + "]").encode()), NOW)
-    work = copies.choose([answer], [scan.scan(answer)])
+    work = copies.choose([answer], [index.scan(answer)])
     decoded = decode.decode(work.items, [answer])
     flat = flatten.flatten(decoded)
     rows = {row["job_id"]: row for row in flat.jobs.to_pylist()}

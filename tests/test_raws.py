@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from ftetl import clock
 from ftetl import raws as room
-from ftetl.answers import Answer, File, Memory
 from ftetl.copies import Item
 from ftetl.errors import DataError
+from ftetl.raw.response import Answer, File, Memory
+from ftetl.raw.spool import Scrap
 from ftetl.raws import Raws
-from ftetl.scrap import Scrap
 
 
 def items(texts: list[bytes]) -> list[Item]:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import addresses, redact, strict
+from ftetl import redact
 from ftetl.contract import people
+from ftetl.raw import emails, strict_json
 from ftetl.redact import EndlessError, Redactor
 
 
@@ -152,7 +153,7 @@ def plainly(value: Any, replace: Callable[[bytes], str | None], key: str = "") -
         said = (
             value
             if isinstance(value, str)
-            else strict.compact(strict.parse(json.dumps(value).encode()), canonical=True)
+            else strict_json.compact(strict_json.parse(json.dumps(value).encode()), canonical=True)
         )
         return replace(said.encode("utf-8", "surrogatepass"))
     if isinstance(value, dict):
@@ -203,7 +204,7 @@ def test_it_is_the_same_however_it_came_in_pieces(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(redact, "WINDOW", 1)
-        patch.setattr(addresses, "REACH", 60)  # longer than the addresses here
+        patch.setattr(emails, "REACH", 60)  # longer than the addresses here
         patch.setattr(redact, "_HOLD", 120)
         assert b"".join(mode.stream(pieces, lines=lines)) == mode.whole(raw, lines=lines)
 

@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ftetl
-from ftetl import copies, decode, element, flatten, kinds, scan
-from ftetl.answers import Answer, File, Memory, Shape
+from ftetl import copies, decode, flatten, kinds
 from ftetl.errors import FtetlError
+from ftetl.raw import element, index
+from ftetl.raw.response import Answer, File, Memory, Shape
 from ftetl.shape import Items, Leaf, Node, job, null_name, other_name
 
 NOW = datetime(2026, 7, 3, 4, 20, tzinfo=UTC)
@@ -206,9 +207,9 @@ def said(decoded: decode.Decoded) -> dict[str, Any]:
     }
 
 
-def both(a: Answer) -> tuple[scan.Scan, copies.Work, dict[str, Any]]:
+def both(a: Answer) -> tuple[index.Scan, copies.Work, dict[str, Any]]:
     """An answer down both roads, and down the fast one without a look for odd jobs: they are found to say the same."""
-    found = scan.scan(a)
+    found = index.scan(a)
     work = copies.choose([a], [found])
     fast, careful = (decode.decode(work.items, [a], fast=road) for road in (True, False))
     with pytest.MonkeyPatch.context() as patch:
@@ -285,7 +286,7 @@ DAMAGE: dict[str, tuple[Any, str | None]] = {
 
 def rows(a: Answer, size: int) -> tuple[dict[str, tuple[Any, Any]], list[copies.Aside], set[str], copies.Work]:
     """By id the job's row and its events; what was put aside; the ids of which something is noted."""
-    found = scan.scan(a)
+    found = index.scan(a)
     work = copies.choose([a], [found])
     table: dict[str, tuple[Any, Any]] = {}
     aside, noted = list(work.aside), {o.job_id for o in work.oddities}
@@ -326,7 +327,7 @@ def test_odd_jobs_cost_no_other_job_its_row(container: str, data: st.DataObject,
 
     expected, none, _, _ = rows(contained([t.encode() for t in clean], container), 1 << 20)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "WINDOW", window)
+        patch.setattr(index, "WINDOW", window)
         found, aside, noted, _ = rows(contained(texts, container, data.draw(st.sampled_from((b"", b"\n ")))), batch)
 
     assert none == []
@@ -347,7 +348,7 @@ def test_order_and_pieces_change_no_cell(data: st.DataObject, seed: int) -> None
     expected, aside, _, _ = rows(contained(texts, "array"), 1 << 20)
     mixed = data.draw(st.permutations(texts))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "WINDOW", data.draw(st.sampled_from((64, 300, 5000))))
+        patch.setattr(index, "WINDOW", data.draw(st.sampled_from((64, 300, 5000))))
         again, aside_again, _, _ = rows(
             contained(mixed, data.draw(st.sampled_from(CONTAINERS))), data.draw(st.integers(1, 3000))
         )
@@ -381,7 +382,7 @@ def test_changed_bytes_give_rows_quarantine_or_a_plain_error(
     body: bytes, edits: list[tuple[int, int, bytes]], window: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "WINDOW", window)
+        patch.setattr(index, "WINDOW", window)
         try:
             both(answer(edited(body, edits)))
             code = 0
@@ -409,7 +410,7 @@ def test_a_list_that_is_cut_is_never_a_list(share: float) -> None:
     cut = LISTED.rstrip()[: int(len(LISTED.rstrip()) * share)]
 
     with pytest.raises(FtetlError):
-        scan.scan(answer(cut))
+        index.scan(answer(cut))
 
 
 # --- the same elements, however they are wrapped
@@ -443,9 +444,9 @@ def test_every_wrapping_has_the_same_elements(
 
     expected = list(texts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "WINDOW", window)
+        patch.setattr(index, "WINDOW", window)
         for name, wrapped in wrappings.items():
-            found = scan.scan(wrapped)
+            found = index.scan(wrapped)
             spots = [*zip(found.positions, found.offsets, found.lengths, strict=True)]
             spots += [(r.position, r.offset, r.length) for r in found.refused]
             raws = [wrapped.blob.read(offset, length) for _, offset, length in sorted(spots)]
@@ -457,7 +458,7 @@ def test_the_property_reaches_the_fast_road() -> None:
     texts = [written(valid(job(), random.Random(n), 1.0) | {"id": f'"ft-{n}"'}, random.Random(n)) for n in range(50)]
     a = answer(("[" + ",".join(texts) + "]").encode())
 
-    decoded = decode.decode(copies.choose([a], [scan.scan(a)]).items, [a])
+    decoded = decode.decode(copies.choose([a], [index.scan(a)]).items, [a])
 
     assert Counter(fast=50 - decoded.careful) == Counter(fast=50)
     assert isinstance(decoded.jobs, pa.Table)

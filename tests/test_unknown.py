@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import fast, strict, unknown
-from ftetl.answers import Memory
+from ftetl import fast, unknown
 from ftetl.copies import Item
+from ftetl.raw import strict_json
+from ftetl.raw.response import Memory
 from ftetl.raws import Raws
 from ftetl.shape import job
 
 
 def texts(text: str) -> unknown.Texts:
-    return unknown.texts_of(strict.parse(text.encode()))
+    return unknown.texts_of(strict_json.parse(text.encode()))
 
 
 EXTRA: dict[str, str] = {
@@ -38,7 +39,7 @@ EXTRA: dict[str, str] = {
 
 @pytest.mark.parametrize("text", EXTRA)
 def test_extra_holds_what_no_column_reads_under_its_parents(text: str) -> None:
-    assert strict.compact(texts(text).extra) == EXTRA[text]
+    assert strict_json.compact(texts(text).extra) == EXTRA[text]
 
 
 @pytest.mark.parametrize("text", EXTRA)
@@ -52,14 +53,14 @@ def test_only_wanted_keys_are_looked_at() -> None:
     raw = b'{"id":"a","broken":oops_,"new":1,"other":2}'.replace(b"oops_", b'{"a":1,"a":2}')
 
     assert unknown.texts_of_raw(raw, {"new"}).extra == {"new": 1}
-    with pytest.raises(strict.RefusedError):
+    with pytest.raises(strict_json.RefusedError):
         unknown.texts_of_raw(raw, {"broken"})
 
 
 def test_events_keep_what_is_their_own() -> None:
     found = texts('{"id":"a","events":[{"object":"x","type":"y"},{"new":1.0},null,7,{"new":{"a":[]},"more":null}]}')
 
-    assert {at: strict.compact(rest) for at, rest in found.events.items()} == {
+    assert {at: strict_json.compact(rest) for at, rest in found.events.items()} == {
         1: '{"new":1.0}',
         4: '{"new":{"a":[]},"more":null}',
     }
@@ -147,7 +148,7 @@ def test_random_extra_keys_are_found_again(more: dict[str, Any], ascii_only: boo
 
     found = unknown.texts_of_raw(raw, set(json.loads(raw)))
 
-    assert json.loads(strict.compact(found.extra)) == {**more, "training_type": {"new": more}}
+    assert json.loads(strict_json.compact(found.extra)) == {**more, "training_type": {"new": more}}
 
 
 # --- keys that are names

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ftetl.answers import Answer, Detail, Memory, Outcome
 from ftetl.clock import Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.crew import work_through
 from ftetl.errors import AccessError, FtetlError
+from ftetl.raw.response import Answer, Detail, Memory, Outcome
 from ftetl.together import Client, Listed
 
 

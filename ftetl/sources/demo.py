@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from ftetl import demo
-from ftetl.answers import Answer, Detail
 from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret
+from ftetl.raw.response import Answer, Detail
 from ftetl.sources.api import Api
 from ftetl.together import Client
 

@@ -17,11 +17,11 @@ from weakref import WeakSet
 
 import msgspec
 
-from ftetl.answers import Answer, Blob, Detail, File, Memory, Shape, Spooled, stamp
 from ftetl.clock import now
 from ftetl.config import limits
 from ftetl.errors import DataError, FtetlError
-from ftetl.spool import Compression, chunks, sniffed, unpack
+from ftetl.raw.decompress import Compression, chunks, sniffed, unpack
+from ftetl.raw.response import Answer, Blob, Detail, File, Memory, Shape, Spooled, stamp
 
 STDIN: Final = "-"
 _SHAPES: Final = {".json": Shape.DOCUMENT, ".ndjson": Shape.LINES, ".jsonl": Shape.LINES}

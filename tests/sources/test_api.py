@@ -13,12 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ftetl.answers import Detail, Outcome
 from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, ConfigError, FtetlError, UnavailableError
 from ftetl.patience import Patience
+from ftetl.raw.response import Detail, Outcome
 from ftetl.sources.api import Api, open_api
 from ftetl.together import Client
 from tests.canary import KEY

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from ftetl import demo
-from ftetl.answers import Answer, Outcome, Source
 from ftetl.clock import Deadline
+from ftetl.raw.response import Answer, Outcome, Source
 from ftetl.sources.demo import Demo
 
 

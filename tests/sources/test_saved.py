@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from ftetl.answers import Answer, File, Shape
 from ftetl.config import limits
 from ftetl.errors import DataError, StorageError
+from ftetl.raw.response import Answer, File, Shape
 from ftetl.sources.saved import Saved
 
 DOCUMENT, LINES = Shape.DOCUMENT, Shape.LINES

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from ftetl.gunzip import DamagedGzipError, gunzip
+from ftetl.raw.gunzip import DamagedGzipError, gunzip
 
 TEXT = b"".join(b'{"id":"ft-%d"}\n' % number for number in range(2000))
 PACKED = gzip.compress(TEXT)

@@ -13,9 +13,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import strict
 from ftetl.contract import tables
-from ftetl.splitter import spans
+from ftetl.raw import strict_json
+from ftetl.raw.splitter import spans
 
 
 class Head(msgspec.Struct):
@@ -103,15 +103,15 @@ def judge(raw: bytes) -> tuple[str | None, str | None, bool]:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         pass
     try:
-        value = strict.parse(raw)
-    except strict.RefusedError as refusal:
+        value = strict_json.parse(raw)
+    except strict_json.RefusedError as refusal:
         return own_id(raw), refusal.rule, False
     if not isinstance(value, dict):
         return None, "not_an_object", False
     job_id = value.get("id")
     if job_id is None or job_id == "":
         return None, "no_id", False
-    if not isinstance(job_id, str) or isinstance(job_id, strict.Num) or not is_job_id(job_id):
+    if not isinstance(job_id, str) or isinstance(job_id, strict_json.Num) or not is_job_id(job_id):
         return None, "bad_id", False
     return job_id, None, False
 

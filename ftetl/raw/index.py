@@ -13,13 +13,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ftetl import envelope, strict
-from ftetl.answers import Answer, Shape
-from ftetl.answers import window as read_window
 from ftetl.contract import tables
-from ftetl.element import Head, Refused, Scan
 from ftetl.errors import DataError
-from ftetl.splitter import spans
+from ftetl.raw import envelope, strict_json
+from ftetl.raw.element import Head, Refused, Scan
+from ftetl.raw.response import Answer, Shape
+from ftetl.raw.response import window as read_window
+from ftetl.raw.splitter import spans
 
 __all__ = ["WINDOW", "Refused", "Scan", "scan", "single"]
 
@@ -86,8 +86,8 @@ def _document(answer: Answer, found: Scan) -> None:
 def _tells_events(raw: bytes) -> bool:
     """Whether one job says what its events are, be they none: a list's item that was saved alone does not."""
     try:
-        return isinstance(strict.parse(raw).get(tables()["events"].rows), list)
-    except (strict.RefusedError, AttributeError):
+        return isinstance(strict_json.parse(raw).get(tables()["events"].rows), list)
+    except (strict_json.RefusedError, AttributeError):
         return False
 
 

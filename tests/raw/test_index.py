@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ftetl import scan
-from ftetl.answers import Answer, File, Memory, Shape
 from ftetl.errors import DataError
+from ftetl.raw import index
+from ftetl.raw.response import Answer, File, Memory, Shape
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 WINDOWS = (16, 64, 100, 512, 8 << 20)
@@ -23,7 +23,7 @@ def answer(body: bytes, shape: Shape = Shape.DOCUMENT) -> Answer:
 
 def elements(a: Answer) -> list[bytes]:
     """The bytes of every element in order, refused ones among them."""
-    found = scan.scan(a)
+    found = index.scan(a)
     spots = [*zip(found.positions, found.offsets, found.lengths, strict=True)]
     spots += [(r.position, r.offset, r.length) for r in found.refused]
     assert [position for position, _, _ in sorted(spots)] == list(range(found.received))
@@ -57,7 +57,7 @@ NASTY = [
 def test_every_element_is_found_in_windows_of_any_size(
     monkeypatch: pytest.MonkeyPatch, window: int, gap: bytes, start: int
 ) -> None:
-    monkeypatch.setattr(scan, "WINDOW", window)
+    monkeypatch.setattr(index, "WINDOW", window)
     expected = NASTY[start:] + NASTY[:start]
     listed = b"[" + gap + (gap + b"," + gap).join(expected) + gap + b"]"
 
@@ -67,10 +67,10 @@ def test_every_element_is_found_in_windows_of_any_size(
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_a_clean_list_needs_no_careful_road(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
-    monkeypatch.setattr(scan, "WINDOW", window)
+    monkeypatch.setattr(index, "WINDOW", window)
     texts = [json.dumps({"id": f"ft-{n:03}", "events": [{"id": "x"}] * (n % 5)}).encode() for n in range(100)]
 
-    found = scan.scan(answer(b"[" + b", ".join(texts) + b"]"))
+    found = index.scan(answer(b"[" + b", ".join(texts) + b"]"))
 
     assert found.ids == [f"ft-{n:03}" for n in range(100)]
     assert found.odd == set()
@@ -81,11 +81,11 @@ def test_a_clean_list_needs_no_careful_road(monkeypatch: pytest.MonkeyPatch, win
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("at", [0, 7, 19])
 def test_one_bad_id_puts_only_its_own_element_aside(monkeypatch: pytest.MonkeyPatch, window: int, at: int) -> None:
-    monkeypatch.setattr(scan, "WINDOW", window)
+    monkeypatch.setattr(index, "WINDOW", window)
     texts = [b'{"id":"ft-%02d"}' % n for n in range(20)]
     texts[at] = b'{"id":"../%02d"}' % at
 
-    found = scan.scan(answer(b"[" + b",".join(texts) + b"]"))
+    found = index.scan(answer(b"[" + b",".join(texts) + b"]"))
 
     assert found.ids == [f"ft-{n:02}" for n in range(20) if n != at]
     assert [(r.position, r.rule, r.job_id) for r in found.refused] == [(at, "bad_id", None)]
@@ -109,13 +109,13 @@ WALKED: dict[str, tuple[list[bytes], float]] = {
 @pytest.mark.parametrize("name", WALKED)
 def test_only_what_is_odd_is_walked(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The splitter is slow; the cost of odd elements must not grow beyond their own windows."""
-    monkeypatch.setattr(scan, "WINDOW", 4096)
+    monkeypatch.setattr(index, "WINDOW", 4096)
     listed, windows = WALKED[name]
     seen: list[int] = []
-    spans = scan.spans
-    monkeypatch.setattr(scan, "spans", lambda window: seen.append(len(window)) or spans(window))
+    spans = index.spans
+    monkeypatch.setattr(index, "spans", lambda window: seen.append(len(window)) or spans(window))
 
-    found = scan.scan(answer(b"[" + b",".join(listed) + b"]"))
+    found = index.scan(answer(b"[" + b",".join(listed) + b"]"))
 
     assert found.received == len(listed)
     assert sum(seen) <= windows * 4096
@@ -146,7 +146,7 @@ LINES: dict[str, tuple[bytes, list[bytes]]] = {
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("name", LINES)
 def test_every_line_is_an_element(monkeypatch: pytest.MonkeyPatch, name: str, window: int) -> None:
-    monkeypatch.setattr(scan, "WINDOW", window)
+    monkeypatch.setattr(index, "WINDOW", window)
     body, expected = LINES[name]
 
     assert elements(answer(body, Shape.LINES)) == expected
@@ -154,7 +154,7 @@ def test_every_line_is_an_element(monkeypatch: pytest.MonkeyPatch, name: str, wi
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_every_nasty_line_is_found(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
-    monkeypatch.setattr(scan, "WINDOW", window)
+    monkeypatch.setattr(index, "WINDOW", window)
 
     assert elements(answer(b"\n".join(NASTY), Shape.LINES)) == NASTY
     assert elements(answer(b" \r\n".join(NASTY) + b"\r\n", Shape.LINES)) == NASTY
@@ -163,11 +163,11 @@ def test_every_nasty_line_is_found(monkeypatch: pytest.MonkeyPatch, window: int)
 @pytest.mark.parametrize("body", [b"[1,\n2]", b"null\n", b"plain\ntext", b'{\n  "data": [\n', b"\x00\x01\n\x02" * 3])
 def test_lines_that_hold_no_job_at_all_are_no_answer(body: bytes) -> None:
     with pytest.raises(DataError):
-        scan.scan(answer(body, Shape.LINES))
+        index.scan(answer(body, Shape.LINES))
 
 
 def test_lines_are_never_a_whole_list() -> None:
-    found = scan.scan(answer(b'{"id":"a"}\n{"id":"b"}', Shape.LINES))
+    found = index.scan(answer(b'{"id":"a"}\n{"id":"b"}', Shape.LINES))
 
     assert not found.is_list
     assert not found.is_detail
@@ -178,7 +178,7 @@ def test_lines_are_never_a_whole_list() -> None:
 
 @pytest.mark.parametrize("shape", list(Shape))
 def test_a_file_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: Shape) -> None:
-    monkeypatch.setattr(scan, "WINDOW", 1 << 16)
+    monkeypatch.setattr(index, "WINDOW", 1 << 16)
     path = tmp_path / "jobs"
     text = json.dumps({"id": "ft-0", "message": "x" * 4000})
     lines = shape is Shape.LINES
@@ -191,7 +191,7 @@ def test_a_file_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     a = Answer("jobs", File(path), NOW, shape)
     tracemalloc.start()
 
-    found = scan.scan(a)
+    found = index.scan(a)
 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -212,11 +212,11 @@ class Shrinking(Memory):
 @pytest.mark.parametrize("shape", [Shape.LINES, Shape.DOCUMENT])
 @pytest.mark.parametrize("cut", [0, 1])
 def test_an_answer_that_becomes_shorter_is_refused(monkeypatch: pytest.MonkeyPatch, shape: Shape, cut: int) -> None:
-    monkeypatch.setattr(scan, "WINDOW", 50)
+    monkeypatch.setattr(index, "WINDOW", 50)
     jobs = [b'{"id":"ft-%d"}' % n for n in range(100)]
     body = b"\n".join(jobs) if shape is Shape.LINES else b"[" + b",".join(jobs) + b"]"
     blob = Shrinking(body)
     blob.data = blob.data[:30] if cut else blob.data
 
     with pytest.raises(DataError, match="saved was changed while it was read"):
-        scan.scan(Answer("saved", blob, NOW, shape))
+        index.scan(Answer("saved", blob, NOW, shape))

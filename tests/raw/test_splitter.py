@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl.splitter import spans
+from ftetl.raw.splitter import spans
 
 ELEMENTS = [
     b'{"id":"a"}',

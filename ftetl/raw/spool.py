@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ftetl.answers import read_at
 from ftetl.errors import StorageError
+from ftetl.raw.response import read_at
 
 _BUFFER = 4 << 20
 

@@ -15,10 +15,10 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from ftetl.answers import Spooled
 from ftetl.config import limits
 from ftetl.errors import DataError, StorageError
-from ftetl.gunzip import DamagedGzipError, gunzip
+from ftetl.raw.gunzip import DamagedGzipError, gunzip
+from ftetl.raw.response import Spooled
 
 
 class Compression(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ftetl.element import Refused, Scan, is_job_id, judge, own_id
+from ftetl.raw.element import Refused, Scan, is_job_id, judge, own_id
 
 ELEMENTS: dict[bytes, tuple[str | None, str | None, bool]] = {
     b'{"id":"ft-1"}': ("ft-1", None, True),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import listed
-from ftetl.answers import File, Memory
+from ftetl.raw import fingerprint
+from ftetl.raw.response import File, Memory
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
@@ -25,7 +25,7 @@ def test_the_order_of_keys_and_white_space_change_no_digest(document: dict[str, 
     random.shuffle(keys)  # type: ignore[attr-defined]
     again = {key: document[key] for key in keys}
 
-    assert listed.digest(json.dumps(document).encode()) == listed.digest(
+    assert fingerprint.digest(json.dumps(document).encode()) == fingerprint.digest(
         json.dumps(again, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
     ) or any(0xD800 <= ord(c) < 0xE000 for c in json.dumps(document, ensure_ascii=False))
 
@@ -41,7 +41,7 @@ def test_the_order_of_keys_and_white_space_change_no_digest(document: dict[str, 
     ],
 )
 def test_another_content_is_another_digest(one: bytes, other: bytes) -> None:
-    assert listed.digest(one) != listed.digest(other)
+    assert fingerprint.digest(one) != fingerprint.digest(other)
 
 
 @pytest.mark.parametrize(
@@ -54,19 +54,19 @@ def test_another_content_is_another_digest(one: bytes, other: bytes) -> None:
         (b"", b""),
     ],
 )
-@pytest.mark.parametrize("place", [0, listed._WINDOW - 17, listed._WINDOW - 1, listed._WINDOW])
+@pytest.mark.parametrize("place", [0, fingerprint._WINDOW - 17, fingerprint._WINDOW - 1, fingerprint._WINDOW])
 def test_what_is_kept_is_exact_but_for_secrets(tmp_path: Path, raw: bytes, kept: bytes, place: int) -> None:
     raw, kept = b" " * place + raw, b" " * place + kept
     (tmp_path / "answer").write_bytes(raw)
     for blob in (Memory(raw), File(tmp_path / "answer")):
-        found = listed.masked(blob)
+        found = fingerprint.masked(blob)
         assert found.read(0, found.size) == kept
 
 
 def test_what_is_kept_has_the_digest_of_what_came() -> None:
     raw = b'{"id":"a","wandb_key":"s3cret"}'
-    blob = listed.masked(Memory(raw))
-    assert listed.digest(raw) == listed.digest(blob.read(0, blob.size))
+    blob = fingerprint.masked(Memory(raw))
+    assert fingerprint.digest(raw) == fingerprint.digest(blob.read(0, blob.size))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,6 @@ def test_what_is_kept_has_the_digest_of_what_came() -> None:
     ],
 )
 def test_of_lines_no_secret_swallows_the_next_job(raw: bytes, kept: bytes) -> None:
-    blob = listed.masked(Memory(raw), lines=True)
+    blob = fingerprint.masked(Memory(raw), lines=True)
 
     assert blob.read(0, blob.size) == kept

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ftetl import envelope, scan
-from ftetl.answers import Answer, Memory
 from ftetl.errors import DataError, FtetlError, ProtocolError
+from ftetl.raw import envelope, index
+from ftetl.raw.response import Answer, Memory
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 JOB = b'{"id":"ft-1","status":"running"}'
@@ -44,7 +44,7 @@ LISTS: dict[str, tuple[bytes, list[str]]] = {
 def test_a_whole_list_passes(name: str) -> None:
     body, ids = LISTS[name]
 
-    found = scan.scan(answer(body))
+    found = index.scan(answer(body))
 
     assert found.ids == ids
     assert found.is_list
@@ -65,7 +65,7 @@ JOBS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", JOBS)
 def test_one_job_is_an_answer_of_its_own(name: str) -> None:
-    found = scan.scan(answer(JOBS[name]))
+    found = index.scan(answer(JOBS[name]))
 
     assert found.ids == ["ft-1"]
     assert not found.is_list
@@ -85,7 +85,7 @@ def test_one_job_is_an_answer_of_its_own(name: str) -> None:
     ],
 )
 def test_one_job_that_no_table_can_take_is_put_aside(body: bytes, rule: str) -> None:
-    found = scan.scan(answer(body))
+    found = index.scan(answer(body))
 
     assert [(r.rule, r.offset, r.length) for r in found.refused] == [(rule, 0, len(body))]
     assert found.received == 1
@@ -155,7 +155,7 @@ def test_what_is_not_the_whole_list_is_refused(name: str) -> None:
     body, what = REFUSED[name]
 
     with pytest.raises(DataError) as error:
-        scan.scan(answer(body))
+        index.scan(answer(body))
 
     assert what in error.value.what
     assert error.value.what.count("jobs.json") == 1
@@ -165,7 +165,7 @@ def test_what_is_not_the_whole_list_is_refused(name: str) -> None:
 @pytest.mark.parametrize("body", [b"<!DOCTYPE html><html>", codecs.BOM_UTF8 + b"\n <html>", b"<?xml version='1.0'?>"])
 def test_a_web_page_is_another_error(body: bytes) -> None:
     with pytest.raises(ProtocolError, match="web page"):
-        scan.scan(answer(body))
+        index.scan(answer(body))
 
 
 @pytest.mark.parametrize("part", range(20))
@@ -175,13 +175,13 @@ def test_a_list_cut_anywhere_is_refused(part: int) -> None:
     )
 
     with pytest.raises(FtetlError):
-        scan.scan(answer(body[: len(body) * part // 20]))
+        index.scan(answer(body[: len(body) * part // 20]))
 
 
 def test_messages_hold_no_values() -> None:
     for body, _ in REFUSED.values():
         with pytest.raises(FtetlError) as error:
-            scan.scan(answer(body.replace(b"ft-1", b"VALUE").replace(b'"x"', b'"VALUE"')))
+            index.scan(answer(body.replace(b"ft-1", b"VALUE").replace(b'"x"', b'"VALUE"')))
         assert "VALUE" not in str(error.value)
 
 

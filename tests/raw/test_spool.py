@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftetl.errors import StorageError
-from ftetl.scrap import Scrap
+from ftetl.raw.spool import Scrap
 
 
 @given(pieces=st.lists(st.binary(max_size=40), max_size=8), offset=st.integers(0, 50), length=st.integers(0, 50))

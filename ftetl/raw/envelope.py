@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftetl import strict
-from ftetl.answers import Answer, window
 from ftetl.errors import DataError, ProtocolError
-from ftetl.splitter import spans
+from ftetl.raw import strict_json
+from ftetl.raw.response import Answer, window
+from ftetl.raw.splitter import spans
 
 _REACH = 1 << 20  # bytes that are read at first of what comes before the list, and at most of what comes after it
 _ADVICE = 'give an answer of GET /fine-tunes ({"data": […]}), of GET /fine-tunes/{id}, or an array of jobs'
@@ -144,8 +144,8 @@ def _closing_keys(answer: Answer, at: int, before: set[str]) -> dict[str, Any]:
     if len(rest) > _REACH:
         raise DataError("E02", f"{answer.name} has too much behind its list", next=_ADVICE)
     try:
-        keys = strict.parse(b"{" + rest.removeprefix(b","))
-    except strict.RefusedError:
+        keys = strict_json.parse(b"{" + rest.removeprefix(b","))
+    except strict_json.RefusedError:
         keys = None
     if keys is None or rest.startswith(b",") != bool(keys):
         raise DataError("E01", f"{answer.name} is broken behind its list", next="fetch the answer again")
@@ -177,6 +177,6 @@ def _no_data(answer: Answer, keys: dict[str, Any]) -> DataError:
 
 def _value(answer: Answer, raw: bytes) -> Any:
     try:
-        return strict.parse(raw)
-    except strict.RefusedError:
+        return strict_json.parse(raw)
+    except strict_json.RefusedError:
         raise DataError("E01", f"{answer.name} is broken before its list", next="fetch the answer again") from None

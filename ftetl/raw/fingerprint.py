@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ftetl import strict
-from ftetl.answers import Blob, Memory
+from ftetl.raw import strict_json
+from ftetl.raw.response import Blob, Memory
 
 _WINDOW, _OVERLAP = 1 << 20, 128  # bytes looked at in one go; no key is longer, however it is escaped
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -20,13 +20,13 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 def digest(raw: bytes) -> bytes:
     """The SHA-256 of a listed document's canonical JSON: the same for the same content in any order."""
-    raw = strict.mask(raw)  # so that what is kept of it gives the same digest
+    raw = strict_json.mask(raw)  # so that what is kept of it gives the same digest
     try:
         text = _encoder.encode(msgspec.json.decode(raw))
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         try:
-            text = strict.compact(strict.parse(raw), canonical=True).encode()
-        except strict.RefusedError:
+            text = strict_json.compact(strict_json.parse(raw), canonical=True).encode()
+        except strict_json.RefusedError:
             text = raw
     return hashlib.sha256(text).digest()
 
@@ -34,15 +34,15 @@ def digest(raw: bytes) -> bytes:
 def masked(blob: Blob, *, lines: bool = False) -> Blob:
     """An answer as it may be kept: exact but for the values of secrets; in `lines` each ends with its line."""
     starts = range(0, blob.size, _WINDOW)
-    if not any(strict.names_secret(blob.read(start, _WINDOW + _OVERLAP)) for start in starts):
+    if not any(strict_json.names_secret(blob.read(start, _WINDOW + _OVERLAP)) for start in starts):
         return blob
     raw = blob.read(0, blob.size)
-    return Memory(b"".join(_by_line(raw)) if lines else strict.mask(raw))
+    return Memory(b"".join(_by_line(raw)) if lines else strict_json.mask(raw))
 
 
 def _by_line(raw: bytes) -> Iterator[bytes]:
     before = b""
     for line in io.BytesIO(raw):  # which ends a line as an answer of lines does
         bare = line.lstrip()
-        yield line[: len(line) - len(bare)] + strict.mask(bare, before)
+        yield line[: len(line) - len(bare)] + strict_json.mask(bare, before)
         before = line if bare else before

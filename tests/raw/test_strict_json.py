@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import strict
 from ftetl.contract import tables
+from ftetl.raw import strict_json
 
 SECRET = "s3cret"
 
@@ -42,13 +42,13 @@ EXACT = [
 
 @pytest.mark.parametrize("text", EXACT)
 def test_what_was_read_is_written_as_it_was(text: str) -> None:
-    assert strict.compact(strict.parse(text.encode())) == text
+    assert strict_json.compact(strict_json.parse(text.encode())) == text
 
 
 def test_white_space_and_escapes_that_change_nothing_go() -> None:
-    read = strict.parse(b' {"a\\u0062" :\t[ 1 ,\r\n "\\u00e9\\/" ] }\n')
+    read = strict_json.parse(b' {"a\\u0062" :\t[ 1 ,\r\n "\\u00e9\\/" ] }\n')
 
-    assert strict.compact(read) == '{"ab":[1,"é/"]}'
+    assert strict_json.compact(read) == '{"ab":[1,"é/"]}'
 
 
 REFUSED = {
@@ -65,8 +65,8 @@ REFUSED = {
 
 @pytest.mark.parametrize(("rule", "raw"), [(rule, raw) for rule, raws in REFUSED.items() for raw in raws])
 def test_what_is_not_one_clean_value_is_refused_by_rule(rule: str, raw: bytes) -> None:
-    with pytest.raises(strict.RefusedError) as refusal:
-        strict.parse(raw)
+    with pytest.raises(strict_json.RefusedError) as refusal:
+        strict_json.parse(raw)
 
     assert refusal.value.rule == rule
 
@@ -75,37 +75,37 @@ def test_what_is_not_one_clean_value_is_refused_by_rule(rule: str, raw: bytes) -
     "raw", [b"[" * 200 + b"]" * 200, b'["' + b"[" * 300 + b'"]', b'["\\"' + b"{" * 300 + b'"]', b"[[],{}]" + b" " * 9]
 )
 def test_depth_counts_brackets_that_are_open_and_none_in_strings(raw: bytes) -> None:
-    strict.parse(raw)
+    strict_json.parse(raw)
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:
-    assert len(strict.parse(b"[" + b",".join([b"{}"] * 1000) + b"]")) == 1000
+    assert len(strict_json.parse(b"[" + b",".join([b"{}"] * 1000) + b"]")) == 1000
 
 
 def test_depth_is_counted_from_where_the_value_lies() -> None:
     inside = b"[" * 199 + b"]" * 199
-    strict.parse(inside, depth=1)
+    strict_json.parse(inside, depth=1)
 
-    with pytest.raises(strict.RefusedError):
-        strict.parse(b"[" + inside + b"]", depth=1)
+    with pytest.raises(strict_json.RefusedError):
+        strict_json.parse(b"[" + inside + b"]", depth=1)
 
 
 def test_long_and_fractional_numbers_stay_texts() -> None:
-    read = strict.parse(b'[1,999999999999999999,1000000000000000000,-0,1.0,"1.0"]')
+    read = strict_json.parse(b'[1,999999999999999999,1000000000000000000,-0,1.0,"1.0"]')
 
-    assert [type(v) for v in read] == [int, int, strict.Num, strict.Num, strict.Num, str]
+    assert [type(v) for v in read] == [int, int, strict_json.Num, strict_json.Num, strict_json.Num, str]
 
 
 # --- canonical text
 
 
 def test_canonical_text_knows_no_order_and_no_white_space() -> None:
-    one = strict.parse(b'{"b":{"y":1,"x":[1,2]},"a":"\\u00e9"}')
-    other = strict.parse('{ "a" : "é", "b": {"x": [1, 2], "y":1}}'.encode())
+    one = strict_json.parse(b'{"b":{"y":1,"x":[1,2]},"a":"\\u00e9"}')
+    other = strict_json.parse('{ "a" : "é", "b": {"x": [1, 2], "y":1}}'.encode())
 
     assert (
-        strict.compact(one, canonical=True)
-        == strict.compact(other, canonical=True)
+        strict_json.compact(one, canonical=True)
+        == strict_json.compact(other, canonical=True)
         == '{"a":"é","b":{"x":[1,2],"y":1}}'
     )
 
@@ -124,11 +124,11 @@ VALUES = st.recursive(
 @given(VALUES, st.booleans(), st.sampled_from([None, 1]))
 def test_python_reads_what_was_written(value: Any, ascii_only: bool, indent: int | None) -> None:
     raw = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
-    if ascii_only or not strict.has_lone_surrogate(json.dumps(value, ensure_ascii=False)):
-        written = strict.compact(strict.parse(raw))
+    if ascii_only or not strict_json.has_lone_surrogate(json.dumps(value, ensure_ascii=False)):
+        written = strict_json.compact(strict_json.parse(raw))
         assert json.loads(written) == value
         written.encode()  # no lone surrogate is left in it
-        assert strict.compact(strict.parse(written.encode())) == written
+        assert strict_json.compact(strict_json.parse(written.encode())) == written
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_python_reads_what_was_written(value: Any, ascii_only: bool, indent: int
     [("a\ud800b", "a\ufffdb"), ("\udc00\ud800", "\ufffd\ufffd"), ("\U0001f600", "\U0001f600"), ("", "")],
 )
 def test_lone_surrogates_are_mended(text: str, mended: str) -> None:
-    assert strict.mend(text) == mended
-    assert strict.has_lone_surrogate(text) == (text != mended)
+    assert strict_json.mend(text) == mended
+    assert strict_json.has_lone_surrogate(text) == (text != mended)
 
 
 # --- secrets
@@ -168,11 +168,11 @@ def test_secrets_are_masked_wherever_they_lie(key: str, shape: str) -> None:
     escaped = key[:-1] + f"\\u{ord(key[-1]):04X}"
     raw = shape.replace("KEY", key).replace("ESCAPED", escaped).encode()
 
-    for text in (strict.compact(strict.parse(raw)), strict.mask(raw).decode()):
+    for text in (strict_json.compact(strict_json.parse(raw)), strict_json.mask(raw).decode()):
         assert SECRET not in text
         assert "1234567" not in text
-        assert strict.MASK in text
-    assert strict.compact(strict.parse(strict.mask(raw))) == strict.compact(strict.parse(raw))
+        assert strict_json.MASK in text
+    assert strict_json.compact(strict_json.parse(strict_json.mask(raw))) == strict_json.compact(strict_json.parse(raw))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_secrets_are_masked_wherever_they_lie(key: str, shape: str) -> None:
     ],
 )
 def test_secrets_are_masked_in_what_is_no_clean_json(raw: bytes) -> None:
-    masked = strict.mask(raw)
+    masked = strict_json.mask(raw)
 
     assert SECRET.encode() not in masked
     assert b'"***"' in masked
@@ -213,7 +213,7 @@ def test_secrets_are_masked_in_what_is_no_clean_json(raw: bytes) -> None:
     ],
 )
 def test_a_secret_is_masked_whose_key_stands_before_the_bytes(before: bytes, raw: bytes, masked: bytes) -> None:
-    assert strict.mask(raw, before) == masked
+    assert strict_json.mask(raw, before) == masked
 
 
 @pytest.mark.parametrize(
@@ -229,4 +229,4 @@ def test_a_secret_is_masked_whose_key_stands_before_the_bytes(before: bytes, raw
     ],
 )
 def test_all_other_bytes_stay_as_they_are(raw: bytes) -> None:
-    assert strict.mask(raw) == raw
+    assert strict_json.mask(raw) == raw

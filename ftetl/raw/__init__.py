@@ -1,0 +1,1 @@
+"""Responses as bytes: blobs, the index of jobs, strict JSON, masking of secrets."""
