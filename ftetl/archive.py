@@ -18,13 +18,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from ftetl.claim import TEMP
 from ftetl.errors import StorageError
-from ftetl.fs import PRIVATE, Folder
-from ftetl.manifest import JSON, Manifest, canonical
 from ftetl.raw.response import Blob
-from ftetl.sink import lost, put
-from ftetl.store import Target
+from ftetl.store.durable_file import lost, put
+from ftetl.store.filesystem import PRIVATE, Folder
+from ftetl.store.manifest import JSON, Manifest, canonical
+from ftetl.store.ownership import TEMP
+from ftetl.store.target import Target
 
 BODIES = "archive"
 INDEX = "index"

@@ -27,7 +27,7 @@ from ftetl.report import Drift, Report
 
 if TYPE_CHECKING:
     from ftetl.progress import Progress
-    from ftetl.store import Target
+    from ftetl.store.target import Target
 
 _log = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def _require_unix() -> None:
 @contextmanager
 def _held(begun: Begun) -> Iterator[Target]:
     """The target of a run, held; if the run fails in it, its record says so."""
-    from ftetl.store import Target
+    from ftetl.store.target import Target
 
     chosen = begun.settings
     if chosen.publish is not None:

@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftetl import claim, guards, manifest, past, pseudonyms
+from ftetl import guards, pseudonyms
 from ftetl.clock import Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
-from ftetl.fs import Folder, Fs
-from ftetl.manifest import CONTROL, Manifest, snapshot_folder
 from ftetl.raw import index
 from ftetl.raw.response import Answer, Memory
+from ftetl.store import integrity, manifest, ownership
+from ftetl.store.filesystem import Folder, Fs
+from ftetl.store.manifest import CONTROL, Manifest, snapshot_folder
 from ftetl.stored import Stored
 from ftetl.together import Client
 
@@ -144,31 +145,31 @@ def _folder(path: Path) -> Iterator[Finding]:
     with ExitStack() as stack:
         if fs.status(None, path) is None:
             parent = next(p for p in path.absolute().parents if fs.status(None, p) is not None)
-            claim.require_writable(fs, stack.enter_context(fs.open_folder(None, parent)))
+            ownership.require_writable(fs, stack.enter_context(fs.open_folder(None, parent)))
             yield Finding("target", f"{path} is not there yet, and can be made")
             return
-        root = claim.look(fs, path, stack)
+        root = ownership.look(fs, path, stack)
         if fs.status(root, CONTROL) is None:
             if fs.names(root):
-                raise claim.not_ours(root)
+                raise ownership.not_ours(root)
             yield Finding("target", f"{path} is an empty folder")
         else:
             yield from _ours(fs, path, root, stack)
-        for line in claim.exposed(fs, root):
+        for line in ownership.exposed(fs, root):
             yield Finding("target", line, warning=True)
 
 
 def _ours(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iterator[Finding]:
     control = stack.enter_context(fs.open_folder(root, CONTROL))
-    claim.is_ours(fs, root, control)
-    claim.require_writable(fs, control)
+    ownership.is_ours(fs, root, control)
+    ownership.require_writable(fs, control)
     passed_over: list[str] = []
     newest = manifest.newest(path, passed_over)
     for line in passed_over:
         yield Finding("target", line, "see `ftetl verify`", warning=True)
     if newest is None and manifest.all_versions(path):
         raise StorageError("S13", f"{path} has manifests, but none whose snapshot can be read", next="restore a backup")
-    past.require_sound_base(path, newest)
+    integrity.require_sound_base(path, newest)
     yield Finding("target", f"{path} has version {newest.version}" if newest else f"{path} has no version yet")
 
 

@@ -100,7 +100,7 @@ def _stopped(name: str, word: str) -> int:
 
 def newest(target: Path | None) -> int:
     """The newest version of a target, 0 where there is none."""
-    from ftetl import manifest
+    from ftetl.store import manifest
 
     with contextlib.suppress(FtetlError):
         return max(manifest.all_versions(target), default=0) if target else 0

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from ftetl.clock import iso, parse_iso
-from ftetl.store import Target
+from ftetl.store.target import Target
 
 NAME = "observed"
 FACT = "newest_whole_at"

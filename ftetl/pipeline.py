@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from ftetl import copies, guards, memo, merge, observed, past, provenance, receive, remarks
+from ftetl import copies, guards, memo, merge, observed, provenance, receive, remarks
 from ftetl.archive import Archive
 from ftetl.clock import iso, now
 from ftetl.config.settings import Settings
@@ -25,7 +25,6 @@ from ftetl.contract import tables
 from ftetl.errors import EXITS, DataError, FtetlError
 from ftetl.filling import Outcome, fill
 from ftetl.focus import Account
-from ftetl.manifest import snapshot_folder
 from ftetl.private import Private, begin
 from ftetl.progress import Progress, Silent
 from ftetl.pseudonyms import read as read_pseudonyms
@@ -35,7 +34,9 @@ from ftetl.raw.spool import Scrap
 from ftetl.recall import Recall
 from ftetl.report import Report
 from ftetl.staging import Staging
-from ftetl.store import Commit, Target
+from ftetl.store import integrity
+from ftetl.store.manifest import snapshot_folder
+from ftetl.store.target import Commit, Target
 from ftetl.stored import Stored
 
 _MANY = 2_000  # elements from which on it is worth while to get the gate ready in a thread
@@ -104,8 +105,8 @@ def _run(
     started = time.monotonic()
     if source.service is not None:
         threading.Thread(target=_warm, daemon=True).start()  # while the network is waited for
-    past.require_none_lost(target)
-    past.require_sound_base(target.path, target.base)
+    integrity.require_none_lost(target)
+    integrity.require_sound_base(target.path, target.base)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project, people)
     given = _answers(settings, source, target)

@@ -20,7 +20,7 @@ from ftetl.raw import decompress
 from ftetl.raw.response import Answer, Blob, Detail, Memory, Shape, Source, Spooled, window
 from ftetl.recall import FOLDER
 from ftetl.redact import LONGEST, EndlessError, Redactor
-from ftetl.store import Target
+from ftetl.store.target import Target
 
 _PIECE = 1 << 20
 _TOLD = "pii"  # beside the versions: how the run before the first version treated people's data

@@ -19,7 +19,7 @@ from ftetl.raw.fingerprint import masked
 from ftetl.raw.response import Answer, Shape, Source, changed, stamp
 from ftetl.recall import Recall
 from ftetl.receive import Received
-from ftetl.store import Target
+from ftetl.store.target import Target
 
 # The others do not decide what the tables hold.
 SETTINGS = ("events", "project", "billing_account", "billing_account_name", "quarantine", "csv_raw", "formats")

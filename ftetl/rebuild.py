@@ -19,14 +19,14 @@ from ftetl.archive import Archive
 from ftetl.clock import parse_iso
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
-from ftetl.manifest import snapshot_folder
 from ftetl.private import Private
 from ftetl.progress import Progress
 from ftetl.pseudonyms import IDENTITY, MODE, Pseudonyms, read
 from ftetl.raw.response import Answer, Detail, Memory, Outcome, Shape, Source
 from ftetl.report import Report
 from ftetl.sources.saved import Saved
-from ftetl.store import Commit, Target
+from ftetl.store.manifest import snapshot_folder
+from ftetl.store.target import Commit, Target
 
 _BLOCK = 1 << 20
 

@@ -16,10 +16,10 @@ from typing import Any
 from ftetl.archive import Archive
 from ftetl.clock import iso, parse_iso
 from ftetl.errors import StorageError
-from ftetl.manifest import RUN_ID
 from ftetl.memo import Settled
 from ftetl.raw.response import Answer, Detail, Memory, Outcome
-from ftetl.store import Target
+from ftetl.store.manifest import RUN_ID
+from ftetl.store.target import Target
 
 FOLDER = "details"
 SUFFIX = ".jsonl"

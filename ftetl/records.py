@@ -21,12 +21,12 @@ from ftetl.clock import iso, now, parse_iso
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, FtetlError, TargetError
 from ftetl.errors.os_errors import explained
-from ftetl.manifest import CONTROL, RUN_ID, Manifest
 from ftetl.raw.response import Source
 from ftetl.report import Report
+from ftetl.store.manifest import CONTROL, RUN_ID, Manifest
 
 if TYPE_CHECKING:
-    from ftetl.store import Target
+    from ftetl.store.target import Target
 
 ARCHIVE = "archive"  # the source of a rebuild
 KEPT = 1_000

@@ -21,18 +21,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ftetl import claim, janitor
 from ftetl.config.settings import FORMATS
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
-from ftetl.manifest import FILE_NAME, RUN_ID, Manifest, StoredFile, canonical, snapshot_folder
 from ftetl.report import Published
-from ftetl.sink import lost
-from ftetl.store import Target
+from ftetl.store import cleanup, ownership
+from ftetl.store.durable_file import lost
+from ftetl.store.manifest import FILE_NAME, RUN_ID, Manifest, StoredFile, canonical, snapshot_folder
+from ftetl.store.target import Target
 
 RECORD = "ftetl-published.json"
 VERSION = 1
 _OWNER = "shelf"  # the document in which a target keeps who it is to its shelves
-_TEMP = claim.TEMP + "ftetl-"
+_TEMP = ownership.TEMP + "ftetl-"
 _LEFT = re.compile(rf"{re.escape(_TEMP)}{RUN_ID.pattern}-.+\.part")
 _ELSEWHERE = "move it away, or publish into another folder"
 
@@ -60,12 +60,12 @@ class Shelf:
 
     def __init__(self, target: Target, path: Path, names: Iterable[str], stack: ExitStack) -> None:
         self._target, self._fs, self.path = target, target.fs, path
-        made = claim.make(self._fs, path)
-        self._folder = stack.enter_context(claim.opened(self._fs, path))
+        made = ownership.make(self._fs, path)
+        self._folder = stack.enter_context(ownership.opened(self._fs, path))
         if made:
             mode = target.file_mode | (target.file_mode & 0o444) >> 2
-            claim.set_mode(self._fs, self._folder, mode)
-        claim.require_writable(self._fs, self._folder)
+            ownership.set_mode(self._fs, self._folder, mode)
+        ownership.require_writable(self._fs, self._folder)
         self._record = self._read()
         self._owner = self._known_to_the_target()
         self._refuse_anothers({*filter(_is_table, names), *self._files})
@@ -215,7 +215,7 @@ class Shelf:
         fs, folder = self._fs, self._folder
         with contextlib.suppress(FtetlError):
             left = [name for name in fs.names(folder) if _LEFT.fullmatch(name)]
-            janitor.tried(partial(fs.unlink, folder, name) for name in left)
+            cleanup.tried(partial(fs.unlink, folder, name) for name in left)
 
 
 def _is_table(name: str) -> bool:

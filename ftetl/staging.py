@@ -16,7 +16,7 @@ from ftetl import formats
 from ftetl.contract import frictionless, odcs, tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.errors import StorageError
-from ftetl.store import Stage
+from ftetl.store.target import Stage
 from ftetl.stored import Stored
 
 FINGERPRINT = "ftetl.contract"

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from ftetl import archive as room
 from ftetl.archive import Archive
 from ftetl.errors import StorageError
-from ftetl.fs import Fs
-from ftetl.manifest import Manifest
 from ftetl.raw.response import File, Memory
-from ftetl.store import Target
+from ftetl.store.filesystem import Fs
+from ftetl.store.manifest import Manifest
+from ftetl.store.target import Target
 
 
 @pytest.fixture

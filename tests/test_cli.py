@@ -30,12 +30,13 @@ import pytest
 import zstandard
 
 import ftetl
-from ftetl import cli, demo, ends, manifest, memo
+from ftetl import cli, demo, ends, memo
 from ftetl.archive import Archive
 from ftetl.contract import frictionless, odcs, tables
 from ftetl.errors import EXITS
 from ftetl.errors.catalog import FAULTS
-from ftetl.store import Target
+from ftetl.store import manifest
+from ftetl.store.target import Target
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "tests" / "data" / "samples" / "list_2026.json"
@@ -656,7 +657,7 @@ class TestSignals:
         program = f"""
 import os, signal
 from ftetl.cli import main
-from ftetl.store import Target
+from ftetl.store.target import Target
 
 def stopped(target, run_id, document, record=Target.record):
     os.kill(os.getpid(), signal.{name})
@@ -675,7 +676,7 @@ main()
         assert ftetl.open(tmp_path / "t").version == 1
 
 
-@pytest.mark.parametrize("place", ["ftetl.store.Target.begin", "ftetl.talk.summary"])
+@pytest.mark.parametrize("place", ["ftetl.store.target.Target.begin", "ftetl.talk.summary"])
 @pytest.mark.parametrize("level", ["-q", "-vv"])
 def test_a_fault_of_ours_is_told_by_kind_and_place_and_never_by_its_text(
     tmp_path: Path, place: str, level: str

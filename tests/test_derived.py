@@ -111,7 +111,7 @@ def test_a_snapshot_of_an_older_ftetl_gets_them_with_the_next_run(tmp_path: Path
 
 def drop(target: Path, manifests: Path, left: dict[str, Any]) -> None:
     """Make the newest snapshot one that has only these tables."""
-    from ftetl import manifest
+    from ftetl.store import manifest
 
     newest = manifest.newest(target, [])
     assert newest is not None

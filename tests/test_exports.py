@@ -38,7 +38,7 @@ def test_what_is_not_there_is_said_to_be_missing() -> None:
         "import ftetl",
         "import ftetl.cli",
         "import ftetl.contract; ftetl.contract.tables()",
-        "import ftetl.manifest",  # so that reading works on Windows too
+        "import ftetl.store.manifest",  # so that reading works on Windows too
         "from ftetl.cli import cli; cli.main(['export', '--help'], standalone_mode=False)",
     ],
     ids=["the package", "the command line", "the contracts", "the manifests", "export --help"],

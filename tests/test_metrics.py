@@ -16,7 +16,7 @@ import ftetl
 from ftetl import metrics
 from ftetl.errors import DataError, FtetlError, TryLaterError
 from ftetl.report import Report
-from ftetl.store import Target
+from ftetl.store.target import Target
 
 AT = datetime(2026, 7, 2, 8, 10, 14, 250000, UTC)
 REPORT = Report(

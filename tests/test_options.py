@@ -13,7 +13,7 @@ from ftetl import calls
 from ftetl.cli import cli
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError
-from ftetl.store import Target
+from ftetl.store.target import Target
 
 RUNS = {"export": cli.commands["export"], "demo": cli.commands["demo"]}
 EVERY_OPTION = [

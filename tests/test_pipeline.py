@@ -18,9 +18,9 @@ import ftetl
 from ftetl import calls, checks, decode, demo, flatten, pipeline
 from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, StorageError, TryLaterError
 from ftetl.formats import parquet
-from ftetl.manifest import newest
 from ftetl.report import Report
-from ftetl.store import Target
+from ftetl.store.manifest import newest
+from ftetl.store.target import Target
 
 Job = dict[str, Any]
 DAY = datetime(2026, 8, 1, tzinfo=UTC)

@@ -24,8 +24,8 @@ from ftetl import calls, demo, private, pseudonyms, redact
 from ftetl.cli import cli
 from ftetl.contract import people, tables
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
-from ftetl.manifest import newest
-from ftetl.store import Target
+from ftetl.store.manifest import newest
+from ftetl.store.target import Target
 from tests.canary import MAIL
 
 KEY = b"not-a-secret-of-anybody-at-all"

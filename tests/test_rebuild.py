@@ -19,9 +19,9 @@ from ftetl import calls, contract, demo
 from ftetl.archive import Archive
 from ftetl.demo import Server
 from ftetl.errors import DataError, FtetlError, StorageError
-from ftetl.manifest import newest
 from ftetl.report import Report
-from ftetl.store import Target
+from ftetl.store.manifest import newest
+from ftetl.store.target import Target
 
 Job = dict[str, Any]
 LIST = "/v1/fine-tunes"

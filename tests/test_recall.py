@@ -23,7 +23,7 @@ from ftetl.demo import Server
 from ftetl.errors import DataError, FtetlError
 from ftetl.recall import Recall
 from ftetl.report import Report
-from ftetl.store import Target
+from ftetl.store.target import Target
 
 Job = dict[str, Any]
 LIST = "/v1/fine-tunes"

@@ -14,7 +14,7 @@ import ftetl
 from ftetl import calls, pipeline, records
 from ftetl.clock import parse_iso
 from ftetl.errors import ConfigError, DataError, FtetlError, SoftwareError, StorageError, TargetError, TryLaterError
-from ftetl.store import Target
+from ftetl.store.target import Target
 
 DAY = "2026-07-02T08:10:14Z"
 FACTS = {

@@ -18,8 +18,8 @@ from ftetl import demo
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.errors import ConfigError, DataError
-from ftetl.manifest import newest
 from ftetl.report import Report
+from ftetl.store.manifest import newest
 
 Job = dict[str, Any]
 Row = dict[str, Any]

@@ -23,10 +23,10 @@ import ftetl
 from ftetl import calls, demo, talk
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
-from ftetl.fs import Fs
 from ftetl.report import Published
 from ftetl.shelf import RECORD, Shelf
-from ftetl.store import Target
+from ftetl.store.filesystem import Fs
+from ftetl.store.target import Target
 
 T = TypeVar("T")
 FIRST = {"a.parquet": b"first", "b.parquet": b"always the same" * 1000, "old.csv": b"x", "memory.arrow": b"m"}

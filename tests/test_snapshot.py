@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import ftetl
-from ftetl import manifest
 from ftetl.contract import arrow_schema, tables
 from ftetl.errors import StorageError, TargetError, UsageError
 from ftetl.snapshot import verify
+from ftetl.store import manifest
 
 SAMPLES = Path(__file__).parent / "data" / "samples"
 DAY = "2026-07-02T00:00:00Z"

@@ -14,7 +14,7 @@ from ftetl.contract.arrow_schema import schema
 from ftetl.errors import SoftwareError
 from ftetl.formats import KEY, SECONDS
 from ftetl.staging import FINGERPRINT, Staging
-from ftetl.store import Stage, Target
+from ftetl.store.target import Stage, Target
 
 
 @pytest.fixture(autouse=True, params=[1_000, -1], ids=["one thread", "two threads"])

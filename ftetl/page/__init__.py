@@ -8,6 +8,6 @@ content security policy allows these two, by their hashes, and nothing else. Tex
 """
 
 from ftetl.page.document import Page, made
-from ftetl.page.file import write
+from ftetl.store.atomic_write import write
 
 __all__ = ["Page", "made", "write"]

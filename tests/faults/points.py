@@ -22,9 +22,9 @@ PLACES = (
     "ftetl.staging:Staging.gate",  # threads read them back
     "ftetl.archive:Archive.sync",  # a thread makes the archive durable
     "ftetl.archive:Archive.note",
-    "ftetl.stage:Stage.commit",
-    "ftetl.stage:publish",
-    "ftetl.janitor:point",
+    "ftetl.store.transaction:Stage.commit",
+    "ftetl.store.transaction:publish",
+    "ftetl.store.target.cleanup:point",
     "ftetl.observed:remember",
     "ftetl.records:write",
 )

@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from ftetl import manifest as manifests
 from ftetl.errors import EXITS
 from ftetl.snapshot import verify
+from ftetl.store import manifest as manifests
 from tests.faults.runs import Ended, Injected, Runs
 
 LONG_AGO = "2020-01-01T00:00:00.000000Z"

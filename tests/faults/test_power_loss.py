@@ -27,10 +27,13 @@ import pyarrow as pa
 import pytest
 
 import ftetl
-from ftetl import archive, demo, records, store
+from ftetl import archive, demo, records
 from ftetl.errors import FtetlError
-from ftetl.fs import Folder, Fs, Link
-from ftetl.manifest import (
+from ftetl.report import Report
+from ftetl.snapshot import verify
+from ftetl.store import target as store_target
+from ftetl.store.filesystem import Folder, Fs, Link
+from ftetl.store.manifest import (
     RUN_ID,
     Manifest,
     all_versions,
@@ -42,9 +45,7 @@ from ftetl.manifest import (
     newest,
     versions,
 )
-from ftetl.report import Report
-from ftetl.snapshot import verify
-from ftetl.store import Commit, Target
+from ftetl.store.target import Commit, Target
 
 T = TypeVar("T")
 Files = dict[str, bytes]
@@ -680,7 +681,7 @@ def whole_runs(server: demo.Server, folder: Path, monkeypatch: pytest.MonkeyPatc
     ground.mkdir(parents=True)
     watch = Watch(folder, also=archived)
     fs = CrashFs(ground, watch, frozenset(drop))
-    monkeypatch.setattr(store, "Fs", lambda: fs)
+    monkeypatch.setattr(store_target, "Fs", lambda: fs)
     for hour in (1, 2):
         report = run(server, ground / TARGET, hour)
         assert report.version == hour
@@ -706,7 +707,7 @@ def test_a_version_is_never_there_without_what_it_was_made_from(
     print(f"{watch.states} states, {len(watch.different)} different")
     assert watch.faults == []
     assert len(watch.different) > 1_000
-    monkeypatch.setattr(store, "Fs", Unsynced)
+    monkeypatch.setattr(store_target, "Fs", Unsynced)
     for number, state in enumerate(random.Random(0).sample(sorted(watch.different, key=hash), 3)):
         target = materialise(dict(state), shm / f"state-{number}")
         before = newest(target) if target.exists() else None

@@ -23,10 +23,10 @@ import pytest
 
 import ftetl
 from ftetl.errors import EXITS, FtetlError, StorageError, TryLaterError
-from ftetl.fs import Folder, Fs
-from ftetl.lock import LOCK_FILE
-from ftetl.manifest import all_versions, damage, load, newest, snapshot_folder
-from ftetl.store import Target
+from ftetl.store.filesystem import Folder, Fs
+from ftetl.store.lock import LOCK_FILE
+from ftetl.store.manifest import all_versions, damage, load, newest, snapshot_folder
+from ftetl.store.target import Target
 
 OK, PARTIAL, TRY_LATER = EXITS["OK"].code, EXITS["PARTIAL"].code, EXITS["TEMPFAIL"].code
 AT = "2026-07-01T00:00:00Z"

@@ -29,8 +29,8 @@ PATIENCE = 60
     [
         (AT_CLOSE, [signal.SIGTERM]),
         ("ftetl.staging:Staging.gate", [signal.SIGINT]),
-        ("ftetl.stage:Stage.commit", [signal.SIGTERM, signal.SIGTERM]),
-        ("ftetl.stage:publish", [signal.SIGTERM]),
+        ("ftetl.store.transaction:Stage.commit", [signal.SIGTERM, signal.SIGTERM]),
+        ("ftetl.store.transaction:publish", [signal.SIGTERM]),
     ],
 )
 def test_before_the_commit_nothing_is_changed(
@@ -50,7 +50,7 @@ def test_before_the_commit_nothing_is_changed(
 @pytest.mark.parametrize(
     ("place", "number"),
     [
-        ("ftetl.janitor:point", signal.SIGTERM),
+        ("ftetl.store.target.cleanup:point", signal.SIGTERM),
         ("ftetl.observed:remember", signal.SIGINT),
         ("ftetl.records:write", signal.SIGTERM),
     ],

@@ -18,11 +18,11 @@ import pytest
 
 import ftetl
 from ftetl import demo
-from ftetl import manifest as manifests
 from ftetl.clock import iso
 from ftetl.errors import EXITS, FtetlError
-from ftetl.fs import Fs
-from ftetl.store import Target
+from ftetl.store import manifest as manifests
+from ftetl.store.filesystem import Fs
+from ftetl.store.target import Target
 from tests.faults.runs import NO_STRACE, ROOT, Ended, Injected, Runs
 from tests.faults.targets import tables, temps
 

@@ -13,7 +13,7 @@ import pytest
 
 import ftetl
 from ftetl.errors import StorageError, TargetError
-from ftetl.manifest import (
+from ftetl.store.manifest import (
     JSON,
     Manifest,
     StoredFile,
@@ -242,8 +242,8 @@ def test_reading_needs_neither_locks_nor_anything_heavy(tmp_path: Path) -> None:
     code = """
 import sys
 sys.modules["fcntl"] = None  # as on Windows
-import pathlib, ftetl.manifest, ftetl.store
-assert ftetl.manifest.newest(pathlib.Path(sys.argv[1])).version == 1
+import pathlib, ftetl.store.manifest, ftetl.store.target
+assert ftetl.store.manifest.newest(pathlib.Path(sys.argv[1])).version == 1
 assert not {"pandas", "pyarrow", "requests"} & sys.modules.keys()
 """
     environment = {"PYTHONPATH": str(Path(ftetl.__file__).parents[1])}

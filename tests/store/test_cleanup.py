@@ -12,8 +12,8 @@ import pytest
 
 from ftetl.clock import iso
 from ftetl.errors import TargetError
-from ftetl.manifest import all_versions, damage, encode, file_name, load, newest, snapshot_folder
-from ftetl.store import Commit, Target
+from ftetl.store.manifest import all_versions, damage, encode, file_name, load, newest, snapshot_folder
+from ftetl.store.target import Commit, Target
 
 DEAD = "20200101T000000Z-deadbeef"
 

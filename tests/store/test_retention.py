@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ftetl.retention import kept
+from ftetl.store.retention import kept
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -13,8 +13,8 @@ import pytest
 
 import ftetl
 from ftetl.errors import TryLaterError
-from ftetl.fs import Folder, Fs
-from ftetl.lock import LOCK_FILE, Lock
+from ftetl.store.filesystem import Folder, Fs
+from ftetl.store.lock import LOCK_FILE, Lock
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ def test_a_program_that_was_started_does_not_inherit_it(folder: Folder) -> None:
 def test_it_ends_with_its_process(folder: Folder) -> None:
     code = """
 import os, pathlib, sys
-from ftetl.fs import Fs
-from ftetl.lock import Lock
+from ftetl.store.filesystem import Fs
+from ftetl.store.lock import Lock
 lock = Lock(Fs(), Fs().open_folder(None, pathlib.Path(sys.argv[1])), timeout=0)
 print("held", flush=True)
 input()

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ftetl.errors import FtetlError, StorageError
-from ftetl.fs import Folder, Fs
-from ftetl.manifest import StoredFile
+from ftetl.store.filesystem import Folder, Fs
+from ftetl.store.manifest import StoredFile
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

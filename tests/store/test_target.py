@@ -25,9 +25,9 @@ from pyarrow import dataset
 
 import ftetl
 from ftetl.errors import ConfigError, FtetlError, SoftwareError, StorageError, TryLaterError
-from ftetl.fs import Folder, Fs, Link
-from ftetl.manifest import RUN_ID, all_versions, damage, encode, file_name, load, newest, snapshot_folder
-from ftetl.store import Commit, Target
+from ftetl.store.filesystem import Folder, Fs, Link
+from ftetl.store.manifest import RUN_ID, all_versions, damage, encode, file_name, load, newest, snapshot_folder
+from ftetl.store.target import Commit, Target
 
 T = TypeVar("T")
 FACTS: dict[str, Any] = {"identity": {"project": "default"}, "contracts": {"a": "1"}, "formats": ["f"], "rows": 3}
@@ -634,7 +634,7 @@ def test_an_error_that_means_no_hard_links_is_none(number: int, target: Path, mo
     def link(*_: object, **__: object) -> None:
         raise OSError(number, "no")
 
-    monkeypatch.setattr("ftetl.fs.os.link", link)
+    monkeypatch.setattr("ftetl.store.filesystem.os.link", link)
 
     assert commit(target, FIRST).warnings == []
     assert seen(target) == FIRST

@@ -11,10 +11,10 @@ import stat
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from ftetl.claim import TEMP
 from ftetl.errors import FtetlError, TargetError
-from ftetl.fs import Folder, Fs
-from ftetl.manifest import MANIFESTS, RUN_ID, SNAPSHOTS, Manifest, file_name
+from ftetl.store.filesystem import Folder, Fs
+from ftetl.store.manifest import MANIFESTS, RUN_ID, SNAPSHOTS, Manifest, file_name
+from ftetl.store.ownership import TEMP
 
 CURRENT = "current"
 

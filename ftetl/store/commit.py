@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 
-from ftetl.claim import TEMP, Ground
 from ftetl.errors import FtetlError, StorageError, TryLaterError
-from ftetl.fs import Folder, Fs, Link
-from ftetl.manifest import file_name
-from ftetl.sink import put
+from ftetl.store.durable_file import put
+from ftetl.store.filesystem import Folder, Fs, Link
+from ftetl.store.manifest import file_name
+from ftetl.store.ownership import TEMP, Ground
 
 
 def place(ground: Ground, folder: Folder, run_id: str, manifest: bytes, *, first: bool) -> None:

@@ -18,15 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ftetl import claim, janitor
-from ftetl.claim import TEMP
 from ftetl.clock import now
 from ftetl.config.settings import FILE_MODE, KEEP, LOCK_TIMEOUT
 from ftetl.errors import ConfigError, SoftwareError
-from ftetl.fs import Folder, Fs
-from ftetl.manifest import JSON, RUN_ID, Manifest, canonical, file_name, first_with_folder, intact, versions
-from ftetl.sink import put
-from ftetl.stage import Commit, Stage
+from ftetl.store import cleanup, ownership
+from ftetl.store.durable_file import put
+from ftetl.store.filesystem import Folder, Fs
+from ftetl.store.manifest import JSON, RUN_ID, Manifest, canonical, file_name, first_with_folder, intact, versions
+from ftetl.store.ownership import TEMP
+from ftetl.store.transaction import Commit, Stage
 
 __all__ = ["Commit", "Stage", "Target"]
 
@@ -66,7 +66,7 @@ class Target:
         self._keep = keep
         self._fs = fs or Fs()
         with ExitStack() as stack:
-            self._ground = claim.take(
+            self._ground = ownership.take(
                 self._fs, path, stack, run_id=self.run_id, file_mode=file_mode, lock_timeout=lock_timeout
             )
             self._put_in_order()
@@ -75,8 +75,8 @@ class Target:
 
     def _put_in_order(self) -> None:
         fs, ground = self._fs, self._ground
-        self.warnings += claim.exposed(fs, ground.root)
-        shown = janitor.check_current(fs, ground.root)
+        self.warnings += ownership.exposed(fs, ground.root)
+        shown = cleanup.check_current(fs, ground.root)
         found = versions(fs.names(ground.manifests))
         self.version = max(found, default=0) + 1  # the number of a damaged manifest is not used again
 
@@ -90,10 +90,10 @@ class Target:
         # An empty one is a name that a run had taken when it died, where there are no hard links: nothing was lost.
         self.has_manifests = self.base is not None or any(read(file_name(version)) for version in found)
         committed = lambda: {manifest.run_id for manifest in intact(found, read)}  # noqa: E731
-        self.warnings += janitor.undo_unfinished(fs, ground.snapshots, ground.manifests, committed)
-        self.warnings += janitor.sweep_all(fs, ground.root, ground.control, ground.snapshots)
+        self.warnings += cleanup.undo_unfinished(fs, ground.snapshots, ground.manifests, committed)
+        self.warnings += cleanup.sweep_all(fs, ground.root, ground.control, ground.snapshots)
         if self.base is not None and shown != self.base.run_id:
-            self.warnings += janitor.tried([partial(janitor.point, fs, ground.root, self.base.run_id)])
+            self.warnings += cleanup.tried([partial(cleanup.point, fs, ground.root, self.base.run_id)])
 
     def begin(self) -> Stage:
         """The place for this run's files; a run commits once."""
@@ -118,11 +118,13 @@ class Target:
 
     def tell(self, name: str, document: Mapping[str, JSON]) -> None:
         """Keep a small document beside the versions, as `_ftetl/<name>.json`, in place of what it told before."""
-        self._replace(self._ground.control, f"{claim.plain(name)}.json", canonical(document) + b"\n", self.file_mode)
+        self._replace(
+            self._ground.control, f"{ownership.plain(name)}.json", canonical(document) + b"\n", self.file_mode
+        )
 
     def told(self, name: str) -> dict[str, Any]:
         """Such a document; empty where there is none, or it is damaged."""
-        raw = self._fs.contents(self._ground.control, f"{claim.plain(name)}.json")
+        raw = self._fs.contents(self._ground.control, f"{ownership.plain(name)}.json")
         try:
             found = json.loads(raw or b"{}")
         except ValueError:
@@ -131,13 +133,13 @@ class Target:
 
     def keep_evidence(self, run_id: str, name: str, data: bytes) -> None:
         """Keep bytes of a failed run, as `_ftetl/failed/<run_id>/<name>`, for this user only; the last 5 runs stay."""
-        fs, failed, name, run_id = self._fs, self._ground.failed, claim.plain(name), _run_id(run_id)
+        fs, failed, name, run_id = self._fs, self._ground.failed, ownership.plain(name), _run_id(run_id)
         with ExitStack() as stack:
-            self._replace(claim.part(fs, failed, run_id, stack, mode=0o700), name, data, 0o600)
+            self._replace(ownership.part(fs, failed, run_id, stack, mode=0o700), name, data, 0o600)
         others = [name for name in fs.names(failed) if RUN_ID.fullmatch(name) and name != run_id]
         ages = {name: status.st_mtime_ns for name in others if (status := fs.status(failed, name))}
         for old in sorted(ages, key=ages.__getitem__)[: 1 - EVIDENCE_KEPT]:
-            janitor.remove(fs, failed, old)
+            cleanup.remove(fs, failed, old)
 
     def scratch(self) -> Path:
         """A folder for this run's temporary files, for this user only; it is removed when the target is closed."""
@@ -156,7 +158,7 @@ class Target:
 
     def part(self, name: str, stack: ExitStack, *, inside: Folder | None = None) -> Folder:
         """A folder of `_ftetl`, or one inside of such a folder, open until the stack is closed; made where missing."""
-        return claim.part(self._fs, inside or self._ground.control, name, stack, mode=self._ground.folder_mode)
+        return ownership.part(self._fs, inside or self._ground.control, name, stack, mode=self._ground.folder_mode)
 
     def close(self) -> None:
         """Remove what was temporary and let others write; safe to call twice."""
@@ -173,7 +175,7 @@ class Target:
         return f"{TEMP}scratch-{self.run_id}"
 
     def _drop_scratch(self) -> None:
-        janitor.tried([partial(janitor.remove, self._fs, self._ground.control, self._scratch)])
+        cleanup.tried([partial(cleanup.remove, self._fs, self._ground.control, self._scratch)])
 
     def _committed(self, manifest: Manifest) -> None:
         self.base, self.version = manifest, manifest.version + 1

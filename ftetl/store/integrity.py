@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ftetl.errors import StorageError
-from ftetl.manifest import Manifest, damage, older
-from ftetl.store import Target
+from ftetl.store.manifest import Manifest, damage, older
+from ftetl.store.target import Target
 
 
 def require_none_lost(target: Target) -> None:

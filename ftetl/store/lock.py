@@ -10,7 +10,7 @@ import os
 import time
 
 from ftetl.errors import FtetlError, TryLaterError
-from ftetl.fs import Folder, Fs
+from ftetl.store.filesystem import Folder, Fs
 
 LOCK_FILE = "lock"
 _POLL = 0.05

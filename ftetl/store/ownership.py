@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftetl.errors import ConfigError, SoftwareError, StorageError, TargetError
-from ftetl.fs import Folder, Fs
-from ftetl.lock import LOCK_FILE, Lock
-from ftetl.manifest import CONTROL, FILE_NAME, MANIFESTS, SNAPSHOTS, canonical
-from ftetl.sink import put
+from ftetl.store.durable_file import put
+from ftetl.store.filesystem import Folder, Fs
+from ftetl.store.lock import LOCK_FILE, Lock
+from ftetl.store.manifest import CONTROL, FILE_NAME, MANIFESTS, SNAPSHOTS, canonical
 
 FORMAT = "format"
 RUNS = "runs"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from ftetl.errors import FtetlError, StorageError, TargetError
-from ftetl.fs import Folder, Fs, Link
+from ftetl.store.filesystem import Folder, Fs, Link
 
 T = TypeVar("T")
 DATA = b"bytes of a file\n" * 100_000
@@ -209,7 +209,7 @@ def test_a_copy_is_whole_however_it_is_made(folder: Folder, monkeypatch: pytest.
 
 def test_writing_goes_on_after_a_short_write(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
-    monkeypatch.setattr("ftetl.fs.os.write", lambda descriptor, data: write(descriptor, data[:7]))
+    monkeypatch.setattr("ftetl.store.filesystem.os.write", lambda descriptor, data: write(descriptor, data[:7]))
     descriptor = Fs().create(folder, "name")
     Fs().write(descriptor, bytearray(DATA[:1000]), folder.path / "name")
     os.close(descriptor)
@@ -220,7 +220,7 @@ def test_writing_goes_on_after_a_short_write(folder: Folder, monkeypatch: pytest
 def test_a_write_that_writes_nothing_is_an_error_and_no_endless_loop(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ftetl.fs.os.write", lambda descriptor, data: 0)
+    monkeypatch.setattr("ftetl.store.filesystem.os.write", lambda descriptor, data: 0)
 
     with pytest.raises(StorageError, match="I/O error"):
         Fs().write(-1, b"data", folder.path / "name")

@@ -14,22 +14,14 @@ from enum import Enum
 from functools import partial
 from typing import Any, BinaryIO, cast
 
-from ftetl import claim, janitor, retention
-from ftetl.claim import TEMP, Ground
 from ftetl.clock import iso, now, parse_iso
 from ftetl.errors import FtetlError, SoftwareError, TryLaterError
-from ftetl.fs import Link
-from ftetl.manifest import (
-    JSON,
-    Manifest,
-    StoredFile,
-    canonical,
-    encode,
-    intact,
-    versions,
-)
-from ftetl.publish import place, publish
-from ftetl.sink import Sink, lost
+from ftetl.store import cleanup, ownership, retention
+from ftetl.store.commit import place, publish
+from ftetl.store.durable_file import Sink, lost
+from ftetl.store.filesystem import Link
+from ftetl.store.manifest import JSON, Manifest, StoredFile, canonical, encode, intact, versions
+from ftetl.store.ownership import TEMP, Ground
 
 # Snapshots of the same files are still two if one of these facts differs.
 TELLING_FACTS = ("identity", "contracts", "formats")
@@ -79,7 +71,7 @@ class Stage:
         self._state = _State.OPEN
         try:
             self._folder = self._stack.enter_context(self._fs.open_folder(ground.snapshots, self._temp))
-            claim.set_mode(self._fs, self._folder, ground.folder_mode)
+            ownership.set_mode(self._fs, self._folder, ground.folder_mode)
         except FtetlError:
             self.discard()
             raise
@@ -93,7 +85,7 @@ class Stage:
         """A new file to write to; it belongs to the snapshot once it is closed. Many may be open, in any threads."""
         if self._state is not _State.OPEN or name in self._sinks:
             raise SoftwareError("B03", f"{name} was staged twice, or too late")
-        sink = Sink(self._fs, self._folder, claim.plain(name), mode=self._ground.file_mode, done=self._close)
+        sink = Sink(self._fs, self._folder, ownership.plain(name), mode=self._ground.file_mode, done=self._close)
         self._sinks[name] = sink
         return cast(BinaryIO, sink)
 
@@ -121,10 +113,10 @@ class Stage:
             for sink in self._sinks.values():
                 sink.abandon()
             ground = self._ground
-            janitor.tried(
+            cleanup.tried(
                 (
-                    partial(janitor.remove, self._fs, ground.snapshots, self._temp),
-                    partial(janitor.drop, self._fs, ground.snapshots, ground.manifests, self.run_id),
+                    partial(cleanup.remove, self._fs, ground.snapshots, self._temp),
+                    partial(cleanup.drop, self._fs, ground.snapshots, ground.manifests, self.run_id),
                 )
             )
         self._state = _State.OVER
@@ -180,7 +172,7 @@ class Stage:
         same: set[str] = set()
         try:
             with fs.open_folder(ground.snapshots, base.run_id) as folder:
-                claim.set_mode(fs, folder, ground.folder_mode)
+                ownership.set_mode(fs, folder, ground.folder_mode)
                 for file in base.files:
                     if self._files.get(file.name) != file:
                         continue
@@ -212,10 +204,10 @@ class Stage:
         deeds = (
             lambda: fs.sync_folder(ground.manifests),
             lambda: fs.unlink(ground.manifests, self._temp),
-            lambda: janitor.point(fs, ground.root, self.run_id),
+            lambda: cleanup.point(fs, ground.root, self.run_id),
             lambda: said.extend(self._collect()),
         )
-        return [f"after the commit: {line}" for line in janitor.tried(deeds) + said]
+        return [f"after the commit: {line}" for line in cleanup.tried(deeds) + said]
 
     def _collect(self) -> list[str]:
         fs, ground = self._fs, self._ground
@@ -224,7 +216,7 @@ class Stage:
         times = [(manifest.version, parse_iso(manifest.committed_at)) for manifest in manifests]
         stay = retention.kept(times, keep=self._keep, now=now())
         expired = [manifest for manifest in manifests if manifest.version not in stay]
-        return janitor.collect(fs, ground.snapshots, ground.manifests, expired)
+        return cleanup.collect(fs, ground.snapshots, ground.manifests, expired)
 
 
 def _plain_facts(facts: Mapping[str, JSON]) -> dict[str, Any]:

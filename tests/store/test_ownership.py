@@ -13,7 +13,7 @@ import pytest
 
 import ftetl
 from ftetl.errors import ConfigError, FtetlError, TargetError
-from ftetl.store import Target
+from ftetl.store.target import Target
 
 
 def commit(path: Path, data: bytes = b"data", file_mode: int = 0o600) -> None:
@@ -269,7 +269,7 @@ def as_nobody(tmp_path: Path, target: str) -> subprocess.CompletedProcess[str]:
     """Open a target as uid 65534; by a relative path, since folders above may be root's alone."""
     code = """
 import fcntl, json, os, pathlib, sys
-from ftetl.store import Target
+from ftetl.store.target import Target
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
     Target(pathlib.Path(sys.argv[1])).close()
@@ -345,7 +345,7 @@ def test_a_read_only_file_system_is_refused(tmp_path: Path) -> None:
     commit(tmp_path / "target")
     code = """
 import pathlib, sys
-from ftetl.store import Target
+from ftetl.store.target import Target
 for name in ("target", "new"):
     try:
         Target(pathlib.Path(sys.argv[1]) / name)
