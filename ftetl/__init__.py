@@ -20,8 +20,8 @@ from ftetl import errors
 if TYPE_CHECKING:
     from ftetl.calls import export
     from ftetl.report import Report
-    from ftetl.snapshot import Snapshot
-    from ftetl.union import open  # noqa: A004 - `ftetl.open` is what the users say
+    from ftetl.snapshot.multi_project import open  # noqa: A004 - `ftetl.open` is what the users say
+    from ftetl.snapshot.snapshot import Snapshot
 
 __all__ = ["Report", "Snapshot", "errors", "export", "open"]
 
@@ -30,7 +30,7 @@ try:
 except PackageNotFoundError:  # a bare checkout on the path
     __version__ = "0"
 
-_ROOMS = {"export": "calls", "open": "union", "Snapshot": "snapshot", "Report": "report"}
+_ROOMS = {"export": "calls", "open": "snapshot.multi_project", "Snapshot": "snapshot.snapshot", "Report": "report"}
 
 
 def __getattr__(name: str) -> Any:

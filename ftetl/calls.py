@@ -170,7 +170,7 @@ def _held(begun: Begun) -> Iterator[Target]:
 
     chosen = begun.settings
     if chosen.publish is not None:
-        from ftetl.shelf import require_apart
+        from ftetl.load.publish import require_apart
 
         require_apart(chosen.publish, chosen.target)
     with Target(
@@ -192,7 +192,7 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
     if settings.publish is None:
         yield lambda report: report
         return
-    from ftetl.shelf import Shelf
+    from ftetl.load.publish import Shelf
 
     names = {f"{table}.{form}" for table in tables() for form in ("parquet", *settings.formats)}
     if settings.source == records.ARCHIVE and target.base is not None:

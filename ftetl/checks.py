@@ -22,7 +22,7 @@ from ftetl.arrays import one
 from ftetl.contract import Column, Table, tables
 from ftetl.contract.arrow_schema import TYPES, empty, schema
 from ftetl.errors import SoftwareError
-from ftetl.stored import Stored
+from ftetl.snapshot.table_reader import Stored
 
 
 @cache

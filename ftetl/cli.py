@@ -112,7 +112,7 @@ def schema(voice: Voice, table: str | None, sql: str | None) -> None:
 @_voiced
 def verify(voice: Voice, target: Path) -> int:
     """Check every checksum, row count, key and reference of the newest snapshot of TARGET, offline."""
-    from ftetl.snapshot import verify as look
+    from ftetl.snapshot.snapshot import verify as look
 
     verdict = look(target)
     end = EXITS["OK" if verdict.sound else "IOERR"]
@@ -141,7 +141,7 @@ def report(voice: Voice, targets: tuple[Path, ...], output: Path, file_mode: int
 @_voiced
 def quarantine(voice: Voice, target: Path) -> None:
     """Show what was put aside in TARGET, counted by rule; --json gives the exact texts."""
-    from ftetl.snapshot import open as open_snapshot
+    from ftetl.snapshot.snapshot import open as open_snapshot
 
     rows = open_snapshot(target).arrow("quarantine").to_pylist()
     counts: dict[str, int] = {}

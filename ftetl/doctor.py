@@ -23,10 +23,10 @@ from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
 from ftetl.raw import index
 from ftetl.raw.response import Answer, Memory
+from ftetl.snapshot.table_reader import Stored
 from ftetl.store import integrity, manifest, ownership
 from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.manifest import CONTROL, Manifest, snapshot_folder
-from ftetl.stored import Stored
 from ftetl.together import Client
 
 ROOM = 64 << 20  # bytes that a first run may well need

@@ -18,10 +18,10 @@ from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.derived import Derived
 from ftetl.errors import SoftwareError
+from ftetl.load.table_writers import Staging
 from ftetl.progress import Progress
 from ftetl.raw import strict_json
 from ftetl.report import Drift
-from ftetl.staging import Staging
 
 
 @dataclass

@@ -17,7 +17,7 @@ from ftetl.charges import KINDS, next_month
 from ftetl.contract import Table, tables
 from ftetl.contract.arrow_schema import empty
 from ftetl.focus import TABLE
-from ftetl.stored import Stored
+from ftetl.snapshot.table_reader import Stored
 
 _COSTS = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost")
 OTHERS = ("jobs", "anomalies")  # the tables that it is compared with

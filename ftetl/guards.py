@@ -13,7 +13,7 @@ from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError
 from ftetl.pseudonyms import IDENTITY, KEPT, MODE
 from ftetl.raw.element import Scan
-from ftetl.stored import Stored
+from ftetl.snapshot.table_reader import Stored
 
 ENOUGH = 10  # known jobs from which on a share means something
 SHARE = 0.5

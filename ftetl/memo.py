@@ -19,7 +19,7 @@ import pyarrow.feather as feather
 from ftetl.copies import Item
 from ftetl.errors import StorageError
 from ftetl.receive import Received
-from ftetl.stored import Stored
+from ftetl.snapshot.table_reader import Stored
 
 FILE = "listed.arrow"  # beside the tables of a snapshot, so that it is committed with them
 SETTLES = timedelta(days=3)

@@ -22,7 +22,7 @@ from ftetl.copies import Item, Oddity
 from ftetl.flatten import Flat
 from ftetl.history import states
 from ftetl.incoming import Incoming, incoming
-from ftetl.stored import Stored
+from ftetl.snapshot.table_reader import Stored
 
 INSTANT = TYPES["datetime"]
 FROM_EVENTS = ("finished_at", "failure_reason")

@@ -22,9 +22,10 @@ def make(voice: Voice, targets: Sequence[Path], output: Path, mode: int) -> None
     """
     if voice.as_json and str(output) == _STDOUT:
         raise UsageError("P01", "the page and --json cannot both go to stdout", next="name a file with --output")
-    from ftetl import page, union
+    from ftetl import page
+    from ftetl.snapshot import multi_project
 
-    made = page.made(union.open(*targets))
+    made = page.made(multi_project.open(*targets))
     if str(output) == _STDOUT:
         talk.ours(made.html.removesuffix("\n").encode())
         return

@@ -25,6 +25,7 @@ from ftetl.contract import tables
 from ftetl.errors import EXITS, DataError, FtetlError
 from ftetl.filling import Outcome, fill
 from ftetl.focus import Account
+from ftetl.load.table_writers import Staging
 from ftetl.private import Private, begin
 from ftetl.progress import Progress, Silent
 from ftetl.pseudonyms import read as read_pseudonyms
@@ -33,11 +34,10 @@ from ftetl.raw.response import Answer, Memory, Source
 from ftetl.raw.spool import Scrap
 from ftetl.recall import Recall
 from ftetl.report import Report
-from ftetl.staging import Staging
+from ftetl.snapshot.table_reader import Stored
 from ftetl.store import integrity
 from ftetl.store.manifest import snapshot_folder
 from ftetl.store.target import Commit, Target
-from ftetl.stored import Stored
 
 _MANY = 2_000  # elements from which on it is worth while to get the gate ready in a thread
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ftetl.arrays import one
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty
-from ftetl.stored import Stored
+from ftetl.snapshot.table_reader import Stored
 
 
 def counts(stored: Stored, ids: pa.Array) -> pa.Array:

@@ -27,7 +27,7 @@ from ftetl.report import Report
 
 if TYPE_CHECKING:
     from ftetl.doctor import Finding
-    from ftetl.snapshot import Verdict
+    from ftetl.snapshot.snapshot import Verdict
 
 _KEYS_SHOWN = 5  # of those that no column reads
 

@@ -69,9 +69,9 @@ BUGS = [
     Bug("pandas guesses times", "times.py", "    if _usual(texts):\n",
         "    import pandas\n    guessed = pandas.to_datetime(texts.to_pandas(), utc=True, errors='coerce')\n"
         "    return pa.array(guessed, INSTANT), []\n    if _usual(texts):\n", "tests/test_times.py"),
-    Bug("CSV without quotes", "formats/csv.py", 'eol="\\r\\n"', 'eol="\\r\\n", quoting_style="none"',
-        "tests/formats/test_csv.py"),
-    Bug("CSV with bare CR", "formats/csv.py", 'eol="\\r\\n"', 'eol="\\r"', "tests/formats/test_csv.py"),
+    Bug("CSV without quotes", "load/formats/csv.py", 'eol="\\r\\n"', 'eol="\\r\\n", quoting_style="none"',
+        "tests/load/formats/test_csv.py"),
+    Bug("CSV with bare CR", "load/formats/csv.py", 'eol="\\r\\n"', 'eol="\\r"', "tests/load/formats/test_csv.py"),
     Bug("files go on an unknown outcome", "store/transaction.py", "self._state = _State.COMMITTING", "pass",
         "tests/store/test_target.py -k outcome_is_unknown"),
     Bug("an existing version is success", "store/commit.py", "if link is Link.MADE:", "if link is not Link.UNSUPPORTED:",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ftetl import checks
 from ftetl.contract import Column, Table, arrow_schema, tables
 from ftetl.errors import SoftwareError, StorageError
-from ftetl.stored import Stored, path
+from ftetl.snapshot.table_reader import Stored, path
 
 CANARY = "canary"
 NUMBER = 987654321

@@ -19,7 +19,7 @@ from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.derived import Derived
-from ftetl.stored import Stored, path
+from ftetl.snapshot.table_reader import Stored, path
 
 TABLE = tables()["focus_costs"]
 ENDINGS = ("job_complete", "job_error", "job_user_error", "job_stopped")

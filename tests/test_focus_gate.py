@@ -17,7 +17,7 @@ import ftetl
 from ftetl import focus_gate
 from ftetl.contract import tables
 from ftetl.errors import SoftwareError
-from ftetl.stored import Stored, path
+from ftetl.snapshot.table_reader import Stored, path
 
 TABLE = tables()["focus_costs"]
 GOLDEN = Path(__file__).parent / "data" / "golden" / "charges.json"
@@ -140,6 +140,6 @@ def test_what_is_left_out_without_an_anomaly_is_refused(sound: Path, tmp_path: P
 
 def test_verify_uses_the_gate(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(focus_gate, "sums", lambda *_: iter([("is the canary alive", pa.array([False]))]))
-    from ftetl.snapshot import verify
+    from ftetl.snapshot.snapshot import verify
 
     assert [line for line in verify(sound.parent).damage if "canary" in line]

@@ -23,7 +23,7 @@ import pytest
 
 import ftetl
 from ftetl.contract import arrow_schema, tables
-from ftetl.formats import SECONDS, csv
+from ftetl.load.formats import SECONDS, csv
 
 ENVIRONMENT = os.environ.get("FTETL_FOCUS_VALIDATOR")
 GOLDEN = Path(__file__).parent / "data" / "golden" / "charges.json"

@@ -20,9 +20,9 @@ import ftetl
 from ftetl import decode, stream
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
-from ftetl.formats import parquet
+from ftetl.load.formats import parquet
 from ftetl.merge import Merge, Seen
-from ftetl.stored import Stored, path
+from ftetl.snapshot.table_reader import Stored, path
 
 IDS = [f"ft-{letter}" for letter in "abcdefghijkl"]
 START = datetime(2026, 8, 1, tzinfo=UTC)

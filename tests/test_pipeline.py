@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import ftetl
 from ftetl import calls, checks, decode, demo, flatten, pipeline
 from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, StorageError, TryLaterError
-from ftetl.formats import parquet
+from ftetl.load.formats import parquet
 from ftetl.report import Report
 from ftetl.store.manifest import newest
 from ftetl.store.target import Target
@@ -212,7 +212,7 @@ SABOTAGES: dict[str, Callable[[flatten.Flat], flatten.Flat]] = {
 def test_a_fault_of_ours_is_stopped_at_the_gate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, many: int
 ) -> None:
-    monkeypatch.setattr("ftetl.staging._MANY", many)
+    monkeypatch.setattr("ftetl.load.table_writers._MANY", many)
     jobs = [job(n, model=SECRET, events=[{"message": SECRET}]) for n in range(1, 4)]
     export(tmp_path / "t", jobs)
     before = state(tmp_path / "t")

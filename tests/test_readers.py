@@ -14,7 +14,7 @@ import pytest
 
 import ftetl
 from ftetl.contract import Column, Table, tables
-from ftetl.snapshot import Snapshot
+from ftetl.snapshot.snapshot import Snapshot
 
 DUCKDB_TYPES = {
     "string": "VARCHAR",

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import ftetl
-from ftetl.snapshot import Snapshot
+from ftetl.snapshot.snapshot import Snapshot
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "sql.md").read_text("utf-8")

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ftetl.analysis import frames
 from ftetl.contract import tables
-from ftetl.snapshot import Tables
+from ftetl.snapshot.snapshot import Tables
 
 QUEUED: Final = "queued"
 _KEY = ["project", "job_id"]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl.analysis import frames
-from ftetl.snapshot import Tables
+from ftetl.snapshot.snapshot import Tables
 
 _READ = ["model", "user_id", "training_type", "training_method", "status", "token_count"]
 _LOST = ("cancelled", "error", "user_error")

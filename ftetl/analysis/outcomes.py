@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from ftetl.analysis import frames
 from ftetl.analysis.money import charges
-from ftetl.snapshot import Tables
+from ftetl.snapshot.snapshot import Tables
 
 FAILED: Final = ("error", "user_error")
 _RESTARTED = "job_restarted"

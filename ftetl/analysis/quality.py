@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl.raw import strict_json
-from ftetl.snapshot import Tables
+from ftetl.snapshot.snapshot import Tables
 
 _TEXT, _COUNT = pd.ArrowDtype(pa.string()), pd.ArrowDtype(pa.int64())
 

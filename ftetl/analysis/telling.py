@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl import words
-from ftetl.snapshot import Tables
+from ftetl.snapshot.snapshot import Tables
 
 _ROOM = 96
 

@@ -17,8 +17,8 @@ from ftetl.page import jobs, spending, working
 from ftetl.page.figures import Headline, headline
 from ftetl.page.markup import Markup, join, raw, tag
 from ftetl.page.parts import card, lasting, number, scrolled, section, usd
-from ftetl.snapshot import Snapshot
-from ftetl.union import Snapshots
+from ftetl.snapshot.multi_project import Snapshots
+from ftetl.snapshot.snapshot import Snapshot
 
 _TITLE: Final = "Fine-tuning report"
 _LINKS: Final = {

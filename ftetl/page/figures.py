@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl import analysis, words
-from ftetl.snapshot import Tables
+from ftetl.snapshot.snapshot import Tables
 
 MOST: Final = 12  # groups that are shown one by one
 _ZERO: Final = Decimal(0)

@@ -17,7 +17,7 @@ from ftetl import words
 from ftetl.analysis.frames import FULL
 from ftetl.arrays import one
 from ftetl.page.markup import Markup, data, seen, tag
-from ftetl.snapshot import Tables
+from ftetl.snapshot.snapshot import Tables
 
 STATIC: Final = 100  # rows that stand in the page without its script, and on paper
 _SAFE: Final = 2**53 - 1  # beyond it JavaScript's numbers are not exact, so such ones go as text

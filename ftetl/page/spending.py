@@ -11,7 +11,7 @@ from ftetl.page.charts import Bar
 from ftetl.page.figures import Group, groups, together, top
 from ftetl.page.markup import Markup, tag
 from ftetl.page.parts import folded, number, section, table, usd
-from ftetl.snapshot import Tables
+from ftetl.snapshot.snapshot import Tables
 
 _HEADS = ("Charged jobs", "Tokens", "Charged", "Refunded", "Net")
 _NONE = "not told"

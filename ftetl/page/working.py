@@ -10,7 +10,7 @@ from ftetl.page.charts import Bar
 from ftetl.page.figures import MOST, plain
 from ftetl.page.markup import Markup, tag
 from ftetl.page.parts import lasting, number, section, table, usd
-from ftetl.snapshot import Tables
+from ftetl.snapshot.snapshot import Tables
 
 _REASONS = 20
 

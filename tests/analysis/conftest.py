@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl.snapshot import Snapshot
+from ftetl.snapshot.snapshot import Snapshot
 
 Make = Callable[..., Snapshot]
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ftetl import analysis, page
-from ftetl.snapshot import Snapshot
+from ftetl.snapshot.snapshot import Snapshot
 
 
 def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import ftetl
 from ftetl import analysis
 from ftetl.errors import UsageError
-from ftetl.snapshot import Snapshot
+from ftetl.snapshot.snapshot import Snapshot
 
 D = Decimal
 

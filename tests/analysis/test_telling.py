@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ftetl import analysis
 from ftetl.analysis.calendar import MOST
-from ftetl.snapshot import Snapshot
+from ftetl.snapshot.snapshot import Snapshot
 
 D = Decimal
 MONTHS = st.dates(date(1, 1, 1), date(9999, 12, 31)).map(lambda day: day.replace(day=1))

@@ -20,7 +20,7 @@ import ftetl
 from ftetl.cli import cli
 from ftetl.contract import Column, Table, foreign_keys, tables
 from ftetl.contract import sql as contract_sql
-from ftetl.snapshot import Snapshot
+from ftetl.snapshot.snapshot import Snapshot
 
 Ask = Callable[[str], list[tuple[str | None, ...]]]  # what an SQL text answers, every cell as text
 

@@ -19,7 +19,7 @@ PLACES = (
     "",  # the start
     AT_CLOSE,  # threads write the tables
     "ftetl.memo:bytes_of",
-    "ftetl.staging:Staging.gate",  # threads read them back
+    "ftetl.load.table_writers:Staging.gate",  # threads read them back
     "ftetl.archive:Archive.sync",  # a thread makes the archive durable
     "ftetl.archive:Archive.note",
     "ftetl.store.transaction:Stage.commit",

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ftetl.errors import EXITS
-from ftetl.snapshot import verify
+from ftetl.snapshot.snapshot import verify
 from ftetl.store import manifest as manifests
 from tests.faults.runs import Ended, Injected, Runs
 
@@ -90,7 +90,7 @@ def made(runs: Runs, folder: Path) -> Iterator[Start]:
     yield start("leftovers", argv(2), answers[1])
 
 
-AT_CLOSE = "ftetl.staging:Staging.close"
+AT_CLOSE = "ftetl.load.table_writers:Staging.close"
 
 
 def _leave_behind(runs: Runs, data: Start, fault: Injected) -> None:

@@ -16,7 +16,7 @@ import pytest
 import ftetl
 from ftetl.calls import rebuild
 from ftetl.errors import EXITS, FtetlError, StorageError, UsageError
-from ftetl.snapshot import verify
+from ftetl.snapshot.snapshot import verify
 from ftetl.store.manifest import damage, encode, file_name, load
 
 Flips = Callable[[int], Iterator[tuple[int, int]]]  # of a file's length: the places and bits to try

@@ -30,7 +30,7 @@ import ftetl
 from ftetl import archive, demo, records
 from ftetl.errors import FtetlError
 from ftetl.report import Report
-from ftetl.snapshot import verify
+from ftetl.snapshot.snapshot import verify
 from ftetl.store import target as store_target
 from ftetl.store.filesystem import Folder, Fs, Link
 from ftetl.store.manifest import (

@@ -28,7 +28,7 @@ PATIENCE = 60
     ("place", "numbers"),
     [
         (AT_CLOSE, [signal.SIGTERM]),
-        ("ftetl.staging:Staging.gate", [signal.SIGINT]),
+        ("ftetl.load.table_writers:Staging.gate", [signal.SIGINT]),
         ("ftetl.store.transaction:Stage.commit", [signal.SIGTERM, signal.SIGTERM]),
         ("ftetl.store.transaction:publish", [signal.SIGTERM]),
     ],

@@ -12,7 +12,7 @@ import pytest
 
 import ftetl
 from ftetl import page
-from ftetl.snapshot import Snapshot
+from ftetl.snapshot.snapshot import Snapshot
 
 VOID = {"meta", "br", "input", "link", "img", "hr"}
 

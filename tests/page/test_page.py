@@ -18,7 +18,7 @@ import pytest
 import ftetl
 from ftetl import page
 from ftetl.page import jobs
-from ftetl.snapshot import Snapshot
+from ftetl.snapshot.snapshot import Snapshot
 from tests.page.conftest import Node
 
 D = Decimal

@@ -12,12 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from ftetl import formats
 from ftetl.contract import frictionless, odcs, tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.errors import StorageError
+from ftetl.load import formats
+from ftetl.snapshot.table_reader import Stored
 from ftetl.store.target import Stage
-from ftetl.stored import Stored
 
 FINGERPRINT = "ftetl.contract"
 _MANY = 100_000  # rows up to which the gate is mostly pandera's own Python, in which two threads only wait in turn

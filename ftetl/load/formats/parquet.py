@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ftetl.errors import SoftwareError
-from ftetl.formats import KEY, Writer, require
+from ftetl.load.formats import KEY, Writer, require
 
 SUFFIX = "parquet"
 # All of these are part of what makes the bytes: a change rewrites every file of every target.

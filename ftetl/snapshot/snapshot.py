@@ -17,10 +17,10 @@ import pyarrow as pa
 from ftetl.contract import tables
 from ftetl.errors import PREFIX, FtetlError, StorageError, TargetError, UsageError
 from ftetl.errors.os_errors import explained
+from ftetl.snapshot.table_reader import Stored
 from ftetl.store import manifest as manifests
 from ftetl.store.manifest import Manifest
 from ftetl.store.ownership import FORMAT, SIGNATURE
-from ftetl.stored import Stored
 
 _RESTORE = "restore _ftetl/manifests and snapshots from a backup, or make the tables again in an empty folder"
 

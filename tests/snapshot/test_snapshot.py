@@ -19,10 +19,10 @@ import pytest
 import ftetl
 from ftetl.contract import arrow_schema, tables
 from ftetl.errors import StorageError, TargetError, UsageError
-from ftetl.snapshot import verify
+from ftetl.snapshot.snapshot import verify
 from ftetl.store import manifest
 
-SAMPLES = Path(__file__).parent / "data" / "samples"
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 DAY = "2026-07-02T00:00:00Z"
 
 

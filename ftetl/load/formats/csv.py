@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
-from ftetl.formats import SECONDS, Writer, require
+from ftetl.load.formats import SECONDS, Writer, require
 
 SUFFIX = "csv"
 # OWASP's triggers, the full-width ones too, at the start of a cell or after spaces and quotes; in RE2's syntax.

@@ -11,7 +11,7 @@ import pytest
 import ftetl
 from ftetl.contract import arrow_schema, tables
 from ftetl.errors import TargetError, UsageError
-from ftetl.snapshot import Snapshot
+from ftetl.snapshot.snapshot import Snapshot
 
 DAY = "2026-07-02T00:00:00Z"
 PROJECTS = ("b", "Ä", "a")  # not in their order

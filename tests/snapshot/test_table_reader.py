@@ -14,7 +14,7 @@ import pytest
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty, schema
 from ftetl.errors import StorageError
-from ftetl.stored import Stored, path
+from ftetl.snapshot.table_reader import Stored, path
 
 EVENTS = tables()["events"]
 ROWS = [{"project": "p", "job_id": f"j{n}", "position": 0, "step": n, "message": f"m{n}"} for n in range(5)]

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftetl import formats
 from ftetl.config.settings import FORMATS
 from ftetl.errors import ConfigError, SoftwareError, StorageError
+from ftetl.load import formats
 
 every_format = pytest.mark.parametrize("name", formats.names())
 

@@ -13,10 +13,10 @@ from typing import Any, overload
 
 import pyarrow as pa
 
-from ftetl import snapshot
 from ftetl.contract import tables
 from ftetl.errors import UsageError
-from ftetl.snapshot import Snapshot, Tables
+from ftetl.snapshot import snapshot
+from ftetl.snapshot.snapshot import Snapshot, Tables
 
 Place = str | os.PathLike[str]
 

@@ -23,8 +23,8 @@ import ftetl
 from ftetl import calls, demo, talk
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
+from ftetl.load.publish import RECORD, Shelf
 from ftetl.report import Published
-from ftetl.shelf import RECORD, Shelf
 from ftetl.store.filesystem import Fs
 from ftetl.store.target import Target
 

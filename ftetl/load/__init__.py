@@ -1,0 +1,1 @@
+"""The load step: writers of the tables, file formats, and `--publish`."""

@@ -1,0 +1,1 @@
+"""Reading committed tables back."""
