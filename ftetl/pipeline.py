@@ -231,9 +231,9 @@ def _stored(target: Target) -> Stored:
 
 def _warm() -> None:
     """Import what the gate needs, while Arrow decodes."""
-    from ftetl import checks
+    from ftetl.validate import table_checks
 
-    checks.warm()
+    table_checks.warm()
 
 
 def _report(

@@ -63,9 +63,9 @@ BUGS = [
         'session.headers["Authorization"] = f"Bearer {key.reveal()}"', "tests/test_together.py -k netrc"),
     Bug("no deadline", "clock.py", "max(0.0, self._end - time.monotonic())", "60.0",
         "tests/test_together.py tests/test_patience.py -k deadline"),
-    Bug("pandera coerces", "checks.py", "coerce=False", "coerce=True", "tests/test_checks.py"),
-    Bug("pandera drops rows", "checks.py", "coerce=False", "coerce=False, drop_invalid_rows=True",
-        "tests/test_checks.py"),
+    Bug("pandera coerces", "validate/table_checks.py", "coerce=False", "coerce=True", "tests/validate/test_table_checks.py"),
+    Bug("pandera drops rows", "validate/table_checks.py", "coerce=False", "coerce=False, drop_invalid_rows=True",
+        "tests/validate/test_table_checks.py"),
     Bug("pandas guesses times", "times.py", "    if _usual(texts):\n",
         "    import pandas\n    guessed = pandas.to_datetime(texts.to_pandas(), utc=True, errors='coerce')\n"
         "    return pa.array(guessed, INSTANT), []\n    if _usual(texts):\n", "tests/test_times.py"),

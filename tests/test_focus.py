@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import charges, focus, focus_gate
+from ftetl import charges, focus
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.derived import Derived
 from ftetl.snapshot.table_reader import Stored, path
+from ftetl.validate import focus_checks
 
 TABLE = tables()["focus_costs"]
 ENDINGS = ("job_complete", "job_error", "job_user_error", "job_stopped")
@@ -201,9 +202,9 @@ def test_the_rows_are_those_of_the_rules(found: list[Row], told: list[Any], acco
     )
     # And the gate agrees, of which the demo and the golden charges see less.
     for group in costs.to_batches():
-        focus_gate.require(TABLE, focus_gate.rows(dict(zip(group.schema.names, group.columns, strict=True))))
-    for rules in (focus_gate.resources(costs), focus_gate.skus(costs)):
-        focus_gate.require(TABLE, rules)
+        focus_checks.require(TABLE, focus_checks.rows(dict(zip(group.schema.names, group.columns, strict=True))))
+    for rules in (focus_checks.resources(costs), focus_checks.skus(costs)):
+        focus_checks.require(TABLE, rules)
 
 
 def test_the_rows_do_not_depend_on_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,9 +227,9 @@ def test_the_sums_of_many_large_prices_are_exact(tmp_path: Path) -> None:
     for name, table in (("jobs", jobs), ("anomalies", anomalies)):
         pq.write_table(table, path(tmp_path, name), write_page_checksum=True)
     stored = Stored(tmp_path, exact=True)
-    focus_gate.require(TABLE, focus_gate.sums(costs, stored))
+    focus_checks.require(TABLE, focus_checks.sums(costs, stored))
     at = costs.schema.get_field_index("BilledCost")
     off = [cost + Decimal("0.000000001") * (n == 7) for n, cost in enumerate(costs["BilledCost"].to_pylist())]
     spoiled = costs.set_column(at, costs.schema.field(at), pa.array(off, costs.schema.field(at).type))
     with pytest.raises(Exception, match="sum that of the prices"):
-        focus_gate.require(TABLE, focus_gate.sums(spoiled, stored))
+        focus_checks.require(TABLE, focus_checks.sums(spoiled, stored))

@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ftetl
-from ftetl import calls, checks, decode, demo, flatten, pipeline
+from ftetl import calls, decode, demo, flatten, pipeline
 from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, StorageError, TryLaterError
 from ftetl.load.formats import parquet
 from ftetl.report import Report
 from ftetl.store.manifest import newest
 from ftetl.store.target import Target
+from ftetl.validate import table_checks
 
 Job = dict[str, Any]
 DAY = datetime(2026, 8, 1, tzinfo=UTC)
@@ -231,7 +232,7 @@ def test_a_fault_of_ours_is_stopped_at_the_gate(
 def test_what_the_disk_lost_is_noticed_at_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export(tmp_path / "t", [job(1)])
     before = state(tmp_path / "t")
-    real = checks.check_table
+    real = table_checks.check_table
 
     def spoiled(stored: Any, table: Any, written: int) -> None:
         path = stored.folder / f"{table.name}.parquet"
@@ -241,7 +242,7 @@ def test_what_the_disk_lost_is_noticed_at_the_gate(tmp_path: Path, monkeypatch: 
             path.write_bytes(data)
         real(stored, table, written)
 
-    monkeypatch.setattr(checks, "check_table", spoiled)
+    monkeypatch.setattr(table_checks, "check_table", spoiled)
     with pytest.raises(StorageError):
         export(tmp_path / "t", [job(1), job(2)])
     assert state(tmp_path / "t") == before

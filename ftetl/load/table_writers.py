@@ -76,13 +76,15 @@ class Staging:
         Raises:
             SoftwareError: It breaks one; nothing may be committed.
         """
-        from ftetl import focus_gate  # here, since it imports pandas and pandera, which another thread has begun with
+        from ftetl.validate import (
+            focus_checks,  # here, since it imports pandas and pandera, which another thread has begun with
+        )
 
         pa.default_memory_pool().release_unused()
         staged = Stored(self._stage.path, exact=True)
         threads = 2 if sum(self.rows.values()) > _MANY else 1
         with ThreadPoolExecutor(threads) as pool, _of_this_run():
-            list(pool.map(lambda name: focus_gate.of(name)(staged, tables()[name], self.rows[name]), tables()))
+            list(pool.map(lambda name: focus_checks.of(name)(staged, tables()[name], self.rows[name]), tables()))
 
 
 @contextmanager

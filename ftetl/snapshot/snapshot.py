@@ -202,14 +202,14 @@ def _pointer(target: Path, snapshot: Snapshot) -> list[str]:
 
 
 def _broken_contracts(snapshot: Snapshot, expected: dict[str, int]) -> list[str]:
-    from ftetl import checks, focus_gate
+    from ftetl.validate import focus_checks, table_checks
 
     found = []
     stored = Stored(snapshot.folder, exact=True)
-    others = focus_gate.OTHERS
+    others = focus_checks.OTHERS
     for name, rows in expected.items():
         try:
-            gate = focus_gate.of(name) if {*others} <= {*expected} else checks.check_table
+            gate = focus_checks.of(name) if {*others} <= {*expected} else table_checks.check_table
             gate(stored, tables()[name], rows)
         except FtetlError as error:
             found.append(error.what)

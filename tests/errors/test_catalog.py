@@ -23,7 +23,7 @@ KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, t
 # Where a code is chosen from several, and not in the line that makes the error.
 CHOSEN = {
     ("calls.py", "SoftwareError"): {"B01", "S26"},
-    ("checks.py", "SoftwareError"): {"B02", "V13"},
+    ("validate/table_checks.py", "SoftwareError"): {"B02", "V13"},
     ("config/credentials.py", "ConfigError"): {"P07", "X04"},
     ("verdict.py", "AccessError"): {"H01", "H02", "H03", "H35"},
     ("verdict.py", "ProtocolError"): {"H05", "H13", "H34", "H37"},

@@ -153,8 +153,6 @@ def attempt(target: Path, name: str, timeout: float) -> int:
 
 def serve() -> None:
     """Fork a process for every line of a request, each to be killed so many milliseconds later, 0 for never."""
-    import ftetl.checks
-    import ftetl.pipeline  # noqa: F401 - imported once, here
 
     for line in sys.stdin:
         request = json.loads(line)

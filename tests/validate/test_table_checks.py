@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import checks
 from ftetl.contract import Column, Table, arrow_schema, tables
 from ftetl.errors import SoftwareError, StorageError
 from ftetl.snapshot.table_reader import Stored, path
+from ftetl.validate import table_checks
 
 CANARY = "canary"
 NUMBER = 987654321
@@ -79,7 +79,7 @@ class Folder:
         pq.write_table(data, path(self.folder, table.name), row_group_size=2, write_page_checksum=True)
 
     def check(self, table: Table, written: int = 4) -> None:
-        checks.check_table(Stored(self.folder, exact=True), table, written)
+        table_checks.check_table(Stored(self.folder, exact=True), table, written)
 
     def refused(self, table: Table, data: pa.Table, rule: str) -> str:
         """The message of the refusal."""
@@ -142,7 +142,7 @@ def test_a_null_in_a_required_column_is_refused(table: Table) -> None:
     for name in required:
         data[2][name] = None
     with pytest.raises(SoftwareError, match=f"{len(required)} cells break it .column .*: required") as caught:
-        checks.Gate(table).check(made(table, data))
+        table_checks.Gate(table).check(made(table, data))
     assert CANARY not in str(caught.value)
 
 
@@ -294,7 +294,7 @@ def test_whatever_a_contract_allows_passes(data: st.DataObject) -> None:
         st.sampled_from([tables()[n] for n in ("events", "job_history", "quarantine", "anomalies", "stages")])
     )
     found = made(table, data.draw(contents(table)))
-    gate = checks.Gate(table)
+    gate = table_checks.Gate(table)
     for group in groups(found):
         gate.check(group)
     assert gate.rows == found.num_rows
@@ -307,7 +307,7 @@ def groups(found: pa.Table) -> Iterator[pa.Table]:
 
 def test_the_pandera_schema_has_every_column_of_the_contract() -> None:
     for name, table in tables().items():
-        found = checks.pandera_schema(name)
+        found = table_checks.pandera_schema(name)
         assert tuple(found.columns) == table.names
         assert (found.strict, found.ordered, found.coerce) == (True, True, False)
         assert not found.drop_invalid_rows

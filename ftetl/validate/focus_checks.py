@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import checks
 from ftetl.arrays import one
 from ftetl.charges import KINDS, next_month
 from ftetl.contract import Table, tables
 from ftetl.contract.arrow_schema import empty
 from ftetl.focus import TABLE
 from ftetl.snapshot.table_reader import Stored
+from ftetl.validate import table_checks
 
 _COSTS = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost")
 OTHERS = ("jobs", "anomalies")  # the tables that it is compared with
@@ -31,7 +31,7 @@ _Rule = tuple[str, pa.Array]  # what holds, and in which rows
 
 def of(name: str) -> Callable[[Stored, Table, int], None]:
     """The gate that a table passes."""
-    return check if name == TABLE else checks.check_table
+    return check if name == TABLE else table_checks.check_table
 
 
 def check(stored: Stored, table: Table, written: int) -> None:
@@ -47,7 +47,7 @@ def check(stored: Stored, table: Table, written: int) -> None:
         require(table, rows({name: one(group.column(name)) for name in group.column_names}))
         parts.append(group.select(parts[0].column_names))
 
-    checks.check_table(stored, table, written, look)
+    table_checks.check_table(stored, table, written, look)
     whole = pa.concat_tables(parts).combine_chunks()
     require(table, resources(whole))
     require(table, skus(whole))
@@ -62,7 +62,7 @@ def require(table: Table, rules: Iterator[_Rule]) -> None:
     """
     for what, holds in rules:
         if not pc.all(pc.fill_null(holds, False), min_count=0).as_py():
-            raise checks.fault(table, "charges", f"not in every row {what}")
+            raise table_checks.fault(table, "charges", f"not in every row {what}")
 
 
 def rows(row: _Columns) -> Iterator[_Rule]:

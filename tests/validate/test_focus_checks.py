@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import ftetl
-from ftetl import focus_gate
 from ftetl.contract import tables
 from ftetl.errors import SoftwareError
 from ftetl.snapshot.table_reader import Stored, path
+from ftetl.validate import focus_checks
 
 TABLE = tables()["focus_costs"]
-GOLDEN = Path(__file__).parent / "data" / "golden" / "charges.json"
+GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "charges.json"
 Rows = list[dict[str, Any]]
 NANO = Decimal("0.000000001")
 COSTS = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")
@@ -37,11 +37,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check(sound: Path, folder: Path, rows: Rows) -> None:
     """The gate's word on these rows, beside the sound jobs and anomalies."""
-    for name in focus_gate.OTHERS:
+    for name in focus_checks.OTHERS:
         path(folder, name).write_bytes(path(sound, name).read_bytes())
     found = pa.Table.from_pylist(rows, schema=pq.read_schema(path(sound, "focus_costs")))
     pq.write_table(found, path(folder, "focus_costs"), row_group_size=4, write_page_checksum=True)
-    focus_gate.check(Stored(folder, exact=True), TABLE, len(rows))
+    focus_checks.check(Stored(folder, exact=True), TABLE, len(rows))
 
 
 def put(at: int, **cells: Any) -> Callable[[Rows], None]:
@@ -139,7 +139,7 @@ def test_what_is_left_out_without_an_anomaly_is_refused(sound: Path, tmp_path: P
 
 
 def test_verify_uses_the_gate(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(focus_gate, "sums", lambda *_: iter([("is the canary alive", pa.array([False]))]))
+    monkeypatch.setattr(focus_checks, "sums", lambda *_: iter([("is the canary alive", pa.array([False]))]))
     from ftetl.snapshot.snapshot import verify
 
     assert [line for line in verify(sound.parent).damage if "canary" in line]
