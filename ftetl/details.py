@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from ftetl.copies import Oddity
 from ftetl.errors import FtetlError
 from ftetl.raw import fingerprint
 from ftetl.raw import index as raw_index
 from ftetl.raw.index import Scan
 from ftetl.raw.response import Answer, Blob, Detail, Memory, Outcome
+from ftetl.transform.deduplicate import Oddity
 
 
 class _Events(msgspec.Struct):

@@ -13,22 +13,27 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import ahead, copies, focus, history, merge, receive, side, unknown
+from ftetl import receive
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
-from ftetl.derived import Derived
 from ftetl.errors import SoftwareError
 from ftetl.load.table_writers import Staging
 from ftetl.progress import Progress
 from ftetl.raw import strict_json
 from ftetl.report import Drift
+from ftetl.transform import deduplicate, prefetch
+from ftetl.transform.decode import extra_keys
+from ftetl.transform.derive import focus_costs
+from ftetl.transform.derive.derive import Derived
+from ftetl.transform.merge import job_history, merger
+from ftetl.transform.merge import quarantine as merge_quarantine
 
 
 @dataclass
 class Outcome:
     """What came of the rows."""
 
-    counts: merge.Counts
+    counts: merger.Counts
     quarantined: int
     rows: dict[str, int]  # of each table
     anomalies: dict[str, int]
@@ -39,9 +44,9 @@ class Outcome:
 def fill(
     staging: Staging,
     settings: Settings,
-    work: copies.Work,
+    work: deduplicate.Work,
     given: receive.Received,
-    merged: merge.Merge,
+    merged: merger.Merge,
     progress: Progress,
 ) -> Outcome:
     """Write every table."""
@@ -53,7 +58,7 @@ def fill(
     aside = list(work.aside)
     merged.spare(a.job_id for a in aside if a.job_id)
     done = 0
-    for batch in ahead.batches(work.items, given.answers, events=settings.events != "none"):
+    for batch in prefetch.batches(work.items, given.answers, events=settings.events != "none"):
         done += len(batch.decoded.items)
         aside += batch.decoded.aside
         merged.spare(a.job_id for a in batch.decoded.aside if a.job_id)
@@ -69,10 +74,10 @@ def fill(
     told.end()
     _account(given, work, done, len(aside))
     for costs in derived.costs():
-        staging.write(focus.TABLE, costs)
-    states = history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
+        staging.write(focus_costs.TABLE, costs)
+    states = job_history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
     staging.write("job_history", states)
-    quarantine = side.quarantine(merged.stored.table("quarantine"), aside, settings.project)
+    quarantine = merge_quarantine.quarantine(merged.stored.table("quarantine"), aside, settings.project)
     staging.write("quarantine", quarantine.table)
     anomalies = derived.anomalies(merged.anomalies(oddities))
     staging.write("anomalies", anomalies)
@@ -103,33 +108,33 @@ class _Told:
         if len(self._confirmed):
             mine = rows.filter(pc.is_in(rows.column("job_id"), value_set=self._confirmed))
             _drop_seen(self._unseen, mine)
-            self._note(mine, lambda rest: unknown.Texts(extra=rest))
+            self._note(mine, lambda rest: extra_keys.Texts(extra=rest))
 
     def events(self, rows: pa.Table) -> None:
         """Which keys of these events no column reads."""
         if len(self._confirmed) and rows.column("extra").null_count < rows.num_rows:
             mine = rows.select(["job_id", "extra"])
             mine = mine.filter(pc.is_in(mine.column("job_id"), value_set=self._confirmed))
-            self._note(mine, lambda rest: unknown.Texts(events={0: rest}))
+            self._note(mine, lambda rest: extra_keys.Texts(events={0: rest}))
 
     def end(self) -> None:
         """Count the jobs; one whose events came in two pieces is one."""
         for path, jobs in self._jobs_of.items():
             self._unknown[path] += len(pc.unique(pa.chunked_array(jobs)))
 
-    def _note(self, rows: pa.Table, texts: Callable[[dict[str, Any]], unknown.Texts]) -> None:
+    def _note(self, rows: pa.Table, texts: Callable[[dict[str, Any]], extra_keys.Texts]) -> None:
         rows = rows.select(["job_id", "extra"]).filter(pc.is_valid(rows.column("extra")))
         forms = pc.replace_substring_regex(rows.column("extra"), _SCALAR, r"\10")
         forms_of: dict[str, list[str]] = {}
         for form in pc.unique(forms).to_pylist():
-            for path in unknown.paths(texts(strict_json.parse(form.encode()))):
+            for path in extra_keys.paths(texts(strict_json.parse(form.encode()))):
                 forms_of.setdefault(path, []).append(form)
         for path, found in forms_of.items():
             mine = pc.is_in(forms, value_set=pa.array(found, pa.string()))
             self._jobs_of.setdefault(path, []).append(pc.unique(rows.column("job_id").filter(mine)))
 
 
-def _write(staging: Staging, rows: merge.Next, told: _Told, derived: Derived) -> None:
+def _write(staging: Staging, rows: merger.Next, told: _Told, derived: Derived) -> None:
     told.jobs(rows.jobs)
     derived.jobs(rows.jobs)
     staging.write("jobs", rows.jobs)
@@ -144,7 +149,7 @@ def _drop_seen(unseen: dict[str, str], jobs: pa.Table) -> None:
         del unseen[name]
 
 
-def _account(given: receive.Received, work: copies.Work, rows: int, aside: int) -> None:
+def _account(given: receive.Received, work: deduplicate.Work, rows: int, aside: int) -> None:
     """Every element that was received is a row, is in quarantine, or says what a row says."""
     accounted = rows + aside + work.identical + work.absorbed + len(given.confirmed)
     if accounted != given.elements:

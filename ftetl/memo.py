@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather as feather
 
-from ftetl.copies import Item
 from ftetl.errors import StorageError
 from ftetl.receive import Received
 from ftetl.snapshot.table_reader import Stored
+from ftetl.transform.deduplicate import Item
 
 FILE = "listed.arrow"  # beside the tables of a snapshot, so that it is committed with them
 SETTLES = timedelta(days=3)

@@ -17,14 +17,13 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from ftetl import copies, guards, memo, merge, observed, provenance, receive, remarks
+from ftetl import guards, memo, observed, provenance, receive, remarks
 from ftetl.archive import Archive
 from ftetl.clock import iso, now
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, DataError, FtetlError
 from ftetl.filling import Outcome, fill
-from ftetl.focus import Account
 from ftetl.load.table_writers import Staging
 from ftetl.private import Private, begin
 from ftetl.progress import Progress, Silent
@@ -38,6 +37,9 @@ from ftetl.snapshot.table_reader import Stored
 from ftetl.store import integrity
 from ftetl.store.manifest import snapshot_folder
 from ftetl.store.target import Commit, Target
+from ftetl.transform import deduplicate
+from ftetl.transform.derive.focus_costs import Account
+from ftetl.transform.merge import merger
 
 _MANY = 2_000  # elements from which on it is worth while to get the gate ready in a thread
 
@@ -169,12 +171,12 @@ def _commit(
     stored = _stored(target)
     base_whole_at = observed.newest_whole_at(target)
     whole = given.whole = given.newest_whole(base_whole_at)
-    work = copies.choose(given.answers, given.scans, given.confirmed, given.put_by)
+    work = deduplicate.choose(given.answers, given.scans, given.confirmed, given.put_by)
     work.oddities += given.details.oddities
     if whole is not None:
         guards.whole_list(settings, stored, given.scans[whole])
     newest_whole_at = given.answers[whole].observed_at if whole is not None else base_whole_at
-    seen = merge.Seen(
+    seen = merger.Seen(
         project=settings.project,
         observed_at=tuple(a.observed_at for a in given.answers),
         whole=whole,
@@ -198,7 +200,7 @@ def _commit(
     with target.begin() as stage:
         staging = Staging(stage, settings.formats, csv_raw=settings.csv_raw)
         try:
-            outcome = fill(staging, settings, work, given, merge.Merge(stored, seen), progress)
+            outcome = fill(staging, settings, work, given, merger.Merge(stored, seen), progress)
             staging.close()
             staging.describe(settings.project)
         except BaseException:

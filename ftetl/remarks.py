@@ -11,9 +11,9 @@ from typing import Any
 
 from ftetl.clock import now
 from ftetl.config.settings import PROJECT, Settings
-from ftetl.focus import TABLE, Account
 from ftetl.raw.response import Outcome, Source
 from ftetl.receive import Received
+from ftetl.transform.derive.focus_costs import TABLE, Account
 
 MANY = 10  # details from which on it means something if not one is there
 ROUND = (100, 500, 1000)  # what services like to end a page at

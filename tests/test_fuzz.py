@@ -256,10 +256,12 @@ def try_elements(count: int, dice: random.Random, folder: Path) -> Counter[str]:
 
 def try_bodies(count: int, dice: random.Random, folder: Path) -> Counter[str]:
     """Damage that many whole bodies; each is refused in one of our words, or every element is accounted for."""
-    from ftetl import copies, decode, flatten
     from ftetl.errors import FtetlError
     from ftetl.raw import index
     from ftetl.raw.response import Answer, Memory, Shape
+    from ftetl.transform import deduplicate
+    from ftetl.transform.decode import decoder
+    from ftetl.transform.flatten import tables
 
     pool, found = jobs(), Counter[str]()
     for _ in range(count):
@@ -272,9 +274,9 @@ def try_bodies(count: int, dice: random.Random, folder: Path) -> Counter[str]:
         answer = Answer("jobs", Memory(body), OBSERVED_AT, shape)
         try:
             scanned = index.scan(answer)
-            work = copies.choose([answer], [scanned])
-            decoded = decode.decode(work.items, [answer])
-            flat = flatten.flatten(decoded)
+            work = deduplicate.choose([answer], [scanned])
+            decoded = decoder.decode(work.items, [answer])
+            flat = tables.flatten(decoded)
         except FtetlError as error:
             if error.exit.code not in ENDINGS:
                 raise

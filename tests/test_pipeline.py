@@ -15,12 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ftetl
-from ftetl import calls, decode, demo, flatten, pipeline
+from ftetl import calls, demo, pipeline
 from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, StorageError, TryLaterError
 from ftetl.load.formats import parquet
 from ftetl.report import Report
 from ftetl.store.manifest import newest
 from ftetl.store.target import Target
+from ftetl.transform.decode import decoder
+from ftetl.transform.flatten import tables as flatten_tables
 from ftetl.validate import table_checks
 
 Job = dict[str, Any]
@@ -119,14 +121,14 @@ def test_everything_that_is_received_is_accounted_for(
 
 
 def test_a_loss_of_elements_would_be_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = decode.decode
+    real = decoder.decode
 
-    def lossy(items: Any, answers: Any) -> decode.Decoded:
+    def lossy(items: Any, answers: Any) -> decoder.Decoded:
         return real(items[1:], answers)
 
     export(tmp_path / "t", [job(1)])
     before = state(tmp_path / "t")
-    monkeypatch.setattr(decode, "decode", lossy)
+    monkeypatch.setattr(decoder, "decode", lossy)
     with pytest.raises(SoftwareError, match="of 3 elements received, 2 are accounted for"):
         export(tmp_path / "t", [job(1), job(2), job(3)])
     assert state(tmp_path / "t") == before
@@ -170,30 +172,30 @@ def test_a_refused_file_stays_with_its_owner(tmp_path: Path, kind: str) -> None:
     assert list((tmp_path / "t" / "_ftetl" / "failed").iterdir()) == []
 
 
-def bad(name: str, values: Callable[[pa.Table], Any]) -> Callable[[flatten.Flat], flatten.Flat]:
-    def change(flat: flatten.Flat) -> flatten.Flat:
+def bad(name: str, values: Callable[[pa.Table], Any]) -> Callable[[flatten_tables.Flat], flatten_tables.Flat]:
+    def change(flat: flatten_tables.Flat) -> flatten_tables.Flat:
         flat.jobs = flat.jobs.set_column(flat.jobs.schema.get_field_index(name), name, values(flat.jobs))
         return flat
 
     return change
 
 
-def twice(flat: flatten.Flat) -> flatten.Flat:
+def twice(flat: flatten_tables.Flat) -> flatten_tables.Flat:
     flat.events = pa.concat_tables([flat.events, flat.events])
     flat.parents = pa.concat_arrays([flat.parents, flat.parents])
     return flat
 
 
-def without(flat: flatten.Flat) -> flatten.Flat:
+def without(flat: flatten_tables.Flat) -> flatten_tables.Flat:
     flat.jobs = flat.jobs.drop_columns(["status"])
     return flat
 
 
-def raising(flat: flatten.Flat) -> flatten.Flat:
+def raising(flat: flatten_tables.Flat) -> flatten_tables.Flat:
     raise KeyError(SECRET)
 
 
-SABOTAGES: dict[str, Callable[[flatten.Flat], flatten.Flat]] = {
+SABOTAGES: dict[str, Callable[[flatten_tables.Flat], flatten_tables.Flat]] = {
     "NaN": bad("learning_rate", lambda t: pa.array([float("nan")] * t.num_rows)),
     "below the minimum": bad("token_count", lambda t: pa.array([-987654321] * t.num_rows)),
     "another type": bad("token_count", lambda t: pa.array([SECRET] * t.num_rows)),
@@ -217,8 +219,8 @@ def test_a_fault_of_ours_is_stopped_at_the_gate(
     jobs = [job(n, model=SECRET, events=[{"message": SECRET}]) for n in range(1, 4)]
     export(tmp_path / "t", jobs)
     before = state(tmp_path / "t")
-    real = flatten.flatten
-    monkeypatch.setattr(flatten, "flatten", lambda decoded: SABOTAGES[case](real(decoded)))
+    real = flatten_tables.flatten
+    monkeypatch.setattr(flatten_tables, "flatten", lambda decoded: SABOTAGES[case](real(decoded)))
     with pytest.raises(SoftwareError) as caught:
         export(tmp_path / "t", [*jobs, job(4)])
     assert caught.value.exit.code == 70
@@ -330,7 +332,7 @@ class Steps:
 
 
 def test_progress_is_told_as_the_work_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "BATCH", 1)
+    monkeypatch.setattr(decoder, "BATCH", 1)
     steps = Steps()
     with demo.serve(jobs=[job(n, events=[{}]) for n in range(3)]) as server:
         given = {"base_url": server.url, "environ": {"TOGETHER_API_KEY": server.key}}
@@ -376,7 +378,7 @@ def test_the_size_of_a_batch_does_not_matter(
     source = tmp_path / "list.json"
     source.write_text(json.dumps(invented[::-1]))
     tables = exported(tmp_path / "t", source)
-    monkeypatch.setattr(decode, "BATCH", size)
+    monkeypatch.setattr(decoder, "BATCH", size)
     monkeypatch.setattr("ftetl.raw.index.WINDOW", window)
     assert exported(tmp_path / "other", source) == tables
 
@@ -389,7 +391,7 @@ def test_stored_row_groups_of_any_size_give_the_same_rows(
     part.write_text(json.dumps(invented[::3]))
     usual = exported(tmp_path / "usual", whole)
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 20)
-    monkeypatch.setattr(decode, "BATCH", 5000)
+    monkeypatch.setattr(decoder, "BATCH", 5000)
     exported(tmp_path / "t", part)
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 30)
     ftetl.export(tmp_path / "t", source=whole, observed_at=DAY, formats=("csv",))

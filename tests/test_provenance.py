@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import calls, copies, demo, provenance
+from ftetl import calls, demo, provenance
 from ftetl.errors import DataError, FtetlError
 from ftetl.progress import Silent
+from ftetl.transform import deduplicate
 
 DAY = datetime(2026, 7, 20, tzinfo=UTC)
 
@@ -114,14 +115,14 @@ def test_a_saved_answer_that_changes_before_it_is_decoded_is_a_line_and_not_a_cr
     path = tmp_path / name
     jobs = [json.dumps({"id": f"ft-{n}", "status": "completed", "suffix": "x" * 40}) for n in range(2000)]
     path.write_text("[" + ",".join(jobs) + "]" if path.suffix == ".json" else "\n".join(jobs))
-    choose = copies.choose
+    choose = deduplicate.choose
 
-    def meanwhile(*given: Any) -> copies.Work:
+    def meanwhile(*given: Any) -> deduplicate.Work:
         with path.open("r+") as file:
             file.write(now)
             file.truncate(len(now) if len(now) < 500 else None)
         return choose(*given)
 
-    monkeypatch.setattr(copies, "choose", meanwhile)
+    monkeypatch.setattr(deduplicate, "choose", meanwhile)
     with pytest.raises(DataError, match="was changed while it was read"):
         ftetl.export(tmp_path / "t", source=path)

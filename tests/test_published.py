@@ -15,11 +15,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftetl import copies, decode, flatten
 from ftetl.contract import Column, tables
 from ftetl.raw import index
 from ftetl.raw.response import Answer, Memory
-from ftetl.shape import Items, Leaf, Node, job
+from ftetl.transform import deduplicate
+from ftetl.transform.decode import decoder
+from ftetl.transform.decode.source_schema import Items, Leaf, Node, job
+from ftetl.transform.flatten import tables as flatten_tables
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 EVENTS = str(tables()["events"].rows)
@@ -28,12 +30,12 @@ Json = dict[str, Any]
 
 def said(
     documents: list[str],
-) -> tuple[dict[str, Json], dict[str, list[Json]], list[copies.Oddity], list[copies.Aside]]:
+) -> tuple[dict[str, Json], dict[str, list[Json]], list[deduplicate.Oddity], list[deduplicate.Aside]]:
     """Of a list of these jobs: the rows by id, their events, what was odd, what was put aside."""
     answer = Answer("list", Memory(("[" + ",".join(documents) + "]").encode()), NOW)
-    work = copies.choose([answer], [index.scan(answer)])
-    decoded = decode.decode(work.items, [answer])
-    flat = flatten.flatten(decoded)
+    work = deduplicate.choose([answer], [index.scan(answer)])
+    decoded = decoder.decode(work.items, [answer])
+    flat = flatten_tables.flatten(decoded)
     rows = {row["job_id"]: row for row in flat.jobs.to_pylist()}
     events: dict[str, list[Json]] = {job_id: [] for job_id in rows}
     for event in flat.events.to_pylist():

@@ -19,11 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ftetl
-from ftetl import copies, decode, flatten, kinds
 from ftetl.errors import FtetlError
 from ftetl.raw import element, index
 from ftetl.raw.response import Answer, File, Memory, Shape
-from ftetl.shape import Items, Leaf, Node, job, null_name, other_name
+from ftetl.transform import deduplicate
+from ftetl.transform.decode import decoder, type_probe
+from ftetl.transform.decode.source_schema import Items, Leaf, Node, job, null_name, other_name
+from ftetl.transform.flatten import tables
 
 NOW = datetime(2026, 7, 3, 4, 20, tzinfo=UTC)
 SAMPLES = Path(__file__).parent / "data" / "samples"
@@ -185,14 +187,14 @@ def answer(body: bytes, shape: Shape = Shape.DOCUMENT) -> Answer:
 def _no_short_cut() -> Iterator[None]:
     """Small refused pieces take the careful road at once; here Arrow shall try each of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decode, "_SMALL", 0)
-        patch.setattr(decode, "_REREAD", 1000)
+        patch.setattr(decoder, "_SMALL", 0)
+        patch.setattr(decoder, "_REREAD", 1000)
         yield
 
 
-def said(decoded: decode.Decoded) -> dict[str, Any]:
+def said(decoded: decoder.Decoded) -> dict[str, Any]:
     """Everything that a road has to say, without what tells the roads apart."""
-    flat = flatten.flatten(decoded)
+    flat = tables.flatten(decoded)
     return {
         "ids": [(i.job_id, i.position) for i in decoded.items],
         "nested": decoded.jobs.to_pylist(),
@@ -201,20 +203,20 @@ def said(decoded: decode.Decoded) -> dict[str, Any]:
         "event extra": decoded.event_extra,
         "unknown": decoded.unknown,
         "aside": sorted((a.position, a.rule, a.job_id or "", a.raw) for a in decoded.aside),
-        "oddities": flatten.tally(flat.oddities),
+        "oddities": tables.tally(flat.oddities),
         "jobs": flat.jobs.to_pylist(),
         "events": flat.events.to_pylist(),
     }
 
 
-def both(a: Answer) -> tuple[index.Scan, copies.Work, dict[str, Any]]:
+def both(a: Answer) -> tuple[index.Scan, deduplicate.Work, dict[str, Any]]:
     """An answer down both roads, and down the fast one without a look for odd jobs: they are found to say the same."""
     found = index.scan(a)
-    work = copies.choose([a], [found])
-    fast, careful = (decode.decode(work.items, [a], fast=road) for road in (True, False))
+    work = deduplicate.choose([a], [found])
+    fast, careful = (decoder.decode(work.items, [a], fast=road) for road in (True, False))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kinds, "odd", lambda _: set())
-        unseen_said = said(decode.decode(work.items, [a]))
+        patch.setattr(type_probe, "odd", lambda _: set())
+        unseen_said = said(decoder.decode(work.items, [a]))
     fast_said, careful_said = said(fast), said(careful)
     for part, value in careful_said.items():
         assert fast_said[part] == value, part
@@ -284,15 +286,17 @@ DAMAGE: dict[str, tuple[Any, str | None]] = {
 }
 
 
-def rows(a: Answer, size: int) -> tuple[dict[str, tuple[Any, Any]], list[copies.Aside], set[str], copies.Work]:
+def rows(
+    a: Answer, size: int
+) -> tuple[dict[str, tuple[Any, Any]], list[deduplicate.Aside], set[str], deduplicate.Work]:
     """By id the job's row and its events; what was put aside; the ids of which something is noted."""
     found = index.scan(a)
-    work = copies.choose([a], [found])
+    work = deduplicate.choose([a], [found])
     table: dict[str, tuple[Any, Any]] = {}
     aside, noted = list(work.aside), {o.job_id for o in work.oddities}
-    for batch in decode.batches(work.items, size):
-        decoded = decode.decode(batch, [a])
-        flat = flatten.flatten(decoded)
+    for batch in decoder.batches(work.items, size):
+        decoded = decoder.decode(batch, [a])
+        flat = tables.flatten(decoded)
         events = flat.events.to_pylist()
         for row in flat.jobs.to_pylist():
             table[row["job_id"]] = row, [e for e in events if e["job_id"] == row["job_id"]]
@@ -458,7 +462,7 @@ def test_the_property_reaches_the_fast_road() -> None:
     texts = [written(valid(job(), random.Random(n), 1.0) | {"id": f'"ft-{n}"'}, random.Random(n)) for n in range(50)]
     a = answer(("[" + ",".join(texts) + "]").encode())
 
-    decoded = decode.decode(copies.choose([a], [index.scan(a)]).items, [a])
+    decoded = decoder.decode(deduplicate.choose([a], [index.scan(a)]).items, [a])
 
     assert Counter(fast=50 - decoded.careful) == Counter(fast=50)
     assert isinstance(decoded.jobs, pa.Table)

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import one
 from ftetl.errors import UsageError
-from ftetl.kept import seconds
 from ftetl.snapshot.snapshot import Tables
+from ftetl.transform.merge.carry_over import seconds
 
 NANO: Final = 9  # digits behind the point of a dollar in nano-dollars
 USD: Final = pa.decimal128(28, NANO)

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl.arrays import one
-from ftetl.charges import KINDS, next_month
 from ftetl.contract import Table, tables
 from ftetl.contract.arrow_schema import empty
-from ftetl.focus import TABLE
 from ftetl.snapshot.table_reader import Stored
+from ftetl.transform.derive.charges import KINDS, next_month
+from ftetl.transform.derive.focus_costs import TABLE
 from ftetl.validate import table_checks
 
 _COSTS = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost")

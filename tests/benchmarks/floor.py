@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from ftetl import ahead, decode, fast
-from ftetl.rename import rename
+from ftetl.transform.decode.union_fields import rename
 
 def pieces(file):
     rest = b""

@@ -1,0 +1,1 @@
+"""The transform step: raw bytes in, Arrow tables out. Pure: no network, no store, no settings."""

@@ -1,0 +1,1 @@
+"""Raw bytes of jobs to nested Arrow tables."""

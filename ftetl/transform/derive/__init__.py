@@ -1,0 +1,1 @@
+"""Tables that are computed from other tables: job stages, FOCUS costs."""

@@ -1,0 +1,1 @@
+"""Nested Arrow tables to the flat tables of the contracts."""

@@ -1,0 +1,1 @@
+"""The new rows over those of the last snapshot."""

@@ -1,0 +1,86 @@
+"""What stays of a stored job when a newer copy of it comes, and what an older copy may still add.
+
+Column by column, in Arrow; each function gives one value a row. Knows neither files nor answers.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.arrays import one
+from ftetl.contract import tables
+from ftetl.raw.strict_json import compact, parse
+from ftetl.transform.merge.incoming import Incoming
+
+# What ftetl keeps about a row, as against what the API says: not compared to tell whether a job has changed.
+BOOKKEEPING = ("project", "events_state", "present", "first_seen_at", "last_changed_at")
+
+
+@cache
+def detail_columns() -> tuple[str, ...]:
+    """The columns that only a detail tells, but for `extra`, to which a list has something to add."""
+    return tuple(c.name for c in tables()["jobs"].columns if c.detail and c.name != "extra")
+
+
+@cache
+def detail_keys() -> tuple[str, ...]:
+    """The API's keys behind these columns."""
+    columns = (tables()["jobs"][name] for name in detail_columns())
+    return tuple(dict.fromkeys(source.keys[0] for column in columns for source in column.sources))
+
+
+def told(new: Incoming, old: pa.Table, wins: pa.Array) -> pa.Array:
+    """Whether the incoming copy settles what only a detail tells: it knows it, and nothing newer is stored."""
+    had = pc.fill_null(pc.equal(old.column("events_state"), "detail"), False)
+    for name in detail_columns():
+        had = pc.or_(had, pc.is_valid(old.column(name)))
+    newer = pc.fill_null(pc.greater(new.told_at, old.column("updated_at")), False)
+    newer = pc.and_(wins, pc.or_(pc.invert(new.behind), newer))
+    return one(pc.and_(new.detail, pc.or_(newer, pc.invert(had))))
+
+
+def column(name: str, new: Incoming, old: pa.Table, wins: pa.Array, told: pa.Array) -> pa.ChunkedArray:
+    """One column of the next rows."""
+    value, stored = new.jobs.column(name), old.column(name)
+    if name == "extra":
+        return _extra(value, stored, wins, told)
+    if name in detail_columns():
+        # A list may carry one of these after all; what it leaves out is no news.
+        listed = pc.if_else(pc.or_(pc.invert(wins), new.detail), stored, pc.coalesce(value, stored))
+        return pc.if_else(told, value, listed)
+    return pc.if_else(wins, value, stored)
+
+
+def _extra(value: pa.ChunkedArray, stored: pa.ChunkedArray, wins: pa.Array, told: pa.Array) -> pa.ChunkedArray:
+    """`extra` where only the list was read: its keys over those that a detail had told."""
+    alone = pc.if_else(wins, pc.if_else(told, value, pc.coalesce(value, stored)), pc.coalesce(stored, value))
+    alone = pc.if_else(pc.or_(wins, told), alone, stored)
+    both = pc.and_(pc.and_(wins, pc.invert(told)), pc.fill_null(pc.not_equal(value, stored), False))
+    rows = pc.indices_nonzero(both)
+    if not len(rows):
+        return alone
+    pairs = zip(pc.take(stored, rows).to_pylist(), pc.take(value, rows).to_pylist(), strict=True)
+    texts = [compact(parse(known.encode()) | parse(more.encode())) for known, more in pairs]
+    return pc.replace_with_mask(one(alone), one(both), pa.array(texts, pa.string()))
+
+
+def alike(cells: dict[str, pa.ChunkedArray], old: pa.Table) -> pa.Array:
+    """Whether each row says what the stored one says."""
+    same = pa.array([True] * old.num_rows, pa.bool_())
+    for name, value in cells.items():
+        if name in BOOKKEEPING:
+            continue
+        stored = old.column(name)
+        equal = pc.coalesce(pc.equal(value, stored), pc.and_(pc.is_null(value), pc.is_null(stored)))
+        same = pc.and_(same, equal)
+    return one(same)
+
+
+def seconds(start: pa.ChunkedArray, end: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The time between two instants."""
+    micros = pc.cast(pc.subtract(end, start), pa.int64())
+    # Beyond 285 years a double does not hold every microsecond, which must not stop a run over one odd year.
+    return pc.divide(pc.cast(micros, pa.float64(), safe=False), 1e6)

@@ -1,0 +1,300 @@
+"""The last snapshot and this run's answers: the next rows of `jobs` and `events`, in key order, batch after batch.
+
+Which copy of a job wins, what is kept of the older one, and what ftetl remembers about a job are settled here, in
+Arrow. Stored events are read by row groups and copied, never held whole. Knows no files and no network.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.arrays import one, where
+from ftetl.contract import tables
+from ftetl.contract.arrow_schema import TYPES
+from ftetl.snapshot.table_reader import Stored
+from ftetl.transform import assemble
+from ftetl.transform.deduplicate import Item, Oddity
+from ftetl.transform.flatten.tables import Flat
+from ftetl.transform.merge import carry_over, quarantine, row_anomalies, stored_events
+from ftetl.transform.merge.incoming import Incoming, incoming
+from ftetl.transform.merge.job_history import states
+
+INSTANT = TYPES["datetime"]
+FROM_EVENTS = ("finished_at", "failure_reason")
+_REMEMBERED = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
+_STEP = 50_000  # stored rows that are passed on at once behind the last batch
+_EPOCH = pa.scalar(datetime(1, 1, 1), pa.timestamp("us")).cast(INSTANT)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a run knows besides the rows: when each answer was observed, and which one is the whole list."""
+
+    project: str
+    observed_at: tuple[datetime, ...]  # by answer
+    whole: int | None = None  # the answer that is the newest whole list, if it is newer than the stored one
+    newest_whole_at: datetime | None = None  # of the newest whole list ever, this run's included
+    vanishing: bool = False  # whether jobs that the whole list lacks are gone
+    failed: frozenset[str] = frozenset()  # jobs whose detail could not be had
+    confirmed: frozenset[str] = frozenset()  # jobs that the list still has as it had them when their row was made
+    confirming: bool = False  # whether that list is at least as new as every whole one before
+    base_whole_at: datetime | None = None  # of the newest whole list before this run
+
+
+@dataclass(frozen=True)
+class Next:
+    """The next rows of the two large tables; the events come in pieces, to be taken before the next batch."""
+
+    jobs: pa.Table
+    events: Iterator[pa.Table]
+
+
+@dataclass
+class Counts:
+    """What the run did to the jobs."""
+
+    new: int = 0
+    changed: int = 0
+    vanished: int = 0
+
+
+@dataclass
+class _Told:
+    """Of which jobs this run settled what: the row, what only a detail tells, the events."""
+
+    rows: list[pa.Array] = field(default_factory=list)
+    details: list[pa.Array] = field(default_factory=list)
+    events: list[pa.Array] = field(default_factory=list)
+
+
+@dataclass
+class Merge:
+    """One run's merge; feed it the batches in key order, then take the rest."""
+
+    stored: Stored
+    seen: Seen
+    counts: Counts = field(default_factory=Counts)
+    oddities: list[Oddity] = field(default_factory=list)
+    beaten: list[pa.Table] = field(default_factory=list)  # states of copies that did not become a row, in no order
+    won: list[pa.Table] = field(default_factory=list)  # states of those that did
+
+    def __post_init__(self) -> None:
+        self._jobs = self.stored.table("jobs")
+        ids = self._jobs.column("job_id")
+        self._held = stored_events.counts(self.stored, one(ids))
+        self._ids: list[str] = ids.to_pylist()
+        self._at = 0
+        self._events = stored_events.Stream(self.stored)
+        self._told = _Told()
+        self._spared: set[str] = set()
+        self._firsts = row_anomalies.firsts(self.stored.table("anomalies"))
+        self._confirmed = pa.array(sorted(self.seen.confirmed), pa.string())
+
+    def spare(self, job_ids: Iterable[str]) -> None:
+        """Jobs of which there is a copy that no table can take: not gone. Say so before the batch they would be in."""
+        self._spared.update(job_ids)
+
+    def batch(self, items: list[Item], flat: Flat) -> Next:
+        """The next rows up to the batch's last job."""
+        last = items[-1].job_id
+        before, held = self._before(last)
+        assemble.require(tables()["jobs"], flat.jobs)
+        new = incoming(items, flat, self.seen.observed_at)
+        self.beaten.append(states(new.older, new.older_observed))
+        jobs, taking = self._jobs_of(new, before, held)
+        mine = pc.is_in(before.column("job_id"), value_set=new.ids)
+        left = self._left_behind(where(before, one(pc.invert(mine))))
+        return Next(_ordered([jobs, left], ["job_id"]), self._events_of(new, taking, last))
+
+    def rest(self) -> Iterator[Next]:
+        """The stored rows behind the last batch."""
+        while self._at < len(self._ids):
+            last = self._ids[min(self._at + _STEP, len(self._ids)) - 1]
+            left = self._left_behind(self._before(last)[0])
+            yield Next(left, self._events.up_to(last))
+
+    def anomalies(self, oddities: list[Oddity]) -> pa.Table:
+        """The next anomalies: this run's, and those stored ones whose value is still the current one."""
+        found = quarantine.tallied([*oddities, *self.oddities], self.seen.project)
+        stored = self.stored.table("anomalies")
+        return quarantine.anomalies(
+            stored.filter(pc.invert(self._is_told(stored))), found.filter(self._is_current(found))
+        )
+
+    def _is_told(self, anomalies: pa.Table) -> pa.Array:
+        """Whether this run settled the value that each anomaly speaks of."""
+        first = pc.list_element(pc.split_pattern(anomalies.column("path"), ".", max_splits=1), 0)
+        detail = pc.is_in(first, value_set=pa.array(carry_over.detail_keys(), pa.string()))
+        told = pc.if_else(detail, _among(anomalies, self._told.details), _among(anomalies, self._told.rows))
+        return pc.if_else(pc.equal(first, tables()["events"].rows), _among(anomalies, self._told.events), told)
+
+    def _is_current(self, anomalies: pa.Table) -> pa.Array:
+        """Whether what this run found odd is a value of a row, and not of a copy or of events that gave way."""
+        inner = pc.starts_with(anomalies.column("path"), f"{tables()['events'].rows}.")
+        outer = pc.and_(_among(anomalies, self._told.rows), pc.invert(inner))
+        return pc.or_(outer, self._is_told(anomalies))
+
+    def _before(self, last: str) -> tuple[pa.Table, pa.Array]:
+        """The next stored rows up to the job `last`, and how many events each has."""
+        start, end = self._at, bisect_right(self._ids, last, lo=self._at)
+        self._at = end
+        return self._jobs.slice(start, end - start), self._held.slice(start, end - start)
+
+    def _left_behind(self, left: pa.Table) -> pa.Table:
+        """Stored rows without a new copy: as they were if the list confirms them, gone if a whole one lacks them."""
+        if not (self.seen.confirming or self.seen.whole is not None) or not left.num_rows:
+            return left
+        present = left.column("present")
+        listed = pc.is_in(left.column("job_id"), value_set=self._confirmed)
+        # A job that was seen to change later than the list came was there later than the list came.
+        moment = pa.scalar(self.seen.newest_whole_at, INSTANT)
+        older = pc.less_equal(left.column("last_changed_at"), moment)
+        gone = pc.and_(pc.and_(present, older), pc.invert(pc.or_(listed, self._is_spared(left))))
+        back = pc.and_(listed, pc.invert(present))
+        self.counts.vanished += pc.sum(gone).as_py() or 0
+        self.counts.changed += pc.sum(back).as_py() or 0
+        changed = pc.if_else(pc.or_(gone, back), moment, left.column("last_changed_at"))
+        left = _put(left, "present", pc.or_(back, pc.and_(present, pc.invert(gone))))
+        return _put(left, "last_changed_at", changed)
+
+    def _is_spared(self, left: pa.Table) -> pa.Array:
+        if not self.seen.vanishing or self.seen.whole is None:
+            return pa.array([True] * left.num_rows, pa.bool_())
+        return pc.is_in(left.column("job_id"), value_set=pa.array(sorted(self._spared), pa.string()))
+
+    def _jobs_of(self, new: Incoming, before: pa.Table, held: pa.Array) -> tuple[pa.Table, pa.Array]:
+        """The next rows of the incoming jobs, and whether each takes the incoming events."""
+        index = pc.index_in(new.ids, value_set=one(before.column("job_id")))
+        known = pc.is_valid(index)
+        # Without a past there is nothing to compare with, which is what costs.
+        fresh = not before.num_rows
+        old = (before.select(_REMEMBERED) if fresh else before).take(index)
+        held = pc.fill_null(pc.take(held, index), 0)
+        wins, some = self._wins(new, old, known), pc.greater(new.counts, 0)
+        taking = one(pc.and_(some, pc.if_else(wins, pc.greater_equal(new.counts, held), pc.equal(held, 0))))
+        # An older detail beside a newer list item has fewer by right.
+        current = pc.and_(wins, pc.invert(new.behind))
+        fewer = pc.and_(pc.and_(current, pc.less(new.counts, held)), pc.or_(new.complete, some))
+        self.oddities += row_anomalies.fewer_events(new.ids, new.counts, held, fewer)
+        told = new.detail if fresh else carry_over.told(new, old, wins)
+        cells = dict(zip(new.jobs.column_names, new.jobs.columns, strict=True))
+        if not fresh:
+            cells = self._mixed(new, old, wins, told, pc.and_(known, pc.invert(taking)))
+        cells["duration_seconds"] = carry_over.seconds(cells["created_at"], cells["finished_at"])
+        same = known if fresh else carry_over.alike(cells, old)
+        cells["events_state"] = self._state(new, old, wins, taking, fewer, held, same)
+        present = self._present(new, old, known)
+        flipped = pc.and_(known, pc.not_equal(present, pc.fill_null(old.column("present"), False)))
+        same = pc.and_(same, pc.invert(pc.and_(taking, pc.not_equal(new.counts, held))))
+        # What an older copy adds may have been observed before what is there.
+        late = pc.or_(wins, pc.fill_null(pc.greater_equal(new.observed, old.column("last_changed_at")), True))
+        moved = pc.or_(pc.or_(pc.and_(late, pc.invert(same)), flipped), pc.invert(known))
+        cells["present"] = present
+        cells["first_seen_at"] = pc.coalesce(old.column("first_seen_at"), new.first)
+        cells["last_changed_at"] = pc.if_else(moved, new.since, old.column("last_changed_at"))
+        cells["project"] = pa.repeat(self.seen.project, len(new.ids))
+        self._count(known, pc.or_(moved, pc.invert(same)))
+        for told_ids, mask in ((self._told.rows, wins), (self._told.details, told), (self._told.events, taking)):
+            told_ids.append(where(new.ids, one(mask)))
+        found = assemble.rows(tables()["jobs"], cells)
+        self.oddities += row_anomalies.of(found, old, wins, self._firsts)
+        self.won.append(where(states(found, new.since), wins))
+        self.beaten.append(where(states(new.jobs, new.since), pc.invert(wins)))
+        return found, taking
+
+    def _mixed(
+        self, new: Incoming, old: pa.Table, wins: pa.Array, told: pa.Array, keep: pa.Array
+    ) -> dict[str, pa.ChunkedArray]:
+        """The cells of jobs of which some are stored; where `keep` holds, the stored events stay."""
+        cells = {c: carry_over.column(c, new, old, wins, told) for c in new.jobs.column_names}
+        running = pc.invert(pc.fill_null(cells["is_terminal"], True))
+        for name in FROM_EVENTS:
+            value = pc.if_else(keep, old.column(name), new.jobs.column(name))
+            cells[name] = pc.if_else(running, pa.scalar(None, value.type), value)
+        return cells
+
+    def _wins(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:
+        """Whether the incoming copy is the newer one: by `updated_at`, then by when it was observed."""
+        theirs = pc.fill_null(old.column("updated_at"), _EPOCH)
+        ours = pc.fill_null(new.jobs.column("updated_at"), _EPOCH)
+        last = old.column("last_changed_at")
+        if self.seen.base_whole_at is not None:
+            # What the newest whole list had was observed then, even if it had not changed since long.
+            whole = pa.scalar(self.seen.base_whole_at, INSTANT)
+            last = pc.if_else(pc.and_(old.column("present"), pc.less(last, whole)), whole, last)
+        later = pc.fill_null(pc.greater_equal(new.observed, last), True)
+        newer = pc.or_(pc.greater(ours, theirs), pc.and_(pc.equal(ours, theirs), later))
+        return one(pc.or_(pc.invert(known), newer))
+
+    def _state(
+        self,
+        new: Incoming,
+        old: pa.Table,
+        wins: pa.Array,
+        taking: pa.Array,
+        fewer: pa.Array,
+        held: pa.Array,
+        same: pa.Array,
+    ) -> pa.Array:
+        """`events_state`."""
+        # Events of a copy that lost speak of the current row only if both are of one `updated_at`.
+        current = pc.or_(wins, pc.fill_null(pc.equal(new.told_at, old.column("updated_at")), False))
+        late = pc.or_(new.stale, pc.invert(current))
+        read = pc.if_else(late, "stale", pc.if_else(new.detail, "detail", "list"))
+        none = pc.and_(new.complete, pc.and_(pc.equal(held, 0), pc.equal(new.counts, 0)))
+        before = pc.fill_null(old.column("events_state"), "unknown")
+        failed = pc.is_in(new.ids, value_set=pa.array(sorted(self.seen.failed), pa.string()))
+        fresh = pc.and_(same, pc.invert(pc.or_(failed, fewer)))
+        kept_as = pc.if_else(pc.or_(pc.equal(before, "unknown"), fresh), before, "stale")
+        return pc.if_else(pc.or_(taking, pc.and_(none, pc.invert(late))), read, kept_as)
+
+    def _present(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:
+        """Whether the newest whole list has the job, or something newer than it."""
+        newest = self.seen.newest_whole_at
+        if newest is None:
+            return pa.array([True] * len(new.ids), pa.bool_())
+        listed = pc.greater_equal(new.observed, pa.scalar(newest, INSTANT))
+        if self.seen.whole is not None:
+            return pc.or_(listed, pc.equal(new.answers, self.seen.whole))
+        # An answer older than the newest whole list tells nothing about it.
+        return pc.or_(listed, pc.and_(known, pc.fill_null(old.column("present"), False)))
+
+    def _count(self, known: pa.Array, changed: pa.Array) -> None:
+        self.counts.new += pc.sum(pc.invert(known)).as_py() or 0
+        self.counts.changed += pc.sum(pc.and_(known, changed)).as_py() or 0
+
+    def _events_of(self, new: Incoming, taking: pa.Array, last: str) -> Iterator[pa.Table]:
+        """The events up to the job `last`: the stored ones, but for the jobs that take the incoming ones."""
+        found = assemble.of(tables()["events"], new.events(taking), self.seen.project)
+        taken = where(new.ids, taking)
+        for old in self._events.up_to(last):
+            reach = pc.less_equal(found.column("job_id"), old.column("job_id")[-1])
+            count = pc.sum(reach).as_py() or 0
+            left = old.filter(pc.invert(pc.is_in(old.column("job_id"), value_set=taken)))
+            yield _ordered([found.slice(0, count), left], ["job_id", "position"])
+            found = found.slice(count)
+        yield found
+
+
+def _among(rows: pa.Table, ids: list[pa.Array]) -> pa.Array:
+    return pc.is_in(rows.column("job_id"), value_set=one(pa.chunked_array(ids, pa.string())))
+
+
+def _ordered(parts: list[pa.Table], key: list[str]) -> pa.Table:
+    """The rows of all parts in key order; each part is in order already."""
+    parts = [p for p in parts if p.num_rows] or parts[:1]
+    if len(parts) == 1:
+        return parts[0]
+    whole = pa.concat_tables(parts)
+    return whole.take(pc.sort_indices(whole, [(k, "ascending") for k in key]))
+
+
+def _put(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    at = rows.schema.get_field_index(name)
+    return rows.set_column(at, rows.schema.field(at), values)

@@ -1,0 +1,79 @@
+"""The two tables beside the data: what could not be taken (`quarantine`), and what was odd (`anomalies`).
+
+Knows neither files nor the network.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.contract import tables
+from ftetl.contract.arrow_schema import schema
+from ftetl.transform.deduplicate import Aside, Oddity
+from ftetl.transform.flatten.tables import tally
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """The next quarantine, and how many of its rows are new."""
+
+    table: pa.Table
+    new: int
+
+
+def quarantine(stored: pa.Table, aside: Iterable[Aside], project: str) -> Quarantined:
+    """The stored quarantine with this run's elements; the same bytes are there once, as they were first seen."""
+    known = set(stored.column("raw_sha256").to_pylist())
+    rows: dict[str, dict[str, Any]] = {}
+    for element in sorted(aside, key=lambda a: (a.observed_at, a.source, a.position)):
+        digest = hashlib.sha256(element.raw).hexdigest()
+        if digest not in known and digest not in rows:
+            rows[digest] = _row(element, digest, project)
+    if not rows:
+        return Quarantined(stored, 0)
+    wanted = schema(tables()["quarantine"])
+    whole = pa.concat_tables([stored, pa.Table.from_pylist(list(rows.values()), schema=wanted)])
+    return Quarantined(whole.take(pc.sort_indices(whole, [("raw_sha256", "ascending")])), len(rows))
+
+
+def _row(element: Aside, digest: str, project: str) -> dict[str, Any]:
+    try:
+        text, encoding = element.raw.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        text, encoding = base64.b64encode(element.raw).decode("ascii"), "base64"
+    return {
+        "project": project,
+        "raw_sha256": digest,
+        "raw": text,
+        "raw_encoding": encoding,
+        "rule": element.rule,
+        "job_id": element.job_id,
+        "source": element.source,
+        "position": element.position,
+        "first_seen_at": element.observed_at,
+    }
+
+
+def tallied(oddities: Iterable[Oddity], project: str) -> pa.Table:
+    """What was odd in a run, as rows of the anomalies."""
+    rows = [{"project": project, **row} for row in tally(list(oddities))]
+    return pa.Table.from_pylist(rows, schema=schema(tables()["anomalies"]))
+
+
+def anomalies(kept: pa.Table, fresh: pa.Table) -> pa.Table:
+    """The stored anomalies that are kept and those of this run, which replace them where both say the same."""
+    if kept.num_rows and fresh.num_rows:
+        keys = ["job_id", "path", "kind"]
+        taken = set(zip(*(fresh.column(k).to_pylist() for k in keys), strict=True))
+        old = zip(*(kept.column(k).to_pylist() for k in keys), strict=True)
+        kept = kept.filter(pa.array([key not in taken for key in old], pa.bool_()))
+    whole = pa.concat_tables([kept, fresh])
+    order = [("job_id", "ascending"), ("path", "ascending"), ("kind", "ascending")]
+    return whole.take(pc.sort_indices(whole, order))

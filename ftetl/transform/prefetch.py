@@ -1,0 +1,60 @@
+"""The batches of a run, decoded and flattened ahead in threads, handed on in order; a bounded number is held.
+
+Knows neither what is stored nor where the rows go.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from ftetl.contract import tables
+from ftetl.raw.response import Answer
+from ftetl.transform.decode import decoder
+from ftetl.transform.deduplicate import Item
+from ftetl.transform.flatten import tables as flatten_tables
+
+THREADS = 2  # decode at once; more do not help where the merge and the writing wait for them
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch as nested and as flat rows."""
+
+    decoded: decoder.Decoded
+    flat: flatten_tables.Flat
+
+
+def batches(items: Sequence[Item], answers: Sequence[Answer], *, events: bool) -> Iterator[Batch]:
+    """The batches in order; without `events`, as if none of the jobs had any."""
+
+    def work(batch: list[Item]) -> Batch:
+        decoded = decoder.decode(batch, answers)
+        flat = flatten_tables.flatten(decoded)
+        return Batch(decoded, flat if events else _without_events(flat))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        pending: deque[Future[Batch]] = deque()
+        try:
+            for batch in decoder.batches(items, decoder.BATCH):
+                pending.append(pool.submit(work, batch))
+                if len(pending) > THREADS:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _without_events(flat: flatten_tables.Flat) -> flatten_tables.Flat:
+    jobs = flat.jobs
+    for column in [c for c in tables()["jobs"].columns if c.read == "last_event"]:
+        at = jobs.schema.get_field_index(column.name)
+        jobs = jobs.set_column(at, column.name, pa.nulls(jobs.num_rows, jobs.schema.field(at).type))
+    oddities = [o for o in flat.oddities if o.path.split(".")[0] != tables()["events"].rows]
+    return flatten_tables.Flat(jobs, flat.events.slice(0, 0), flat.parents.slice(0, 0), oddities, events_read=False)

@@ -1,0 +1,64 @@
+"""The raw elements of a batch are the bytes of their answers, one by one and together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftetl import clock
+from ftetl.errors import DataError
+from ftetl.raw.response import Answer, File, Memory
+from ftetl.raw.spool import Scrap
+from ftetl.transform.decode import raw_batch as room
+from ftetl.transform.decode.raw_batch import Raws
+from ftetl.transform.deduplicate import Item
+
+
+def items(texts: list[bytes]) -> list[Item]:
+    offsets = [sum(map(len, texts[:n])) for n in range(len(texts))]
+    return [Item(f"ft-{n}", 0, n, offsets[n], len(text)) for n, text in enumerate(texts)]
+
+
+@given(
+    texts=st.lists(st.binary(max_size=30).map(lambda inner: b"{" + inner + b"}"), max_size=8),
+    where=st.sampled_from(["memory", "file", "scrap", "own"]),
+)
+def test_they_are_the_same_one_by_one_and_together(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[bytes], where: str
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "all").write_bytes(b"".join(texts))
+    with Scrap(lambda: folder) as scrap:
+        blob = {"memory": Memory(b"".join(texts)), "file": File(folder / "all"), "own": Memory(b"")}.get(where)
+        found = items(texts)
+        if where == "own":
+            for item, text in zip(found, texts, strict=True):
+                item.raw = scrap.put(text)
+        raws = Raws(found, [Answer("a", blob or scrap.put(b"".join(texts)), clock.now())])
+
+        assert [raws[at] for at in range(len(raws))] == texts
+        assert bytes(raws.together()) == b"".join(text + b"\n" for text in texts)
+        assert raws.size == len(b"".join(texts))
+        assert bytes(raws.part(1, 3).together()) == b"".join(text + b"\n" for text in texts[1:3])
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 20])
+@pytest.mark.parametrize(
+    "now", [b'{"id":"ft-0"}{"id"', b"", b'{"id":"ft-0"}null         ', b'{"id":"ft-0"}{"id":"ft-12']
+)
+def test_an_answer_that_is_another_one_now_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, now: bytes
+) -> None:
+    monkeypatch.setattr(room, "_KEPT", kept)
+    texts = [b'{"id":"ft-0"}', b'{"id":"ft-1"}']
+    (tmp_path / "all").write_bytes(b"".join(texts))
+    raws = Raws(items(texts), [Answer("all", File(tmp_path / "all"), clock.now())])
+    assert bytes(raws.together()) == b"".join(text + b"\n" for text in texts)
+
+    (tmp_path / "all").write_bytes(now)
+
+    with pytest.raises(DataError, match="all was changed while it was read"):
+        raws.together()

@@ -1,0 +1,237 @@
+"""The rows of `focus_costs` against a row by row reading of the rules in plain Python, to the nano-dollar."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftetl.config.settings import Settings
+from ftetl.contract import tables
+from ftetl.contract.arrow_schema import schema
+from ftetl.snapshot.table_reader import Stored, path
+from ftetl.transform.derive import charges, focus_costs
+from ftetl.transform.derive.derive import Derived
+from ftetl.validate import focus_checks
+
+TABLE = tables()["focus_costs"]
+ENDINGS = ("job_complete", "job_error", "job_user_error", "job_stopped")
+SECOND = timedelta(seconds=1)
+Row = dict[str, Any]
+
+prices = st.sampled_from([0, 1, 314400, 4_000_000_000, 30_000_000_000, 2**63 - 1, -1]) | st.integers(0, 10**13)
+counts = st.sampled_from([0, 1, 655, 25_000_000, 2**63 - 1]) | st.integers(0, 10**10)
+# The days beside a month's end, also of long ago.
+instants = st.builds(
+    lambda day, micros: datetime(*day, tzinfo=UTC) + timedelta(microseconds=micros),
+    st.sampled_from([(2026, 7, 31), (2026, 8, 1), (2024, 2, 29), (1969, 12, 31), (2026, 12, 31)]),
+    st.sampled_from([0, 1, 999_999, 86_399_999_999]) | st.integers(0, 86_399_999_999),
+)
+texts = st.sampled_from(["Lora", "a/b", "50%", "%2F", "unspecified", 'q"\\', "café", "é\n", "\x7f"]) | st.text(
+    st.characters(codec="utf-8"), min_size=1, max_size=4
+)
+words = st.none() | texts
+jobs = st.fixed_dictionaries(
+    {
+        "status": st.none() | st.sampled_from(["running", "error", "user_error", "completed"]),
+        "is_terminal": st.none() | st.booleans(),
+        "created_at": st.none() | instants,
+        "updated_at": st.none() | instants,
+        "token_count": st.none() | counts,
+        "total_price_nanousd": st.none() | prices,
+        "refund_amount_nanousd": st.none() | prices,
+        "model_output_name": st.sampled_from([None, "name", "ft-0", "ft-1"]),
+        **dict.fromkeys(
+            ("model", "suffix", "training_type", "training_method", "user_id", "wandb_project_name"), words
+        ),
+    }
+)
+# A token price that divides, which chance would hardly find.
+exact = st.builds(
+    lambda job, tokens, rate: job | {"token_count": tokens, "total_price_nanousd": tokens * rate},
+    jobs,
+    st.integers(1, 10**9),
+    st.sampled_from([1, 480, 1200, 10**6]),
+)
+events = st.tuples(st.integers(0, 4), st.sampled_from([*ENDINGS, "refund", "job_start"]), st.none() | instants)
+
+
+def month(moment: datetime) -> datetime:
+    return datetime(moment.year, moment.month, 1, tzinfo=UTC)
+
+
+def after(first: datetime) -> datetime:
+    return month(first + timedelta(days=31))
+
+
+def expected(
+    job: Row, told: list[tuple[str, datetime | None]], account: focus_costs.Account
+) -> tuple[list[Row], set[str]]:
+    """The rows of one job, and what is odd about it."""
+    price, refund = job["total_price_nanousd"] or 0, job["refund_amount_nanousd"] or 0
+    known = job["total_price_nanousd"] is not None
+    odd = {"refund_exceeds_price"} if known and refund > max(price, 0) else set()
+    begun = job["created_at"] or job["updated_at"]
+    if price <= 0:
+        return [], odd
+    if begun is None:
+        return [], odd | {"charge_without_time"}
+    ended = [at for kind, at in told if kind in ENDINGS and at and job["is_terminal"]]
+    last = max(ended, default=job["updated_at"] or begun)
+    start = begun.replace(microsecond=0)
+    tokens = job["token_count"] or 0
+    rated = tokens > 0 and price % tokens == 0 and price // tokens < 10**12
+    kind, method, model = (job[n] or "unspecified" for n in ("training_type", "training_method", "model"))
+    sku = "/".join(["fine-tuning", *(p.replace("%", "%25").replace("/", "%2F") for p in (kind, method)), model])
+    cost = Decimal(price) / 10**9
+    unit = Decimal(price // tokens) / 1000 if rated else cost
+    name = job["model"] or "an unnamed model"
+    tags = {f"together/{n}": job[n] for n in ("suffix", "user_id", "wandb_project_name") if job[n] is not None}
+    row = {c.name: c.enum[0] for c in TABLE.columns if c.required and len(c.enum) == 1}
+    row |= dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost", "ContractedCost"), cost)
+    row |= {
+        "ListUnitPrice": unit,
+        "ContractedUnitPrice": unit,
+        "BillingAccountId": account.id,
+        "BillingAccountName": account.name,
+        "SubAccountId": account.project,
+        "SubAccountName": account.project,
+        "BillingPeriodStart": month(start),
+        "BillingPeriodEnd": after(start),
+        "ChargeClass": None,
+        "ChargeDescription": f"Fine-tuning of {name}, " + (f"{tokens} tokens" if rated else "priced per job"),
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodStart": start,
+        "InvoiceId": None,
+        "ChargePeriodEnd": max(last.replace(microsecond=0) + SECOND, start + SECOND),
+        "ConsumedQuantity": Decimal(tokens or 1),
+        "ConsumedUnit": "Tokens" if tokens else "Jobs",
+        "PricingQuantity": Decimal(tokens) / 10**6 if rated else Decimal(1),
+        "PricingUnit": "1000000 Tokens" if rated else "Jobs",
+        "ResourceId": job["job_id"],
+        "ResourceName": None if job["model_output_name"] == job["job_id"] else job["model_output_name"],
+        "SkuId": sku,
+        "SkuPriceId": sku + ("/tokens" if rated else "/job"),
+        "SkuPriceDetails": compact({"x_ModelId": model, "x_TrainingMethod": method, "x_TrainingType": kind}),
+        "Tags": compact(tags) if tags else None,
+        "x_BaseModel": job["model"],
+        "x_ChargeKind": "job",
+        "x_JobStatus": job["status"],
+        "x_RefundKnown": job["refund_amount_nanousd"] is not None,
+        "x_Suffix": job["suffix"],
+        "x_TrainingMethod": job["training_method"],
+        "x_TrainingType": job["training_type"],
+        "x_UserId": job["user_id"],
+    }
+    if not 0 < refund <= price:
+        return [row], odd
+    settled = max(month(max((at for kind, at in told if kind == "refund" and at), default=last)), month(start))
+    back = Decimal(refund) / 10**9
+    more = dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost", "ContractedCost"), -back)
+    more |= {
+        "ListUnitPrice": back,
+        "ContractedUnitPrice": back,
+        "PricingQuantity": Decimal(-1),
+        "PricingUnit": "Jobs",
+        "BillingPeriodStart": settled,
+        "BillingPeriodEnd": after(settled),
+        "ConsumedQuantity": Decimal(0),
+        "ChargeClass": "Correction" if settled > month(start) else None,
+        "ChargeFrequency": "One-Time",
+        "ChargeDescription": f"Refund for fine-tuning of {name}",
+        "SkuPriceId": sku + "/job",
+        "x_ChargeKind": "refund",
+    }
+    return [row, row | more], odd
+
+
+def compact(document: Row) -> str:
+    return json.dumps(document, separators=(",", ":"))
+
+
+def derived(found: list[Row], told: list[Row], settings: Settings) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """The jobs, their costs and the anomalies; the events come in pieces of three."""
+    whole = pa.Table.from_pylist(found, schema=pa.schema([schema(tables()["jobs"]).field(n) for n in charges._TAKEN]))
+    of = pa.Table.from_pylist(
+        told, schema=pa.schema([schema(tables()["events"]).field(n) for n in ("job_id", "created_at", "type")])
+    )
+    made = Derived(settings)
+    made.jobs(whole.slice(0, 2))
+    made.jobs(whole.slice(2))
+    for at in range(0, of.num_rows, 3):
+        made.events(of.slice(at, 3))
+    made.rest()
+    costs = pa.concat_tables([schema(TABLE).empty_table(), *made.costs()])
+    return whole, costs, made.anomalies(schema(tables()["anomalies"]).empty_table())
+
+
+ACCOUNTS = {
+    focus_costs.Account("default"): Settings(Path("t")),
+    focus_costs.Account("p", None, "p"): Settings(Path("t"), project="p"),
+    focus_costs.Account("org", "Ä", None): Settings(Path("t"), billing_account="org", billing_account_name="Ä"),
+    focus_costs.Account("org", None, "p"): Settings(Path("t"), billing_account="org", project="p"),
+}
+
+
+@given(st.lists(jobs | exact, max_size=5), st.lists(events, max_size=12), st.sampled_from([*ACCOUNTS]))
+def test_the_rows_are_those_of_the_rules(found: list[Row], told: list[Any], account: focus_costs.Account) -> None:
+    named = [{"project": "x", "job_id": f"ft-{n}"} | job for n, job in enumerate(found)]
+    mine = sorted((e for e in told if e[0] < len(found)), key=lambda e: e[0])
+    rows = [
+        {"job_id": f"ft-{job}", "position": n, "type": kind, "created_at": at} for n, (job, kind, at) in enumerate(mine)
+    ]
+    _, costs, anomalies = derived(named, rows, ACCOUNTS[account])
+    wanted: list[Row] = []
+    odd: set[tuple[str, str]] = set()
+    for n, job in enumerate(named):
+        more, kinds = expected(job, [(kind, at) for of, kind, at in mine if of == n], account)
+        wanted += more
+        odd |= {(job["job_id"], kind) for kind in kinds}
+    wanted.sort(key=lambda r: (r["ChargePeriodStart"], r["ResourceId"], r["x_ChargeKind"]))
+    assert costs.to_pylist() == wanted
+    assert {*zip(anomalies["job_id"].to_pylist(), anomalies["kind"].to_pylist(), strict=True)} == odd
+    job_sum = sum((r["BilledCost"] for r in costs.to_pylist() if r["x_ChargeKind"] == "job"), Decimal(0))
+    assert job_sum * 10**9 == sum(
+        max(j["total_price_nanousd"] or 0, 0) for j in named if j["created_at"] or j["updated_at"]
+    )
+    # And the gate agrees, of which the demo and the golden charges see less.
+    for group in costs.to_batches():
+        focus_checks.require(TABLE, focus_checks.rows(dict(zip(group.schema.names, group.columns, strict=True))))
+    for rules in (focus_checks.resources(costs), focus_checks.skus(costs)):
+        focus_checks.require(TABLE, rules)
+
+
+def test_the_rows_do_not_depend_on_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = datetime(2026, 7, 31, tzinfo=UTC)
+    found = [
+        {"job_id": f"ft-{n}", "created_at": day + n % 3 * SECOND, "total_price_nanousd": n, "refund_amount_nanousd": 1}
+        for n in range(1, 9)
+    ]
+    whole = derived(found, [], Settings(Path("t")))[1]
+    assert whole.num_rows == 16
+    monkeypatch.setattr(focus_costs, "_STEP", 3)
+    assert derived(found, [], Settings(Path("t")))[1].equals(whole)
+
+
+def test_the_sums_of_many_large_prices_are_exact(tmp_path: Path) -> None:
+    """Their sum is beyond int64, and beyond what a context of 28 digits would keep."""
+    day = datetime(2026, 7, 31, tzinfo=UTC)
+    found = [{"job_id": f"ft-{n}", "created_at": day, "total_price_nanousd": 2**63 - 1 - n} for n in range(40)]
+    jobs, costs, anomalies = derived(found, [], Settings(Path("t")))
+    for name, table in (("jobs", jobs), ("anomalies", anomalies)):
+        pq.write_table(table, path(tmp_path, name), write_page_checksum=True)
+    stored = Stored(tmp_path, exact=True)
+    focus_checks.require(TABLE, focus_checks.sums(costs, stored))
+    at = costs.schema.get_field_index("BilledCost")
+    off = [cost + Decimal("0.000000001") * (n == 7) for n, cost in enumerate(costs["BilledCost"].to_pylist())]
+    spoiled = costs.set_column(at, costs.schema.field(at), pa.array(off, costs.schema.field(at).type))
+    with pytest.raises(Exception, match="sum that of the prices"):
+        focus_checks.require(TABLE, focus_checks.sums(spoiled, stored))
