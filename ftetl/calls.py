@@ -98,7 +98,7 @@ def run(settings: Settings, progress: Progress | None = None, received: Callable
 
 def _run(begun: Begun, progress: Progress | None, received: Callable[[int], None] | None) -> Report:
     _require_unix()
-    from ftetl.origin import open_source
+    from ftetl.extract.sources import open_source
     from ftetl.pipeline import run as corridor
 
     def scratch() -> Path:
@@ -126,7 +126,7 @@ def rebuild(
     with _faults():
         _require_unix()
         records.require_target(begun.settings.target)
-        from ftetl.archive import Archive
+        from ftetl.extract.archive import Archive
         from ftetl.rebuild import rebuild as again
 
         with _held(begun) as held, _published(begun.settings, held) as published:

@@ -16,18 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftetl import guards, pseudonyms
+from ftetl import guards
 from ftetl.clock import Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
+from ftetl.extract.privacy import pseudonyms
+from ftetl.extract.together_api.client import Client
 from ftetl.raw import index
 from ftetl.raw.response import Answer, Memory
 from ftetl.snapshot.table_reader import Stored
 from ftetl.store import integrity, manifest, ownership
 from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.manifest import CONTROL, Manifest, snapshot_folder
-from ftetl.together import Client
 
 ROOM = 64 << 20  # bytes that a first run may well need
 COPIES = 3  # of the newest snapshot that must fit: the next one, what it is spooled from, and some growth

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import receive
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.errors import SoftwareError
+from ftetl.extract import extract
 from ftetl.load.table_writers import Staging
 from ftetl.progress import Progress
 from ftetl.raw import strict_json
@@ -45,7 +45,7 @@ def fill(
     staging: Staging,
     settings: Settings,
     work: deduplicate.Work,
-    given: receive.Received,
+    given: extract.Received,
     merged: merger.Merge,
     progress: Progress,
 ) -> Outcome:
@@ -149,7 +149,7 @@ def _drop_seen(unseen: dict[str, str], jobs: pa.Table) -> None:
         del unseen[name]
 
 
-def _account(given: receive.Received, work: deduplicate.Work, rows: int, aside: int) -> None:
+def _account(given: extract.Received, work: deduplicate.Work, rows: int, aside: int) -> None:
     """Every element that was received is a row, is in quarantine, or says what a row says."""
     accounted = rows + aside + work.identical + work.absorbed + len(given.confirmed)
     if accounted != given.elements:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError
-from ftetl.pseudonyms import IDENTITY, KEPT, MODE
+from ftetl.extract.privacy.pseudonyms import IDENTITY, KEPT, MODE
 from ftetl.raw.element import Scan
 from ftetl.snapshot.table_reader import Stored
 

@@ -17,21 +17,23 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from ftetl import guards, memo, observed, provenance, receive, remarks
-from ftetl.archive import Archive
+from ftetl import guards, observed, provenance, remarks
 from ftetl.clock import iso, now
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, DataError, FtetlError
+from ftetl.extract import extract
+from ftetl.extract.archive import Archive
+from ftetl.extract.details import fingerprints
+from ftetl.extract.details.cache import Recall
+from ftetl.extract.privacy.pseudonyms import read as read_pseudonyms
+from ftetl.extract.privacy.redacting_source import Private, begin
 from ftetl.filling import Outcome, fill
 from ftetl.load.table_writers import Staging
-from ftetl.private import Private, begin
 from ftetl.progress import Progress, Silent
-from ftetl.pseudonyms import read as read_pseudonyms
 from ftetl.raw import strict_json
 from ftetl.raw.response import Answer, Memory, Source
 from ftetl.raw.spool import Scrap
-from ftetl.recall import Recall
 from ftetl.report import Report
 from ftetl.snapshot.table_reader import Stored
 from ftetl.store import integrity
@@ -62,19 +64,19 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
         digests = stack.enter_context(provenance.Digests())
         recalls: list[Recall] = []
 
-        def memory(given: receive.Received) -> Recall:
+        def memory(given: extract.Received) -> Recall:
             digests.begin(given.answers)
             recalls.append(stack.enter_context(_recall(target, archive, given)))
             return recalls[0]
 
-        def note(given: receive.Received) -> None:
+        def note(given: extract.Received) -> None:
             provenance.note(archive, settings, source, given, recalls[0], target, digests)
 
         begin(target, people)
         report = _run(settings, source, target, memory, note, progress or Silent(), people)
         with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
             archive.drop_unfinished(target.base, target.version)  # of a version that there was no need to make
-            if receive.asks(settings, source):
+            if extract.asks(settings, source):
                 recalls[0].forget()
         return report
 
@@ -83,7 +85,7 @@ def repeat(
     settings: Settings,
     source: Source,
     target: Target,
-    memory: receive.Known,
+    memory: extract.Known,
     people: Mapping[str, str],
     progress: Progress | None = None,
 ) -> Report:
@@ -99,8 +101,8 @@ def _run(
     settings: Settings,
     source: Source,
     target: Target,
-    memory: Callable[[receive.Received], receive.Known],
-    note: Callable[[receive.Received], None],
+    memory: Callable[[extract.Received], extract.Known],
+    note: Callable[[extract.Received], None],
     progress: Progress,
     people: Mapping[str, str],
 ) -> Report:
@@ -115,7 +117,7 @@ def _run(
     _log.info("received answers=%d bytes=%d", len(given.answers), sum(a.blob.size for a in given.answers))
     with _evidence(target, source, given.answers), Scrap(target.scratch) as scrap:
         given.put_by = scrap.put
-        receive.look(given, settings, source, memory(given), progress.details)
+        extract.look(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
         if source.service is None and given.elements > _MANY:
             # While Arrow decodes, which needs no turn of ours; the scan before does.
@@ -126,10 +128,10 @@ def _run(
     return report
 
 
-def _answers(settings: Settings, source: Source, target: Target) -> receive.Received:
+def _answers(settings: Settings, source: Source, target: Target) -> extract.Received:
     """What the source gives; of what it says instead, a copy for a look."""
     try:
-        return receive.answers(settings, source)
+        return extract.answers(settings, source)
     except FtetlError as error:
         if error.evidence is not None:
             with contextlib.suppress(FtetlError):
@@ -137,12 +139,12 @@ def _answers(settings: Settings, source: Source, target: Target) -> receive.Rece
         raise
 
 
-def _recall(target: Target, archive: Archive, given: receive.Received) -> Recall:
+def _recall(target: Target, archive: Archive, given: extract.Received) -> Recall:
     """What is known about details as of the newest answer."""
     archive.drop_unfinished(target.base, target.version)
     stored = _stored(target)
     newest = max((a.observed_at for a in given.answers), default=now())
-    return Recall(target, archive, memo.settled(stored, memo.load(stored.folder), newest))
+    return Recall(target, archive, fingerprints.settled(stored, fingerprints.load(stored.folder), newest))
 
 
 @contextlib.contextmanager
@@ -161,7 +163,7 @@ def _evidence(target: Target, source: Source, answers: list[Answer]) -> Iterator
 def _commit(
     settings: Settings,
     target: Target,
-    given: receive.Received,
+    given: extract.Received,
     identity: dict[str, str | None],
     note: Callable[[], None],
     progress: Progress,
@@ -213,8 +215,8 @@ def _commit(
                 next="look at them with --quarantine keep and `ftetl quarantine`",
             )
         _log.info("written %s", " ".join(f"{name}={count}" for name, count in outcome.rows.items()))
-        with stage.create(memo.FILE) as file:
-            file.write(memo.bytes_of(memo.after(memo.load(stored.folder), work.items, given)))
+        with stage.create(fingerprints.FILE) as file:
+            file.write(fingerprints.bytes_of(fingerprints.after(fingerprints.load(stored.folder), work.items, given)))
         work.items.clear()  # hundreds of bytes a job, which the gate needs more
         staging.gate()
         _log.info("checked against the contracts, read back from disk")
@@ -242,7 +244,7 @@ def _report(
     settings: Settings,
     source: Source,
     target: Target,
-    given: receive.Received,
+    given: extract.Received,
     outcome: Outcome,
     commit: Commit,
     before: Mapping[str, Any],

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ftetl import observed
-from ftetl.archive import Archive
 from ftetl.clock import iso
 from ftetl.config.settings import Settings
+from ftetl.extract.archive import Archive
+from ftetl.extract.details.cache import Recall
+from ftetl.extract.extract import Received
 from ftetl.raw.fingerprint import masked
 from ftetl.raw.response import Answer, Shape, Source, changed, stamp
-from ftetl.recall import Recall
-from ftetl.receive import Received
 from ftetl.store.target import Target
 
 # The others do not decide what the tables hold.

@@ -14,17 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftetl import guards, memo, observed, pipeline, provenance
-from ftetl.archive import Archive
+from ftetl import guards, observed, pipeline, provenance
 from ftetl.clock import parse_iso
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
-from ftetl.private import Private
+from ftetl.extract.archive import Archive
+from ftetl.extract.details import fingerprints
+from ftetl.extract.privacy.pseudonyms import IDENTITY, MODE, Pseudonyms, read
+from ftetl.extract.privacy.redacting_source import Private
+from ftetl.extract.sources.files import Saved
 from ftetl.progress import Progress
-from ftetl.pseudonyms import IDENTITY, MODE, Pseudonyms, read
 from ftetl.raw.response import Answer, Detail, Memory, Outcome, Shape, Source
 from ftetl.report import Report
-from ftetl.sources.saved import Saved
 from ftetl.store.manifest import snapshot_folder
 from ftetl.store.target import Commit, Target
 
@@ -81,7 +82,7 @@ class _Replayed:
 
     def __init__(self, past: Past, made: Target) -> None:
         self._past = past
-        self._known = memo.load(snapshot_folder(made.path, made.base) if made.base else None)
+        self._known = fingerprints.load(snapshot_folder(made.path, made.base) if made.base else None)
 
     def confirms(self, job_id: str, listed: bytes) -> bool:
         """Whether it was confirmed then; a job that today's contracts are the first to accept was not."""

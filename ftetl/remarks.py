@@ -11,8 +11,8 @@ from typing import Any
 
 from ftetl.clock import now
 from ftetl.config.settings import PROJECT, Settings
+from ftetl.extract.extract import Received
 from ftetl.raw.response import Outcome, Source
-from ftetl.receive import Received
 from ftetl.transform.derive.focus_costs import TABLE, Account
 
 MANY = 10  # details from which on it means something if not one is there

@@ -129,7 +129,7 @@ def test_stdin_is_a_whole_list(tmp_path: Path, answer: Path, monkeypatch: pytest
 
 
 def test_the_source_is_closed_whatever_happens(tmp_path: Path, answer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ftetl.sources.saved import Saved
+    from ftetl.extract.sources.files import Saved
 
     closed: list[bool] = []
     monkeypatch.setattr(Saved, "close", lambda self: closed.append(True))

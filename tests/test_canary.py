@@ -30,8 +30,8 @@ from ftetl import calls, demo
 from ftetl.cli import cli
 from ftetl.errors import FtetlError
 from tests.canary import KEY, KEYS, MAIL, MAILS, files, forms, has, hidden_in, which
-from tests.test_together import BROKEN, SLOW, STATUSES, Start, answer
-from tests.test_together import serve as servers
+from tests.extract.together_api.test_client import BROKEN, SLOW, STATUSES, Start, answer
+from tests.extract.together_api.test_client import serve as servers
 
 ROOT = Path(__file__).parents[1]
 serve = servers  # the fixture
@@ -58,7 +58,7 @@ def said(target: Path, *words: object, url: str, key: str = KEY) -> tuple[int, s
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No wait between two requests."""
-    monkeypatch.setattr("ftetl.patience.random.uniform", lambda *_: 0.0)
+    monkeypatch.setattr("ftetl.extract.together_api.retry.random.uniform", lambda *_: 0.0)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ class Breaking:
         path = frame.f_code.co_filename
         if not path.startswith(OURS) or event != "call" or path.startswith(OPEN):
             return
-        place = f"{Path(path).name}:{frame.f_code.co_name}"
+        place = f"{path.removeprefix(OURS)}:{frame.f_code.co_name}"
         with self._lock:
             self.calls += 1
             if self.place or self.when not in (self.calls, place):
@@ -223,9 +223,17 @@ def broken_at(when: int | str, server: demo.Server, target: Path) -> tuple[Break
 
 # On the way of the key to its header and of the answer back.
 ON_ITS_WAY = (
-    *("origin.py:open_source", "api.py:open_api", "together.py:__init__", "exchange.py:__init__", "together.py:_ask"),
-    *("exchange.py:_exchange", "plugs.py:__call__", "plugs.py:add", "exchange.py:_wire"),
-    *("verdict.py:judge", "pipeline.py:_commit"),
+    "extract/sources/__init__.py:open_source",
+    "extract/sources/api.py:open_api",
+    "extract/together_api/client.py:__init__",
+    "extract/together_api/transport.py:__init__",
+    "extract/together_api/client.py:_ask",
+    "extract/together_api/transport.py:_exchange",
+    "extract/together_api/connections.py:__call__",
+    "extract/together_api/connections.py:add",
+    "extract/together_api/transport.py:_wire",
+    "extract/together_api/response_check.py:judge",
+    "pipeline.py:_commit",
 )
 
 

@@ -30,11 +30,12 @@ import pytest
 import zstandard
 
 import ftetl
-from ftetl import cli, demo, ends, memo
-from ftetl.archive import Archive
+from ftetl import cli, demo, ends
 from ftetl.contract import frictionless, odcs, tables
 from ftetl.errors import EXITS
 from ftetl.errors.catalog import FAULTS
+from ftetl.extract.archive import Archive
+from ftetl.extract.details import fingerprints
 from ftetl.store import manifest
 from ftetl.store.target import Target
 
@@ -188,7 +189,7 @@ class TestDemo:
         assert first.code == 0
         assert first.last.startswith("ftetl: OK (0): ftetl-demo: version 1 committed (360 new, 0 changed, 0 gone): ")
         names = {path.name for path in (folder / "ftetl-demo" / "current").iterdir()}
-        assert names == {memo.FILE, *DOCUMENTS, *(f"{table}.parquet" for table in tables())}
+        assert names == {fingerprints.FILE, *DOCUMENTS, *(f"{table}.parquet" for table in tables())}
         written = ", ".join(f"{table}.parquet" for table in sorted(tables()))
         assert first.out.startswith(f"Written to ftetl-demo/current: {written}\n")
 
@@ -271,7 +272,7 @@ class TestSaved:
         assert done.code == 0
         names = {path.name for path in (tmp_path / "target" / "current").iterdir()}
         written = {f"{table}.{suffix}" for table in tables() for suffix in ("parquet", "csv")}
-        assert names == {memo.FILE, *DOCUMENTS, *written}
+        assert names == {fingerprints.FILE, *DOCUMENTS, *written}
 
 
 class TestApi:

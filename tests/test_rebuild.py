@@ -16,9 +16,9 @@ import pytest
 
 import ftetl
 from ftetl import calls, contract, demo
-from ftetl.archive import Archive
 from ftetl.demo import Server
 from ftetl.errors import DataError, FtetlError, StorageError
+from ftetl.extract.archive import Archive
 from ftetl.report import Report
 from ftetl.store.manifest import newest
 from ftetl.store.target import Target

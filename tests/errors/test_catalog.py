@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import ftetl
-from ftetl import breakage, errors, verdict
+from ftetl import errors
 from ftetl.errors import EXITS, FtetlError, catalog, os_errors
 from ftetl.errors.catalog import FAULTS, GROUPS
+from ftetl.extract.together_api import network_errors, response_check
 
 PACKAGE = Path(ftetl.__file__).parent
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != Path(catalog.__file__)]
@@ -25,8 +26,8 @@ CHOSEN = {
     ("calls.py", "SoftwareError"): {"B01", "S26"},
     ("validate/table_checks.py", "SoftwareError"): {"B02", "V13"},
     ("config/credentials.py", "ConfigError"): {"P07", "X04"},
-    ("verdict.py", "AccessError"): {"H01", "H02", "H03", "H35"},
-    ("verdict.py", "ProtocolError"): {"H05", "H13", "H34", "H37"},
+    ("extract/together_api/response_check.py", "AccessError"): {"H01", "H02", "H03", "H35"},
+    ("extract/together_api/response_check.py", "ProtocolError"): {"H05", "H13", "H34", "H37"},
 }
 
 
@@ -82,9 +83,9 @@ def test_every_error_is_made_with_a_code_whose_exit_is_its_own(path: Path, kind:
 
 
 def test_the_tables_of_errors_have_codes_whose_exits_are_theirs() -> None:
-    rows = [(row.kind, row.code) for row in breakage._BREAKAGES]
+    rows = [(row.kind, row.code) for row in network_errors._BREAKAGES]
     rows += [(kind, code) for kind, code, _, _ in os_errors._REASONS.values()]
-    rows += [(errors.AccessError, code) for code, _, _ in verdict._ACCESS.values()]
+    rows += [(errors.AccessError, code) for code, _, _ in response_check._ACCESS.values()]
 
     assert [(kind, code) for kind, code in rows if kind.exit.name not in FAULTS[code].exits] == []
 

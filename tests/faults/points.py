@@ -18,10 +18,10 @@ from tests.faults.targets import AT_CLOSE, Start
 PLACES = (
     "",  # the start
     AT_CLOSE,  # threads write the tables
-    "ftetl.memo:bytes_of",
+    "ftetl.extract.details.fingerprints:bytes_of",
     "ftetl.load.table_writers:Staging.gate",  # threads read them back
-    "ftetl.archive:Archive.sync",  # a thread makes the archive durable
-    "ftetl.archive:Archive.note",
+    "ftetl.extract.archive:Archive.sync",  # a thread makes the archive durable
+    "ftetl.extract.archive:Archive.note",
     "ftetl.store.transaction:Stage.commit",
     "ftetl.store.transaction:publish",
     "ftetl.store.target.cleanup:point",

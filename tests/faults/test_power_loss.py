@@ -27,8 +27,9 @@ import pyarrow as pa
 import pytest
 
 import ftetl
-from ftetl import archive, demo, records
+from ftetl import demo, records
 from ftetl.errors import FtetlError
+from ftetl.extract import archive
 from ftetl.report import Report
 from ftetl.snapshot.snapshot import verify
 from ftetl.store import target as store_target
@@ -583,8 +584,8 @@ def test_no_loss_of_power_does_in_a_million_states(shm: Path) -> None:
 
 # What is forgotten without harm, and why.
 SPARE = {
-    f"janitor.point: {TARGET}": "`current` is derived: the next run makes it again",
-    f"stage.Stage._commit: {TARGET}/_ftetl/manifests": "what a run left that died was made durable when this one began",
+    f"cleanup.point: {TARGET}": "`current` is derived: the next run makes it again",
+    f"transaction.Stage._commit: {TARGET}/_ftetl/manifests": "what a run left that died was made durable when this one began",
 }
 
 

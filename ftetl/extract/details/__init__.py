@@ -1,0 +1,1 @@
+"""Details of single jobs: which ones to fetch, the fetching, and the cache of fetched ones."""

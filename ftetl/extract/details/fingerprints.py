@@ -1,0 +1,93 @@
+"""What was listed when a job's detail was last had: the memory that makes a scheduled run cheap.
+
+A detail is asked for again only by the rule of the design: no detail yet, the listed document changed, the job is not
+terminal, or it ended less than three days ago (refunds come late). Knows hashes of listed documents, not what is in
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.feather as feather
+
+from ftetl.errors import StorageError
+from ftetl.extract.extract import Received
+from ftetl.snapshot.table_reader import Stored
+from ftetl.transform.deduplicate import Item
+
+FILE = "listed.arrow"  # beside the tables of a snapshot, so that it is committed with them
+SETTLES = timedelta(days=3)
+_SCHEMA = pa.schema(
+    [pa.field("job_id", pa.string(), nullable=False), pa.field("sha256", pa.binary(32), nullable=False)]
+)
+
+
+def load(folder: Path | None) -> dict[str, bytes]:
+    """The memory of a snapshot: by job, the digest of what was listed when its detail was had.
+
+    Raises:
+        StorageError: The file is damaged.
+    """
+    if folder is None or not (folder / FILE).exists():
+        return {}
+    try:
+        table = feather.read_table(folder / FILE, memory_map=False)
+        return dict(zip(table.column("job_id").to_pylist(), table.column("sha256").to_pylist(), strict=True))
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise StorageError(
+            "S13", f"{folder / FILE} cannot be read back", next="`ftetl verify` names what is damaged; restore the file"
+        ) from error
+
+
+def bytes_of(memory: Mapping[str, bytes]) -> bytes:
+    """The file's bytes; the same memory gives the same bytes."""
+    ids = sorted(memory)
+    table = pa.Table.from_arrays(
+        [pa.array(ids, pa.string()), pa.array([memory[i] for i in ids], pa.binary(32))], schema=_SCHEMA
+    )
+    sink = pa.BufferOutputStream()
+    feather.write_feather(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The jobs whose detail needs no second look while their listed document stays the same."""
+
+    listed: Mapping[str, bytes]
+
+    def asks(self, job_id: str, listed: bytes) -> bool:
+        """Whether this job's detail has to be asked for."""
+        return self.listed.get(job_id) != listed
+
+
+def settled(stored: Stored, memory: Mapping[str, bytes], observed_at: datetime) -> Settled:
+    """What the last snapshot knows well enough, as of now."""
+    jobs = stored.table("jobs", ["job_id", "events_state", "is_terminal", "finished_at", "updated_at"])
+    ended = pc.coalesce(jobs.column("finished_at"), jobs.column("updated_at"))
+    late = pc.less_equal(ended, pa.scalar(observed_at - SETTLES, pa.timestamp("us", "UTC")))
+    known = pc.and_(pc.equal(jobs.column("events_state"), "detail"), pc.fill_null(jobs.column("is_terminal"), False))
+    rest = pc.and_(known, pc.fill_null(late, False))
+    ids: Iterable[str] = jobs.filter(rest).column("job_id").to_pylist()
+    return Settled({job_id: memory[job_id] for job_id in ids if job_id in memory})
+
+
+def after(memory: Mapping[str, bytes], items: Iterable[Item], given: Received) -> dict[str, bytes]:
+    """The memory after a run: the jobs whose detail came are known by what was listed of them now.
+
+    A job whose row was made from something else, and not from the same listed document, is known no more.
+    """
+    known = dict(memory)
+    for job_id in {item.job_id for item in items}:
+        listed = given.listed.get(job_id)
+        if job_id in given.details.had and listed:
+            known[job_id] = listed
+        elif listed is None or known.get(job_id) != listed:
+            known.pop(job_id, None)
+    return known

@@ -1,0 +1,1 @@
+"""The HTTP client of the Together AI API: transport, retries, response checks, errors."""

@@ -1,0 +1,265 @@
+"""Details over real HTTP: which are asked for, and that one that cannot be had costs nobody else anything."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ftetl
+from ftetl import demo
+from ftetl.demo import Server
+from ftetl.errors import AccessError
+from ftetl.extract.details import fetch
+from ftetl.raw import response
+from ftetl.raw.response import Memory, Outcome
+from ftetl.report import Report
+
+Job = dict[str, Any]
+Answer = tuple[int, bytes]
+DAY = datetime(2026, 8, 1, tzinfo=UTC)
+LIST = "/v1/fine-tunes"
+
+
+def job(number: int, **more: Any) -> Job:
+    time = "2026-07-02T08:10:14Z"
+    ended = {"type": "JOB_COMPLETE", "created_at": "2026-07-02T08:20:14Z"}
+    found = {"id": f"ft-{number}", "status": "completed", "created_at": time, "updated_at": time}
+    return found | {"param_count": number, "events": [{"type": "JOB_START"}, ended]} | more
+
+
+def body(value: Any) -> Answer:
+    return 200, json.dumps(value).encode()
+
+
+class Service:
+    """The stand-in, with answers of our own for some paths."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.answers: dict[str, Answer] = {}
+        usual = server.answer
+        server.answer = lambda path, key: self.answers.get(path) or usual(path, key)  # type: ignore[method-assign]
+
+    def says(self, number: int, answer: Answer) -> None:
+        """What the detail of a job is from now on."""
+        self.answers[f"{LIST}/ft-{number}"] = answer
+
+    def export(self, target: Path, **settings: Any) -> Report:
+        self.server.requests.clear()
+        environ = {"TOGETHER_API_KEY": self.server.key}
+        return ftetl.export(target, base_url=self.server.url, environ=environ, **{"observed_at": DAY} | settings)
+
+    def asked(self) -> Counter[str]:
+        return Counter(path for _, path in self.server.requests)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Service]]:
+    with ExitStack() as stack:
+        yield lambda *jobs: Service(stack.enter_context(demo.serve(jobs=jobs)))
+
+
+def rows(target: Path, table: str) -> list[Job]:
+    return list(ftetl.open(target).arrow(table).to_pylist())
+
+
+def test_the_first_run_asks_once_for_the_list_and_once_for_each_job(serve: Any, tmp_path: Path) -> None:
+    service = serve(*(job(n) for n in range(20)))
+    report = service.export(tmp_path / "t")
+    assert service.asked() == {LIST: 1} | {f"{LIST}/ft-{n}": 1 for n in range(20)}
+    assert (report.requests, report.exit_code, report.details) == (21, 0, {"here": 20})
+    assert report.received == 40
+    assert report.bytes_read > 0
+    found = rows(tmp_path / "t", "jobs")
+    assert {r["events_state"] for r in found} == {"detail"}
+    assert sorted(r["param_count"] for r in found) == list(range(20))
+    assert report.rows["events"] == 40
+    assert report.rows["job_history"] == 20
+
+
+@pytest.mark.parametrize("events", ["list", "none"])
+def test_no_detail_is_asked_for_unless_wanted(serve: Any, tmp_path: Path, events: str) -> None:
+    service = serve(job(1), job(2))
+    report = service.export(tmp_path / "t", events=events)
+    assert service.asked() == {LIST: 1}
+    assert (report.requests, report.details, report.exit_code) == (1, {}, 0)
+    assert [r["events_state"] for r in rows(tmp_path / "t", "jobs")] == ["unknown", "unknown"]
+
+
+def test_only_jobs_without_listed_events_are_asked_for_each_once(serve: Any, tmp_path: Path) -> None:
+    service = serve(*(job(n) for n in range(1, 6)))
+    bare = {k: v for k, v in job(1).items() if k != "events"}
+    listed = [bare, bare | {"id": "ft-2", "events": None}, bare | {"id": "ft-3", "events": []}, job(4), bare]
+    service.answers[LIST] = body({"data": listed})
+    report = service.export(tmp_path / "t")
+    assert service.asked() == {LIST: 1, f"{LIST}/ft-1": 1, f"{LIST}/ft-2": 1, f"{LIST}/ft-3": 1}
+    assert [r["events_state"] for r in rows(tmp_path / "t", "jobs")] == ["detail", "detail", "detail", "list"]
+    assert report.anomalies == {"duplicate_identical": 1}
+
+
+BROKEN = b'{"id":"ft-1","status":"a","status":"b"}'
+# What the service says about ft-1: (exit, outcome, anomaly, what goes to quarantine).
+ODD_DETAILS: dict[str, tuple[Answer, int, str, str | None, list[tuple[str, str | None]]]] = {
+    "gone": ((404, b'{"error":{"message":"no such job"}}'), 0, "gone", "deleted_meanwhile", []),
+    "server error": ((500, b"{}"), 3, "failed", None, []),
+    "web page": ((200, b"<html>at ease</html>"), 3, "failed", None, []),
+    "error in a 200": (body({"error": {"message": "oops"}}), 3, "failed", None, []),
+    "another job": (body(job(7)), 3, "failed", "detail_unusable", [("bad_id", "ft-7")]),
+    "two jobs": (body([job(1), job(7)]), 3, "failed", "detail_unusable", [("bad_id", "ft-1"), ("bad_id", "ft-7")]),
+    "duplicate keys": ((200, BROKEN), 3, "here", None, [("duplicate_keys", "ft-1")]),
+    "broken": ((200, b'{"id":"ft-1","status":'), 3, "failed", "detail_unusable", [("broken_json", "ft-1")]),
+    "no id": (body({"status": "completed", "events": []}), 3, "failed", "detail_unusable", [("broken_json", "ft-1")]),
+    "empty list": (body({"data": []}), 3, "failed", "detail_unusable", [("broken_json", "ft-1")]),
+    "no object": (body(["x"]), 3, "failed", "detail_unusable", [("not_an_object", "ft-1")]),
+}
+
+
+@pytest.mark.parametrize("case", ODD_DETAILS)
+def test_a_detail_that_cannot_be_had_or_used_leaves_the_list_item(serve: Any, tmp_path: Path, case: str) -> None:
+    answer, code, outcome, kind, aside = ODD_DETAILS[case]
+    service = serve(job(1, status="running"), job(2))
+    service.says(1, answer)
+    deadline = 1.0 if answer[0] == 500 or case in ("web page", "error in a 200") else 60.0
+    report = service.export(tmp_path / "t", deadline=deadline)
+    assert report.exit_code == code
+    assert report.details == dict(Counter(["here", outcome]))
+    first, second = rows(tmp_path / "t", "jobs")
+    assert (first["status"], first["events_state"], first["param_count"], first["present"]) == (
+        "running",
+        "unknown",
+        None,
+        True,
+    )
+    assert (second["events_state"], second["param_count"]) == ("detail", 2)
+    assert [(a["job_id"], a["kind"]) for a in rows(tmp_path / "t", "anomalies")] == [("ft-1", kind)] * bool(kind)
+    found = sorted((q["rule"], q["job_id"]) for q in rows(tmp_path / "t", "quarantine"))
+    assert found == aside
+    assert {q["source"] for q in rows(tmp_path / "t", "quarantine")} <= {"GET /fine-tunes/ft-1"}
+
+
+def test_all_odd_details_at_once_cost_the_others_nothing(serve: Any, tmp_path: Path) -> None:
+    service = serve(*(job(n) for n in range(10, 30)))
+    unlucky = [case for case in ODD_DETAILS if case not in ("another job", "two jobs")]
+    for number, case in enumerate(unlucky, start=10):
+        service.says(number, ODD_DETAILS[case][0])
+    report = service.export(tmp_path / "t", deadline=3.0)
+    assert report.exit_code == 3
+    assert (report.rows["jobs"], report.vanished) == (20, 0)
+    fine = [r for r in rows(tmp_path / "t", "jobs") if r["events_state"] == "detail"]
+    assert len(fine) == 20 - len(unlucky)
+    assert report.received == 20 + report.details["here"] + report.quarantined
+
+
+def test_a_job_without_its_detail_keeps_its_events_and_says_that_they_are_stale(serve: Any, tmp_path: Path) -> None:
+    settling = {"observed_at": datetime(2026, 7, 3, tzinfo=UTC)}  # less than three days after their end
+    service = serve(job(1), job(2), job(3))
+    service.export(tmp_path / "t", **settling)
+    for number in (1, 2, 3):
+        service.says(number, (500, b"{}") if number == 1 else (404, b"{}"))
+    service.server.jobs = [job(1), job(2), job(3, n_epochs=2, updated_at="2026-07-03T00:00:00Z")]
+    report = service.export(tmp_path / "t", deadline=1.0, **settling)
+    assert report.exit_code == 3
+    assert [r["events_state"] for r in rows(tmp_path / "t", "jobs")] == ["stale", "detail", "stale"]
+    assert [r["param_count"] for r in rows(tmp_path / "t", "jobs")] == [1, 2, 3]
+    assert len(rows(tmp_path / "t", "events")) == 6
+    again = service.export(tmp_path / "t", deadline=1.0, **settling)
+    assert (again.changed, again.exit_code) == (False, 3)
+    service.answers.clear()
+    better = service.export(tmp_path / "t", **settling)
+    assert better.exit_code == 0
+    assert [r["events_state"] for r in rows(tmp_path / "t", "jobs")] == ["detail"] * 3
+    assert rows(tmp_path / "t", "anomalies") == []
+
+
+def test_a_broken_detail_does_not_stop_vanishing(serve: Any, tmp_path: Path) -> None:
+    service = serve(job(1), job(2))
+    service.export(tmp_path / "t")
+    service.server.jobs = [job(1, status="running")]
+    service.says(1, (200, b'["x", {"no":"id"}]'))
+    report = service.export(tmp_path / "t", observed_at=datetime(2026, 8, 2, tzinfo=UTC))
+    assert (report.vanished, report.quarantined) == (1, 2)
+    assert [r["present"] for r in rows(tmp_path / "t", "jobs")] == [True, False]
+
+
+@pytest.mark.parametrize("detail", [(404, b"{}"), (500, b"{}"), (200, b'{"id":"ft-9"}'), (200, BROKEN)])
+def test_an_item_that_no_table_can_take_may_lack_its_detail_too(serve: Any, tmp_path: Path, detail: Answer) -> None:
+    service = serve(job(1), job(2))
+    broken = b'{"data":[{"id":"ft-2"},{"id":"ft-1","a":1,"a":2}]}'
+    service.answers[LIST] = (200, broken)
+    service.says(1, detail)
+    report = service.export(tmp_path / "t", deadline=1.0 if detail[0] == 500 else 60.0)
+    assert report.exit_code == 3
+    assert [r["job_id"] for r in rows(tmp_path / "t", "jobs")] == ["ft-2"]
+    assert report.rows["quarantine"] == (2 if detail[0] == 200 else 1)
+
+
+def test_a_clean_detail_makes_up_for_an_item_that_no_table_can_take(serve: Any, tmp_path: Path) -> None:
+    service = serve(job(1))
+    service.answers[LIST] = (200, b'{"data":[{"id":"ft-1","a":1,"a":2}]}')
+    report = service.export(tmp_path / "t")
+    assert (report.quarantined, report.rows["jobs"], report.exit_code) == (1, 1, 3)
+    (row,) = rows(tmp_path / "t", "jobs")
+    assert (row["param_count"], row["events_state"], row["present"]) == (1, "detail", True)
+
+
+def test_a_key_that_is_refused_meanwhile_ends_the_run(serve: Any, tmp_path: Path) -> None:
+    service = serve(job(1), job(2))
+    service.says(2, (401, b"{}"))
+    with pytest.raises(AccessError):
+        service.export(tmp_path / "t")
+    assert not (tmp_path / "t" / "current").exists()
+
+
+def test_an_id_with_odd_characters_is_asked_for_by_its_own_name(serve: Any, tmp_path: Path) -> None:
+    service = serve(job(1) | {"id": "ft:a.b_c-D"})
+    assert service.export(tmp_path / "t").details == {"here": 1}
+
+
+def test_a_status_that_moved_between_list_and_detail_is_a_state_of_its_own(serve: Any, tmp_path: Path) -> None:
+    service = serve(job(1, status="completed", updated_at="2026-07-03T00:00:00Z"))
+    service.answers[LIST] = body({"data": [job(1, status="running", events=[])]})
+    service.export(tmp_path / "t", observed_at=None)
+    states = rows(tmp_path / "t", "job_history")
+    assert [r["status"] for r in states] == ["running", "completed"]
+    (row,) = rows(tmp_path / "t", "jobs")
+    assert (row["status"], row["last_changed_at"]) == ("completed", states[1]["observed_at"])
+
+
+def test_a_secret_is_masked_before_a_detail_waits_on_a_disk() -> None:
+    waiting: list[bytes] = []
+    body = b'{"id":"ft-1","wandb_key":"s3cret","\\u0068f_api_token":"s3cret","events":[]}'
+    answer = response.Answer("GET /fine-tunes/ft-1", Memory(body), DAY, detail=True)
+
+    found = fetch.fetch(
+        [response.Detail("ft-1", Outcome.HERE, answer)],
+        1,
+        lambda *_: None,
+        lambda *_: None,
+        lambda data: waiting.append(data) or Memory(data),
+    )
+
+    assert found.had == {"ft-1"}
+    assert waiting == [b'{"id":"ft-1","wandb_key":"***","\\u0068f_api_token":"***","events":[]}']
+    assert found.answers[0].blob.read(found.scans[0].offsets[0], found.scans[0].lengths[0]) == waiting[0]
+
+
+def test_the_drift_of_jobs_that_are_copied_is_told_again(tmp_path: Path) -> None:
+    odd = {"type": "WARNING", "newer": 1}
+    jobs = [job(n, new_key=n) for n in range(3)] + [job(3, progress={"inner": 1})]
+    jobs[1]["events"] = [odd, *jobs[1]["events"], odd]
+    with demo.serve(jobs=jobs) as server:
+        first, second = (
+            ftetl.export(tmp_path / "t", base_url=server.url, environ={"TOGETHER_API_KEY": server.key}, observed_at=DAY)
+            for _ in range(2)
+        )
+
+    assert (first.requests, second.requests, second.changed) == (5, 1, False)
+    assert first.drift.unknown == {"events.newer": 1, "new_key": 3, "progress.inner": 1}
+    assert second.drift == first.drift

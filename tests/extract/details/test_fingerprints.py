@@ -1,0 +1,35 @@
+"""The memory of what was listed when a detail was last had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftetl.errors import StorageError
+from ftetl.extract.details import fingerprints
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1), st.binary(min_size=32, max_size=32)))
+def test_a_memory_comes_back_and_the_same_memory_gives_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, memory: dict[str, bytes]
+) -> None:
+    folder = tmp_path_factory.mktemp("snapshot")
+    (folder / fingerprints.FILE).write_bytes(fingerprints.bytes_of(memory))
+
+    assert fingerprints.load(folder) == memory
+    assert fingerprints.bytes_of(dict(reversed(memory.items()))) == fingerprints.bytes_of(memory)
+
+
+@pytest.mark.parametrize("folder", [None, "missing"])
+def test_without_a_file_nothing_is_remembered(tmp_path: Path, folder: str | None) -> None:
+    assert fingerprints.load(folder and tmp_path / folder) == {}
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / fingerprints.FILE).write_bytes(b"no arrow")
+
+    with pytest.raises(StorageError, match=fingerprints.FILE):
+        fingerprints.load(tmp_path)

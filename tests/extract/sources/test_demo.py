@@ -1,0 +1,101 @@
+"""The demo as a source: the road of the real API, with the demo's day as the time of every observation."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ftetl import demo
+from ftetl.clock import Deadline
+from ftetl.extract.sources.demo import Demo
+from ftetl.raw.response import Answer, Outcome, Source
+
+
+@pytest.fixture
+def source() -> Iterator[Demo]:
+    found = Demo(count=40)
+    yield found
+    found.close()
+
+
+def text(answer: Answer | None) -> bytes:
+    assert answer is not None
+    return answer.blob.read(0, answer.blob.size)
+
+
+def whole_run(source: Source) -> dict[str, bytes]:
+    """The bytes of all answers of a run by their names, the details of all listed jobs included."""
+    [listing] = source.answers()
+    ids = [job["id"] for job in json.loads(text(listing))["data"]]
+    return {listing.name: text(listing)} | {d.job_id: text(d.answer) for d in source.details(ids)}
+
+
+def test_it_gives_the_whole_list_and_every_detail(source: Demo) -> None:
+    jobs = {job["id"]: job for job in demo.jobs(count=40)}
+    found = whole_run(source)
+    listing = json.loads(found.pop("GET /fine-tunes"))
+
+    assert {job["id"] for job in listing["data"]} == set(jobs)
+    assert {job_id: json.loads(body) for job_id, body in found.items()} == jobs
+
+
+def test_all_is_observed_on_the_day_of_the_demo(source: Demo) -> None:
+    [listing] = source.answers()
+    [detail] = source.details([demo.jobs(count=40)[0]["id"]])
+
+    assert listing.observed_at == demo.OBSERVED_AT
+    assert detail.answer is not None
+    assert (detail.outcome, detail.answer.observed_at) == (Outcome.HERE, demo.OBSERVED_AT)
+    assert (listing.whole, listing.detail, detail.answer.whole, detail.answer.detail) == (True, False, False, True)
+
+
+def test_two_runs_give_the_same_bytes(source: Demo) -> None:
+    other = Demo(count=40)
+    try:
+        assert whole_run(other) == whole_run(source)
+    finally:
+        other.close()
+
+
+def test_an_unknown_job_is_gone(source: Demo) -> None:
+    [detail] = source.details(["ft-unknown"])
+
+    assert (detail.job_id, detail.outcome, detail.answer) == ("ft-unknown", Outcome.GONE, None)
+
+
+def test_at_the_deadline_the_details_are_failed() -> None:
+    source = Demo(count=9, deadline=Deadline(0))
+    try:
+        outcomes = [detail.outcome for detail in source.details([job["id"] for job in demo.jobs(count=9)])]
+    finally:
+        source.close()
+
+    assert outcomes == [Outcome.FAILED] * 9
+
+
+def test_it_is_a_service_of_its_own(source: Demo) -> None:
+    assert source.service == "demo"
+
+
+def test_nothing_of_it_stays_behind_and_it_can_be_closed_twice() -> None:
+    before = set(threading.enumerate())
+    source = Demo(count=9)
+    whole_run(source)
+    source.close()
+    source.close()
+
+    assert {thread for thread in threading.enumerate() if thread.name == "ftetl-demo"} <= before
+
+
+def test_a_proxy_or_a_key_in_the_environment_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("TOGETHER_API_KEY", "not the key of the demo")
+    source = Demo(count=9)
+    try:
+        assert len(whole_run(source)) == 10
+    finally:
+        source.close()

@@ -1,0 +1,89 @@
+"""Work side by side: each item once, few results ahead, and nobody waits for what hangs."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+
+from ftetl.clock import Deadline
+from ftetl.extract.worker_pool import work_through
+
+
+def forever() -> float:
+    return 60.0
+
+
+@pytest.mark.parametrize(("items", "threads"), [(0, 8), (1, 8), (5, 1), (200, 8)])
+def test_each_item_is_worked_on_once(items: int, threads: int) -> None:
+    done: Counter[int] = Counter()
+
+    assert sorted(work_through(range(items), lambda n: done.update([n]) or n * 2, threads=threads, left=forever)) == [
+        n * 2 for n in range(items)
+    ]
+    assert done == Counter(range(items))
+
+
+def test_what_one_raises_is_raised_here_and_ends_it_all() -> None:
+    done: Counter[int] = Counter()
+
+    def work(number: int) -> int:
+        done.update([number])
+        if number == 3:
+            raise KeyError(number)
+        return number
+
+    with pytest.raises(KeyError):
+        list(work_through(range(1000), work, threads=2, left=forever))
+    assert len(done) < 20
+
+
+def test_what_is_done_is_handed_out_before_the_failure() -> None:
+    held = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 3:
+            held.wait(10)
+            raise KeyError(number)
+        if number == 2:
+            held.set()
+        return number
+
+    done: list[int] = []
+    with pytest.raises(KeyError):
+        done.extend(work_through(range(4), work, threads=4, left=forever))
+
+    assert sorted(done) == [0, 1, 2]
+
+
+def test_only_so_much_is_done_ahead_and_nothing_after_the_reader_has_gone() -> None:
+    done: Counter[int] = Counter()
+    results = work_through(range(1000), lambda n: done.update([n]) or n, threads=2, left=forever)
+
+    next(results)
+    results.close()
+    ended([t for t in threading.enumerate() if t.name.startswith("ftetl-crew")])
+
+    assert len(done) <= 1 + 4 + 2 * 2
+
+
+def test_what_hangs_is_left_behind() -> None:
+    hang = threading.Event()
+    deadline = Deadline(0.3)
+
+    def work(number: int) -> int:
+        if number == 1:
+            hang.wait(60)
+        return number
+
+    try:
+        assert sorted(work_through(range(4), work, threads=2, left=deadline.left)) == [0, 2, 3]
+    finally:
+        hang.set()
+
+
+def ended(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
