@@ -22,14 +22,14 @@ def make(voice: Voice, targets: Sequence[Path], output: Path, mode: int) -> None
     """
     if voice.as_json and str(output) == _STDOUT:
         raise UsageError("P01", "the page and --json cannot both go to stdout", next="name a file with --output")
-    from ftetl import page
+    from ftetl import html_report
     from ftetl.snapshot import multi_project
 
-    made = page.made(multi_project.open(*targets))
+    made = html_report.made(multi_project.open(*targets))
     if str(output) == _STDOUT:
         talk.ours(made.html.removesuffix("\n").encode())
         return
-    page.write(output, made.html, mode)
+    html_report.write(output, made.html, mode)
     voice.result({"file": str(output), "bytes": len(made.html.encode()), **made.headline.document()})
     told = f"{output}: {talk.some(made.headline.jobs, 'job')}, {talk.size(len(made.html.encode()))}"
     talk.well(voice, EXITS["OK"], told)

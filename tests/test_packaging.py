@@ -68,7 +68,7 @@ class TestWheel:
         kinds = (".py", ".typed", ".css", ".js", ".mplstyle")
         here = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ftetl").rglob("*") if p.suffix in kinds}
 
-        assert {"ftetl/py.typed", "ftetl/page/style.css", "ftetl/page/script.js"} <= here
+        assert {"ftetl/py.typed", "ftetl/html_report/style.css", "ftetl/html_report/script.js"} <= here
         assert here == {n for n in wheel.namelist() if n.startswith("ftetl/") and n.endswith(kinds)}
 
     def test_the_contracts_lie_in_the_package(self, wheel: zipfile.ZipFile) -> None:

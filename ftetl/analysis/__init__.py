@@ -9,13 +9,13 @@ make such a frame ready for a chart and for reading. Knows the tables, and no
 files.
 """
 
-from ftetl.analysis.calendar import over_time
+from ftetl.analysis.display import about, shown
 from ftetl.analysis.durations import estimates, job_times, stage_names, stage_times
 from ftetl.analysis.frames import BY
-from ftetl.analysis.money import charges, effective_prices, prices, spend, waste
+from ftetl.analysis.months import over_time
 from ftetl.analysis.outcomes import failures, restarts, success
 from ftetl.analysis.quality import oddities, unread_keys
-from ftetl.analysis.telling import about, shown
+from ftetl.analysis.spend import charges, effective_prices, prices, spend, waste
 
 __all__ = [
     "BY",

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl.analysis import frames
-from ftetl.analysis.money import charges
+from ftetl.analysis.spend import charges
 from ftetl.snapshot.snapshot import Tables
 
 FAILED: Final = ("error", "user_error")

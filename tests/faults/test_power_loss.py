@@ -585,7 +585,7 @@ def test_no_loss_of_power_does_in_a_million_states(shm: Path) -> None:
 # What is forgotten without harm, and why.
 SPARE = {
     f"cleanup.point: {TARGET}": "`current` is derived: the next run makes it again",
-    f"transaction.Stage._commit: {TARGET}/_ftetl/manifests": "what a run left that died was made durable when this one began",
+    f"transaction.Stage._commit: {TARGET}/_ftetl/manifests": "what a dead run left was made durable when this one began",
 }
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from ftetl import words
-from ftetl.page.markup import Markup, tag
+from ftetl.html_report.markup import Markup, tag
 
 
 def section(name: str, heading: str, *children: object) -> Markup:

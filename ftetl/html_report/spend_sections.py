@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftetl import words
-from ftetl.page import calendar, charts
-from ftetl.page.charts import Bar
-from ftetl.page.figures import Group, groups, together, top
-from ftetl.page.markup import Markup, tag
-from ftetl.page.parts import folded, number, section, table, usd
+from ftetl.html_report import calendar, charts
+from ftetl.html_report.charts import Bar
+from ftetl.html_report.components import folded, number, section, table, usd
+from ftetl.html_report.headline import Group, groups, together, top
+from ftetl.html_report.markup import Markup, tag
 from ftetl.snapshot.snapshot import Tables
 
 _HEADS = ("Charged jobs", "Tokens", "Charged", "Refunded", "Net")

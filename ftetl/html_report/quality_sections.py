@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ftetl import analysis, words
-from ftetl.page import charts
-from ftetl.page.charts import Bar
-from ftetl.page.figures import MOST, plain
-from ftetl.page.markup import Markup, tag
-from ftetl.page.parts import lasting, number, section, table, usd
+from ftetl.html_report import charts
+from ftetl.html_report.charts import Bar
+from ftetl.html_report.components import lasting, number, section, table, usd
+from ftetl.html_report.headline import MOST, plain
+from ftetl.html_report.markup import Markup, tag
 from ftetl.snapshot.snapshot import Tables
 
 _REASONS = 20

@@ -13,10 +13,10 @@ from importlib.resources import files
 from typing import Final
 
 from ftetl import words
-from ftetl.page import jobs, spending, working
-from ftetl.page.figures import Headline, headline
-from ftetl.page.markup import Markup, join, raw, tag
-from ftetl.page.parts import card, lasting, number, scrolled, section, usd
+from ftetl.html_report import jobs_table, quality_sections, spend_sections
+from ftetl.html_report.components import card, lasting, number, scrolled, section, usd
+from ftetl.html_report.headline import Headline, headline
+from ftetl.html_report.markup import Markup, join, raw, tag
 from ftetl.snapshot.multi_project import Snapshots
 from ftetl.snapshot.snapshot import Snapshot
 
@@ -43,7 +43,9 @@ def made(snapshot: Snapshot | Snapshots) -> Page:
     """
     several = isinstance(snapshot, Snapshots)
     found = headline(snapshot)
-    style, script = (files("ftetl.page").joinpath(name).read_text("utf-8") for name in ("style.css", "script.js"))
+    style, script = (
+        files("ftetl.html_report").joinpath(name).read_text("utf-8") for name in ("style.css", "script.js")
+    )
     body = tag(
         "body",
         tag("a", "To the figures", class_="skip", href="#main"),
@@ -141,24 +143,26 @@ def _notes(found: Headline) -> Iterator[str]:
 
 
 def _sections(snapshot: Snapshot | Snapshots, *, several: bool) -> Iterator[Markup]:
-    yield spending.over_time(snapshot)
-    yield spending.by_name(snapshot, "model", "models", "model")
-    yield spending.by_name(snapshot, "user_id", "users", "user")
+    yield spend_sections.over_time(snapshot)
+    yield spend_sections.by_name(snapshot, "model", "models", "model")
+    yield spend_sections.by_name(snapshot, "user_id", "users", "user")
     if several:
-        yield spending.by_name(snapshot, "project", "projects", "project")
-    yield spending.prices(snapshot)
-    yield working.durations(snapshot)
-    yield working.outcomes(snapshot)
-    yield working.quality(snapshot)
+        yield spend_sections.by_name(snapshot, "project", "projects", "project")
+    yield spend_sections.prices(snapshot)
+    yield quality_sections.durations(snapshot)
+    yield quality_sections.outcomes(snapshot)
+    yield quality_sections.quality(snapshot)
     yield _jobs(snapshot, several=several)
 
 
 def _jobs(snapshot: Snapshot | Snapshots, *, several: bool) -> Markup:
-    columns = jobs.columns(snapshot, projects=several)
+    columns = jobs_table.columns(snapshot, projects=several)
     rows = len(columns[0].cells)
     if not rows:
         return section("jobs", "All jobs", tag("p", "There are no jobs."))
-    shown = f"The newest {jobs.STATIC} of {rows:,} jobs" if rows > jobs.STATIC else f"{words.some(rows, 'job')}"
+    shown = (
+        f"The newest {jobs_table.STATIC} of {rows:,} jobs" if rows > jobs_table.STATIC else f"{words.some(rows, 'job')}"
+    )
     search = tag("label", "Search in all texts", tag("input", type="search", id="jobs-search", autocomplete="off"))
     state = tag("label", "Status", tag("select", tag("option", "all", value=""), id="jobs-state"))
     turns = {"first": "First", "back": "Previous", "next": "Next", "last": "Last"}
@@ -171,8 +175,8 @@ def _jobs(snapshot: Snapshot | Snapshots, *, several: bool) -> Markup:
         "All jobs",
         tag("div", search, state, class_="tools", id="jobs-tools", hidden=True),
         tag("p", shown, id="jobs-status", role="status", class_="quiet"),
-        scrolled("All jobs", jobs.table(columns)),
+        scrolled("All jobs", jobs_table.table(columns)),
         pages,
-        tag("noscript", tag("p", f"Without scripts this shows the newest {jobs.STATIC} jobs only.")),
-        jobs.document(columns),
+        tag("noscript", tag("p", f"Without scripts this shows the newest {jobs_table.STATIC} jobs only.")),
+        jobs_table.document(columns),
     )

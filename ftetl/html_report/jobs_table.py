@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from ftetl import words
 from ftetl.analysis.frames import FULL
 from ftetl.arrays import one
-from ftetl.page.markup import Markup, data, seen, tag
+from ftetl.html_report.markup import Markup, data, seen, tag
 from ftetl.snapshot.snapshot import Tables
 
 STATIC: Final = 100  # rows that stand in the page without its script, and on paper

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftetl import analysis
-from ftetl.analysis.calendar import MOST
+from ftetl.analysis.months import MOST
 from ftetl.snapshot.snapshot import Snapshot
 
 D = Decimal

@@ -14,10 +14,10 @@ import duckdb
 import pytest
 
 import ftetl
-from ftetl import page
-from ftetl.page import jobs
-from tests.page.conftest import Node, read
-from tests.page.test_page import PALETTES, hostile
+from ftetl import html_report
+from ftetl.html_report import jobs_table
+from tests.html_report.conftest import Node, read
+from tests.html_report.test_document import PALETTES, hostile
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 if not CHROMIUM or not CHROMEDRIVER:
@@ -99,7 +99,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, demo_target: Path) -> Path:
     file = tmp_path_factory.mktemp("page") / "demo.html"
-    page.write(file, page.made(ftetl.open(demo_target)).html, 0o600)
+    html_report.write(file, html_report.made(ftetl.open(demo_target)).html, 0o600)
     return file
 
 
@@ -109,7 +109,7 @@ def file(tmp_path: Path, snapshot: Any, told: Any) -> Callable[[str], Path]:
     made = {"hostile": lambda: hostile(told), "empty": list, "one": lambda: [told("ft-1", total_price=5)]}
 
     def write(kind: str) -> Path:
-        page.write(tmp_path / f"{kind}.html", page.made(snapshot(*made[kind]())).html, 0o600)
+        html_report.write(tmp_path / f"{kind}.html", html_report.made(snapshot(*made[kind]())).html, 0o600)
         return tmp_path / f"{kind}.html"
 
     return write
@@ -159,7 +159,7 @@ def test_without_scripts_the_newest_jobs_are_there(browser: Browser, demo: Path)
     browser.open(demo, scripts=False)
     root: Node = read(demo.read_text("utf-8"))
     try:
-        assert len(browser.driver.find_elements("css selector", "#jobs-table tbody tr")) == jobs.STATIC
+        assert len(browser.driver.find_elements("css selector", "#jobs-table tbody tr")) == jobs_table.STATIC
         assert not browser.driver.find_element("id", "jobs-tools").is_displayed()
         assert browser.text("jobs-status") == "The newest 100 of 360 jobs"
     finally:
@@ -238,7 +238,7 @@ def test_a_key_on_a_heading_sorts(
 def test_on_paper_all_is_open_and_static(browser: Browser, demo: Path) -> None:
     browser.open(demo)
     browser.run("dispatchEvent(new Event('beforeprint'))")
-    assert len(browser.run(ROWS)) == jobs.STATIC
+    assert len(browser.run(ROWS)) == jobs_table.STATIC
     assert browser.run("return document.querySelectorAll('details:not([open])').length") == 0
     browser.run("dispatchEvent(new Event('afterprint'))")
     assert len(browser.run(ROWS)) == 50
@@ -251,7 +251,7 @@ def test_on_paper_all_is_open_and_static(browser: Browser, demo: Path) -> None:
 
 def test_amounts_beyond_a_float_are_exact(browser: Browser, snapshot: Any, told: Any, tmp_path: Path) -> None:
     made = [told(f"ft-{n}", total_price=10**16 + n, token_count=10**16 + n) for n in range(3)]
-    page.write(tmp_path / "a.html", page.made(snapshot(*made)).html, 0o600)
+    html_report.write(tmp_path / "a.html", html_report.made(snapshot(*made)).html, 0o600)
     browser.open(tmp_path / "a.html")
     browser.press("Charged", " ")
 

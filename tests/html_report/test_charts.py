@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl.analysis.calendar import MOST as BARS
-from ftetl.page import calendar, charts
-from ftetl.page.charts import Bar
-from ftetl.page.figures import MOST, Group, together, top
-from tests.page.conftest import read
+from ftetl.analysis.months import MOST as BARS
+from ftetl.html_report import calendar, charts
+from ftetl.html_report.charts import Bar
+from ftetl.html_report.headline import MOST, Group, together, top
+from tests.html_report.conftest import read
 
 D = Decimal
 

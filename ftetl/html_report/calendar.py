@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ftetl.analysis import calendar
-from ftetl.page.figures import Group, together
+from ftetl.analysis import months as analysis_months
+from ftetl.html_report.headline import Group, together
 
 
 def slots(months: list[Group]) -> tuple[str, list[Group]]:
@@ -13,8 +13,8 @@ def slots(months: list[Group]) -> tuple[str, list[Group]]:
     the years are too many, those without a job are left out.
     """
     dated = [group for group in months if group.label is not None]
-    unit, labels = calendar.slots([group.label for group in dated])
+    unit, labels = analysis_months.slots([group.label for group in dated])
     found: dict[str, list[Group]] = {label: [] for label in labels}
     for group in dated:
-        found[calendar.slot(group.label, unit)].append(group)
+        found[analysis_months.slot(group.label, unit)].append(group)
     return unit, [together(label, parts) for label, parts in found.items()]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import page
+from ftetl import html_report
 from ftetl.snapshot.snapshot import Snapshot
 
 VOID = {"meta", "br", "input", "link", "img", "hr"}
@@ -102,9 +102,9 @@ def told() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def tree() -> Callable[[Snapshot], Node]:
     """The page of a snapshot, as a tree."""
-    return lambda snapshot: read(page.made(snapshot).html)
+    return lambda snapshot: read(html_report.made(snapshot).html)
 
 
 @pytest.fixture(scope="session")
 def demo_page(demo_target: Path) -> Node:
-    return read(page.made(ftetl.open(demo_target)).html)
+    return read(html_report.made(ftetl.open(demo_target)).html)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl.page.markup import Markup, data, raw, seen, tag
+from ftetl.html_report.markup import Markup, data, raw, seen, tag
 
 HOSTILE = [
     "</script><img src=x onerror=alert(1)>",

@@ -7,7 +7,7 @@ The same snapshot gives the same bytes. Nothing in the page leads outside: its s
 content security policy allows these two, by their hashes, and nothing else. Text from the API is escaped.
 """
 
-from ftetl.page.document import Page, made
+from ftetl.html_report.document import Page, made
 from ftetl.store.atomic_write import write
 
 __all__ = ["Page", "made", "write"]
