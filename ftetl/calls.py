@@ -23,7 +23,7 @@ from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError, UsageError
 from ftetl.errors.os_errors import unforeseen
 from ftetl.records import Begun
-from ftetl.report import Drift, Report
+from ftetl.run_report import Drift, Report
 
 if TYPE_CHECKING:
     from ftetl.progress import Progress

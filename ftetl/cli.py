@@ -16,7 +16,7 @@ import click
 
 from ftetl import __version__, contract, ends, options, talk
 from ftetl.errors import EXITS, UsageError
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.talk import Voice
 
 # \b keeps click from making one paragraph of the list.

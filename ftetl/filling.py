@@ -20,7 +20,7 @@ from ftetl.extract import extract
 from ftetl.load.table_writers import Staging
 from ftetl.progress import Progress
 from ftetl.raw import strict_json
-from ftetl.report import Drift
+from ftetl.run_report import Drift
 from ftetl.transform import deduplicate, prefetch
 from ftetl.transform.decode import extra_keys
 from ftetl.transform.derive import focus_costs

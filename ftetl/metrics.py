@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ftetl.clock import now
 from ftetl.errors.os_errors import explained
-from ftetl.report import Report
+from ftetl.run_report import Report
 
 # node_exporter's collector runs as a user of its own and must be able to read it; there are only counts in it.
 MODE = 0o644

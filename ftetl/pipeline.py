@@ -34,7 +34,7 @@ from ftetl.progress import Progress, Silent
 from ftetl.raw import strict_json
 from ftetl.raw.response import Answer, Memory, Source
 from ftetl.raw.spool import Scrap
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.snapshot.table_reader import Stored
 from ftetl.store import integrity
 from ftetl.store.manifest import snapshot_folder

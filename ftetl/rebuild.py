@@ -25,7 +25,7 @@ from ftetl.extract.privacy.redacting_source import Private
 from ftetl.extract.sources.files import Saved
 from ftetl.progress import Progress
 from ftetl.raw.response import Answer, Detail, Memory, Outcome, Shape, Source
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.store.manifest import snapshot_folder
 from ftetl.store.target import Commit, Target
 

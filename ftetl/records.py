@@ -22,7 +22,7 @@ from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, FtetlError, TargetError
 from ftetl.errors.os_errors import explained
 from ftetl.raw.response import Source
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.store.manifest import CONTROL, RUN_ID, Manifest
 
 if TYPE_CHECKING:

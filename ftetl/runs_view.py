@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ftetl.lines import shown
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.talk import Voice, size, some
 
 

@@ -23,7 +23,7 @@ import click
 from ftetl import lines
 from ftetl.errors import Exit, FtetlError, StorageError
 from ftetl.lines import shown
-from ftetl.report import Report
+from ftetl.run_report import Report
 
 if TYPE_CHECKING:
     from ftetl.doctor import Finding

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import ftetl
 from ftetl import metrics
 from ftetl.errors import DataError, FtetlError, TryLaterError
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.store.target import Target
 
 AT = datetime(2026, 7, 2, 8, 10, 14, 250000, UTC)

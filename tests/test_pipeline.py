@@ -18,7 +18,7 @@ import ftetl
 from ftetl import calls, demo, pipeline
 from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, StorageError, TryLaterError
 from ftetl.load.formats import parquet
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.store.manifest import newest
 from ftetl.store.target import Target
 from ftetl.transform.decode import decoder

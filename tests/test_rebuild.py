@@ -19,7 +19,7 @@ from ftetl import calls, contract, demo
 from ftetl.demo import Server
 from ftetl.errors import DataError, FtetlError, StorageError
 from ftetl.extract.archive import Archive
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.store.manifest import newest
 from ftetl.store.target import Target
 

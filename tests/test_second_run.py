@@ -18,7 +18,7 @@ from ftetl import demo
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.errors import ConfigError, DataError
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.store.manifest import newest
 
 Job = dict[str, Any]

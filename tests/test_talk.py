@@ -13,7 +13,7 @@ import pytest
 
 from ftetl import demo_end, talk
 from ftetl.errors import EXITS, AccessError, DataError
-from ftetl.report import Drift, Report
+from ftetl.run_report import Drift, Report
 from ftetl.talk import Voice
 
 ROWS = {"jobs": 1234, "events": 1, "job_history": 2, "quarantine": 0, "anomalies": 0}

@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from ftetl.demo.chance import chance
-from ftetl.demo.events import story
-from ftetl.demo.plans import Fate, Plan
-from ftetl.demo.quirks import planted
-from ftetl.demo.seen import creation, seen
-from ftetl.demo.series import new_id, plans
+from ftetl.demo.api_format import detail
+from ftetl.demo.generator import new_id, plans
+from ftetl.demo.job_spec import Fate, Plan
+from ftetl.demo.planted_anomalies import planted
+from ftetl.demo.rng import chance
+from ftetl.demo.scenarios import story
+from ftetl.demo.state_at import creation, seen
 from ftetl.demo.team import OBSERVED_AT
-from ftetl.demo.wire import detail
 
 DEFAULT_SEED = 27
 DEFAULT_COUNT = 360

@@ -19,9 +19,9 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ftetl.demo.api_errors import problem
 from ftetl.demo.jobs import jobs as invented
-from ftetl.demo.listing import listed
-from ftetl.demo.problems import problem
+from ftetl.demo.list_endpoint import listed
 
 DEFAULT_KEY = "key_0f1e2d3c4b5a6978"
 ROOT = "/v1"

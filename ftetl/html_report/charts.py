@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
+from ftetl.formatting import clipped, short
 from ftetl.html_report.markup import Markup, join, tag
-from ftetl.words import clipped, short
 
 _HEIGHT: Final = 180  # of the tallest bar, in pixels
 _ABOVE, _BELOW = 22, 26

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import analysis, words
+from ftetl import analysis, formatting
 from ftetl.snapshot.snapshot import Tables
 
 MOST: Final = 12  # groups that are shown one by one
@@ -167,8 +167,8 @@ def _told(name: str, value: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, Decimal):
-        return words.exact(value)
-    return words.stamp(value) if name in ("first", "last", "observed") else value
+        return formatting.exact(value)
+    return formatting.stamp(value) if name in ("first", "last", "observed") else value
 
 
 def _second(moment: pa.Scalar) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl import words
+from ftetl import formatting
 from ftetl.analysis.frames import FULL
 from ftetl.arrays import one
 from ftetl.html_report.markup import Markup, data, seen, tag
@@ -99,28 +99,28 @@ def table(found: list[Column]) -> Markup:
 
 def _cell(column: Column, row: int, *, first: bool) -> Markup:
     cell = column[row]
-    told, exact = (words.NOTHING, None) if cell is None else WRITTEN[column.kind](cell)
+    told, exact = (formatting.NOTHING, None) if cell is None else WRITTEN[column.kind](cell)
     given = {"class_": column.side, "title": exact if exact != told else None}
     return tag("th", told, scope="row", **given) if first else tag("td", told, **given)
 
 
 def _money(nano: int) -> tuple[str, str]:
     usd = Decimal(nano).scaleb(-9)
-    return words.money(usd), f"${words.exact(usd)}"
+    return formatting.money(usd), f"${formatting.exact(usd)}"
 
 
 WRITTEN: Final[dict[str, Callable[[Any], tuple[str, str | None]]]] = {
     "text": lambda cell: (cell, None),
-    "time": lambda cell: (words.minute(cell), words.stamp(cell)),
-    "count": lambda cell: (words.count(cell), None),
+    "time": lambda cell: (formatting.minute(cell), formatting.stamp(cell)),
+    "count": lambda cell: (formatting.count(cell), None),
     "money": _money,
-    "seconds": lambda cell: (words.seconds(cell), f"{words.plain(cell)} s"),
+    "seconds": lambda cell: (formatting.seconds(cell), f"{formatting.plain(cell)} s"),
 }
 
 
 def _chosen(heading: str, values: pa.Array, look: str | None = None) -> Column:
     coded = values.dictionary_encode()
-    choices = [seen(words.clipped(choice)) for choice in coded.dictionary.to_pylist()]
+    choices = [seen(formatting.clipped(choice)) for choice in coded.dictionary.to_pylist()]
     return Column(heading, "text", coded.indices.to_pylist(), choices, look)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ftetl import analysis, words
+from ftetl import analysis, formatting
 from ftetl.html_report import charts
 from ftetl.html_report.charts import Bar
 from ftetl.html_report.components import lasting, number, section, table, usd
@@ -22,7 +22,9 @@ def durations(snapshot: Tables) -> Markup:
         parts = [tag("p", "No events tell of a stage.")]
     else:
         known = [row for row in found if row["jobs"]]
-        bars = [Bar(_stage(row["stage"]), row["median_seconds"], words.seconds(row["median_seconds"])) for row in known]
+        bars = [
+            Bar(_stage(row["stage"]), row["median_seconds"], formatting.seconds(row["median_seconds"])) for row in known
+        ]
         rows = [_stage_row(row) for row in found]
         told = "Median time in each stage; the numbers are in the table below."
         heads = ("Stage", "Jobs", "not known", "Median", "90th percentile", "Longest", "Total")
@@ -52,13 +54,12 @@ def _estimates(snapshot: Tables) -> list[Markup]:
     parts = []
     if past:
         middle = (past[(len(past) - 1) // 2] + past[len(past) // 2]) / 2
-        said = (
-            f"Of {words.some(len(past), 'estimate')} by the service, half were off by {words.seconds(middle)} or less."
-        )
+        estimates = formatting.some(len(past), "estimate")
+        said = f"Of {estimates} by the service, half were off by {formatting.seconds(middle)} or less."
         parts.append(tag("p", said, class_="quiet"))
     if ahead:
         rows = [
-            (row["job_id"], _stage(row["stage"]), words.minute(int(row["estimated_end"].timestamp())))
+            (row["job_id"], _stage(row["stage"]), formatting.minute(int(row["estimated_end"].timestamp())))
             for row in ahead[:MOST]
         ]
         more = f"; {len(ahead) - MOST:,} more have one" if len(ahead) > MOST else ""
@@ -86,7 +87,7 @@ def outcomes(snapshot: Tables) -> Markup:
         return section("failures", "Outcomes and failures", *parts, tag("p", "No job failed."))
     told = [
         (
-            words.clipped(row["reason"] or "not told"),
+            formatting.clipped(row["reason"] or "not told"),
             row["status"],
             row["example"],
             number(row["jobs"]),
@@ -96,7 +97,7 @@ def outcomes(snapshot: Tables) -> Markup:
     ]
     if rest := reasons[_REASONS:]:
         last = (number(sum(row["jobs"] for row in rest)), usd(sum(row["net_usd"] for row in rest)))
-        told.append((f"{words.some(len(rest), 'other reason')}", "", "", *last))
+        told.append((f"{formatting.some(len(rest), 'other reason')}", "", "", *last))
     heads = ("Reason (# stands for a number)", "Status", "Newest example", "Jobs", "Net")
     parts.append(table("Reasons, the most frequent first", heads, told, text=3))
     return section("failures", "Outcomes and failures", *parts)
@@ -122,7 +123,9 @@ def quality(snapshot: Tables) -> Markup:
         heads = ("Kind", "Where", "Path", "Jobs", "Rows")
         parts += [tag("h3", "Quarantine and anomalies"), table("By kind, the most rows first", heads, cells, text=3)]
     if unread:
-        keys = [(words.clipped(row["key"]), row["table"], number(row["rows"])) for row in _first(unread, {"table": ""})]
+        keys = [
+            (formatting.clipped(row["key"]), row["table"], number(row["rows"])) for row in _first(unread, {"table": ""})
+        ]
         parts += [
             tag("h3", "Keys that no column reads"),
             table("The most frequent first", ("Key", "Table", "Rows"), keys, text=2),
@@ -134,7 +137,7 @@ def _odd(row: dict[str, Any]) -> tuple[Any, ...]:
     return (
         row["kind"] or row["key"],
         row["table"],
-        words.clipped(row["path"] or ""),
+        formatting.clipped(row["path"] or ""),
         number(row["jobs"]),
         number(row["rows"]),
     )

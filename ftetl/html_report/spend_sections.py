@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ftetl import words
+from ftetl import formatting
 from ftetl.html_report import calendar, charts
 from ftetl.html_report.charts import Bar
 from ftetl.html_report.components import folded, number, section, table, usd
@@ -29,8 +29,10 @@ def over_time(snapshot: Tables) -> Markup:
     heads = (unit.capitalize(), *_HEADS)
     every = table(f"Spend by {unit} of creation, UTC", heads, rows, total=_spent(whole.label, whole))
     told = f"Net spend of each {unit}; the greatest is {_greatest(slots)}. The numbers are in the table below."
-    spent = [Bar(g.label, g.net, f"{words.money(g.net)} net, {words.some(g.jobs, 'job')}") for g in slots]
-    read = [Bar(g.label, g.tokens, f"{words.some(g.tokens, 'token')}, {words.some(g.jobs, 'job')}") for g in slots]
+    spent = [Bar(g.label, g.net, f"{formatting.money(g.net)} net, {formatting.some(g.jobs, 'job')}") for g in slots]
+    read = [
+        Bar(g.label, g.tokens, f"{formatting.some(g.tokens, 'token')}, {formatting.some(g.jobs, 'job')}") for g in slots
+    ]
     also = f"Billed tokens of each {unit}; the numbers are in the table below."
     return section(
         "time",
@@ -50,7 +52,7 @@ def by_name(snapshot: Tables, by: str, name: str, thing: str) -> Markup:
         return section(name, f"Spend by {thing}", tag("p", "No job was charged."))
     shown = [_named(group) for group in top(found)]
     whole = together("Total", found)
-    bars = [Bar(g.label, g.net, words.money(g.net), _share(g, whole)) for g in shown]
+    bars = [Bar(g.label, g.net, formatting.money(g.net), _share(g, whole)) for g in shown]
     told = f"Net spend of each {thing}, the greatest first; the numbers are in the table below."
     rows = [(*_spent(g.label, g), usd(g.rate)) for g in shown]
     heads = (thing.capitalize(), *_HEADS, "USD per M tokens")
@@ -72,7 +74,9 @@ def prices(snapshot: Tables) -> Markup:
     minima = sum(group.minimum for group in rated)
     about = "All charges of jobs with billed tokens, divided by those tokens, before refunds. Minimum charges raise it."
     met = (
-        f" {words.some(minima, 'job')} seem{'s' if minima == 1 else ''} to have met a minimum charge." if minima else ""
+        f" {formatting.some(minima, 'job')} seem{'s' if minima == 1 else ''} to have met a minimum charge."
+        if minima
+        else ""
     )
     heads = ("Model", "Training", "Charged jobs", "of them minimum", "Tokens", "Charged", "USD per M tokens")
     whole = together("Total", rated)
@@ -93,7 +97,7 @@ def prices(snapshot: Tables) -> Markup:
 def _priced(group: Group) -> Sequence[Any]:
     model, kind = group.label, ""
     if isinstance(group.label, tuple):
-        model, kind = _name(group.label[0]), words.clipped(" ".join(filter(None, group.label[1:])))
+        model, kind = _name(group.label[0]), formatting.clipped(" ".join(filter(None, group.label[1:])))
     counts = (number(group.jobs), number(group.minimum), number(group.tokens))
     return (model, kind, *counts, usd(group.rated), usd(group.rate))
 
@@ -108,15 +112,15 @@ def _named(group: Group) -> Group:
 
 
 def _name(label: str | None) -> str:
-    return _NONE if label is None else words.clipped(label)
+    return _NONE if label is None else formatting.clipped(label)
 
 
 def _share(group: Group, whole: Group) -> str:
-    return f"({words.share(float(group.net / whole.net))})" if whole.net else ""
+    return f"({formatting.share(float(group.net / whole.net))})" if whole.net else ""
 
 
 def _greatest(slots: list[Group]) -> str:
     if not slots:
-        return words.NOTHING
+        return formatting.NOTHING
     most = max(slots, key=lambda group: group.net)
-    return f"{most.label} with {words.money(most.net)}"
+    return f"{most.label} with {formatting.money(most.net)}"

@@ -23,7 +23,7 @@ from typing import Any
 
 from ftetl.config.settings import FORMATS
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
-from ftetl.report import Published
+from ftetl.run_report import Published
 from ftetl.store import cleanup, ownership
 from ftetl.store.durable_file import lost
 from ftetl.store.manifest import FILE_NAME, RUN_ID, Manifest, StoredFile, canonical, snapshot_folder

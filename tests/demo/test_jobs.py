@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ftetl import demo
-from ftetl.demo.listing import LISTED, listed
+from ftetl.demo.list_endpoint import LISTED, listed
 
 Job = dict[str, Any]
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ftetl import demo
-from ftetl.demo.listing import listed
+from ftetl.demo.list_endpoint import listed
 
 JOBS = demo.jobs(count=24)
 BEARER = {"Authorization": f"Bearer {demo.DEFAULT_KEY}"}

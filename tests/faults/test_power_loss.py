@@ -30,7 +30,7 @@ import ftetl
 from ftetl import demo, records
 from ftetl.errors import FtetlError
 from ftetl.extract import archive
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.snapshot.snapshot import verify
 from ftetl.store import target as store_target
 from ftetl.store.filesystem import Folder, Fs, Link
@@ -585,7 +585,7 @@ def test_no_loss_of_power_does_in_a_million_states(shm: Path) -> None:
 # What is forgotten without harm, and why.
 SPARE = {
     f"cleanup.point: {TARGET}": "`current` is derived: the next run makes it again",
-    f"transaction.Stage._commit: {TARGET}/_ftetl/manifests": "what a dead run left was made durable when this one began",
+    f"transaction.Stage._commit: {TARGET}/_ftetl/manifests": "what a dead run left was made durable at the beginning",
 }
 
 

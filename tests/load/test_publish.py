@@ -24,7 +24,7 @@ from ftetl import calls, demo, talk
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
 from ftetl.load.publish import RECORD, Shelf
-from ftetl.report import Published
+from ftetl.run_report import Published
 from ftetl.store.filesystem import Fs
 from ftetl.store.target import Target
 

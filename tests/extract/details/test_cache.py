@@ -23,7 +23,7 @@ from ftetl.errors import DataError, FtetlError
 from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
 from ftetl.extract.details.cache import Recall
-from ftetl.report import Report
+from ftetl.run_report import Report
 from ftetl.store.target import Target
 
 Job = dict[str, Any]

@@ -19,7 +19,7 @@ from ftetl.errors import AccessError
 from ftetl.extract.details import fetch
 from ftetl.raw import response
 from ftetl.raw.response import Memory, Outcome
-from ftetl.report import Report
+from ftetl.run_report import Report
 
 Job = dict[str, Any]
 Answer = tuple[int, bytes]

@@ -11,7 +11,7 @@ import pytest
 import ftetl
 from ftetl.calls import rebuild
 from ftetl.contract import tables
-from ftetl.report import Report
+from ftetl.run_report import Report
 
 DERIVED = ("stages", "focus_costs")
 LIST = Path(__file__).parents[2] / "data" / "golden" / "charges.json"

@@ -12,7 +12,7 @@ import pytest
 import ftetl
 from ftetl import calls
 from ftetl.contract import tables
-from ftetl.report import Report
+from ftetl.run_report import Report
 
 MADE, NEXT = "2026-07-02T08:10:14Z", "2026-07-03T08:10:14Z"
 A, B, C = ({"model": name, "updated_at": f"2026-07-0{at}T08:10:14Z"} for at, name in enumerate("abc", start=3))

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from ftetl.demo import wording
-from ftetl.demo.chapters import deliver, prepare, start, train
-from ftetl.demo.plans import Fate, Plan
-from ftetl.demo.telling import Beat, Telling
+from ftetl.demo import messages
+from ftetl.demo.job_spec import Fate, Plan
+from ftetl.demo.lifecycle import deliver, prepare, start, train
+from ftetl.demo.timeline import Beat, Telling
 
 
 def story(plan: Plan, rng: Random) -> list[Beat]:
@@ -19,7 +19,7 @@ def story(plan: Plan, rng: Random) -> list[Beat]:
     telling = Telling(plan, rng)
     telling.note()
     telling.at = rng.uniform(0.02, 0.09)
-    telling.say("JOB_PENDING", wording.requested(plan.created), level="")
+    telling.say("JOB_PENDING", messages.requested(plan.created), level="")
     telling.wait(2, 9)
     telling.become("queued")
     telling.wait(8, 70 if rng.random() < 0.75 else 2600)
@@ -53,12 +53,12 @@ def _early_stopped(t: Telling) -> None:
 def _user_error(t: Telling) -> None:
     if t.rng.random() < 0.25:
         prepare(t)
-        _fail(t, "user_error", "JOB_USER_ERROR", wording.LATE_USER_ERROR)
+        _fail(t, "user_error", "JOB_USER_ERROR", messages.LATE_USER_ERROR)
         t.pay_back(t.plan.charge.total)
         return
     start(t)
     t.wait(1, 2 + 1.5 * t.plan.model.billions)
-    _fail(t, "user_error", "JOB_USER_ERROR", t.rng.choice(wording.USER_ERRORS))
+    _fail(t, "user_error", "JOB_USER_ERROR", t.rng.choice(messages.USER_ERRORS))
 
 
 def _error(t: Telling) -> None:
@@ -69,7 +69,7 @@ def _error(t: Telling) -> None:
     else:
         prepare(t)
         train(t, 1.0 if where == "upload" else t.rng.uniform(0.1, 0.9))
-    _fail(t, "error", "JOB_ERROR", wording.ERRORS[where].format(step=t.steps))
+    _fail(t, "error", "JOB_ERROR", messages.ERRORS[where].format(step=t.steps))
     t.pay_back(t.plan.charge.total if t.priced else 0)
 
 
@@ -77,7 +77,7 @@ def _restarted(t: Telling) -> None:
     prepare(t)
     train(t, t.rng.uniform(0.15, 0.9))
     t.wait(30, 300)
-    _fail(t, "error", "JOB_ERROR", wording.NODE_LOST.format(step=t.steps))
+    _fail(t, "error", "JOB_ERROR", messages.NODE_LOST.format(step=t.steps))
     t.wait(20, 90)
     t.say("JOB_RESTARTED", "Job restarted with a new id", level="Warning")
     t.pay_back(t.plan.charge.total)

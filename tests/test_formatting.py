@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from ftetl import words
+from ftetl import formatting
 
 D = Decimal
 
@@ -14,7 +14,7 @@ D = Decimal
 @pytest.mark.parametrize(
     ("usd", "told", "exact"),
     [
-        (None, words.NOTHING, ""),
+        (None, formatting.NOTHING, ""),
         (D(0), "$0.00", "0"),
         (D("0E-9"), "$0.00", "0"),
         (D("1234.560000000"), "$1,234.56", "1234.56"),
@@ -27,13 +27,13 @@ D = Decimal
     ],
 )
 def test_money_is_exact_and_told_to_the_cent(usd: Decimal | None, told: str, exact: str) -> None:
-    assert (words.money(usd), words.exact(usd)) == (told, exact)
+    assert (formatting.money(usd), formatting.exact(usd)) == (told, exact)
 
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [
-        (None, words.NOTHING),
+        (None, formatting.NOTHING),
         (0.0, "0.0 s"),
         (0.04, "0.0 s"),
         (9.94, "9.9 s"),
@@ -47,7 +47,7 @@ def test_money_is_exact_and_told_to_the_cent(usd: Decimal | None, told: str, exa
     ],
 )
 def test_a_duration_has_two_units_at_most(seconds: float | None, told: str) -> None:
-    assert words.seconds(seconds) == told
+    assert formatting.seconds(seconds) == told
 
 
 @pytest.mark.parametrize(
@@ -55,31 +55,31 @@ def test_a_duration_has_two_units_at_most(seconds: float | None, told: str) -> N
     [(0, "0"), (999_999, "999,999"), (1_000_000, "1.00 M"), (13_886_161_084, "13.9 B"), (10**15, "1000 T")],
 )
 def test_a_large_count_is_brief(number: int, told: str) -> None:
-    assert words.brief(number) == told
+    assert formatting.brief(number) == told
 
 
 @pytest.mark.parametrize(("number", "told"), [(5, "5"), (D("0.5"), "0.5"), (1500, "1.5k"), (2 * 10**9, "2B")])
 def test_an_axis_has_short_numbers(number: Decimal | int, told: str) -> None:
-    assert words.short(number) == told
+    assert formatting.short(number) == told
 
 
 def test_a_time_is_utc() -> None:
-    assert words.stamp(1_782_979_814) == "2026-07-02T08:10:14Z"
-    assert words.minute(1_782_979_814) == "2026-07-02 08:10"
-    assert words.stamp(-62_135_596_800) == "0001-01-01T00:00:00Z"
+    assert formatting.stamp(1_782_979_814) == "2026-07-02T08:10:14Z"
+    assert formatting.minute(1_782_979_814) == "2026-07-02 08:10"
+    assert formatting.stamp(-62_135_596_800) == "0001-01-01T00:00:00Z"
 
 
 def test_a_long_text_keeps_its_ends() -> None:
-    assert words.clipped("a" * 30 + "b" * 30, 46) == "a" * 22 + "\u2026" + "b" * 23
-    assert words.clipped("short") == "short"
-    assert len(words.clipped("x" * 10_000)) == words.LONGEST
+    assert formatting.clipped("a" * 30 + "b" * 30, 46) == "a" * 22 + "\u2026" + "b" * 23
+    assert formatting.clipped("short") == "short"
+    assert len(formatting.clipped("x" * 10_000)) == formatting.LONGEST
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (None, words.UNTOLD),
-        (float("nan"), words.UNTOLD),
+        (None, formatting.UNTOLD),
+        (float("nan"), formatting.UNTOLD),
         ("meta/x", "meta/x"),
         (" a\r\nb\tc\0 ", "a  b c"),
         ("", "''"),
@@ -88,9 +88,9 @@ def test_a_long_text_keeps_its_ends() -> None:
     ],
 )
 def test_a_name_is_one_line_that_fits(text: object, told: str) -> None:
-    assert words.name(text) == told
+    assert formatting.name(text) == told
 
 
 @pytest.mark.parametrize(("value", "told"), [(0.0, "0"), (0.1 + 0.2, "0.3"), (2500.0, "2.5k"), (1e6, "1M")])
 def test_a_number_on_an_axis_has_six_digits(value: float, told: str) -> None:
-    assert words.tick(value) == told
+    assert formatting.tick(value) == told

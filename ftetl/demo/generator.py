@@ -10,9 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
-from ftetl.demo.chance import chance
-from ftetl.demo.models import Model
-from ftetl.demo.plans import (
+from ftetl.demo.job_spec import (
     ADAPTER_ONLY_SINCE,
     EARLY_STOP_SINCE,
     LEGACY_UNTIL,
@@ -21,6 +19,8 @@ from ftetl.demo.plans import (
     Plan,
     output_name,
 )
+from ftetl.demo.models import Model
+from ftetl.demo.rng import chance
 from ftetl.demo.team import SMOKE_TOKENS, Project, alive, model_for, projects, starts, users
 
 # The statuses in which open jobs are seen; a short list of jobs shows the first of them.
