@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ftetl import errors
 
 if TYPE_CHECKING:
-    from ftetl.calls import export
+    from ftetl.pipeline.export import export
     from ftetl.run_report import Report
     from ftetl.snapshot.multi_project import open  # noqa: A004 - `ftetl.open` is what the users say
     from ftetl.snapshot.snapshot import Snapshot
@@ -30,7 +30,12 @@ try:
 except PackageNotFoundError:  # a bare checkout on the path
     __version__ = "0"
 
-_ROOMS = {"export": "calls", "open": "snapshot.multi_project", "Snapshot": "snapshot.snapshot", "Report": "run_report"}
+_ROOMS = {
+    "export": "pipeline.export",
+    "open": "snapshot.multi_project",
+    "Snapshot": "snapshot.snapshot",
+    "Report": "run_report",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -78,12 +78,12 @@ def export(voice: Voice, target: Path, source: str, **given: Any) -> int:
 
 
 def _export(voice: Voice, target: Path, source: str, given: dict[str, Any]) -> Report:
-    from ftetl import calls
+    from ftetl.pipeline import export as pipeline_export
 
-    settings = calls.settings_of(target, source, given)
+    settings = pipeline_export.settings_of(target, source, given)
     ends.State.target, ends.State.before = target, ends.newest(target)
     with voice.progress() as bar:
-        report = calls.run(settings, bar, bar.received if bar else None)
+        report = pipeline_export.run(settings, bar, bar.received if bar else None)
     ends.deaf()
     talk.summary(voice, report)
     voice.result(report.as_dict())
@@ -165,11 +165,11 @@ def rebuild(voice: Voice, target: Path, **given: Any) -> None:
     Every run is repeated from the raw answers in the archive. The outcome is a new version, or none if it is what
     is there. Saved answers are read once more; for pseudonyms in them the key is needed again.
     """
-    from ftetl import calls
+    from ftetl.pipeline import export as pipeline_export
 
     ends.State.target, ends.State.before = target, ends.newest(target)
     with voice.progress() as bar:
-        report, _ = calls.rebuild(target, progress=bar, **given)
+        report, _ = pipeline_export.rebuild(target, progress=bar, **given)
     ends.deaf()
     talk.rebuilt(voice, report)
     voice.result(report.as_dict())
@@ -184,10 +184,10 @@ def doctor(voice: Voice, target: Path, **given: Any) -> int:
 
     Looks at the key, the address, one answer of the API, the clock, the folder and its disk. Changes nothing.
     """
-    from ftetl import calls
-    from ftetl import doctor as surgery
+    from ftetl.pipeline import doctor as surgery
+    from ftetl.pipeline import export as pipeline_export
 
-    findings = surgery.examine(calls.settings_of(target, "api", given))
+    findings = surgery.examine(pipeline_export.settings_of(target, "api", given))
     end, code = next(((f.exit, f.code) for f in findings if f.exit), (EXITS["OK"], None))
     told = [f.as_dict() for f in findings]
     voice.result({"findings": told, "exit_code": end.code, "exit": end.name, "code": code})
@@ -200,10 +200,11 @@ def doctor(voice: Voice, target: Path, **given: Any) -> int:
 @_voiced
 def runs(voice: Voice, target: Path) -> None:
     """Show what each run of TARGET did: the newest last; --json gives all that is known of them."""
-    from ftetl import records, runs_view
+    from ftetl import runs_view
+    from ftetl.pipeline import run_log
 
     damaged: list[str] = []
-    found = records.read(target, damaged)
+    found = run_log.read(target, damaged)
     voice.result({"runs": [run.as_dict() for run in found], "damaged": damaged})
     runs_view.show(voice, target, found, damaged)
 

@@ -26,7 +26,7 @@ from ftetl.lines import shown
 from ftetl.run_report import Report
 
 if TYPE_CHECKING:
-    from ftetl.doctor import Finding
+    from ftetl.pipeline.doctor import Finding
     from ftetl.snapshot.snapshot import Verdict
 
 _KEYS_SHOWN = 5  # of those that no column reads

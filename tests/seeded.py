@@ -78,11 +78,11 @@ BUGS = [
         "tests/store/test_target.py -k another_run_took"),
     Bug("an error after the commit", "store/transaction.py", "cleanup.tried(deeds) + said", "[deed() or '' for deed in deeds]",
         "tests/store/test_target.py -k trouble_after_the_commit"),
-    Bug("an unknown error is told with its text", "calls.py", 'f"{type(error).__name__} in {where}"',
-        'f"{error} in {where}"', "tests/test_pipeline.py tests/test_cli.py"),
+    Bug("an unknown error is told with its text", "pipeline/export.py", 'f"{type(error).__name__} in {where}"',
+        'f"{error} in {where}"', "tests/pipeline/test_run.py tests/test_cli.py"),
     Bug("commit before read-back", "store/transaction.py", "        self._read_back()\n", "", "tests/store/test_target.py -k disk_back"),
     Bug("quarantine dropped", "transform/merge/quarantine.py", "    if not rows:\n", "    if rows is not None:\n", "tests/transform/merge/test_quarantine.py"),
-    Bug("anomalies dropped", "filling.py", 'staging.write("anomalies", anomalies)',
+    Bug("anomalies dropped", "pipeline/build_tables.py", 'staging.write("anomalies", anomalies)',
         'staging.write("anomalies", anomalies.slice(0, 0))', "tests/test_golden.py tests/test_second_run.py"),
     Bug("current before the manifest", "store/transaction.py", "        if problem := publish(",
         "        cleanup.point(self._fs, self._ground.root, self.run_id)\n        if problem := publish(",
@@ -96,7 +96,7 @@ BUGS = [
         "    def __repr__(self) -> str:\n        return self.__value\n",
         "tests/config/test_credentials.py",
     ),
-    Bug("a damaged base is built on", "pipeline.py", "    past.require_sound_base(target.path, target.base)\n", "",
+    Bug("a damaged base is built on", "pipeline/run.py", "    past.require_sound_base(target.path, target.base)\n", "",
         "tests/faults/test_bitflips.py -k builds_on"),
 ]  # fmt: skip
 

@@ -26,9 +26,10 @@ from rich.console import Console
 from rich.traceback import Traceback
 
 import ftetl
-from ftetl import calls, demo
+from ftetl import demo
 from ftetl.cli import cli
 from ftetl.errors import FtetlError
+from ftetl.pipeline import export
 from tests.canary import KEY, KEYS, MAIL, MAILS, files, forms, has, hidden_in, which
 from tests.extract.together_api.test_client import BROKEN, SLOW, STATUSES, Start, answer
 from tests.extract.together_api.test_client import serve as servers
@@ -207,12 +208,12 @@ def broken_at(when: int | str, server: demo.Server, target: Path) -> tuple[Break
     hook = threading.excepthook
     threading.excepthook = lambda args: threads.append(with_names(args.exc_value) if args.exc_value else "")
     shown = ""
-    settings = calls.settings_of(
+    settings = export.settings_of(
         target, "api", {"environ": {"TOGETHER_API_KEY": KEY}, "base_url": server.url, "deadline": 20.0}
     )
     try:
         with Breaking(when) as breaking:
-            calls.run(settings)
+            export.run(settings)
     except (FtetlError, PlannedError) as error:
         sys.settrace(None)
         shown = with_names(error) + str(error)
@@ -233,7 +234,7 @@ ON_ITS_WAY = (
     "extract/together_api/connections.py:add",
     "extract/together_api/transport.py:_wire",
     "extract/together_api/response_check.py:judge",
-    "pipeline.py:_commit",
+    "pipeline/run.py:_commit",
 )
 
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import ftetl
-from ftetl import calls, demo
+from ftetl import demo
 from ftetl.clock import iso, parse_iso
+from ftetl.pipeline import export
 
 Job = dict[str, Any]
 START = datetime(2026, 7, 1, tzinfo=UTC)
@@ -198,7 +199,7 @@ class Machine(RuleBasedStateMachine):
 
     def rebuilds_the_same(self) -> None:
         before = {path.name: path.read_bytes() for path in (self.target / "current").iterdir()}
-        _, changed = calls.rebuild(self.target)
+        _, changed = export.rebuild(self.target)
         after = {path.name: path.read_bytes() for path in (self.target / "current").iterdir()}
         assert {name for name in before if before[name] != after[name]} == set()
         assert not changed

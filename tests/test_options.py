@@ -9,10 +9,10 @@ from typing import Any
 import click
 import pytest
 
-from ftetl import calls
 from ftetl.cli import cli
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError
+from ftetl.pipeline import export
 from ftetl.store.target import Target
 
 RUNS = {"export": cli.commands["export"], "demo": cli.commands["demo"]}
@@ -32,7 +32,7 @@ def parsed(*words: str, command: str = "export") -> dict[str, Any]:
 def settings(**given: Any) -> Settings:
     for name in ("quiet", "verbose", "as_json", "log_format"):
         given.pop(name)
-    return calls.settings_of(given.pop("target"), given.pop("source", "demo"), given)
+    return export.settings_of(given.pop("target"), given.pop("source", "demo"), given)
 
 
 @pytest.mark.parametrize("name", cli.commands)

@@ -25,8 +25,8 @@ PLACES = (
     "ftetl.store.transaction:Stage.commit",
     "ftetl.store.transaction:publish",
     "ftetl.store.target.cleanup:point",
-    "ftetl.observed:remember",
-    "ftetl.records:write",
+    "ftetl.pipeline.list_watermark:remember",
+    "ftetl.pipeline.run_log:write",
 )
 FAULTS = tuple(f"error={name}" for name in ("EIO", "ENOSPC", "EACCES", "EROFS", "EMFILE", "EINTR"))
 KILL = "signal=SIGKILL"

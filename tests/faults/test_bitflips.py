@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl.calls import rebuild
 from ftetl.errors import EXITS, FtetlError, StorageError, UsageError
+from ftetl.pipeline.export import rebuild
 from ftetl.snapshot.snapshot import verify
 from ftetl.store.manifest import damage, encode, file_name, load
 

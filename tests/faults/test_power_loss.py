@@ -27,9 +27,10 @@ import pyarrow as pa
 import pytest
 
 import ftetl
-from ftetl import demo, records
+from ftetl import demo
 from ftetl.errors import FtetlError
 from ftetl.extract import archive
+from ftetl.pipeline import run_log
 from ftetl.run_report import Report
 from ftetl.snapshot.snapshot import verify
 from ftetl.store import target as store_target
@@ -687,7 +688,7 @@ def whole_runs(server: demo.Server, folder: Path, monkeypatch: pytest.MonkeyPatc
         report = run(server, ground / TARGET, hour)
         assert report.version == hour
         watch.promise(None, hour)
-        kept = {f"{TARGET}/_ftetl/runs/{r.run_id}.json" for r in records.read(ground / TARGET, [])}
+        kept = {f"{TARGET}/_ftetl/runs/{r.run_id}.json" for r in run_log.read(ground / TARGET, [])}
         assert len(kept) == hour
         watch.also = partial(archived, records_of=frozenset(kept))
         watch(fs)

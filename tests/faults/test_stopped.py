@@ -51,8 +51,8 @@ def test_before_the_commit_nothing_is_changed(
     ("place", "number"),
     [
         ("ftetl.store.target.cleanup:point", signal.SIGTERM),
-        ("ftetl.observed:remember", signal.SIGINT),
-        ("ftetl.records:write", signal.SIGTERM),
+        ("ftetl.pipeline.list_watermark:remember", signal.SIGINT),
+        ("ftetl.pipeline.run_log:write", signal.SIGTERM),
     ],
 )
 def test_after_the_commit_it_is_a_success(

@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 import pytest
 
 import ftetl
-from ftetl import calls, demo, talk
+from ftetl import demo, talk
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
 from ftetl.load.publish import RECORD, Shelf
+from ftetl.pipeline import export as pipeline_export
 from ftetl.run_report import Published
 from ftetl.store.filesystem import Fs
 from ftetl.store.target import Target
@@ -503,7 +504,7 @@ class TestExport:
 
     def test_so_does_a_rebuild(self, service: demo.Server, target: Path, folder: Path) -> None:
         export(service, target)
-        report, changed = calls.rebuild(target, publish=folder)
+        report, changed = pipeline_export.rebuild(target, publish=folder)
 
         assert not changed
         assert report.published == Published(str(folder), 1, tuple(sorted(there(folder))))

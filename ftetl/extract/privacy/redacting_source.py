@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftetl import guards
 from ftetl.errors import DataError, FtetlError
 from ftetl.extract.archive import BODIES, INDEX
 from ftetl.extract.details.cache import FOLDER
 from ftetl.extract.privacy.pseudonyms import Pseudonyms
 from ftetl.extract.privacy.redactor import LONGEST, EndlessError, Redactor
+from ftetl.pipeline import guards
 from ftetl.raw import decompress
 from ftetl.raw.response import Answer, Blob, Detail, Memory, Shape, Source, Spooled, window
 from ftetl.store.target import Target

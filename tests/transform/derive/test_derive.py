@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl.calls import rebuild
 from ftetl.contract import tables
+from ftetl.pipeline.export import rebuild
 from ftetl.run_report import Report
 
 DERIVED = ("stages", "focus_costs")

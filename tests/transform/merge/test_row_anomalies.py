@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import calls
 from ftetl.contract import tables
+from ftetl.pipeline import export
 from ftetl.run_report import Report
 
 MADE, NEXT = "2026-07-02T08:10:14Z", "2026-07-03T08:10:14Z"
@@ -96,7 +96,7 @@ def test_a_change_that_was_noted_makes_no_version_again_and_a_rebuild_finds_it(r
 
     assert not runs(B).changed
     assert runs.files() == files
-    calls.rebuild(runs.target)
+    export.rebuild(runs.target)
     assert runs.files() == files
 
 

@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import calls, pipeline
-from ftetl.calls import settings_of
 from ftetl.clock import iso
 from ftetl.errors import (
     ConfigError,
@@ -27,6 +25,8 @@ from ftetl.errors import (
     UnavailableError,
     UsageError,
 )
+from ftetl.pipeline import export, run
+from ftetl.pipeline.export import settings_of
 
 KEY = {"TOGETHER_API_KEY": "canary-0123456789"}
 
@@ -149,13 +149,13 @@ def test_an_error_that_nobody_expected_is_a_fault_of_ours(
     def surprise(*_: Any) -> None:
         raise ZeroDivisionError("canary")
 
-    monkeypatch.setattr(pipeline, "_commit", surprise)
-    with pytest.raises(SoftwareError, match=r"ZeroDivisionError in pipeline\.py:\d+") as caught:
-        calls.run(settings_of(tmp_path / "t", answer, {}))
+    monkeypatch.setattr(run, "_commit", surprise)
+    with pytest.raises(SoftwareError, match=r"ZeroDivisionError in pipeline/run\.py:\d+") as caught:
+        export.run(settings_of(tmp_path / "t", answer, {}))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     shown = "".join(traceback.format_exception(caught.value)).replace('raise ZeroDivisionError("canary")', "")
     assert "in surprise" in shown
-    assert "canary" not in shown.replace(str(Path(__file__).parents[1]), "")
+    assert "canary" not in shown.replace(str(Path(__file__).parents[2]), "")
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_an_error_of_the_disk_is_one_wherever_it_comes_up(
     def surprise(*_: Any) -> None:
         raise OSError(number, "canary", "some/file")
 
-    monkeypatch.setattr(pipeline, "_commit", surprise)
-    with pytest.raises(kind, match=r"pipeline\.py:\d+") as caught:
-        calls.run(settings_of(tmp_path / "t", answer, {}))
+    monkeypatch.setattr(run, "_commit", surprise)
+    with pytest.raises(kind, match=r"pipeline/run\.py:\d+") as caught:
+        export.run(settings_of(tmp_path / "t", answer, {}))
     assert type(caught.value) is kind
     assert ("some/file" in str(caught.value)) == (kind is not SoftwareError)
     assert "canary" not in str(caught.value)

@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import ftetl
-from ftetl import metrics
 from ftetl.errors import DataError, FtetlError, TryLaterError
+from ftetl.pipeline import metrics
 from ftetl.run_report import Report
 from ftetl.store.target import Target
 

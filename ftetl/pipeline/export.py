@@ -16,18 +16,20 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
-from ftetl import metrics, records
 from ftetl.clock import parse_iso
 from ftetl.config.settings import Environ, Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError, UsageError
 from ftetl.errors.os_errors import unforeseen
-from ftetl.records import Begun
+from ftetl.pipeline import metrics, run_log
+from ftetl.pipeline.run_log import Begun
 from ftetl.run_report import Drift, Report
 
 if TYPE_CHECKING:
-    from ftetl.progress import Progress
+    from ftetl.pipeline.progress import Progress
     from ftetl.store.target import Target
+
+_PACKAGE = Path(__file__).parents[1]  # the root of all of our code, whose frames a bug report names
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ def run(settings: Settings, progress: Progress | None = None, received: Callable
     Raises:
         FtetlError: Nothing was committed.
     """
-    begun = records.Begun(settings)
+    begun = run_log.Begun(settings)
     try:
         with _faults():
             report = _run(begun, progress, received)
@@ -99,7 +101,7 @@ def run(settings: Settings, progress: Progress | None = None, received: Callable
 def _run(begun: Begun, progress: Progress | None, received: Callable[[int], None] | None) -> Report:
     _require_unix()
     from ftetl.extract.sources import open_source
-    from ftetl.pipeline import run as corridor
+    from ftetl.pipeline.run import run as corridor
 
     def scratch() -> Path:
         assert begun.target is not None
@@ -122,12 +124,12 @@ def rebuild(
     """
     if settings.get("pii_key_file") is not None:  # which is for nothing else
         settings = {**settings, "pii": "hash"}
-    begun = records.Begun(settings_of(target, records.ARCHIVE, settings))
+    begun = run_log.Begun(settings_of(target, run_log.ARCHIVE, settings))
     with _faults():
         _require_unix()
-        records.require_target(begun.settings.target)
+        run_log.require_target(begun.settings.target)
         from ftetl.extract.archive import Archive
-        from ftetl.rebuild import rebuild as again
+        from ftetl.pipeline.rebuild import rebuild as again
 
         with _held(begun) as held, _published(begun.settings, held) as published:
             last, commit = again(held, begun.settings, progress)
@@ -182,7 +184,7 @@ def _held(begun: Begun) -> Iterator[Target]:
                 yield target
         except BaseException as error:
             with suppress(Exception):  # the error that is on its way is the one to be told
-                records.write(target, begun.failed(error))
+                run_log.write(target, begun.failed(error))
             raise
 
 
@@ -195,7 +197,7 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
     from ftetl.load.publish import Shelf
 
     names = {f"{table}.{form}" for table in tables() for form in ("parquet", *settings.formats)}
-    if settings.source == records.ARCHIVE and target.base is not None:
+    if settings.source == run_log.ARCHIVE and target.base is not None:
         names = {file.name for file in target.base.files}
     with ExitStack() as stack:
         shelf = Shelf(target, settings.publish, names, stack)
@@ -213,7 +215,7 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
 def _record(target: Target, report: Report) -> None:
     """Keep the run's report; the data is committed, so a failure here is no error any more."""
     with suppress(FtetlError):
-        records.write(target, report)
+        run_log.write(target, report)
 
 
 @contextmanager
@@ -237,8 +239,8 @@ def _wordless(error: Exception) -> Exception:
 
 def _fault(error: Exception) -> FtetlError:
     # The text of an unknown error may hold data, so only its kind and its place in our own code are told.
-    places = [p for p in extract_tb(error.__traceback__) if Path(p.filename).is_relative_to(Path(__file__).parent)]
-    where = f"{Path(places[-1].filename).name}:{places[-1].lineno}"
+    places = [p for p in extract_tb(error.__traceback__) if Path(p.filename).is_relative_to(_PACKAGE)]
+    where = f"{Path(places[-1].filename).relative_to(_PACKAGE).as_posix()}:{places[-1].lineno}"
     if isinstance(error, OSError) and (known := unforeseen(error, where)):
         return known
     code = "S26" if isinstance(error, MemoryError) else "B01"

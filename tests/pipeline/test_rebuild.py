@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import calls, contract, demo
+from ftetl import contract, demo
 from ftetl.demo import Server
 from ftetl.errors import DataError, FtetlError, StorageError
 from ftetl.extract.archive import Archive
+from ftetl.pipeline import export
 from ftetl.run_report import Report
 from ftetl.store.manifest import newest
 from ftetl.store.target import Target
@@ -65,7 +66,7 @@ class Exports:
         return list(ftetl.open(self.target).arrow(table).to_pylist())
 
     def rebuild(self) -> bool:
-        return calls.rebuild(self.target)[1]
+        return export.rebuild(self.target)[1]
 
     def refuses(self, kind: type[FtetlError], match: str, code: int) -> None:
         """A rebuild fails, and leaves what there is, the archive included."""
@@ -96,7 +97,7 @@ def contracts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calla
         text = (folder / file).read_text("utf-8")
         assert text.count(old) == 1
         (folder / file).write_text(text.replace(old, new), "utf-8")
-        monkeypatch.setattr(contract, "folder", lambda: folder)
+        monkeypatch.setattr(contract.loader, "folder", lambda: folder)
         _forget_contracts()
 
     yield change
@@ -212,7 +213,7 @@ class TestBetterContracts:
             False,
         ]
         contracts("jobs.toml", "[columns.status]", COLUMN + "[columns.status]")
-        report, changed = calls.rebuild(exports.target)
+        report, changed = export.rebuild(exports.target)
         assert changed
         assert report.exit_code == 0
         assert [row["speculator_enabled"] for row in exports.rows()] == [True, None, False]

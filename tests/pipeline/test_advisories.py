@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import demo, remarks
+from ftetl import demo
 from ftetl.errors import DataError
+from ftetl.pipeline import advisories
 
 
 def saved(folder: Path, answer: Any) -> Path:
@@ -49,7 +50,7 @@ def test_a_version_that_lost_its_csv_says_so(tmp_path: Path) -> None:
 
 
 def test_a_csv_with_more_rows_than_a_sheet_is_told_and_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remarks, "SHEET", 4)
+    monkeypatch.setattr(advisories, "SHEET", 4)
     source = saved(tmp_path, [{"id": "a"}, {"id": "b"}, {"id": "c"}])
     assert not ftetl.export(tmp_path / "target", source=source, formats=("csv",)).warnings
     source = saved(tmp_path, [{"id": name} for name in "abcd"])

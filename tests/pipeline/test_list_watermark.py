@@ -39,7 +39,7 @@ def test_a_list_that_changed_nothing_still_stands_against_an_older_one(tmp_path:
 
 
 def test_a_rebuild_knows_of_the_run_that_changed_nothing(tmp_path: Path) -> None:
-    from ftetl import calls
+    from ftetl.pipeline import export as pipeline_export
 
     source = tmp_path / "answers"
     source.mkdir()
@@ -49,7 +49,7 @@ def test_a_rebuild_knows_of_the_run_that_changed_nothing(tmp_path: Path) -> None
         moment = datetime(2026, 3, day, tzinfo=UTC)
         ftetl.export(tmp_path / "target", source=file, observed_at=moment)
 
-    _, changed = calls.rebuild(tmp_path / "target")
+    _, changed = pipeline_export.rebuild(tmp_path / "target")
 
     assert not changed
     assert rows(tmp_path, "job_id", "present") == [("a", True), ("b", True), ("c", False)]

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import calls, demo, provenance
+from ftetl import demo
 from ftetl.errors import DataError, FtetlError
-from ftetl.progress import Silent
+from ftetl.pipeline import export, provenance
+from ftetl.pipeline.progress import Silent
 from ftetl.transform import deduplicate
 
 DAY = datetime(2026, 7, 20, tzinfo=UTC)
@@ -100,9 +101,9 @@ def test_a_saved_answer_that_changes_while_it_is_read_is_no_answer(tmp_path: Pat
             else:
                 same_size_and_time(path)
 
-    settings = calls.settings_of(tmp_path / "t", path, {})
+    settings = export.settings_of(tmp_path / "t", path, {})
     with pytest.raises(DataError, match=f"{name} was changed while it was read"):
-        calls.run(settings, Meanwhile())
+        export.run(settings, Meanwhile())
     with pytest.raises(FtetlError):
         ftetl.open(tmp_path / "t")
 

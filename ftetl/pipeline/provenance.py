@@ -11,12 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ftetl import observed
 from ftetl.clock import iso
 from ftetl.config.settings import Settings
 from ftetl.extract.archive import Archive
 from ftetl.extract.details.cache import Recall
 from ftetl.extract.extract import Received
+from ftetl.pipeline import list_watermark
 from ftetl.raw.fingerprint import masked
 from ftetl.raw.response import Answer, Shape, Source, changed, stamp
 from ftetl.store.target import Target
@@ -66,7 +66,7 @@ def note(
         for entry in recall.entries:
             entry["observed_at"] = iso(settings.observed_at)
     archive.sync()
-    whole_at = observed.newest_whole_at(target)  # also from runs that changed nothing, which have no entry
+    whole_at = list_watermark.newest_whole_at(target)  # also from runs that changed nothing, which have no entry
     archive.note(
         target.version,
         {

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftetl import guards, observed, pipeline, provenance
 from ftetl.clock import parse_iso
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
@@ -23,7 +22,8 @@ from ftetl.extract.details import fingerprints
 from ftetl.extract.privacy.pseudonyms import IDENTITY, MODE, Pseudonyms, read
 from ftetl.extract.privacy.redacting_source import Private
 from ftetl.extract.sources.files import Saved
-from ftetl.progress import Progress
+from ftetl.pipeline import guards, list_watermark, provenance, run
+from ftetl.pipeline.progress import Progress
 from ftetl.raw.response import Answer, Detail, Memory, Outcome, Shape, Source
 from ftetl.run_report import Report
 from ftetl.store.manifest import snapshot_folder
@@ -123,10 +123,10 @@ def rebuild(target: Target, settings: Settings, progress: Progress | None = None
                     while block := old.read(_BLOCK):
                         new.write(block)
             archive.note(target.version, _marker(target, entries))
-            whole_at = observed.newest_whole_at(target)
+            whole_at = list_watermark.newest_whole_at(target)
             commit = stage.commit(dict(made.base.facts))
             with contextlib.suppress(FtetlError):  # committed
-                observed.remember(target, commit.manifest.run_id, whole_at)
+                list_watermark.remember(target, commit.manifest.run_id, whole_at)
             return report, commit
 
 
@@ -188,8 +188,8 @@ def _repeat(
     try:
         with Target(beside, file_mode=settings.file_mode, keep=1) as made:
             if made.base is not None and entry["whole_at"] is not None:
-                observed.remember(made, made.base.run_id, parse_iso(entry["whole_at"]))
-            return pipeline.repeat(again, past, made, _Replayed(past, made), people, progress)
+                list_watermark.remember(made, made.base.run_id, parse_iso(entry["whole_at"]))
+            return run.repeat(again, past, made, _Replayed(past, made), people, progress)
     finally:
         past.close()
 

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ftetl
-from ftetl import calls, demo, pipeline
+from ftetl import demo
 from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, StorageError, TryLaterError
 from ftetl.load.formats import parquet
+from ftetl.pipeline import export as pipeline_export
+from ftetl.pipeline.progress import Silent
 from ftetl.run_report import Report
 from ftetl.store.manifest import newest
 from ftetl.store.target import Target
@@ -336,7 +338,7 @@ def test_progress_is_told_as_the_work_is_done(tmp_path: Path, monkeypatch: pytes
     steps = Steps()
     with demo.serve(jobs=[job(n, events=[{}]) for n in range(3)]) as server:
         given = {"base_url": server.url, "environ": {"TOGETHER_API_KEY": server.key}}
-        calls.run(calls.settings_of(tmp_path / "t", "api", given), steps)
+        pipeline_export.run(pipeline_export.settings_of(tmp_path / "t", "api", given), steps)
     assert steps.told[:3] == [("details", n, 3) for n in (1, 2, 3)]
     assert steps.told[3:] == [("jobs", n, 3) for n in (1, 2, 3)]
 
@@ -435,7 +437,7 @@ def test_every_error_of_a_run_is_one_of_ours(tmp_path: Path) -> None:
     page.write_bytes(b'{"data":[' + b"[" * 5000)
     with pytest.raises(FtetlError):
         ftetl.export(tmp_path / "t", source=page)
-    assert pipeline.Silent().jobs(1, 1) is None
+    assert Silent().jobs(1, 1) is None
     assert newest(tmp_path / "t") is None
 
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftetl import guards
 from ftetl.clock import Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
 from ftetl.extract.privacy import pseudonyms
 from ftetl.extract.together_api.client import Client
+from ftetl.pipeline import guards
 from ftetl.raw import index
 from ftetl.raw.response import Answer, Memory
 from ftetl.snapshot.table_reader import Stored

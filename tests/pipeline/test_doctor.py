@@ -18,17 +18,18 @@ import pytest
 from click.testing import CliRunner
 
 import ftetl
-from ftetl import calls, demo, doctor
+from ftetl import demo
 from ftetl.cli import cli
-from ftetl.doctor import Finding
 from ftetl.errors import FtetlError
+from ftetl.pipeline import doctor, export
+from ftetl.pipeline.doctor import Finding
 
 KEY = "a-key-of-nobody-at-all"
 
 
 def examined(target: Path, url: str, key: str | None = KEY, **more: Any) -> dict[str, Finding]:
     environ = {"TOGETHER_API_KEY": key} if key else {}
-    settings = calls.settings_of(target, "api", {"base_url": url, "environ": environ, "deadline": 1.0, **more})
+    settings = export.settings_of(target, "api", {"base_url": url, "environ": environ, "deadline": 1.0, **more})
     return {finding.name: finding for finding in doctor.examine(settings)}
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import ftetl
-from ftetl import calls, pipeline, records
 from ftetl.clock import parse_iso
 from ftetl.errors import ConfigError, DataError, FtetlError, SoftwareError, StorageError, TargetError, TryLaterError
+from ftetl.pipeline import export, run_log
+from ftetl.pipeline import run as pipeline_run
 from ftetl.store.target import Target
 
 DAY = "2026-07-02T08:10:14Z"
@@ -44,7 +45,7 @@ def files(target: Path) -> list[Path]:
 
 def read(target: Path) -> list[ftetl.Report]:
     damaged: list[str] = []
-    found = records.read(target, damaged)
+    found = run_log.read(target, damaged)
     assert damaged == []
     return found
 
@@ -84,7 +85,7 @@ class TestEveryRun:
         def surprise(*_: Any) -> None:
             raise ZeroDivisionError("canary")
 
-        monkeypatch.setattr(pipeline, "_commit", surprise)
+        monkeypatch.setattr(pipeline_run, "_commit", surprise)
         with pytest.raises(SoftwareError, match="ZeroDivisionError in"):
             ftetl.export(target, source=answer)
 
@@ -98,7 +99,7 @@ class TestEveryRun:
         def stopped(*_: Any) -> None:
             raise error
 
-        monkeypatch.setattr(pipeline, "_commit", stopped)
+        monkeypatch.setattr(pipeline_run, "_commit", stopped)
         with pytest.raises(error):
             ftetl.export(target, source=answer)
 
@@ -111,7 +112,7 @@ class TestEveryRun:
             raise KeyboardInterrupt
 
         answer.write_text('{"data": [{"id": "ft-3"}]}')
-        monkeypatch.setattr(pipeline, "_report", stopped)
+        monkeypatch.setattr(pipeline_run, "_report", stopped)
         with pytest.raises(KeyboardInterrupt):
             ftetl.export(target, source=answer, allow_account_change=True, allow_shrink=True)
         last = read(target)[-1]
@@ -139,7 +140,7 @@ class TestEveryRun:
 
 class TestRebuild:
     def test_is_a_run_too(self, target: Path) -> None:
-        report, changed = calls.rebuild(target)
+        report, changed = export.rebuild(target)
 
         assert (changed, report.rebuilt, report.version) == (False, 1, 1)
         assert read(target)[-1] == report
@@ -149,7 +150,7 @@ class TestRebuild:
         ftetl.export(tmp_path / "t", source=answer, project="search")
         answer.unlink()
         with pytest.raises(DataError, match="is gone"):
-            calls.rebuild(tmp_path / "t")
+            export.rebuild(tmp_path / "t")
 
         assert [(run.project, run.exit_code) for run in read(tmp_path / "t")] == [("search", 3), ("search", 65)]
 
@@ -158,14 +159,14 @@ class TestRebuild:
         if is_there:
             (tmp_path / "none").mkdir()
         with pytest.raises(TargetError, match="not a target"):
-            calls.rebuild(tmp_path / "none")
+            export.rebuild(tmp_path / "none")
 
         assert [*tmp_path.rglob("*")] == ([tmp_path / "none"] if is_there else [])
 
     def test_does_not_run_on_windows(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "platform", "win32")
         with pytest.raises(ConfigError, match="Linux and macOS only"):
-            calls.rebuild(target)
+            export.rebuild(target)
 
 
 def told(run_id: str, **more: Any) -> dict[str, Any]:
@@ -201,7 +202,7 @@ class TestReading:
         (target / "_ftetl" / "runs" / "20200101T000000Z-00000001.json").write_bytes(text)
         damaged: list[str] = []
 
-        assert len(records.read(target, damaged)) == 1
+        assert len(run_log.read(target, damaged)) == 1
         assert damaged == ["_ftetl/runs/20200101T000000Z-00000001.json is no record of a run"]
 
     def test_takes_what_is_not_its_own_for_nothing(self, target: Path) -> None:
@@ -225,11 +226,11 @@ class TestReading:
         (tmp_path / "folder").mkdir()
         (tmp_path / "file").touch()
         with pytest.raises(TargetError, match="not a target"):
-            records.read(tmp_path / kind, [])
+            run_log.read(tmp_path / kind, [])
 
 
 def test_the_newest_are_kept(target: Path, answer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "KEPT", 3)
+    monkeypatch.setattr(run_log, "KEPT", 3)
     runs = target / "_ftetl" / "runs"
     for number in range(5):  # the names do not tell the age
         file = runs / f"20300101T000000Z-{9 - number:08x}.json"

@@ -18,7 +18,7 @@ from ftetl.contract import tables
 from ftetl.errors import SoftwareError
 from ftetl.extract import extract
 from ftetl.load.table_writers import Staging
-from ftetl.progress import Progress
+from ftetl.pipeline.progress import Progress
 from ftetl.raw import strict_json
 from ftetl.run_report import Drift
 from ftetl.transform import deduplicate, prefetch

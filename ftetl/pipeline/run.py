@@ -17,7 +17,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from ftetl import guards, observed, provenance, remarks
 from ftetl.clock import iso, now
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
@@ -28,9 +27,10 @@ from ftetl.extract.details import fingerprints
 from ftetl.extract.details.cache import Recall
 from ftetl.extract.privacy.pseudonyms import read as read_pseudonyms
 from ftetl.extract.privacy.redacting_source import Private, begin
-from ftetl.filling import Outcome, fill
 from ftetl.load.table_writers import Staging
-from ftetl.progress import Progress, Silent
+from ftetl.pipeline import advisories, guards, list_watermark, provenance
+from ftetl.pipeline.build_tables import Outcome, fill
+from ftetl.pipeline.progress import Progress, Silent
 from ftetl.raw import strict_json
 from ftetl.raw.response import Answer, Memory, Source
 from ftetl.raw.spool import Scrap
@@ -171,7 +171,7 @@ def _commit(
 ) -> tuple[Outcome, Commit]:
     """Make the tables from what was received, and publish them all or none."""
     stored = _stored(target)
-    base_whole_at = observed.newest_whole_at(target)
+    base_whole_at = list_watermark.newest_whole_at(target)
     whole = given.whole = given.newest_whole(base_whole_at)
     work = deduplicate.choose(given.answers, given.scans, given.confirmed, given.put_by)
     work.oddities += given.details.oddities
@@ -195,9 +195,9 @@ def _commit(
         "formats": {
             f: ("raw" if settings.csv_raw and f == "csv" else "plain") for f in sorted({*settings.formats, "parquet"})
         },
-        observed.FACT: iso(newest_whole_at) if newest_whole_at else None,
-        remarks.ACCOUNT: Account.of(settings).id,
-        remarks.LISTED: facts.get(remarks.LISTED) if whole is None else given.scans[whole].received,
+        list_watermark.FACT: iso(newest_whole_at) if newest_whole_at else None,
+        advisories.ACCOUNT: Account.of(settings).id,
+        advisories.LISTED: facts.get(advisories.LISTED) if whole is None else given.scans[whole].received,
     }
     with target.begin() as stage:
         staging = Staging(stage, settings.formats, csv_raw=settings.csv_raw)
@@ -223,7 +223,7 @@ def _commit(
         note()
         commit = stage.commit({**new_facts, "rows": staging.rows})
     with contextlib.suppress(FtetlError):  # committed: what is missing is an hour, not a row
-        observed.remember(target, commit.manifest.run_id, newest_whole_at)
+        list_watermark.remember(target, commit.manifest.run_id, newest_whole_at)
     return outcome, commit
 
 
@@ -250,7 +250,7 @@ def _report(
     before: Mapping[str, Any],
     seconds: float,
 ) -> Report:
-    failed = given.details.failed or remarks.all_gone(given)
+    failed = given.details.failed or advisories.all_gone(given)
     partial = failed or (outcome.quarantined and settings.quarantine == "keep")
     counts = outcome.counts
     client = getattr(source, "client", None)  # of those sources that ask a service
@@ -278,8 +278,8 @@ def _report(
         warnings=(
             *target.warnings,
             *commit.warnings,
-            *remarks.of(given, source, before, commit.manifest.facts),
-            *remarks.money(settings, outcome.rows, before, outcome.refunds),
+            *advisories.of(given, source, before, commit.manifest.facts),
+            *advisories.money(settings, outcome.rows, before, outcome.refunds),
         ),
         exit_code=EXITS["PARTIAL" if partial else "OK"].code,
     )

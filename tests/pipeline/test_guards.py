@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ftetl import guards
 from ftetl.errors import ConfigError, DataError
+from ftetl.pipeline import guards
 
 TEN = {f"ft-{n}" for n in range(10)}
 OTHERS = {f"ft-{n}" for n in range(100, 140)}
