@@ -1,6 +1,6 @@
 """`python -m ftetl`."""
 
-from ftetl.cli import main
+from ftetl.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -101,8 +101,21 @@ def clipped(text: str, most: int = LONGEST) -> str:
 
 
 def some(number: int, thing: str, things: str = "") -> str:
-    """So many things: `1 job`, `2 jobs`."""
-    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+    """So many things: `1 job`, `2 keys`, `1,234 anomalies`; `things` is a plural that is neither `-s` nor `-ies`."""
+    if number == 1:
+        return f"{number:,} {thing}"
+    ies = thing[-1] == "y" and thing[-2] not in "aeiou"
+    return f"{number:,} {things or (f'{thing[:-1]}ies' if ies else f'{thing}s')}"
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: `1.2 MB`."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 999.95:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
 
 
 def name(text: object, room: int = 48) -> str:
@@ -115,3 +128,8 @@ def name(text: object, room: int = 48) -> str:
     line = "".join(c if c.isprintable() else " " for c in text).strip() or repr(text)
     half = room // 2
     return line if len(line) <= room else f"{line[: half - 1]}\u2026{line[-half:]}"
+
+
+def shown(text: str) -> str:
+    """The text on one line, with control and direction characters escaped: remote text cannot move the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -27,7 +27,7 @@ from rich.traceback import Traceback
 
 import ftetl
 from ftetl import demo
-from ftetl.cli import cli
+from ftetl.cli.main import cli
 from ftetl.errors import FtetlError
 from ftetl.pipeline import export
 from tests.canary import KEY, KEYS, MAIL, MAILS, files, forms, has, hidden_in, which
@@ -129,7 +129,7 @@ class TestTheKey:
         assert "fine-tunes" in loud.getvalue()  # so that it is known to be loud
 
     def test_the_core_of_a_crash_is_not_kept(self) -> None:
-        code = "import resource, sys; from ftetl import cli; sys.argv = ['ftetl', '--version']\n"
+        code = "import resource, sys; from ftetl.cli import main as cli; sys.argv = ['ftetl', '--version']\n"
         code += "try: cli.main()\nfinally: print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
         most = resource.getrlimit(resource.RLIMIT_CORE)[1]
         first = f"import resource, sys; resource.setrlimit(resource.RLIMIT_CORE, ({most}, {most}))\n"
@@ -424,7 +424,7 @@ def hook(event, arguments):
     if event == "socket.getaddrinfo":
         told.add("asks for " + repr(arguments[0]))
 sys.addaudithook(hook)
-from ftetl import cli
+from ftetl.cli import main as cli
 try:
     cli.main()
 finally:

@@ -36,10 +36,10 @@ def test_what_is_not_there_is_said_to_be_missing() -> None:
     "code",
     [
         "import ftetl",
-        "import ftetl.cli",
+        "import ftetl.cli.main",
         "import ftetl.contract; ftetl.contract.tables()",
         "import ftetl.store.manifest",  # so that reading works on Windows too
-        "from ftetl.cli import cli; cli.main(['export', '--help'], standalone_mode=False)",
+        "from ftetl.cli.main import cli; cli.main(['export', '--help'], standalone_mode=False)",
     ],
     ids=["the package", "the command line", "the contracts", "the manifests", "export --help"],
 )

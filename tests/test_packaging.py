@@ -90,7 +90,7 @@ class TestWheel:
         scripts = configparser.ConfigParser()
         scripts.read_string(metadata(wheel, "entry_points.txt"))
 
-        assert dict(scripts["console_scripts"]) == {"ftetl": "ftetl.cli:main"}
+        assert dict(scripts["console_scripts"]) == {"ftetl": "ftetl.cli.main:main"}
 
 
 class TestInstalled:

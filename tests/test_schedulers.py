@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ftetl.cli import cli
+from ftetl.cli.main import cli
 from ftetl.config import limits
 from ftetl.errors import EXITS
 

@@ -122,7 +122,7 @@ class TestWheel:
     def test_it_works_where_python_trusts_no_environment(self, built: list[list[Path]], tmp_path: Path) -> None:
         wheel = next(path for path in built[0] if path.suffix == ".whl")
         code = f"import sys; sys.path.insert(0, {str(wheel)!r}); sys.argv = ['ftetl', '--version']\n"
-        code += "import ftetl.cli; assert '.whl' in ftetl.__file__; ftetl.cli.main()"
+        code += "import ftetl.cli.main; assert '.whl' in ftetl.__file__; ftetl.cli.main.main()"
         given = [sys.executable, "-I", "-c", code]
         done = subprocess.run(given, cwd=tmp_path, capture_output=True, text=True, check=False)
 

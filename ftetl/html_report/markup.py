@@ -9,7 +9,7 @@ import html
 import json
 from typing import Any, Final
 
-from ftetl.lines import shown
+from ftetl.formatting import shown
 
 VOID: Final = frozenset({"meta", "br", "input"})  # elements that hold nothing
 # In a script element: what could end it, begin a comment, or be a line end to old readers of JSON.

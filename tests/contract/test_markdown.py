@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ftetl.cli import cli
+from ftetl.cli.main import cli
 from ftetl.contract import Column, Table, arrow_schema, markdown, tables
 from ftetl.contract.validation import READERS, TYPES
 

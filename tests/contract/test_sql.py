@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import ftetl
-from ftetl.cli import cli
+from ftetl.cli.main import cli
 from ftetl.contract import Column, Table, foreign_keys, tables
 from ftetl.contract import sql as contract_sql
 from ftetl.snapshot.snapshot import Snapshot

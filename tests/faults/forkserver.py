@@ -19,7 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ftetl import cli, contract
+from ftetl import contract
+from ftetl.cli.main import main as cli_main
 
 _told: list[str] = []  # where to say at the end what was imported, if at all
 
@@ -111,7 +112,7 @@ def _before(place: str, wait: Callable[[], None]) -> None:
 if __name__ == "__main__":
     main()
     try:
-        cli.main()
+        cli_main()
     finally:
         if _told:
             Path(_told[0]).write_text(json.dumps(list(sys.modules)), "utf-8")

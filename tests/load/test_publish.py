@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 import pytest
 
 import ftetl
-from ftetl import demo, talk
+from ftetl import demo
+from ftetl.cli import output
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
 from ftetl.load.publish import RECORD, Shelf
@@ -485,7 +486,7 @@ class TestExport:
         assert (
             json.loads((target / "_ftetl" / "runs" / f"{report.run_id}.json").read_bytes())["published"]["version"] == 1
         )
-        assert talk.outcome(report).endswith(f"; published to {folder}")
+        assert output.outcome(report).endswith(f"; published to {folder}")
 
     def test_a_format_that_is_no_longer_written_is_removed(
         self, service: demo.Server, target: Path, folder: Path

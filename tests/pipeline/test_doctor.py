@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 import ftetl
 from ftetl import demo
-from ftetl.cli import cli
+from ftetl.cli.main import cli
 from ftetl.errors import FtetlError
 from ftetl.pipeline import doctor, export
 from ftetl.pipeline.doctor import Finding

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import ftetl
 from ftetl import demo
-from ftetl.cli import cli
+from ftetl.cli.main import cli
 from ftetl.contract import people, tables
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
 from ftetl.extract.privacy import pseudonyms, redacting_source, redactor

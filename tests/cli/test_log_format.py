@@ -11,10 +11,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl import demo, lines, talk
-from ftetl.cli import cli
+from ftetl import demo
+from ftetl.cli import log_format, output
+from ftetl.cli.main import cli
+from ftetl.cli.output import Voice
 from ftetl.errors import AccessError
-from ftetl.talk import Voice
 
 
 @pytest.mark.parametrize(
@@ -31,23 +32,23 @@ from ftetl.talk import Voice
     ],
 )
 def test_what_could_move_a_terminal_is_escaped(text: str, shown: str) -> None:
-    assert lines.shown(text) == shown
+    assert log_format.shown(text) == shown
 
 
 @given(text=st.text())
 def test_no_text_makes_a_second_line(text: str) -> None:
     record = logging.LogRecord("ftetl.x", logging.INFO, "", 0, "%s", (text,), None)
 
-    for form in (lines.Lines("%(asctime)s %(message)s"), lines.JsonLines()):
+    for form in (log_format.Lines("%(asctime)s %(message)s"), log_format.JsonLines()):
         assert len(form.format(record).splitlines()) == 1
-    assert json.loads(lines.JsonLines().format(record))["message"] == text
+    assert json.loads(log_format.JsonLines().format(record))["message"] == text
 
 
 def test_counts_become_keys_and_never_replace_the_known_ones() -> None:
     message = "scanned elements=20 seconds=0.25 changed=True level=7 message=no a=b=c x= =1 1=2"
     record = logging.LogRecord("ftetl.x", logging.INFO, "", 0, message, (), None)
 
-    found = json.loads(lines.JsonLines().format(record))
+    found = json.loads(log_format.JsonLines().format(record))
 
     assert (found["event"], found["level"], found["message"]) == ("scanned", "INFO", message)
     assert (found["elements"], found["seconds"], found["changed"], found["a"]) == (20, 0.25, True, "b=c")
@@ -80,7 +81,7 @@ def test_with_json_every_line_on_stderr_is_a_document(tmp_path: Path, name: str)
 
 
 def test_with_json_the_last_line_of_a_failure_has_its_code(capsys: pytest.CaptureFixture[str]) -> None:
-    talk.failure(Voice(log_format="json"), AccessError("H01", "the key was refused"))
+    output.failure(Voice(log_format="json"), AccessError("H01", "the key was refused"))
 
     found = json.loads(capsys.readouterr().err)
     assert (found["event"], found["level"], found["code"]) == ("run_done", "ERROR", "FTETL-H01")

@@ -15,9 +15,9 @@ from types import FrameType
 
 import click
 
-from ftetl import lines, talk
+from ftetl.cli import log_format, output
+from ftetl.cli.output import Voice
 from ftetl.errors import EXITS, PREFIX, FtetlError
-from ftetl.talk import Voice
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def told(error: BaseException) -> int:
         case FtetlError():
             if error.exit is EXITS["SOFTWARE"]:
                 _frames(error.__cause__ or error)
-            talk.failure(State.voice, error)
+            output.failure(State.voice, error)
             return error.exit.code
         case click.ClickException():
             return _misused(error)
@@ -78,13 +78,13 @@ def told(error: BaseException) -> int:
 def _misused(error: click.ClickException) -> int:
     # The options were not understood, so whether JSON is wanted has to be looked up.
     as_lines = "--log-format=json" in sys.argv or "--log-format json" in " ".join(sys.argv)
-    voice = State.voice or Voice(as_json="--json" in sys.argv, log_format=lines.FORMATS[as_lines])
+    voice = State.voice or Voice(as_json="--json" in sys.argv, log_format=log_format.FORMATS[as_lines])
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "ftetl"
     said = error.format_message().rstrip(".")
     code = "X03" if getattr(error, "option_name", None) == "--api-key" else "P01"
     message = f"{said}{'' if said.endswith('?') else ';'} see `{command} --help`"
-    talk.ended(voice, EXITS["USAGE"], PREFIX + code, message)
+    output.ended(voice, EXITS["USAGE"], PREFIX + code, message)
     return EXITS["USAGE"].code
 
 
@@ -92,9 +92,9 @@ def _stopped(name: str, word: str) -> int:
     version = newest(State.target)
     if version > State.before:
         message = f"{word}, but version {version} of {State.target} had been committed and is complete"
-        talk.ended(State.voice, EXITS["OK"], None, message, version=version)
+        output.ended(State.voice, EXITS["OK"], None, message, version=version)
         return EXITS["OK"].code
-    talk.ended(State.voice, EXITS[name], f"{PREFIX}S06", f"{word}; nothing was committed")
+    output.ended(State.voice, EXITS[name], f"{PREFIX}S06", f"{word}; nothing was committed")
     return EXITS[name].code
 
 
@@ -113,7 +113,7 @@ def _fault(error: BaseException) -> int:
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}:{place.lineno}"
     message = f"{type(error).__name__} in {where}; please report this, with -vv"
-    talk.ended(State.voice, EXITS["SOFTWARE"], f"{PREFIX}B01", message)
+    output.ended(State.voice, EXITS["SOFTWARE"], f"{PREFIX}B01", message)
     return EXITS["SOFTWARE"].code
 
 

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftetl import lines
+from ftetl.cli.log_format import FORMATS, JsonLines, Lines
+from ftetl.cli.log_format import as_json as json_line
 from ftetl.errors import Exit, FtetlError, StorageError
-from ftetl.lines import shown
+from ftetl.formatting import shown, size, some
 from ftetl.run_report import Report
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ class Voice:
     """How loud a command is, and in which form its result comes."""
 
     def __init__(
-        self, *, quiet: bool = False, verbose: int = 0, as_json: bool = False, log_format: str = lines.FORMATS[0]
+        self,
+        *,
+        quiet: bool = False,
+        verbose: int = 0,
+        as_json: bool = False,
+        log_format: str = FORMATS[0],
     ) -> None:
         self.quiet = quiet
         self.verbose = verbose
@@ -46,7 +52,7 @@ class Voice:
         level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
         logger = logging.getLogger("ftetl")
         logger.handlers = [logging.StreamHandler(sys.stderr)]
-        form = lines.JsonLines() if self.logs_json else lines.Lines("%(asctime)s %(levelname)-5s %(name)s %(message)s")
+        form = JsonLines() if self.logs_json else Lines("%(asctime)s %(levelname)-5s %(name)s %(message)s")
         logger.handlers[0].setFormatter(form)
         logger.setLevel(level)
         logger.propagate = False
@@ -64,7 +70,7 @@ class Voice:
         if self.logs_json:
             level = "WARNING" if text.startswith("warning: ") else "INFO"
             message = text.removeprefix("warning: ").removeprefix("note: ")
-            _write(lines.as_json(level, "ftetl", "note", message, {}), err=True)
+            _write(json_line(level, "ftetl", "note", message, {}), err=True)
         else:
             _write(shown(text), err=True)
 
@@ -142,23 +148,6 @@ class _Bar:
             if name not in self._tasks:
                 self._tasks[name] = self.display.add_task(name, total=total, note=note)
         self.display.update(self._tasks[name], completed=done, total=total, note=note)
-
-
-def size(count: int) -> str:
-    """A number of bytes for people: `1.2 MB`."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB"):
-        if amount < 999.95:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
-
-
-def some(count: int, thing: str) -> str:
-    """So many things: `1 job`, `2 keys`, `1,234 anomalies`."""
-    if count != 1:
-        thing = f"{thing[:-1]}ies" if thing[-1] == "y" and thing[-2] not in "aeiou" else f"{thing}s"
-    return f"{count:,} {thing}"
 
 
 def outcome(report: Report) -> str:
@@ -293,7 +282,7 @@ def _end(voice: Voice | None, end: Exit, message: str, code: str | None = None) 
             "retryable": end.retryable,
         }
         level = "INFO" if end.committed else "ERROR"
-        _write(lines.as_json(level, "ftetl", "run_done", message, told), err=True)
+        _write(json_line(level, "ftetl", "run_done", message, told), err=True)
     else:
         label = f" {code}" if code else ""
         _write(shown(f"ftetl: {end.name} ({end.code}){label}: {message}"), err=True)

@@ -30,7 +30,8 @@ import pytest
 import zstandard
 
 import ftetl
-from ftetl import cli, demo, ends
+from ftetl import demo
+from ftetl.cli import exit_handling, main
 from ftetl.contract import frictionless, odcs, tables
 from ftetl.errors import EXITS
 from ftetl.errors.catalog import FAULTS
@@ -39,7 +40,7 @@ from ftetl.extract.details import fingerprints
 from ftetl.store import manifest
 from ftetl.store.target import Target
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "data" / "samples" / "list_2026.json"
 DAY = "2026-07-02T08:10:14Z"
 DOCUMENTS = frictionless.FILE, odcs.FILE
@@ -102,14 +103,14 @@ def here(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byt
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", ["ftetl", *map(str, given)])
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            patch.setattr(ends, "State", type("State", (), {"voice": None, "target": None, "before": 0}))
+            patch.setattr(exit_handling, "State", type("State", (), {"voice": None, "target": None, "before": 0}))
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
             if cwd:
                 patch.chdir(cwd)
             capfdbinary.readouterr()
             with pytest.raises(SystemExit) as end:
-                cli.main()
+                main.main()
             for number, handler in signals.items():
                 signal.signal(number, handler)
         out, err = capfdbinary.readouterr()
@@ -383,7 +384,7 @@ def test_verbose_says_more_in_few_lines_and_the_same_last_one(target: Path, leve
     assert done.code == 0
     assert done.last.startswith("ftetl: OK (0): ")
     assert len(done.err.splitlines()) <= 40
-    stamped = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO |WARNING) ftetl\.\w+ ")
+    stamped = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO |WARNING) ftetl\.[\w.]+ ")
     assert all(
         stamped.match(line) or line.startswith(("ftetl: ", "note: ", "warning: ")) for line in done.err.splitlines()
     )
@@ -657,7 +658,7 @@ class TestSignals:
     def test_a_run_that_is_stopped_after_the_commit_has_committed(self, tmp_path: Path, name: str) -> None:
         program = f"""
 import os, signal
-from ftetl.cli import main
+from ftetl.cli.main import main
 from ftetl.store.target import Target
 
 def stopped(target, run_id, document, record=Target.record):
@@ -677,20 +678,21 @@ main()
         assert ftetl.open(tmp_path / "t").version == 1
 
 
-@pytest.mark.parametrize("place", ["ftetl.store.target.Target.begin", "ftetl.talk.summary"])
+@pytest.mark.parametrize("place", ["ftetl.store.target.Target.begin", "ftetl.cli.output.summary"])
 @pytest.mark.parametrize("level", ["-q", "-vv"])
 def test_a_fault_of_ours_is_told_by_kind_and_place_and_never_by_its_text(
     tmp_path: Path, place: str, level: str
 ) -> None:
-    module, *names = place.removeprefix("ftetl.").split(".")
+    head, _, name = place.rpartition(".")
     program = f"""
-from ftetl import cli, {module}
+import ftetl.cli.output, ftetl.store.target
+from ftetl.cli.main import main
 
 def broken(*_, **__):
     raise ValueError("the e-mail address of somebody")
 
-{".".join([module, *names])} = broken
-cli.main()
+{head}.{name} = broken
+main()
 """
     given = [sys.executable, "-c", program, "export", tmp_path / "t", "--from", SAMPLE, level]
     done = subprocess.run(given, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -1079,7 +1081,7 @@ def test_the_program_settles_its_process_and_leaves_to_the_user_what_the_user_ha
     names = "ARROW_DEFAULT_MEMORY_POOL", "OPENBLAS_NUM_THREADS"
     told = f"gc.get_threshold()[0], *map(os.environ.get, {names}), sys.modules['hypothesis']"
     code = (
-        "import gc, os, sys; from ftetl import cli; "
+        "import gc, os, sys; from ftetl.cli import main as cli; "
         f"cli._has_glibc = lambda: {glibc}; cli.cli.main = lambda **_: print({told}); cli.main()"
     )
     env = {k: v for k, v in os.environ.items() if k not in names}

@@ -14,6 +14,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ftetl.formatting import shown
+
 FORMATS: Final = ("text", "json")
 _PAIR: Final = re.compile(r"(?<!\S)([a-z_]+)=(\S+)")
 _NUMBER: Final = re.compile(r"-?\d{1,18}(\.\d{1,9})?")
@@ -55,11 +57,6 @@ def as_json(
         "pid": os.getpid(),
     }
     return json.dumps({**more, **known})
-
-
-def shown(text: str) -> str:
-    """The text on one line, with control and direction characters escaped: remote text cannot move the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _moment(created: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from ftetl.cli import cli
+from ftetl.cli.main import cli
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError
 from ftetl.pipeline import export

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ftetl import talk
+from ftetl import formatting
+from ftetl.cli import output as cli_output
+from ftetl.cli.output import Voice
 from ftetl.errors import EXITS, UsageError
-from ftetl.talk import Voice
 
 _STDOUT = "-"
 
@@ -27,9 +28,9 @@ def make(voice: Voice, targets: Sequence[Path], output: Path, mode: int) -> None
 
     made = html_report.made(multi_project.open(*targets))
     if str(output) == _STDOUT:
-        talk.ours(made.html.removesuffix("\n").encode())
+        cli_output.ours(made.html.removesuffix("\n").encode())
         return
     html_report.write(output, made.html, mode)
     voice.result({"file": str(output), "bytes": len(made.html.encode()), **made.headline.document()})
-    told = f"{output}: {talk.some(made.headline.jobs, 'job')}, {talk.size(len(made.html.encode()))}"
-    talk.well(voice, EXITS["OK"], told)
+    told = f"{output}: {formatting.some(made.headline.jobs, 'job')}, {formatting.size(len(made.html.encode()))}"
+    cli_output.well(voice, EXITS["OK"], told)

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ftetl import lines
+from ftetl.cli import log_format as cli_log_format
+from ftetl.cli.output import Voice
 from ftetl.config import limits, settings
-from ftetl.talk import Voice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -77,8 +77,8 @@ def voiced(function: Callable[..., int | None], told: Callable[[Voice], None]) -
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document on stdout.")
     @click.option(
         "--log-format",
-        type=click.Choice(lines.FORMATS),
-        default=lines.FORMATS[0],
+        type=click.Choice(cli_log_format.FORMATS),
+        default=cli_log_format.FORMATS[0],
         show_default=True,
         help="What is said on stderr: lines for people, or one JSON object a line.",
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from ftetl import talk
+from ftetl.cli import output
+from ftetl.cli.output import Voice
 from ftetl.contract import Column, Table, markdown, tables
-from ftetl.talk import Voice
 
 
 def show(voice: Voice, names: list[str], sql: str | None = None) -> None:
@@ -21,7 +21,7 @@ def show(voice: Voice, names: list[str], sql: str | None = None) -> None:
         if sys.stdout is not None and sys.stdout.isatty():
             _rich(tables()[name])
         else:
-            talk.ours(markdown.section(tables()[name]))
+            output.ours(markdown.section(tables()[name]))
 
 
 def _sql(voice: Voice, names: list[str], database: str) -> None:
@@ -30,7 +30,7 @@ def _sql(voice: Voice, names: list[str], database: str) -> None:
     script = contract_sql.script(names, database)
     voice.result({"database": database, "sql": script})
     if not voice.as_json:
-        talk.ours(script)
+        output.ours(script)
 
 
 def _rich(table: Table) -> None:

@@ -14,7 +14,7 @@ import ftetl
 from ftetl import html_report
 from ftetl.config import settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 
 def report(*given: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[bytes]:

@@ -14,10 +14,12 @@ from typing import Any, NoReturn
 
 import click
 
-from ftetl import __version__, contract, ends, options, talk
+from ftetl import __version__, contract
+from ftetl.cli import exit_handling, options
+from ftetl.cli import output as cli_output
+from ftetl.cli.output import Voice
 from ftetl.errors import EXITS, UsageError
 from ftetl.run_report import Report
-from ftetl.talk import Voice
 
 # \b keeps click from making one paragraph of the list.
 _EPILOG = "\b\nExit codes:\n" + "\n".join(
@@ -26,7 +28,7 @@ _EPILOG = "\b\nExit codes:\n" + "\n".join(
 
 
 def _voiced(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    return options.voiced(function, lambda voice: setattr(ends.State, "voice", voice))
+    return options.voiced(function, lambda voice: setattr(exit_handling.State, "voice", voice))
 
 
 @click.group(
@@ -43,7 +45,7 @@ def cli(context: click.Context) -> None:
     Start with `ftetl demo`: it needs no key and no network.
     """
     if context.invoked_subcommand is None:
-        talk.ours(context.get_help())
+        cli_output.ours(context.get_help())
         raise UsageError("P01", "no command given", next="start with `ftetl demo`")
 
 
@@ -56,10 +58,10 @@ def demo(voice: Voice, target: Path, **given: Any) -> int:
 
     The tables of its invented jobs are written into the folder TARGET (default: ftetl-demo).
     """
-    from ftetl import demo_end
+    from ftetl.cli.commands import demo as commands_demo
 
     report = _export(voice, target, "demo", given)
-    demo_end.next_steps(voice, target, report.files)
+    commands_demo.next_steps(voice, target, report.files)
     return report.exit_code
 
 
@@ -81,11 +83,11 @@ def _export(voice: Voice, target: Path, source: str, given: dict[str, Any]) -> R
     from ftetl.pipeline import export as pipeline_export
 
     settings = pipeline_export.settings_of(target, source, given)
-    ends.State.target, ends.State.before = target, ends.newest(target)
+    exit_handling.State.target, exit_handling.State.before = target, exit_handling.newest(target)
     with voice.progress() as bar:
         report = pipeline_export.run(settings, bar, bar.received if bar else None)
-    ends.deaf()
-    talk.summary(voice, report)
+    exit_handling.deaf()
+    cli_output.summary(voice, report)
     voice.result(report.as_dict())
     return report
 
@@ -99,12 +101,12 @@ def schema(voice: Voice, table: str | None, sql: str | None) -> None:
 
     Of one TABLE, or of all. With --sql, print the statements that make the tables in a database.
     """
-    from ftetl import dictionary_view
+    from ftetl.cli.commands import schema as commands_schema
 
     names = list(contract.tables())
     if table is not None and table not in names:
         raise UsageError("P04", f"there is no table {table!r}", next=f"choose one of: {', '.join(names)}")
-    dictionary_view.show(voice, [table] if table else names, sql)
+    commands_schema.show(voice, [table] if table else names, sql)
 
 
 @cli.command(short_help="Look for damage in the newest snapshot.")
@@ -117,7 +119,7 @@ def verify(voice: Voice, target: Path) -> int:
     verdict = look(target)
     end = EXITS["OK" if verdict.sound else "IOERR"]
     voice.result({**verdict.as_dict(), "exit_code": end.code, "exit": end.name, "code": verdict.code})
-    talk.verdict(voice, end, target, verdict)
+    cli_output.verdict(voice, end, target, verdict)
     return end.code
 
 
@@ -131,9 +133,9 @@ def report(voice: Voice, targets: tuple[Path, ...], output: Path, file_mode: int
     It shows spend, tokens, durations, failures and all jobs, and needs no network to be read. It holds people's
     data, so the file is private unless --file-mode says otherwise. The same snapshot gives the same bytes.
     """
-    from ftetl import page_made
+    from ftetl.cli.commands import report as commands_report
 
-    page_made.make(voice, targets, output, file_mode)
+    commands_report.make(voice, targets, output, file_mode)
 
 
 @cli.command(short_help="What was put aside, and why.")
@@ -167,11 +169,11 @@ def rebuild(voice: Voice, target: Path, **given: Any) -> None:
     """
     from ftetl.pipeline import export as pipeline_export
 
-    ends.State.target, ends.State.before = target, ends.newest(target)
+    exit_handling.State.target, exit_handling.State.before = target, exit_handling.newest(target)
     with voice.progress() as bar:
         report, _ = pipeline_export.rebuild(target, progress=bar, **given)
-    ends.deaf()
-    talk.rebuilt(voice, report)
+    exit_handling.deaf()
+    cli_output.rebuilt(voice, report)
     voice.result(report.as_dict())
 
 
@@ -191,7 +193,7 @@ def doctor(voice: Voice, target: Path, **given: Any) -> int:
     end, code = next(((f.exit, f.code) for f in findings if f.exit), (EXITS["OK"], None))
     told = [f.as_dict() for f in findings]
     voice.result({"findings": told, "exit_code": end.code, "exit": end.name, "code": code})
-    talk.findings(voice, end, target, findings)
+    cli_output.findings(voice, end, target, findings)
     return end.code
 
 
@@ -200,13 +202,13 @@ def doctor(voice: Voice, target: Path, **given: Any) -> int:
 @_voiced
 def runs(voice: Voice, target: Path) -> None:
     """Show what each run of TARGET did: the newest last; --json gives all that is known of them."""
-    from ftetl import runs_view
+    from ftetl.cli.commands import runs as commands_runs
     from ftetl.pipeline import run_log
 
     damaged: list[str] = []
     found = run_log.read(target, damaged)
     voice.result({"runs": [run.as_dict() for run in found], "damaged": damaged})
-    runs_view.show(voice, target, found, damaged)
+    commands_runs.show(voice, target, found, damaged)
 
 
 def _settle() -> None:
@@ -234,10 +236,10 @@ def _has_glibc() -> bool:
 def main() -> NoReturn:
     """The program: runs a command and exits with its code."""
     _settle()
-    ends.listen()
+    exit_handling.listen()
     try:
         code = cli.main(prog_name="ftetl", standalone_mode=False) or 0
     except BaseException as error:  # noqa: BLE001 - every end is one line and the right code, never a traceback
-        ends.deaf()
-        code = ends.told(error)
+        exit_handling.deaf()
+        code = exit_handling.told(error)
     sys.exit(code)

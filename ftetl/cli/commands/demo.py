@@ -9,8 +9,8 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from ftetl.cli.output import Voice
 from ftetl.config.settings import FORMATS
-from ftetl.talk import Voice
 
 DUCKDB = (
     "SELECT model, count(*) AS jobs, sum(total_price_usd) AS usd FROM '{folder}/jobs.parquet' "

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ftetl.lines import shown
+from ftetl.cli.output import Voice
+from ftetl.formatting import shown, size, some
 from ftetl.run_report import Report
-from ftetl.talk import Voice, size, some
 
 
 def show(voice: Voice, target: Path, runs: Sequence[Report], damaged: Sequence[str]) -> None:

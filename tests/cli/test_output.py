@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ftetl import demo_end, talk
+from ftetl import formatting
+from ftetl.cli import output
+from ftetl.cli.commands import demo
+from ftetl.cli.output import Voice
 from ftetl.errors import EXITS, AccessError, DataError
 from ftetl.run_report import Drift, Report
-from ftetl.talk import Voice
 
 ROWS = {"jobs": 1234, "events": 1, "job_history": 2, "quarantine": 0, "anomalies": 0}
 
@@ -48,7 +50,7 @@ def report(**facts: object) -> Report:
     ],
 )
 def test_a_size_is_told_in_the_unit_that_fits(count: int, text: str) -> None:
-    assert talk.size(count) == text
+    assert formatting.size(count) == text
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_a_size_is_told_in_the_unit_that_fits(count: int, text: str) -> None:
     [(0, "job", "0 jobs"), (1, "job", "1 job"), (1234, "event", "1,234 events"), (2, "anomaly", "2 anomalies")],
 )
 def test_things_are_counted_in_their_plural(count: int, thing: str, text: str) -> None:
-    assert talk.some(count, thing) == text
+    assert formatting.some(count, thing) == text
 
 
 LINE = "ftetl: OK (0): out: version 7 committed (0 new, 0 changed, 0 gone): 1,234 jobs, 1 event, 0 anomalies"
@@ -94,25 +96,25 @@ class TestFinalLine:
     def test_it_says_what_a_run_did(
         self, facts: dict[str, object], line: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        talk.summary(Voice(), report(**facts))
+        output.summary(Voice(), report(**facts))
 
         assert capsys.readouterr() == ("", line + "\n")
 
     def test_the_folder_cannot_forge_another_line(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.summary(Voice(), report(target="out\nftetl: OK (0): "))
+        output.summary(Voice(), report(target="out\nftetl: OK (0): "))
 
         assert capsys.readouterr().err.count("\n") == 1
 
 
 class TestSummary:
     def test_off_a_terminal_it_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.summary(Voice(), report())
+        output.summary(Voice(), report())
 
         assert capsys.readouterr() == ("", LINE + "\n")
 
     def test_warnings_and_unknown_keys_come_first_a_line_each(self, capsys: pytest.CaptureFixture[str]) -> None:
         unknown = {f"key{i}": i for i in range(1, 8)}
-        talk.summary(Voice(), report(warnings=("one", "two"), drift=Drift(unknown)))
+        output.summary(Voice(), report(warnings=("one", "two"), drift=Drift(unknown)))
         lines = capsys.readouterr().err.splitlines()
 
         assert lines[:2] == ["warning: one", "warning: two"]
@@ -120,12 +122,12 @@ class TestSummary:
         assert lines[3:] == [LINE]
 
     def test_beside_json_it_is_the_same_on_stderr(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.summary(Voice(as_json=True), report())
+        output.summary(Voice(as_json=True), report())
 
         assert capsys.readouterr() == ("", LINE + "\n")
 
     def test_quiet_says_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.summary(Voice(quiet=True), report(warnings=("one",)))
+        output.summary(Voice(quiet=True), report(warnings=("one",)))
 
         assert capsys.readouterr() == ("", "")
 
@@ -134,17 +136,17 @@ class TestFailure:
     ERROR = AccessError("H01", "the key was refused", next="check it")
 
     def test_it_is_one_line_however_quiet(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.failure(Voice(quiet=True), self.ERROR)
+        output.failure(Voice(quiet=True), self.ERROR)
 
         assert capsys.readouterr() == ("", "ftetl: NOPERM (77) FTETL-H01: the key was refused; check it\n")
 
     def test_before_there_is_a_voice_it_is_told_all_the_same(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.failure(None, DataError("R07", "no"))
+        output.failure(None, DataError("R07", "no"))
 
         assert capsys.readouterr() == ("", "ftetl: DATA (65) FTETL-R07: no\n")
 
     def test_as_json_it_says_the_same_to_machines(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.failure(Voice(as_json=True), self.ERROR)
+        output.failure(Voice(as_json=True), self.ERROR)
         out, err = capsys.readouterr()
 
         assert json.loads(out) == {
@@ -160,13 +162,13 @@ class TestFailure:
         assert err == "ftetl: NOPERM (77) FTETL-H01: the key was refused; check it\n"
 
     def test_what_was_committed_before_the_end_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.ended(Voice(as_json=True), EXITS["OK"], None, "interrupted", version=3)
+        output.ended(Voice(as_json=True), EXITS["OK"], None, "interrupted", version=3)
         document = json.loads(capsys.readouterr().out)
 
         assert (document["committed"], document["changed"], document["version"]) == (True, True, 3)
 
     def test_json_is_ascii_so_that_every_locale_can_have_it(self, capsys: pytest.CaptureFixture[str]) -> None:
-        talk.ended(Voice(as_json=True), EXITS["DATA"], "FTETL-R07", "a\u202eb\udcff\x1b")
+        output.ended(Voice(as_json=True), EXITS["DATA"], "FTETL-R07", "a\u202eb\udcff\x1b")
         out = capsys.readouterr().out
 
         assert out.isascii()
@@ -203,9 +205,9 @@ class TestLog:
 
 @pytest.mark.parametrize("folder", ["out", "a b/out", "it's", 'say "hi"', "$HOME", "back\\slash", "`date`", "!x"])
 def test_the_next_steps_are_words_that_a_shell_gives_back(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
-    demo_end.next_steps(Voice(), Path(folder), ["b.parquet", "a.parquet"])
+    demo.next_steps(Voice(), Path(folder), ["b.parquet", "a.parquet"])
     lines = capsys.readouterr().out.splitlines()
 
     assert lines[0] == f"Written to {folder}/current: a.parquet, b.parquet"
-    assert shlex.split(lines[-2]) == ["duckdb", "-c", demo_end.duckdb_query(Path(folder))]
-    assert shlex.split(lines[-1]) == ["python", "-c", demo_end.pandas_line(Path(folder))]
+    assert shlex.split(lines[-2]) == ["duckdb", "-c", demo.duckdb_query(Path(folder))]
+    assert shlex.split(lines[-1]) == ["python", "-c", demo.pandas_line(Path(folder))]
