@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 
 import ftetl
 from ftetl.errors import FtetlError
-from tests import canary
+from tests.integration import canary
 
 ROOT = Path(__file__).parents[1]
 

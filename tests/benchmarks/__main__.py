@@ -27,11 +27,11 @@ from pathlib import Path
 if not __package__:  # `python tests/benchmarks`
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks import bars
+from tests.benchmarks import thresholds
 from tests.benchmarks.cases import CASES, CONTENDERS, Case, Result, race, report
 from tests.benchmarks.measure import HERE, Run, made, measured
-from tests.benchmarks.reading import reading
-from tests.benchmarks.small import small
+from tests.benchmarks.read_performance import reading
+from tests.benchmarks.startup import small
 
 __all__ = ["HERE", "Run", "made", "main", "measured"]  # `again.py` takes them from here
 
@@ -69,7 +69,7 @@ def suite(options: argparse.Namespace, scratch: Path) -> int:
         results[case.name] = race(case, options.runs, scratch)
         report(case, results[case.name], options.runs)
         tidy(options, scratch)
-    found = bars.of_cases(results)
+    found = thresholds.of_cases(results)
     if SMALL in options.cases:
         found += small(options.runs, scratch)
     if READING in options.cases:
@@ -78,7 +78,7 @@ def suite(options: argparse.Namespace, scratch: Path) -> int:
         print(f"\n### Reading the tables of {case.title}\n\n{lines}")
         found += more
     scaled = "" if options.scale == 1 else f", at {options.scale:g} of the size that they are meant for"
-    print(f"\n### The bars{scaled}\n\n{bars.table(found)}")
+    print(f"\n### The bars{scaled}\n\n{thresholds.table(found)}")
     missed = options.check and not all(bar.held for bar in found)
     return 1 if missed or any("ftetl" in result.failed for result in results.values()) else 0
 

@@ -60,7 +60,7 @@ def made(file: Path, jobs: int, events: int, odd: float = 0) -> Facts:
     note = file.with_name(file.name + ".facts")
     if not note.exists():
         options = ["--jobs", str(jobs), "--events", str(events), "--odd", str(odd)]
-        command: list[str | Path] = [sys.executable, HERE / "make.py", file, *options]
+        command: list[str | Path] = [sys.executable, HERE / "generate.py", file, *options]
         note.write_text(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     with file.open("rb") as lines:  # so that the first contender does not pay for the disk
         while lines.read(1 << 20):
@@ -142,7 +142,7 @@ def run(name: str, file: Path, facts: Facts, scratch: Path) -> Run:
             written = folder
         expected = {"jobs": facts.jobs, "events": facts.events, "nanousd": facts.nanousd}
         try:
-            result = said([sys.executable, HERE / "outcome.py", written])
+            result = said([sys.executable, HERE / "check_output.py", written])
         except FailedError:
             raise FailedError("wrote no tables") from None
         if json.loads(result) != expected:

@@ -13,7 +13,7 @@ import pytest
 from ftetl.config.credentials import Secret, base_url, host_of, read_key, service
 from ftetl.config.settings import Environ
 from ftetl.errors import ConfigError
-from tests.canary import KEY, any_of, forms, has, pieces
+from tests.integration.canary import KEY, any_of, forms, has, pieces
 
 OTHER = "canary-of-the-environment-zyx"
 

@@ -28,7 +28,7 @@ from ftetl.extract.privacy import pseudonyms, redacting_source, redactor
 from ftetl.pipeline import export as pipeline_export
 from ftetl.store.manifest import newest
 from ftetl.store.target import Target
-from tests.canary import MAIL
+from tests.integration.canary import MAIL
 
 KEY = b"not-a-secret-of-anybody-at-all"
 DAY = datetime(2026, 8, 1, tzinfo=UTC)

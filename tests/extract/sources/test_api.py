@@ -21,7 +21,7 @@ from ftetl.extract.sources.api import Api, open_api
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.retry import Patience
 from ftetl.raw.response import Detail, Outcome
-from tests.canary import KEY
+from tests.integration.canary import KEY
 
 LIST = b'{"data":[{"id":"ft-1"}]}'
 HERE, GONE, FAILED = Outcome.HERE, Outcome.GONE, Outcome.FAILED

@@ -42,7 +42,7 @@ from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.connections import Plugs, session
 from ftetl.extract.together_api.network_errors import diagnosis
 from ftetl.extract.together_api.retry import Patience
-from tests.canary import KEY, has
+from tests.integration.canary import KEY, has
 
 LIST = b'{"data":[' + b",".join(b'{"id":"ft-%d","status":"completed"}' % number for number in range(500)) + b"]}"
 PACKED = gzip.compress(LIST)

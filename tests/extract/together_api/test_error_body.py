@@ -8,7 +8,7 @@ import pytest
 
 from ftetl.config.credentials import Secret
 from ftetl.extract.together_api.error_body import fit, is_markup, message, request_id
-from tests import canary
+from tests.integration import canary
 
 KEY = Secret(canary.KEY)
 

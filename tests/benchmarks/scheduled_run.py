@@ -1,8 +1,8 @@
 """What a scheduled export costs: the details of many jobs, and a second run in which little has changed.
 
-    python -m tests.benchmarks.again                  all three, at full size (some minutes)
-    python -m tests.benchmarks.again --scale 0.1      a tenth of the jobs
-    python -m tests.benchmarks.again --check          exit 1 where a bar is missed
+    python -m tests.benchmarks.scheduled_run                  all three, at full size (some minutes)
+    python -m tests.benchmarks.scheduled_run --scale 0.1      a tenth of the jobs
+    python -m tests.benchmarks.scheduled_run --check          exit 1 where a bar is missed
 
 1. Details: every job of a list asked for at a stand-in that takes 20 ms for each. The bar is 1.3 times what the latency
    alone costs (latency x jobs / concurrency).
@@ -33,7 +33,7 @@ KEY = "a-key-that-nobody-checks"
 @contextmanager
 def service(file: Path, latency: float) -> Iterator[str]:
     """The stand-in, and its address."""
-    command = [sys.executable, HERE / "service.py", file, "--latency", str(latency)]
+    command = [sys.executable, HERE / "fake_api.py", file, "--latency", str(latency)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -102,7 +102,7 @@ def second_file(scratch: Path, jobs: int) -> bool:
     file, later = scratch / f"{jobs}x20.json", scratch / f"{jobs}x20-later.json"
     made(file, jobs, 20)
     # In a process of its own: a child's peak memory starts at its parent's.
-    subprocess.run([sys.executable, HERE / "later.py", file, later], check=True)
+    subprocess.run([sys.executable, HERE / "changed_dataset.py", file, later], check=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         target = Path(folder) / "target"
         first = export(target, "--from", file)
@@ -122,7 +122,9 @@ def compared(name: str, first: Run, second: Run, note: str) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.again", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.scheduled_run", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="of 10,000 and 50,000 jobs")
     parser.add_argument("--only", default="details,service,saved")
     parser.add_argument("--check", action="store_true", help="exit 1 where a bar is missed")

@@ -26,7 +26,7 @@ from ftetl.contract import arrow_schema, tables
 from ftetl.load.formats import SECONDS, csv
 
 ENVIRONMENT = os.environ.get("FTETL_FOCUS_VALIDATOR")
-GOLDEN = Path(__file__).parent / "data" / "golden" / "charges.json"
+GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "charges.json"
 ACCOUNT = {"billing_account": "org-1", "billing_account_name": "Example Ltd", "project": "search"}
 CRITERIA = (
     "ACCOUNT_NAMING_SUPPORTED,MULTIPLE_PRICING_CATEGORIES_SUPPORTED,NEGOTIATED_PRICING_SUPPORTED,"

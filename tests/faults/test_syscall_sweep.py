@@ -6,7 +6,7 @@ code says; and the next run makes the same as one that nothing disturbed, and le
 
 The default run takes a few of these points (others with another SWEEP_SEED). All of them, with the counts:
 
-    pytest -n 2 -m slow -rP tests/faults/test_sweep.py
+    pytest -n 2 -m slow -rP tests/faults/test_syscall_sweep.py
 
 `SWEEP_EVERY=10` in the environment takes every tenth.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from ftetl.errors import EXITS
-from tests.faults.points import FAULTS, KILL, PLACES, Points, recorded
+from tests.faults.injection_points import FAULTS, KILL, PLACES, Points, recorded
 from tests.faults.runs import NO_STRACE, Ended, Injected, Runs
 from tests.faults.targets import COMMITTED, STARTS, Start, made, tables, wrong, wrong_afterwards
 

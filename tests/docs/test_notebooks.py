@@ -27,7 +27,7 @@ from ftetl import analysis
 
 # What the kernel and the test need; a missing one is a broken installation of the extra `test`, and no reason to skip.
 os.environ.setdefault("MPLBACKEND", "agg")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAMES = ("cost_and_tokens", "jobs_and_stages", "data_quality")
 MODULES = {"os", "decimal", "math", "pathlib", "warnings", "matplotlib", "pandas", "ftetl"}
 

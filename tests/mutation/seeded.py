@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - module paths before texts of code
 """The test of the tests: faults that are put in on purpose, each of which must turn the suite red.
 
-    python -m tests.seeded [WORD ...]      all of them, or those whose name has one of these words
+    python -m tests.mutation.seeded [WORD ...]      all of them, or those whose name has one of these words
 
 Each is a small change of the text of one module, made in a throw-away copy of the project. One that no longer fits
 its module is an error, so that the list stays true. A run that does not end in time counts as caught.
@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TIMEOUT = 600
 POWER = "tests/faults/test_power_loss.py -k no_loss_of_power_takes"
 SYNCS = "tests/faults/test_power_loss.py -k no_sync_can_be_forgotten"
@@ -58,7 +58,7 @@ BUGS = [
         "tests/extract/together_api/test_client.py -k redirect",
     ),
     Bug("text is decoded with replacement", "transform/merge/quarantine.py", 'element.raw.decode("utf-8")',
-        'element.raw.decode("utf-8", "replace")', "tests/transform/merge/test_quarantine.py tests/transform/decode/test_extra_keys.py tests/test_second_run.py"),
+        'element.raw.decode("utf-8", "replace")', "tests/transform/merge/test_quarantine.py tests/transform/decode/test_extra_keys.py tests/integration/test_incremental_runs.py"),
     Bug("the key is a header", "extract/together_api/connections.py", "session.auth = Bearer(key)",
         'session.headers["Authorization"] = f"Bearer {key.reveal()}"', "tests/extract/together_api/test_client.py -k netrc"),
     Bug("no deadline", "clock.py", "max(0.0, self._end - time.monotonic())", "60.0",
@@ -83,7 +83,7 @@ BUGS = [
     Bug("commit before read-back", "store/transaction.py", "        self._read_back()\n", "", "tests/store/test_target.py -k disk_back"),
     Bug("quarantine dropped", "transform/merge/quarantine.py", "    if not rows:\n", "    if rows is not None:\n", "tests/transform/merge/test_quarantine.py"),
     Bug("anomalies dropped", "pipeline/build_tables.py", 'staging.write("anomalies", anomalies)',
-        'staging.write("anomalies", anomalies.slice(0, 0))', "tests/test_golden.py tests/test_second_run.py"),
+        'staging.write("anomalies", anomalies.slice(0, 0))', "tests/integration/test_golden.py tests/integration/test_incremental_runs.py"),
     Bug("current before the manifest", "store/transaction.py", "        if problem := publish(",
         "        cleanup.point(self._fs, self._ground.root, self.run_id)\n        if problem := publish(",
         "tests/store/test_target.py -k the_order_is"),

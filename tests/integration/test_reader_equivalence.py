@@ -28,7 +28,7 @@ from ftetl.transform.decode.source_schema import Items, Leaf, Node, job, null_na
 from ftetl.transform.flatten import tables
 
 NOW = datetime(2026, 7, 3, 4, 20, tzinfo=UTC)
-SAMPLES = Path(__file__).parent / "data" / "samples"
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 
 VALID = {
     "string": (

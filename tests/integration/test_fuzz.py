@@ -4,7 +4,7 @@ The damage is done to elements, many in one body, so that one export judges hund
 go through the first rooms only. Both run in a process of their own, because some bytes have killed Arrow's reader: such
 a death is then seen, and the body that caused it is still there.
 
-    FTETL_FUZZ=1000000 FTETL_FUZZ_SEED=7 pytest -m slow tests/test_fuzz.py -s
+    FTETL_FUZZ=1000000 FTETL_FUZZ_SEED=7 pytest -m slow tests/integration/test_fuzz.py -s
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 OBSERVED_AT = datetime(2026, 11, 23, 4, 20, tzinfo=UTC)
-SAMPLES = Path(__file__).parent / "data" / "samples"
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 ELEMENTS = 500  # in a body
 ENDINGS = (65, 76)  # how a body may be refused: not a whole list of jobs, or not this API
 ORDERLY = ("jobs", "events", "job_history", "anomalies")  # tables that do not tell where in its answer a thing lay

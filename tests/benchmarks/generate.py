@@ -1,6 +1,6 @@
 """An invented answer of the API, as large as you like, in the real wire's shape.
 
-    python tests/benchmarks/make.py FILE --jobs 50000 --events 20
+    python tests/benchmarks/generate.py FILE --jobs 50000 --events 20
 
 The suffix says the form: `.ndjson` (one job a line), `.json` (`{"data":[…]}`), each also with `.gz` or `.zst` after
 it. Keys are in alphabetical order, event types in upper case, fractions of a second trimmed, keys left out, numbers

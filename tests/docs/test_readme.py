@@ -19,7 +19,7 @@ from ftetl.cli.main import cli
 from ftetl.contract import tables
 from ftetl.errors import EXITS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLACEHOLDERS = {"...", "TARGET", "TABLE"}

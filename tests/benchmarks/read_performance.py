@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from tests.benchmarks.bars import Bar
 from tests.benchmarks.cases import Case
 from tests.benchmarks.measure import HERE, export, measured, own_folder, said
+from tests.benchmarks.thresholds import Bar
 
 ENGINES = "duckdb", "polars", "pandas"
 SAME = 1.1  # two measurements of the same query over the same file differ by as much

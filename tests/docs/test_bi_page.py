@@ -14,7 +14,7 @@ import pytest
 
 import ftetl
 
-PAGE = (Path(__file__).parents[1] / "docs" / "bi.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "bi.md").read_text("utf-8")
 PYTHON, SQL = (re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL) for kind in ("python", "sql"))
 FAULTS = (TypeError, NotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError)
 

@@ -54,7 +54,7 @@ TEXTS = {
 
 @cache
 def schemas() -> dict[str, Json]:
-    path = Path(__file__).parent / "data" / "openapi-fine-tunes.yaml"
+    path = Path(__file__).parents[1] / "data" / "openapi-fine-tunes.yaml"
     found: dict[str, Json] = yaml.safe_load(path.read_text("utf-8"))["components"]["schemas"]
     return found
 

@@ -74,7 +74,7 @@ def peak(root: Path, file: Path, target: Path) -> int:
 def measured(root: Path, folder: Path, jobs: int) -> Size:
     """An answer of so many jobs, and what its export takes."""
     file = folder / f"{jobs}.ndjson"
-    make: list[str | Path] = [sys.executable, root / "tests" / "benchmarks" / "make.py", file, "--jobs", str(jobs)]
+    make: list[str | Path] = [sys.executable, root / "tests" / "benchmarks" / "generate.py", file, "--jobs", str(jobs)]
     facts = json.loads(subprocess.run(make, check=True, stdout=subprocess.PIPE, text=True).stdout)
     peaks = [peak(root, file, folder / f"{jobs}-{number}") for number in range(RUNS)]
     file.unlink()

@@ -6,9 +6,9 @@ import statistics
 import sys
 from pathlib import Path
 
-from tests.benchmarks.bars import Bar
 from tests.benchmarks.cases import CASES
 from tests.benchmarks.measure import export, measured, own_folder, said
+from tests.benchmarks.thresholds import Bar
 
 HELP: list[str | Path] = [sys.executable, "-m", "ftetl", "--help"]
 BARE: list[str | Path] = [sys.executable, "-c", "import pandas, pyarrow, pandera.pandas, requests"]

@@ -18,7 +18,7 @@ from ftetl.cli.main import cli
 from ftetl.config import limits
 from ftetl.errors import EXITS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "schedulers.md").read_text("utf-8")
 BINARY = "/opt/ftetl/bin/ftetl"
 AIRFLOW = os.environ.get("FTETL_AIRFLOW", "")  # the Python of an environment that has it

@@ -15,7 +15,7 @@ import pytest
 import ftetl
 from ftetl.snapshot.snapshot import Snapshot
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sql.md").read_text("utf-8")
 TITLES = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
 QUERIES = dict(re.findall(r"^## (.+?)\n.*?^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))

@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pytest_socket import SocketConnectBlockedError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 NEEDS = {need.name: need for need in map(Requirement, PROJECT["dependencies"])}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

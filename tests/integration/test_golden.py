@@ -3,7 +3,7 @@
 A case is an answer in `data/golden/` (or one of `data/samples/`) and, beside it, `<case>.<table>.csv` for each table
 that has a row. To add one, save the answer there, write the tables with
 
-    python tests/test_golden.py CASE …
+    python tests/integration/test_golden.py CASE …
 
 and read them against the answer before they are committed. Without a case, all are written again.
 """
@@ -20,7 +20,7 @@ import pytest
 import ftetl
 from ftetl.contract import tables
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 GOLDEN = DATA / "golden"
 OBSERVED_AT = datetime(2026, 11, 23, 4, 20, tzinfo=UTC)
 ANSWERS = {

@@ -1,6 +1,6 @@
 """An answer as it is some time later: 1 % of its jobs have been refunded.
 
-python tests/benchmarks/later.py FILE LATER
+python tests/benchmarks/changed_dataset.py FILE LATER
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ def test_a_seeded_bug_still_fits_its_module(root: Path, bug: object) -> None:
 
 @pytest.mark.slow
 def test_every_seeded_bug_is_caught(root: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "tests.seeded"], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.mutation.seeded"], cwd=root, capture_output=True, text=True, check=False
+    )
 
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,6 +1,6 @@
 """A stand-in for the API that is fast enough not to be what is measured: a list without events, and details.
 
-    python tests/benchmarks/service.py FILE --latency 0.02
+    python tests/benchmarks/fake_api.py FILE --latency 0.02
 
 Prints its address. FILE is what `make.py` has written as `.ndjson`. Every detail takes `--latency` seconds on
 average, whatever timers do. After `GET /change?percent=1` that many of the jobs say something else. Plain asyncio: one

@@ -20,7 +20,7 @@ from ftetl.contract import tables
 pytest.importorskip("build", reason="the build front end is in the extra `test`")
 pytest.importorskip("hatchling", reason="without it here the build would need the network")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 

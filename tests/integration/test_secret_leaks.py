@@ -30,11 +30,11 @@ from ftetl import demo
 from ftetl.cli.main import cli
 from ftetl.errors import FtetlError
 from ftetl.pipeline import export
-from tests.canary import KEY, KEYS, MAIL, MAILS, files, forms, has, hidden_in, which
 from tests.extract.together_api.test_client import BROKEN, SLOW, STATUSES, Start, answer
 from tests.extract.together_api.test_client import serve as servers
+from tests.integration.canary import KEY, KEYS, MAIL, MAILS, files, forms, has, hidden_in, which
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 serve = servers  # the fixture
 LOUD = ("http.client", "urllib3", "requests", "")
 

@@ -1,6 +1,6 @@
 """What no run of ftetl can be quicker than: its imports, and Arrow's reader alone, beside DuckDB's whole job.
 
-    python -m tests.benchmarks.floor [--jobs 50000] [--events 20] [--runs 3] [--scratch FOLDER]
+    python -m tests.benchmarks.lower_bound [--jobs 50000] [--events 20] [--runs 3] [--scratch FOLDER]
 
 Each is a process of its own. The reader gets whole lines in the order of the file, in as many threads as ftetl gives
 it, and with the schema of the contracts; nothing is scanned, flattened, checked or written.
@@ -14,12 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-if not __package__:  # `python tests/benchmarks/floor.py`
+if not __package__:  # `python tests/benchmarks/lower_bound.py`
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.benchmarks.cases import Case
 from tests.benchmarks.measure import Run, measured, own_folder, run
-from tests.benchmarks.small import BARE
+from tests.benchmarks.startup import BARE
 
 READER = """
 import sys
@@ -58,7 +58,7 @@ with Path(sys.argv[1]).open("rb") as file, ThreadPoolExecutor(ahead.THREADS) as 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.floor", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.lower_bound", description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=50_000)
     parser.add_argument("--events", type=int, default=20, help="of each job")
     parser.add_argument("--runs", type=int, default=3, help="of each, in turn")
