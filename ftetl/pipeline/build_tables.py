@@ -54,16 +54,16 @@ def fill(
     unseen = {c.name: str(c.sources[0]) for c in tables()["jobs"].columns if c.sources and c.read != "last_event"}
     told = _Told(pa.array(sorted(given.confirmed), pa.string()), unseen, unknown_keys)
     derived = Derived(settings)
-    oddities = list(work.oddities)
-    aside = list(work.aside)
-    merged.spare(a.job_id for a in aside if a.job_id)
+    anomalies = list(work.anomalies)
+    quarantined = list(work.quarantined)
+    merged.spare(a.job_id for a in quarantined if a.job_id)
     done = 0
     for batch in prefetch.batches(work.items, given.answers, events=settings.events != "none"):
         done += len(batch.decoded.items)
-        aside += batch.decoded.aside
-        merged.spare(a.job_id for a in batch.decoded.aside if a.job_id)
+        quarantined += batch.decoded.quarantined
+        merged.spare(a.job_id for a in batch.decoded.quarantined if a.job_id)
         if batch.decoded.items:
-            oddities += batch.flat.oddities
+            anomalies += batch.flat.anomalies
             unknown_keys.update(batch.decoded.unknown)
             _drop_seen(unseen, batch.flat.jobs)
             _write(staging, merged.batch(batch.decoded.items, batch.flat), told, derived)
@@ -72,16 +72,16 @@ def fill(
         _write(staging, rows, told, derived)
     staging.write("stages", derived.rest())
     told.end()
-    _account(given, work, done, len(aside))
+    _account(given, work, done, len(quarantined))
     for costs in derived.costs():
         staging.write(focus_costs.TABLE, costs)
     states = job_history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
     staging.write("job_history", states)
-    quarantine = merge_quarantine.quarantine(merged.stored.table("quarantine"), aside, settings.project)
+    quarantine = merge_quarantine.quarantine(merged.stored.table("quarantine"), quarantined, settings.project)
     staging.write("quarantine", quarantine.table)
-    anomalies = derived.anomalies(merged.anomalies(oddities))
-    staging.write("anomalies", anomalies)
-    kinds = Counter(anomalies.column("kind").to_pylist())
+    anomaly_table = derived.anomalies(merged.anomaly_table(anomalies))
+    staging.write("anomalies", anomaly_table)
+    kinds = Counter(anomaly_table.column("kind").to_pylist())
     return Outcome(
         merged.counts,
         quarantine.new,
@@ -149,9 +149,9 @@ def _drop_seen(unseen: dict[str, str], jobs: pa.Table) -> None:
         del unseen[name]
 
 
-def _account(given: extract.Received, work: deduplicate.Work, rows: int, aside: int) -> None:
+def _account(given: extract.Received, work: deduplicate.Work, rows: int, quarantined: int) -> None:
     """Every element that was received is a row, is in quarantine, or says what a row says."""
-    accounted = rows + aside + work.identical + work.absorbed + len(given.confirmed)
+    accounted = rows + quarantined + work.identical + work.absorbed + len(given.confirmed)
     if accounted != given.elements:
         raise SoftwareError(
             "V13",

@@ -174,7 +174,7 @@ def _commit(
     base_whole_at = list_watermark.newest_whole_at(target)
     whole = given.whole = given.newest_whole(base_whole_at)
     work = deduplicate.choose(given.answers, given.scans, given.confirmed, given.put_by)
-    work.oddities += given.details.oddities
+    work.anomalies += given.details.anomalies
     if whole is not None:
         guards.whole_list(settings, stored, given.scans[whole])
     newest_whole_at = given.answers[whole].observed_at if whole is not None else base_whole_at
@@ -184,7 +184,7 @@ def _commit(
         whole=whole,
         newest_whole_at=newest_whole_at,
         base_whole_at=base_whole_at,
-        vanishing=whole is not None and all(a.job_id for a in work.aside),
+        vanishing=whole is not None and all(a.job_id for a in work.quarantined),
         failed=frozenset(given.details.failed),
         confirmed=given.confirmed,
         confirming=any(a.whole and a.observed_at == newest_whole_at for a in given.answers),

@@ -19,6 +19,7 @@ from typing import Any
 from ftetl.contract import tables
 from ftetl.raw import strict_json
 from ftetl.raw.element import Refused, Scan, own_id
+from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.raw.response import Answer, Blob, Memory
 from ftetl.transform import timestamps
 
@@ -46,36 +47,13 @@ class Item:
     raw: Blob | None = None  # set for a copy that was put together from several
 
 
-@dataclass(frozen=True)
-class Aside:
-    """An element for the quarantine."""
-
-    raw: bytes
-    rule: str
-    job_id: str | None
-    source: str
-    position: int
-    observed_at: datetime
-
-
-@dataclass(frozen=True)
-class Oddity:
-    """One odd value of a job, for the anomalies; `place` orders several of one kind."""
-
-    job_id: str
-    path: str
-    kind: str
-    raw: str | None
-    place: int = 0
-
-
 @dataclass
 class Work:
     """What a run has to decode, in key order, and what was put aside on the way."""
 
     items: list[Item] = field(default_factory=list)
-    aside: list[Aside] = field(default_factory=list)
-    oddities: list[Oddity] = field(default_factory=list)
+    quarantined: list[QuarantinedElement] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
     identical: int = 0  # copies that say what another one in the same answer says
     absorbed: int = 0  # copies that are no state of their own beside the winner
 
@@ -94,7 +72,7 @@ def choose(
     work = Work()
     entries: list[tuple[str, int, int]] = []
     for number, (answer, scan) in enumerate(zip(answers, scans, strict=True)):
-        work.aside.extend(_aside(answer, refused) for refused in scan.refused)
+        work.quarantined.extend(_quarantined(answer, refused) for refused in scan.refused)
         entries.extend((job_id, number, index) for index, job_id in enumerate(scan.ids) if job_id not in confirmed)
     entries.sort()
     found = _items(answers, scans, entries)
@@ -107,12 +85,12 @@ def choose(
     return work
 
 
-def _aside(answer: Answer, refused: Refused) -> Aside:
+def _quarantined(answer: Answer, refused: Refused) -> QuarantinedElement:
     # A line of broken JSON may begin with the value of a secret whose key ends the line before.
     back = min(refused.offset, _BACK)
     before = answer.blob.read(refused.offset - back, back)
     raw = strict_json.mask(answer.blob.read(refused.offset, refused.length), before)
-    return Aside(raw, refused.rule, refused.job_id, answer.name, refused.position, answer.observed_at)
+    return QuarantinedElement(raw, refused.rule, refused.job_id, answer.name, refused.position, answer.observed_at)
 
 
 def _items(answers: Sequence[Answer], scans: Sequence[Scan], entries: list[tuple[str, int, int]]) -> list[Item]:
@@ -183,7 +161,7 @@ def _copy(answers: Sequence[Answer], item: Item, work: Work) -> _Copy | None:
         value = strict_json.parse(raw)
     except strict_json.RefusedError as refusal:
         refused = Refused(item.offset, item.length, refusal.rule, item.position, own_id(raw))
-        work.aside.append(_aside(answer, refused))
+        work.quarantined.append(_quarantined(answer, refused))
         return None
     text = value.get("updated_at")
     instant = timestamps.read(text).instant if isinstance(text, str) else None
@@ -200,11 +178,11 @@ def _one_an_answer(answers: Sequence[Answer], copies: list[_Copy], work: Work) -
         for copy in others:
             if copy.canonical == first.canonical:
                 work.identical += 1
-                work.oddities.append(Oddity(copy.item.job_id, "id", "duplicate_identical", None, copy.item.position))
+                work.anomalies.append(Anomaly(copy.item.job_id, "id", "duplicate_identical", None, copy.item.position))
             else:
                 item = copy.item
                 refused = Refused(item.offset, item.length, "older_copy", copy.item.position, item.job_id)
-                work.aside.append(_aside(answers[item.answer], refused))
+                work.quarantined.append(_quarantined(answers[item.answer], refused))
     return kept
 
 
@@ -225,7 +203,7 @@ def _composed(winner: _Copy, older: list[_Copy], work: Work, put_by: Callable[[b
         item.old_events = best.updated_at != winner.updated_at
         if item.detail or (_events(winner) and not same):
             counts = f'{{"received":{len(_events(winner))},"stored":{len(_events(best))}}}'
-            work.oddities.append(Oddity(item.job_id, EVENTS, "fewer_events", counts))
+            work.anomalies.append(Anomaly(item.job_id, EVENTS, "fewer_events", counts))
     if partner is not None:
         value |= _lacking(winner, partner, same=same)
         if not item.detail:

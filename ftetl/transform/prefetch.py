@@ -56,5 +56,5 @@ def _without_events(flat: flatten_tables.Flat) -> flatten_tables.Flat:
     for column in [c for c in tables()["jobs"].columns if c.read == "last_event"]:
         at = jobs.schema.get_field_index(column.name)
         jobs = jobs.set_column(at, column.name, pa.nulls(jobs.num_rows, jobs.schema.field(at).type))
-    oddities = [o for o in flat.oddities if o.path.split(".")[0] != tables()["events"].rows]
-    return flatten_tables.Flat(jobs, flat.events.slice(0, 0), flat.parents.slice(0, 0), oddities, events_read=False)
+    anomalies = [o for o in flat.anomalies if o.path.split(".")[0] != tables()["events"].rows]
+    return flatten_tables.Flat(jobs, flat.events.slice(0, 0), flat.parents.slice(0, 0), anomalies, events_read=False)

@@ -46,7 +46,6 @@ PENDING = {
     ("analysis.frames", "transform.merge.carry_over"),
     ("cli.exit_handling", "store.manifest"),
     ("contract.sql", "config.settings"),
-    ("extract.details.fetch", "transform.deduplicate"),
     ("extract.details.fingerprints", "transform.deduplicate"),
     ("extract.privacy.redacting_source", "pipeline.guards"),
     ("snapshot.snapshot", "validate.focus_checks"),

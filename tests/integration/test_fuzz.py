@@ -204,22 +204,22 @@ def check(body: bytes, folder: Path, dice: random.Random) -> Counter[str]:
     report, target = export("target", body)
     snapshot = ftetl.open(target)
     rows = set(snapshot.arrow("jobs").column("job_id").to_pylist())
-    aside = set(snapshot.arrow("quarantine").column("raw_sha256").to_pylist())
+    quarantined = set(snapshot.arrow("quarantine").column("raw_sha256").to_pylist())
     assert report.received == len(lines)
     assert report.rows["jobs"] == len(rows)
     ids = Counter(own_id(raw) for raw in lines)
     for raw in lines:
-        mine, is_aside = own_id(raw), hashlib.sha256(strict_json.mask(raw)).hexdigest() in aside
+        mine, is_quarantined = own_id(raw), hashlib.sha256(strict_json.mask(raw)).hexdigest() in quarantined
         if mine is None:
-            assert is_aside, raw
+            assert is_quarantined, raw
         else:
-            assert mine in rows or is_aside, raw
+            assert mine in rows or is_quarantined, raw
             if ids[mine] == 1 and not is_deep(raw):
                 assert mine in rows, raw
-                assert not is_aside, raw
+                assert not is_quarantined, raw
     assert rows <= {*ids}
     # No row and no quarantine comes from nowhere.
-    assert len(aside) <= len({*lines}) - len(rows)
+    assert len(quarantined) <= len({*lines}) - len(rows)
 
     again, _ = export("target", body)
     assert not again.changed
@@ -233,7 +233,9 @@ def check(body: bytes, folder: Path, dice: random.Random) -> Counter[str]:
     mixed = ftetl.open(folder / "shuffled").arrow("quarantine")
     columns = ["raw_sha256", "raw", "raw_encoding", "rule", "job_id"]
     assert mixed.select(columns).equals(snapshot.arrow("quarantine").select(columns))
-    return Counter(elements=len(lines), rows=len(rows), aside=len(aside), anomalies=report.rows["anomalies"])
+    return Counter(
+        elements=len(lines), rows=len(rows), quarantined=len(quarantined), anomalies=report.rows["anomalies"]
+    )
 
 
 def try_elements(count: int, dice: random.Random, folder: Path) -> Counter[str]:
@@ -282,7 +284,9 @@ def try_bodies(count: int, dice: random.Random, folder: Path) -> Counter[str]:
                 raise
             found["refused bodies"] += 1
         else:
-            accounted = flat.jobs.num_rows + len(work.aside) + len(decoded.aside) + work.identical + work.absorbed
+            accounted = (
+                flat.jobs.num_rows + len(work.quarantined) + len(decoded.quarantined) + work.identical + work.absorbed
+            )
             assert accounted == scanned.received
             found["accepted bodies"] += 1
     return found
@@ -313,7 +317,7 @@ def test_damaged_elements_are_rows_or_in_quarantine_and_say_the_same_again(tmp_p
     found = run("elements", 2000, 1, tmp_path)
 
     assert found["damaged elements"] == 2000
-    assert min(found["rows"], found["aside"], found["anomalies"]) > 300  # the damage reaches all three
+    assert min(found["rows"], found["quarantined"], found["anomalies"]) > 300  # the damage reaches all three
 
 
 def test_damaged_bodies_are_accounted_for_or_refused(tmp_path: Path) -> None:

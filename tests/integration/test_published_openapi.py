@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ftetl.contract import Column, tables
 from ftetl.raw import index
+from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.raw.response import Answer, Memory
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder
@@ -30,7 +31,7 @@ Json = dict[str, Any]
 
 def said(
     documents: list[str],
-) -> tuple[dict[str, Json], dict[str, list[Json]], list[deduplicate.Oddity], list[deduplicate.Aside]]:
+) -> tuple[dict[str, Json], dict[str, list[Json]], list[Anomaly], list[QuarantinedElement]]:
     """Of a list of these jobs: the rows by id, their events, what was odd, what was put aside."""
     answer = Answer("list", Memory(("[" + ",".join(documents) + "]").encode()), NOW)
     work = deduplicate.choose([answer], [index.scan(answer)])
@@ -40,7 +41,7 @@ def said(
     events: dict[str, list[Json]] = {job_id: [] for job_id in rows}
     for event in flat.events.to_pylist():
         events[event["job_id"]].append(event)
-    return rows, events, flat.oddities, work.aside + decoded.aside
+    return rows, events, flat.anomalies, work.quarantined + decoded.quarantined
 
 
 # --- what the schema allows
@@ -97,9 +98,9 @@ def documents() -> st.SearchStrategy[Json]:
 @settings(max_examples=40)
 def test_what_the_published_schema_allows_is_read_without_a_remark(found: list[Json], dice: Any) -> None:
     mixed = [dict(dice.sample(list(document.items()), len(document))) for document in found]
-    rows, events, odd, aside = said([json.dumps(document) for document in mixed])
+    rows, events, odd, quarantined = said([json.dumps(document) for document in mixed])
 
-    assert (odd, aside) == ([], [])
+    assert (odd, quarantined) == ([], [])
     assert rows.keys() == {document["id"] for document in found}
     for document in found:
         row = rows[document["id"]]
@@ -175,9 +176,9 @@ def test_a_value_is_in_its_cell_or_among_the_anomalies(text: str) -> None:
         inside = wrapped(path, text)[1:-1] if table == "jobs" else f'"{EVENTS}":[{{}},{wrapped(path, text)}]'
         documents.append(f'{{"id":"ft-{number:03}",{inside}}}')
 
-    rows, events, odd, aside = said(documents)
+    rows, events, odd, quarantined = said(documents)
 
-    assert aside == []
+    assert quarantined == []
     for number, (table, path, child) in enumerate(cases):
         job_id = f"ft-{number:03}"
         row = rows[job_id] if table == "jobs" else events[job_id][1]

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import ftetl
 from ftetl.errors import FtetlError
 from ftetl.raw import element, index
+from ftetl.raw.findings import QuarantinedElement
 from ftetl.raw.response import Answer, File, Memory, Shape
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder, type_probe
@@ -202,8 +203,8 @@ def said(decoded: decoder.Decoded) -> dict[str, Any]:
         "extra": decoded.extra,
         "event extra": decoded.event_extra,
         "unknown": decoded.unknown,
-        "aside": sorted((a.position, a.rule, a.job_id or "", a.raw) for a in decoded.aside),
-        "oddities": tables.tally(flat.oddities),
+        "quarantined": sorted((a.position, a.rule, a.job_id or "", a.raw) for a in decoded.quarantined),
+        "anomalies": tables.tally(flat.anomalies),
         "jobs": flat.jobs.to_pylist(),
         "events": flat.events.to_pylist(),
     }
@@ -221,7 +222,7 @@ def both(a: Answer) -> tuple[index.Scan, deduplicate.Work, dict[str, Any]]:
     for part, value in careful_said.items():
         assert fast_said[part] == value, part
         assert unseen_said[part] == value, part
-    whole = len(fast.items) + len(fast.aside) + len(work.aside) + work.identical + work.absorbed
+    whole = len(fast.items) + len(fast.quarantined) + len(work.quarantined) + work.identical + work.absorbed
     assert whole == found.received
     return found, work, fast_said
 
@@ -261,7 +262,7 @@ def late(text: str, more: str) -> str:
     return text[: text.rindex("}")] + "," + more + "}"
 
 
-# How to damage a job, and the rule that puts it aside; none where it keeps its row and something is noted.
+# How to damage a job, and the rule that quarantines it; none where it keeps its row and something is noted.
 DAMAGE: dict[str, tuple[Any, str | None]] = {
     "NaN": (lambda t: late(t, '"weight_decay":NaN').encode(), None),
     "NaN in an unknown key": (lambda t: late(t, '"zz":[NaN]').encode(), None),
@@ -288,22 +289,22 @@ DAMAGE: dict[str, tuple[Any, str | None]] = {
 
 def rows(
     a: Answer, size: int
-) -> tuple[dict[str, tuple[Any, Any]], list[deduplicate.Aside], set[str], deduplicate.Work]:
+) -> tuple[dict[str, tuple[Any, Any]], list[QuarantinedElement], set[str], deduplicate.Work]:
     """By id the job's row and its events; what was put aside; the ids of which something is noted."""
     found = index.scan(a)
     work = deduplicate.choose([a], [found])
     table: dict[str, tuple[Any, Any]] = {}
-    aside, noted = list(work.aside), {o.job_id for o in work.oddities}
+    quarantined, noted = list(work.quarantined), {o.job_id for o in work.anomalies}
     for batch in decoder.batches(work.items, size):
         decoded = decoder.decode(batch, [a])
         flat = tables.flatten(decoded)
         events = flat.events.to_pylist()
         for row in flat.jobs.to_pylist():
             table[row["job_id"]] = row, [e for e in events if e["job_id"] == row["job_id"]]
-        aside += decoded.aside
-        noted |= {o.job_id for o in flat.oddities}
-    assert len(table) + len(aside) + work.identical + work.absorbed == found.received
-    return table, aside, noted, work
+        quarantined += decoded.quarantined
+        noted |= {o.job_id for o in flat.anomalies}
+    assert len(table) + len(quarantined) + work.identical + work.absorbed == found.received
+    return table, quarantined, noted, work
 
 
 CONTAINERS = ("list", "array", "lines")
@@ -332,11 +333,13 @@ def test_odd_jobs_cost_no_other_job_its_row(container: str, data: st.DataObject,
     expected, none, _, _ = rows(contained([t.encode() for t in clean], container), 1 << 20)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "WINDOW", window)
-        found, aside, noted, _ = rows(contained(texts, container, data.draw(st.sampled_from((b"", b"\n ")))), batch)
+        found, quarantined, noted, _ = rows(
+            contained(texts, container, data.draw(st.sampled_from((b"", b"\n ")))), batch
+        )
 
     assert none == []
     rules = {n: rule for n, name in damage.items() if (rule := DAMAGE[name][1])}
-    assert {a.position: (a.rule, a.raw) for a in aside} == {n: (r, texts[n].strip()) for n, r in rules.items()}
+    assert {a.position: (a.rule, a.raw) for a in quarantined} == {n: (r, texts[n].strip()) for n, r in rules.items()}
     assert found.keys() == {f"ft-{n:02}" for n in range(len(clean)) if n not in rules}
     for n in set(range(len(clean))) - set(damage):
         assert found[f"ft-{n:02}"] == expected[f"ft-{n:02}"]
@@ -349,16 +352,16 @@ def test_order_and_pieces_change_no_cell(data: st.DataObject, seed: int) -> None
     dice = random.Random(seed)
     texts = [written(data.draw(jobs(f"ft-{n}")), dice, BLANKS).encode() for n in range(data.draw(st.integers(1, 7)))]
     texts.append(b'{"id":"ft-sane"}')  # lines that hold no job at all are no answer
-    expected, aside, _, _ = rows(contained(texts, "array"), 1 << 20)
+    expected, quarantined, _, _ = rows(contained(texts, "array"), 1 << 20)
     mixed = data.draw(st.permutations(texts))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "WINDOW", data.draw(st.sampled_from((64, 300, 5000))))
-        again, aside_again, _, _ = rows(
+        again, quarantined_again, _, _ = rows(
             contained(mixed, data.draw(st.sampled_from(CONTAINERS))), data.draw(st.integers(1, 3000))
         )
 
     assert expected == again
-    assert sorted((a.raw, a.rule) for a in aside) == sorted((a.raw, a.rule) for a in aside_again)
+    assert sorted((a.raw, a.rule) for a in quarantined) == sorted((a.raw, a.rule) for a in quarantined_again)
 
 
 # --- no bytes break the first rooms

@@ -82,8 +82,8 @@ BUGS = [
         'f"{error} in {where}"', "tests/pipeline/test_run.py tests/cli/test_main.py"),
     Bug("commit before read-back", "store/transaction.py", "        self._read_back()\n", "", "tests/store/test_target.py -k disk_back"),
     Bug("quarantine dropped", "transform/merge/quarantine.py", "    if not rows:\n", "    if rows is not None:\n", "tests/transform/merge/test_quarantine.py"),
-    Bug("anomalies dropped", "pipeline/build_tables.py", 'staging.write("anomalies", anomalies)',
-        'staging.write("anomalies", anomalies.slice(0, 0))', "tests/integration/test_golden.py tests/integration/test_incremental_runs.py"),
+    Bug("anomalies dropped", "pipeline/build_tables.py", 'staging.write("anomalies", anomaly_table)',
+        'staging.write("anomalies", anomaly_table.slice(0, 0))', "tests/integration/test_golden.py tests/integration/test_incremental_runs.py"),
     Bug("current before the manifest", "store/transaction.py", "        if problem := publish(",
         "        cleanup.point(self._fs, self._ground.root, self.run_id)\n        if problem := publish(",
         "tests/store/test_target.py -k the_order_is"),
@@ -96,7 +96,7 @@ BUGS = [
         "    def __repr__(self) -> str:\n        return self.__value\n",
         "tests/config/test_credentials.py",
     ),
-    Bug("a damaged base is built on", "pipeline/run.py", "    past.require_sound_base(target.path, target.base)\n", "",
+    Bug("a damaged base is built on", "pipeline/run.py", "    integrity.require_sound_base(target.path, target.base)\n", "",
         "tests/faults/test_bitflips.py -k builds_on"),
 ]  # fmt: skip
 

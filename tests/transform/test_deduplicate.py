@@ -37,7 +37,7 @@ def detail(job: dict[str, Any] | str, at: int = 0, name: str = "detail") -> Answ
 def chosen(*answers: Answer) -> deduplicate.Work:
     scans = [index.scan(a) for a in answers]
     work = deduplicate.choose(answers, scans)
-    assert len(work.items) + len(work.aside) + work.identical + work.absorbed == sum(s.received for s in scans)
+    assert len(work.items) + len(work.quarantined) + work.identical + work.absorbed == sum(s.received for s in scans)
     return work
 
 
@@ -151,7 +151,7 @@ def test_a_job_put_together_with_an_odd_one_takes_the_careful_road(odd_one: str)
 
     assert [i.odd for i in work.items if not i.older] == [True]
     assert found.jobs.column("weight_decay").to_pylist() == [None]
-    assert ("weight_decay", "not_finite") in [(o.path, o.kind) for o in found.oddities]
+    assert ("weight_decay", "not_finite") in [(o.path, o.kind) for o in found.anomalies]
 
 
 # --- what is known of the events
@@ -181,7 +181,7 @@ def test_events_come_from_the_copy_that_has_the_most(
 
         assert (work.items[0].detail, work.items[0].stale) == flags
         assert len(value(work.items[0], order).get("events") or []) == count
-        found = [(o.path, o.kind, o.raw) for o in work.oddities]
+        found = [(o.path, o.kind, o.raw) for o in work.anomalies]
         assert found == [("events", "fewer_events", f'{{"received":{r},"stored":{s}}}') for r, s in noted]
 
 
@@ -236,7 +236,7 @@ def test_an_older_copy_is_a_state_of_the_history_or_none(name: str) -> None:
 
     assert [i.older for i in work.items] == [False] + [True] * count
     assert work.absorbed == 1 - count
-    assert work.aside == []
+    assert work.quarantined == []
 
 
 # --- copies in one list
@@ -250,8 +250,8 @@ def test_equal_copies_in_one_list_are_one_job_and_counted() -> None:
 
     assert [(i.job_id, i.position) for i in work.items] == [("ft-1", 0), ("ft-2", 1)]
     assert work.identical == 2
-    assert work.aside == []
-    assert [(o.job_id, o.path, o.kind) for o in work.oddities] == [("ft-1", "id", "duplicate_identical")] * 2
+    assert work.quarantined == []
+    assert [(o.job_id, o.path, o.kind) for o in work.anomalies] == [("ft-1", "id", "duplicate_identical")] * 2
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
@@ -264,14 +264,14 @@ def test_different_copies_in_one_list_put_the_older_ones_aside(order: tuple[int,
     assert value(winner, [listing(*(texts[at] for at in order))])["n"] == 3
     assert winner.position == min(order.index(2), order.index(3))
     assert work.identical == 1
-    assert sorted(a.raw.decode() for a in work.aside) == sorted(texts[:2])
-    assert {(a.rule, a.job_id) for a in work.aside} == {("older_copy", "ft-1")}
+    assert sorted(a.raw.decode() for a in work.quarantined) == sorted(texts[:2])
+    assert {(a.rule, a.job_id) for a in work.quarantined} == {("older_copy", "ft-1")}
 
 
 def test_numbers_that_are_written_differently_are_different() -> None:
     work = chosen(listing('{"id":"ft-1","a":1.50}', '{"id":"ft-1","a":1.5}'))
 
-    assert (work.identical, len(work.aside)) == (0, 1)
+    assert (work.identical, len(work.quarantined)) == (0, 1)
 
 
 def test_a_copy_that_is_not_clean_is_put_aside_and_the_clean_one_stays() -> None:
@@ -279,7 +279,7 @@ def test_a_copy_that_is_not_clean_is_put_aside_and_the_clean_one_stays() -> None
 
     work = chosen(listing(*texts))
 
-    assert sorted(a.rule for a in work.aside) == ["broken_json", "duplicate_keys", "older_copy"]
+    assert sorted(a.rule for a in work.quarantined) == ["broken_json", "duplicate_keys", "older_copy"]
     assert [(i.job_id, i.position) for i in work.items] == [("ft-1", 3)]
 
 
@@ -289,7 +289,7 @@ def test_copies_of_which_none_is_clean_leave_no_job() -> None:
     work = chosen(listing(*texts))
 
     assert work.items == []
-    found = [(a.rule, a.job_id) for a in sorted(work.aside, key=lambda a: a.position)]
+    found = [(a.rule, a.job_id) for a in sorted(work.quarantined, key=lambda a: a.position)]
     assert found == [*[("duplicate_keys", "ft-1")] * 2, ("duplicate_keys", None), ("broken_json", "ft-1")]
 
 
@@ -350,8 +350,10 @@ def test_the_order_of_the_answers_changes_nothing(answers: list[Answer], dice: A
             if not i.older
         ]
         states = sorted((i.job_id, strict_json.compact(value(i, order), canonical=True)) for i in work.items if i.older)
-        aside = sorted((a.rule, a.raw, a.observed_at) for a in work.aside)
-        outcomes.append((winners, states, aside, work.identical, work.absorbed, sorted(map(repr, work.oddities))))
+        quarantined = sorted((a.rule, a.raw, a.observed_at) for a in work.quarantined)
+        outcomes.append(
+            (winners, states, quarantined, work.identical, work.absorbed, sorted(map(repr, work.anomalies)))
+        )
 
     assert outcomes[0] == outcomes[1]
 
@@ -386,7 +388,7 @@ def test_lines_are_copies_like_any_others() -> None:
     work = chosen(lines)
 
     assert [i.position for i in work.items] == [0]
-    assert [(a.rule, a.position) for a in work.aside] == [("older_copy", 1)]
+    assert [(a.rule, a.position) for a in work.quarantined] == [("older_copy", 1)]
 
 
 def test_a_secret_that_broken_lines_tear_from_its_key_is_not_kept(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import msgspec
 from ftetl.errors import FtetlError
 from ftetl.raw import fingerprint
 from ftetl.raw import index as raw_index
+from ftetl.raw.findings import Anomaly
 from ftetl.raw.index import Scan
 from ftetl.raw.response import Answer, Blob, Detail, Memory, Outcome
-from ftetl.transform.deduplicate import Oddity
 
 
 class _Events(msgspec.Struct):
@@ -35,7 +35,7 @@ class Details:
     had: set[str] = field(default_factory=set)  # jobs whose detail came and could be used
     failed: set[str] = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)
-    oddities: list[Oddity] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
 
 
 def wanting(answer: Answer, found: Scan) -> dict[str, bytes]:
@@ -78,7 +78,7 @@ def fetch(
             outcome = _usable(found, detail.job_id, detail.answer, put_by)
         keep(detail, outcome is Outcome.HERE)
         if outcome is Outcome.GONE:
-            found.oddities.append(Oddity(detail.job_id, "id", "deleted_meanwhile", None))
+            found.anomalies.append(Anomaly(detail.job_id, "id", "deleted_meanwhile", None))
         elif outcome is Outcome.FAILED:
             found.failed.add(detail.job_id)
         else:
@@ -110,5 +110,5 @@ def _usable(found: Details, job_id: str, answer: Answer, put_by: Callable[[bytes
         refused.job_id = refused.job_id or job_id  # whose detail was asked for
     scanned.ids, scanned.offsets, scanned.lengths, scanned.positions = [], [], [], []
     found.scans.append(scanned)
-    found.oddities.append(Oddity(job_id, "id", "detail_unusable", None))
+    found.anomalies.append(Anomaly(job_id, "id", "detail_unusable", None))
     return Outcome.FAILED

@@ -19,11 +19,12 @@ import pyarrow as pa
 
 from ftetl.raw import strict_json
 from ftetl.raw.element import own_id
+from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.raw.response import Answer
 from ftetl.transform.decode import arrow_reader, extra_keys, python_reader, source_schema, type_probe
 from ftetl.transform.decode.arrow_reader import explicit, prepared, read
 from ftetl.transform.decode.raw_batch import Raws, length
-from ftetl.transform.deduplicate import Aside, Item, Oddity
+from ftetl.transform.deduplicate import Item
 
 BATCH = 12 << 20  # bytes of raw JSON in a batch: half of it costs a tenth more time, twice as much a tenth more memory
 _SMALL = 32 << 10  # bytes up to which the careful road is done before Arrow has started
@@ -42,8 +43,8 @@ class Decoded:
     items: list[Item]
     extra: dict[int, str] = field(default_factory=dict)  # by row
     event_extra: dict[tuple[int, int], str] = field(default_factory=dict)  # by row and position
-    aside: list[Aside] = field(default_factory=list)
-    oddities: list[Oddity] = field(default_factory=list)
+    quarantined: list[QuarantinedElement] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
     careful: int = 0  # rows that took the careful road
 
@@ -102,8 +103,8 @@ def _in_order(items: Sequence[Item], one: Decoded, other: Decoded) -> Decoded:
         | {rows[below + row]: text for row, text in other.extra.items()},
         {(rows[row], at): text for (row, at), text in one.event_extra.items()}
         | {(rows[below + row], at): text for (row, at), text in other.event_extra.items()},
-        [*one.aside, *other.aside],
-        [*one.oddities, *other.oddities],
+        [*one.quarantined, *other.quarantined],
+        [*one.anomalies, *other.anomalies],
         one.unknown + other.unknown,
         one.careful + other.careful,
     )
@@ -226,14 +227,14 @@ class _Run:
     def _noting(self, item: Item) -> python_reader.Note:
         def note(path: str, kind: str, raw: str, place: int) -> None:
             if not item.older:
-                self.found.oddities.append(Oddity(item.job_id, path, kind, raw, place))
+                self.found.anomalies.append(Anomaly(item.job_id, path, kind, raw, place))
 
         return note
 
     def _refuse(self, item: Item, raw: bytes, rule: str) -> None:
         answer = self.answers[item.answer]
-        self.found.aside.append(
-            Aside(strict_json.mask(raw), rule, own_id(raw), answer.name, item.position, answer.observed_at)
+        self.found.quarantined.append(
+            QuarantinedElement(strict_json.mask(raw), rule, own_id(raw), answer.name, item.position, answer.observed_at)
         )
 
     def _fast_piece(self, table: pa.Table, low: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from ftetl.raw import strict_json
 from ftetl.transform.decode.source_schema import Items, Leaf, Node, other_name
 
-# (path, kind of oddity, raw JSON text, position of the event or 0)
+# (path, kind of anomaly, raw JSON text, position of the event or 0)
 Note = Callable[[str, str, str, int], None]
 
 EXACT = 2**53  # whole reals up to here are exact
@@ -32,8 +32,8 @@ def normal(node: Node, value: dict[str, Any], note: Note, prefix: str = "", plac
         if isinstance(child, Leaf) and child.is_json:
             found[key] = strict_json.compact(mended(item, note, path, place))
         elif isinstance(child, Leaf):
-            if oddity := _leaf(found, key, child, item):
-                note(path, oddity, strict_json.compact(item), place)
+            if anomaly := _leaf(found, key, child, item):
+                note(path, anomaly, strict_json.compact(item), place)
         elif isinstance(child, Node):
             if isinstance(item, dict):
                 found[key] = normal(child, item, note, path + ".", place)
@@ -58,13 +58,13 @@ def _row(items: Items, row: Any, note: Note, path: str, at: int) -> dict[str, An
 def _leaf(found: dict[str, Any], key: str, leaf: Leaf, item: Any) -> str | None:
     """Put the value where it belongs; what is odd about it, if anything."""
     if leaf.other and kind_of(item) == leaf.other:
-        value, oddity = READ[leaf.other](item)
+        value, anomaly = READ[leaf.other](item)
         key = other_name(key)
     else:
-        value, oddity = READ[leaf.kind](item)
+        value, anomaly = READ[leaf.kind](item)
     if value is not None:
         found[key] = value
-    return oddity
+    return anomaly
 
 
 def mended(value: Any, note: Note, path: str = "", place: int = 0) -> Any:

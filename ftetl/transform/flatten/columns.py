@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from ftetl.contract import Column, Source
 from ftetl.contract.arrow_schema import NANO, TYPES, USD_LIMIT
+from ftetl.raw.findings import Anomaly
 from ftetl.transform import timestamps
 from ftetl.transform.decode.source_schema import other_name
-from ftetl.transform.deduplicate import Oddity
 
 MAX = "max"  # the word for the largest batch size
 
@@ -40,8 +40,8 @@ class Rows:
 class Notes:
     """Collects the odd values of one table."""
 
-    def __init__(self, rows: Rows, oddities: list[Oddity]) -> None:
-        self.rows, self.oddities = rows, oddities
+    def __init__(self, rows: Rows, anomalies: list[Anomaly]) -> None:
+        self.rows, self.anomalies = rows, anomalies
 
     def mask(self, path: str, kind: str, odd: pa.Array, raw: Callable[[int], str]) -> None:
         """Note every row where `odd` holds; `raw` gives the row's value as JSON text."""
@@ -53,7 +53,7 @@ class Notes:
         if self.rows.silent is not None and self.rows.silent[row].as_py():
             return
         place = self.rows.places[row].as_py() if self.rows.places is not None else 0
-        self.oddities.append(Oddity(self.rows.ids[row].as_py(), path, kind, raw, place))
+        self.anomalies.append(Anomaly(self.rows.ids[row].as_py(), path, kind, raw, place))
 
 
 def cells(column: Column, rows: Rows, note: Notes) -> pa.Array:

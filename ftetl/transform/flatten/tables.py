@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import one
 from ftetl.contract import Column, Table, tables
+from ftetl.raw.findings import Anomaly
 from ftetl.transform.decode.decoder import Decoded
-from ftetl.transform.deduplicate import Oddity
 from ftetl.transform.flatten.columns import Notes, Rows, cells
 
 
@@ -28,13 +28,13 @@ class Flat:
     jobs: pa.Table
     events: pa.Table
     parents: pa.Array  # by event: the row of its job
-    oddities: list[Oddity] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
     events_read: bool = True  # False: no events were wanted, so none are known
 
 
 def flatten(decoded: Decoded) -> Flat:
     """The flat tables of a batch."""
-    oddities = list(decoded.oddities)
+    anomalies = list(decoded.anomalies)
     nested = {name: one(decoded.jobs.column(name)) for name in decoded.jobs.column_names}
     count = decoded.jobs.num_rows
     ids = nested["id"]
@@ -43,9 +43,9 @@ def flatten(decoded: Decoded) -> Flat:
     jobs = Rows(nested, nested, count, ids, extra=_sparse(count, decoded.extra), silent=silent)
     events = _event_rows(decoded, nested, ids)
     events.silent = silent if silent is None else pc.take(silent, events.values["__parent"])
-    flat_events = _table(tables()["events"], events, oddities)
-    flat_jobs = _table(tables()["jobs"], jobs, oddities, _LastEvents(flat_events, count, events))
-    return Flat(flat_jobs, flat_events, events.values["__parent"], oddities)
+    flat_events = _table(tables()["events"], events, anomalies)
+    flat_jobs = _table(tables()["jobs"], jobs, anomalies, _LastEvents(flat_events, count, events))
+    return Flat(flat_jobs, flat_events, events.values["__parent"], anomalies)
 
 
 def _event_rows(decoded: Decoded, nested: dict[str, pa.Array], ids: pa.Array) -> Rows:
@@ -99,9 +99,9 @@ class _LastEvents:
         return one(pc.if_else(mine, values, pa.scalar(None, values.type)))
 
 
-def _table(table: Table, rows: Rows, oddities: list[Oddity], last: _LastEvents | None = None) -> pa.Table:
+def _table(table: Table, rows: Rows, anomalies: list[Anomaly], last: _LastEvents | None = None) -> pa.Table:
     """The flat table of one contract, without its computed columns."""
-    note = Notes(rows, oddities)
+    note = Notes(rows, anomalies)
     if "__null" in rows.values and pc.any(rows.values["__null"]).as_py():
         note.mask(rows.prefix.rstrip("."), "wrong_type", rows.values["__null"], lambda _: "null")
     arrays: dict[str, pa.Array] = {}
@@ -127,10 +127,10 @@ def _after_the_end(arrays: dict[str, pa.Array]) -> None:
         arrays[name] = pc.if_else(running, pa.scalar(None, arrays[name].type), arrays[name])
 
 
-def tally(oddities: Sequence[Oddity]) -> list[dict[str, Any]]:
+def tally(anomalies: Sequence[Anomaly]) -> list[dict[str, Any]]:
     """The odd values as rows of the anomalies, one for each job, path and kind: the first raw value, and how many."""
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for odd in sorted(oddities, key=lambda o: (o.job_id, o.path, o.kind, o.place)):
+    for odd in sorted(anomalies, key=lambda o: (o.job_id, o.path, o.kind, o.place)):
         row = found.setdefault(
             (odd.job_id, odd.path, odd.kind),
             {"job_id": odd.job_id, "path": odd.path, "kind": odd.kind, "raw": odd.raw, "rows": 0},

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from ftetl.arrays import one, where
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import TYPES
+from ftetl.raw.findings import Anomaly
 from ftetl.snapshot.table_reader import Stored
 from ftetl.transform import assemble
-from ftetl.transform.deduplicate import Item, Oddity
+from ftetl.transform.deduplicate import Item
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.merge import carry_over, quarantine, row_anomalies, stored_events
 from ftetl.transform.merge.incoming import Incoming, incoming
@@ -80,7 +81,7 @@ class Merge:
     stored: Stored
     seen: Seen
     counts: Counts = field(default_factory=Counts)
-    oddities: list[Oddity] = field(default_factory=list)
+    new_anomalies: list[Anomaly] = field(default_factory=list)
     beaten: list[pa.Table] = field(default_factory=list)  # states of copies that did not become a row, in no order
     won: list[pa.Table] = field(default_factory=list)  # states of those that did
 
@@ -119,13 +120,12 @@ class Merge:
             left = self._left_behind(self._before(last)[0])
             yield Next(left, self._events.up_to(last))
 
-    def anomalies(self, oddities: list[Oddity]) -> pa.Table:
+    def anomaly_table(self, anomalies: list[Anomaly]) -> pa.Table:
         """The next anomalies: this run's, and those stored ones whose value is still the current one."""
-        found = quarantine.tallied([*oddities, *self.oddities], self.seen.project)
+        found = quarantine.tallied([*anomalies, *self.new_anomalies], self.seen.project)
         stored = self.stored.table("anomalies")
-        return quarantine.anomalies(
-            stored.filter(pc.invert(self._is_told(stored))), found.filter(self._is_current(found))
-        )
+        kept = stored.filter(pc.invert(self._is_told(stored)))
+        return quarantine.anomalies(kept, found.filter(self._is_current(found)))
 
     def _is_told(self, anomalies: pa.Table) -> pa.Array:
         """Whether this run settled the value that each anomaly speaks of."""
@@ -181,7 +181,7 @@ class Merge:
         # An older detail beside a newer list item has fewer by right.
         current = pc.and_(wins, pc.invert(new.behind))
         fewer = pc.and_(pc.and_(current, pc.less(new.counts, held)), pc.or_(new.complete, some))
-        self.oddities += row_anomalies.fewer_events(new.ids, new.counts, held, fewer)
+        self.new_anomalies += row_anomalies.fewer_events(new.ids, new.counts, held, fewer)
         told = new.detail if fresh else carry_over.told(new, old, wins)
         cells = dict(zip(new.jobs.column_names, new.jobs.columns, strict=True))
         if not fresh:
@@ -203,7 +203,7 @@ class Merge:
         for told_ids, mask in ((self._told.rows, wins), (self._told.details, told), (self._told.events, taking)):
             told_ids.append(where(new.ids, one(mask)))
         found = assemble.rows(tables()["jobs"], cells)
-        self.oddities += row_anomalies.of(found, old, wins, self._firsts)
+        self.new_anomalies += row_anomalies.of(found, old, wins, self._firsts)
         self.won.append(where(states(found, new.since), wins))
         self.beaten.append(where(states(new.jobs, new.since), pc.invert(wins)))
         return found, taking

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
-from ftetl.transform.deduplicate import Aside, Oddity
+from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.transform.flatten.tables import tally
 
 
@@ -28,11 +28,11 @@ class Quarantined:
     new: int
 
 
-def quarantine(stored: pa.Table, aside: Iterable[Aside], project: str) -> Quarantined:
+def quarantine(stored: pa.Table, quarantined: Iterable[QuarantinedElement], project: str) -> Quarantined:
     """The stored quarantine with this run's elements; the same bytes are there once, as they were first seen."""
     known = set(stored.column("raw_sha256").to_pylist())
     rows: dict[str, dict[str, Any]] = {}
-    for element in sorted(aside, key=lambda a: (a.observed_at, a.source, a.position)):
+    for element in sorted(quarantined, key=lambda a: (a.observed_at, a.source, a.position)):
         digest = hashlib.sha256(element.raw).hexdigest()
         if digest not in known and digest not in rows:
             rows[digest] = _row(element, digest, project)
@@ -43,7 +43,7 @@ def quarantine(stored: pa.Table, aside: Iterable[Aside], project: str) -> Quaran
     return Quarantined(whole.take(pc.sort_indices(whole, [("raw_sha256", "ascending")])), len(rows))
 
 
-def _row(element: Aside, digest: str, project: str) -> dict[str, Any]:
+def _row(element: QuarantinedElement, digest: str, project: str) -> dict[str, Any]:
     try:
         text, encoding = element.raw.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
@@ -61,9 +61,9 @@ def _row(element: Aside, digest: str, project: str) -> dict[str, Any]:
     }
 
 
-def tallied(oddities: Iterable[Oddity], project: str) -> pa.Table:
+def tallied(anomalies: Iterable[Anomaly], project: str) -> pa.Table:
     """What was odd in a run, as rows of the anomalies."""
-    rows = [{"project": project, **row} for row in tally(list(oddities))]
+    rows = [{"project": project, **row} for row in tally(list(anomalies))]
     return pa.Table.from_pylist(rows, schema=schema(tables()["anomalies"]))
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from ftetl.clock import iso
 from ftetl.contract import Column, tables
-from ftetl.transform.deduplicate import Oddity
+from ftetl.raw.findings import Anomaly
 
 CHANGED = "changed"
 _AHEAD = pa.scalar(timedelta(days=1), pa.duration("us"))  # clocks differ; by more than this a time is a mistake
@@ -31,7 +31,7 @@ def firsts(anomalies: pa.Table) -> First:
     return {(row["job_id"], row["path"]): row["raw"] for row in mine.to_pylist()}
 
 
-def of(found: pa.Table, old: pa.Table, wins: pa.Array, first: First) -> Iterator[Oddity]:
+def of(found: pa.Table, old: pa.Table, wins: pa.Array, first: First) -> Iterator[Anomaly]:
     """The doubts about the next rows of jobs whose copy `wins`; `old` are the stored ones beside them, if any."""
     for column in tables()["jobs"].columns:
         if column.type == "datetime" and column.read == "value":
@@ -40,14 +40,14 @@ def of(found: pa.Table, old: pa.Table, wins: pa.Array, first: First) -> Iterator
             yield from _changed(column, found, old, wins, first)
 
 
-def fewer_events(ids: pa.Array, received: pa.Array, stored: pa.Array, mask: pa.Array) -> Iterator[Oddity]:
+def fewer_events(ids: pa.Array, received: pa.Array, stored: pa.Array, mask: pa.Array) -> Iterator[Anomaly]:
     """Of each job where the mask holds: that fewer events came than were known."""
     for row in pc.indices_nonzero(mask).to_pylist():
         counts = f'{{"received":{received[row].as_py()},"stored":{stored[row].as_py()}}}'
-        yield Oddity(ids[row].as_py(), "events", "fewer_events", counts)
+        yield Anomaly(ids[row].as_py(), "events", "fewer_events", counts)
 
 
-def _at_odd_times(column: Column, found: pa.Table, wins: pa.Array) -> Iterator[Oddity]:
+def _at_odd_times(column: Column, found: pa.Table, wins: pa.Array) -> Iterator[Anomaly]:
     values = found.column(column.name)
     if column.after is not None:
         before = pc.less(values, found.column(column.after))
@@ -57,7 +57,7 @@ def _at_odd_times(column: Column, found: pa.Table, wins: pa.Array) -> Iterator[O
     yield from _noted(column, "in_future", found, _rows(ahead, wins))
 
 
-def _changed(column: Column, found: pa.Table, old: pa.Table, wins: pa.Array, first: First) -> Iterator[Oddity]:
+def _changed(column: Column, found: pa.Table, old: pa.Table, wins: pa.Array, first: First) -> Iterator[Anomaly]:
     values, stored, ids = found.column(column.name), old.column(column.name), found.column("job_id")
     path = str(column.sources[0])
     known = pa.array([job_id for job_id, changed in first if changed == path], pa.string())
@@ -66,17 +66,17 @@ def _changed(column: Column, found: pa.Table, old: pa.Table, wins: pa.Array, fir
         job_id = ids[row].as_py()
         was = first.get((job_id, path)) or _text(stored[row].as_py())
         if was != _text(values[row].as_py()):
-            yield Oddity(job_id, path, CHANGED, was)
+            yield Anomaly(job_id, path, CHANGED, was)
 
 
 def _rows(odd: pa.ChunkedArray, wins: pa.Array) -> list[int]:
     return list(pc.indices_nonzero(pc.and_(pc.fill_null(odd, False), wins)).to_pylist())
 
 
-def _noted(column: Column, kind: str, found: pa.Table, rows: Iterable[int]) -> Iterator[Oddity]:
+def _noted(column: Column, kind: str, found: pa.Table, rows: Iterable[int]) -> Iterator[Anomaly]:
     values, ids = found.column(column.name), found.column("job_id")
     for row in rows:
-        yield Oddity(ids[row].as_py(), str(column.sources[0]), kind, _text(values[row].as_py()))
+        yield Anomaly(ids[row].as_py(), str(column.sources[0]), kind, _text(values[row].as_py()))
 
 
 def _text(value: Any) -> str:

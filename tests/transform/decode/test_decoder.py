@@ -162,9 +162,9 @@ def test_what_kills_arrow_is_put_aside_before_it_gets_there(tmp_path: Path, name
     assert run.returncode == EXITS["PARTIAL"].code, run.stderr
     snapshot = ftetl.open(tmp_path / "out")
     assert snapshot.arrow("jobs")["job_id"].to_pylist() == (["ft-1", "ft-2"] if b"null" in body else ["ft-2"])
-    aside = snapshot.arrow("quarantine").to_pylist()
-    assert [row["rule"] for row in aside] == ["not_an_object" if b"null" in body else "too_deep"]
-    assert aside[0]["raw"].encode() in body
+    quarantined = snapshot.arrow("quarantine").to_pylist()
+    assert [row["rule"] for row in quarantined] == ["not_an_object" if b"null" in body else "too_deep"]
+    assert quarantined[0]["raw"].encode() in body
 
 
 # --- what comes of them here
@@ -390,8 +390,8 @@ def test_an_odd_member_is_settled_as_designed(monkeypatch: pytest.MonkeyPatch, t
     found = decoder.decode(chosen.items, [a], fast=fast)
     flat = flatten_tables.flatten(found)
 
-    aside = found.aside + chosen.aside
-    assert [(x.rule, x.raw, x.position) for x in aside] == ([(expected.rule, raw, 1)] if expected.rule else [])
+    quarantined = found.quarantined + chosen.quarantined
+    assert [(x.rule, x.raw, x.position) for x in quarantined] == ([(expected.rule, raw, 1)] if expected.rule else [])
     rows = {row["job_id"]: row for row in flat.jobs.to_pylist()}
     assert (rows["ft-0"]["n_epochs"], rows["ft-2"]["extra"]) == (3, '{"new":"x"}')
     if expected.rule:
@@ -400,7 +400,7 @@ def test_an_odd_member_is_settled_as_designed(monkeypatch: pytest.MonkeyPatch, t
     row = rows["ft-1"]
     assert row["extra"] == expected.extra
     assert {name: row[name] for name in expected.cells} == expected.cells
-    noted = [(o.path, o.kind, o.raw) for o in flat.oddities if o.job_id == "ft-1" and o.kind != "unknown_enum"]
+    noted = [(o.path, o.kind, o.raw) for o in flat.anomalies if o.job_id == "ft-1" and o.kind != "unknown_enum"]
     assert noted == expected.odd
     for path, kind, _ in expected.odd:
         nulls = kind in ("wrong_type", "out_of_range", "not_finite", "bad_time")
@@ -422,7 +422,7 @@ def test_broken_utf8_is_found_wherever_it_lies(where: bytes, bad: bytes, fast: b
 
     found = decoded([NEIGHBOURS[0], raw, NEIGHBOURS[1]], fast=fast)
 
-    assert [(a.rule, a.raw, a.job_id) for a in found.aside] == [("broken_utf8", raw, "ft-1")]
+    assert [(a.rule, a.raw, a.job_id) for a in found.quarantined] == [("broken_utf8", raw, "ft-1")]
     assert [i.job_id for i in found.items] == ["ft-0", "ft-2"]
 
 
@@ -430,7 +430,10 @@ def test_broken_utf8_is_found_wherever_it_lies(where: bytes, bad: bytes, fast: b
 def test_whose_job_is_put_aside_is_said_only_if_it_is_sure(fast: bool) -> None:
     found = decoded([b'{"id":"ft-1","id":"ft-2"}', b'{"id":"ft-3","x":1,"x":[{"id":"e"}]}'], fast=fast)
 
-    assert sorted((a.job_id or "", a.rule) for a in found.aside) == [("", "duplicate_keys"), ("ft-3", "duplicate_keys")]
+    assert sorted((a.job_id or "", a.rule) for a in found.quarantined) == [
+        ("", "duplicate_keys"),
+        ("ft-3", "duplicate_keys"),
+    ]
 
 
 @ROADS
@@ -450,7 +453,7 @@ def test_secrets_never_come_through(fast: bool) -> None:
     flat = flatten_tables.flatten(found)
 
     everything = repr(
-        (found.jobs.to_pylist(), found.extra, found.event_extra, found.aside, chosen.aside, flat.oddities)
+        (found.jobs.to_pylist(), found.extra, found.event_extra, found.quarantined, chosen.quarantined, flat.anomalies)
     )
     assert "s3cret" not in everything
     assert everything.count("***") > 10
@@ -493,7 +496,7 @@ def test_nothing_gives_a_table_with_every_column(fast: bool) -> None:
 def test_only_refused_jobs_give_no_rows(fast: bool) -> None:
     found = decoded([b'{"id":"a","x":1,"x":1}', b'{"id":"b","x":1,"x":1}'], fast=fast)
 
-    assert len(found.aside) == 2
+    assert len(found.quarantined) == 2
     assert flatten_tables.flatten(found).jobs.num_rows == 0
 
 
@@ -518,7 +521,7 @@ def test_one_odd_job_sends_only_its_neighbours_down_the_careful_road(
 
     found = decoded(raws)
 
-    assert len(found.items) + len(found.aside) == 1000
+    assert len(found.items) + len(found.quarantined) == 1000
     assert [i.job_id for i in found.items] == sorted({i.job_id for i in found.items})
     assert found.careful < 40
     assert found.jobs.column("id").to_pylist() == [i.job_id for i in found.items]
@@ -534,7 +537,7 @@ def test_the_roads_meet_in_order_however_many_are_odd(monkeypatch: pytest.Monkey
 
     assert found.jobs == slow.jobs
     assert found.extra == slow.extra
-    assert sorted(map(repr, found.oddities)) == sorted(map(repr, slow.oddities))
+    assert sorted(map(repr, found.anomalies)) == sorted(map(repr, slow.anomalies))
 
 
 @pytest.mark.parametrize("slices", [0, 10_000])

@@ -30,7 +30,7 @@ def flat(text: str, *, fast: bool) -> tuple[dict[str, Any], list[dict[str, Any]]
     body = '[{"id":"ft-1"' + ("," if text else "") + text + "}]"
     a = Answer("jobs", Memory(body.encode()), NOW)
     found = flatten_tables.flatten(decoder.decode(deduplicate.choose([a], [index.scan(a)]).items, [a], fast=fast))
-    return found.jobs.to_pylist()[0], found.events.to_pylist(), [(o.path, o.kind, o.raw) for o in found.oddities]
+    return found.jobs.to_pylist()[0], found.events.to_pylist(), [(o.path, o.kind, o.raw) for o in found.anomalies]
 
 
 Case = tuple[dict[str, Any], list[tuple[str, str, str | None]]]

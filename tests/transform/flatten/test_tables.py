@@ -12,10 +12,10 @@ import pytest
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import TYPES
 from ftetl.raw import index
+from ftetl.raw.findings import Anomaly
 from ftetl.raw.response import Answer, Memory
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder
-from ftetl.transform.deduplicate import Oddity
 from ftetl.transform.flatten import tables as flatten_tables
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
@@ -98,7 +98,7 @@ def test_a_job_without_events_has_no_event_rows(text: str, fast: bool) -> None:
     assert found.jobs.num_rows == 1
     assert found.events.num_rows == 0
     assert found.events.column_names == [c.name for c in tables()["events"].columns if c.read != "computed"]
-    assert [(o.path, o.kind) for o in found.oddities] == (
+    assert [(o.path, o.kind) for o in found.anomalies] == (
         [("events", "wrong_type")] if text[-1:] in ("}", "7", '"') and text else []
     )
 
@@ -123,7 +123,7 @@ def test_every_item_of_the_list_is_a_row_at_its_place(fast: bool) -> None:
         ("d", 1, None, 2, '{"new":2}'),
     ]
     assert found.parents.to_pylist() == [0] * 8 + [3] * 2
-    assert flatten_tables.tally(found.oddities) == [
+    assert flatten_tables.tally(found.anomalies) == [
         {"job_id": "a", "path": "events", "kind": "wrong_type", "raw": "null", "rows": 4},
         {"job_id": "a", "path": "events.step", "kind": "wrong_type", "raw": "1.5", "rows": 1},
         {"job_id": "d", "path": "events", "kind": "wrong_type", "raw": "null", "rows": 1},
@@ -138,7 +138,7 @@ def test_every_field_of_an_event_is_optional(fast: bool) -> None:
     found = flat(f'{{"id":"ft-1","events":[{text},{{}}]}}', fast=fast)
 
     assert found.events.num_rows == len(names) + 1
-    assert found.oddities == []
+    assert found.anomalies == []
 
 
 def test_the_flat_tables_have_the_types_of_their_contracts() -> None:
@@ -162,15 +162,15 @@ def test_copies_that_are_not_the_winner_have_rows_but_no_anomalies(fast: bool) -
     found = flatten_tables.flatten(decoder.decode(work.items, answers, fast=fast))
 
     assert found.jobs.column("status").to_pylist() == ["running", "odd"]
-    assert [(o.path, o.kind) for o in found.oddities] == [("n_epochs", "wrong_type"), ("events", "wrong_type")]
+    assert [(o.path, o.kind) for o in found.anomalies] == [("n_epochs", "wrong_type"), ("events", "wrong_type")]
 
 
 def test_odd_values_are_counted_by_job_path_and_kind_and_the_first_is_shown() -> None:
     odd = [
-        Oddity("b", "events.step", "wrong_type", '"y"', 7),
-        Oddity("b", "events.step", "wrong_type", '"x"', 2),
-        Oddity("a", "status", "unknown_enum", '"z"'),
-        Oddity("b", "events.step", "not_finite", "NaN", 1),
+        Anomaly("b", "events.step", "wrong_type", '"y"', 7),
+        Anomaly("b", "events.step", "wrong_type", '"x"', 2),
+        Anomaly("a", "status", "unknown_enum", '"z"'),
+        Anomaly("b", "events.step", "not_finite", "NaN", 1),
     ]
 
     expected = [

@@ -12,21 +12,21 @@ import pytest
 
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty, schema
-from ftetl.transform.deduplicate import Aside, Oddity
+from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.transform.merge import quarantine
 
 NONE = empty(tables()["quarantine"])
 EARLY, LATE = datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 8, 2, tzinfo=UTC)
 
 
-def aside(raw: bytes, at: datetime = EARLY, position: int = 0, **more: Any) -> Aside:
+def element(raw: bytes, at: datetime = EARLY, position: int = 0, **more: Any) -> QuarantinedElement:
     given: dict[str, Any] = {"rule": "no_id", "job_id": None, "source": "a.json"}
-    return Aside(raw=raw, position=position, observed_at=at, **given | more)
+    return QuarantinedElement(raw=raw, position=position, observed_at=at, **given | more)
 
 
 def test_an_element_is_kept_exactly() -> None:
     texts = [b"7", b'"caf\xc3\xa9"', b'"\xff"', b'"\x00"', b"x" * 100_000]
-    found = quarantine.quarantine(NONE, [aside(text) for text in texts], "p")
+    found = quarantine.quarantine(NONE, [element(text) for text in texts], "p")
     assert found.new == 5
     assert found.table.schema.equals(schema(tables()["quarantine"]))
     kept = {}
@@ -41,18 +41,20 @@ def test_an_element_is_kept_exactly() -> None:
 
 
 def test_the_same_bytes_are_kept_once_as_they_were_first_seen() -> None:
-    first = quarantine.quarantine(NONE, [aside(b"7", LATE, 3), aside(b"7", EARLY, 9), aside(b"7", EARLY, 4)], "p")
+    first = quarantine.quarantine(NONE, [element(b"7", LATE, 3), element(b"7", EARLY, 9), element(b"7", EARLY, 4)], "p")
     assert first.new == 1
     (row,) = first.table.to_pylist()
     assert (row["first_seen_at"], row["position"]) == (EARLY, 4)
-    again = quarantine.quarantine(first.table, [aside(b"7", LATE, 1), aside(b"8")], "p")
+    again = quarantine.quarantine(first.table, [element(b"7", LATE, 1), element(b"8")], "p")
     assert (again.new, again.table.num_rows) == (1, 2)
     assert row in again.table.to_pylist()
-    assert quarantine.quarantine(again.table, [aside(b"8"), aside(b"7")], "p") == quarantine.Quarantined(again.table, 0)
+    assert quarantine.quarantine(again.table, [element(b"8"), element(b"7")], "p") == quarantine.Quarantined(
+        again.table, 0
+    )
 
 
 def test_the_order_in_which_elements_come_does_not_matter() -> None:
-    elements = [aside(str(n).encode(), EARLY, n) for n in range(9)]
+    elements = [element(str(n).encode(), EARLY, n) for n in range(9)]
     one = quarantine.quarantine(NONE, elements, "p").table
     assert quarantine.quarantine(NONE, elements[::-1], "p").table.equals(one)
 
@@ -64,8 +66,8 @@ def anomalies(*rows: tuple[str, str, str, str]) -> pa.Table:
 
 
 def test_odd_values_of_one_kind_are_one_row_with_the_first_of_them() -> None:
-    odd = [Oddity("b", "events.type", "unknown_enum", f'"{n}"', n) for n in (2, 0, 1)]
-    found = quarantine.tallied([*odd, Oddity("a", "status", "wrong_type", "1")], "p")
+    odd = [Anomaly("b", "events.type", "unknown_enum", f'"{n}"', n) for n in (2, 0, 1)]
+    found = quarantine.tallied([*odd, Anomaly("a", "status", "wrong_type", "1")], "p")
     rows = [(r["job_id"], r["path"], r["raw"], r["rows"], r["project"]) for r in found.to_pylist()]
     assert rows == [("a", "status", "1", 1, "p"), ("b", "events.type", '"0"', 3, "p")]
     assert quarantine.tallied([], "p").equals(empty(tables()["anomalies"]))

@@ -1,0 +1,29 @@
+"""What a run notes about its input: elements for the quarantine, and odd values for the anomalies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class QuarantinedElement:
+    """An element that no table can take."""
+
+    raw: bytes
+    rule: str
+    job_id: str | None
+    source: str
+    position: int
+    observed_at: datetime
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """One odd value of a job; `place` orders several of one kind."""
+
+    job_id: str
+    path: str
+    kind: str
+    raw: str | None
+    place: int = 0
