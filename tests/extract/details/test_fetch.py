@@ -110,7 +110,7 @@ ODD_DETAILS: dict[str, tuple[Answer, int, str, str | None, list[tuple[str, str |
     "gone": ((404, b'{"error":{"message":"no such job"}}'), 0, "gone", "deleted_meanwhile", []),
     "server error": ((500, b"{}"), 3, "failed", None, []),
     "web page": ((200, b"<html>at ease</html>"), 3, "failed", None, []),
-    "error in a 200": (body({"error": {"message": "oops"}}), 3, "failed", None, []),
+    "an error with status 200": (body({"error": {"message": "oops"}}), 3, "failed", None, []),
     "another job": (body(job(7)), 3, "failed", "detail_unusable", [("bad_id", "ft-7")]),
     "two jobs": (body([job(1), job(7)]), 3, "failed", "detail_unusable", [("bad_id", "ft-1"), ("bad_id", "ft-7")]),
     "duplicate keys": ((200, BROKEN), 3, "here", None, [("duplicate_keys", "ft-1")]),
@@ -126,7 +126,7 @@ def test_a_detail_that_cannot_be_had_or_used_leaves_the_list_item(serve: Any, tm
     answer, code, outcome, kind, aside = ODD_DETAILS[case]
     service = serve(job(1, status="running"), job(2))
     service.says(1, answer)
-    deadline = 1.0 if answer[0] == 500 or case in ("web page", "error in a 200") else 60.0
+    deadline = 1.0 if answer[0] == 500 or case in ("web page", "an error with status 200") else 60.0
     report = service.export(tmp_path / "t", deadline=deadline)
     assert report.exit_code == code
     assert report.details == dict(Counter(["here", outcome]))
