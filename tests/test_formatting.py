@@ -14,7 +14,7 @@ D = Decimal
 @pytest.mark.parametrize(
     ("usd", "told", "exact"),
     [
-        (None, formatting.NOTHING, ""),
+        (None, formatting.MISSING, ""),
         (D(0), "$0.00", "0"),
         (D("0E-9"), "$0.00", "0"),
         (D("1234.560000000"), "$1,234.56", "1234.56"),
@@ -27,13 +27,13 @@ D = Decimal
     ],
 )
 def test_money_is_exact_and_told_to_the_cent(usd: Decimal | None, told: str, exact: str) -> None:
-    assert (formatting.money(usd), formatting.exact(usd)) == (told, exact)
+    assert (formatting.format_usd(usd), formatting.exact_number(usd)) == (told, exact)
 
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [
-        (None, formatting.NOTHING),
+        (None, formatting.MISSING),
         (0.0, "0.0 s"),
         (0.04, "0.0 s"),
         (9.94, "9.9 s"),
@@ -47,7 +47,7 @@ def test_money_is_exact_and_told_to_the_cent(usd: Decimal | None, told: str, exa
     ],
 )
 def test_a_duration_has_two_units_at_most(seconds: float | None, told: str) -> None:
-    assert formatting.seconds(seconds) == told
+    assert formatting.format_duration(seconds) == told
 
 
 @pytest.mark.parametrize(
@@ -55,31 +55,31 @@ def test_a_duration_has_two_units_at_most(seconds: float | None, told: str) -> N
     [(0, "0"), (999_999, "999,999"), (1_000_000, "1.00 M"), (13_886_161_084, "13.9 B"), (10**15, "1000 T")],
 )
 def test_a_large_count_is_brief(number: int, told: str) -> None:
-    assert formatting.brief(number) == told
+    assert formatting.rounded_count(number) == told
 
 
 @pytest.mark.parametrize(("number", "told"), [(5, "5"), (D("0.5"), "0.5"), (1500, "1.5k"), (2 * 10**9, "2B")])
 def test_an_axis_has_short_numbers(number: Decimal | int, told: str) -> None:
-    assert formatting.short(number) == told
+    assert formatting.axis_number(number) == told
 
 
 def test_a_time_is_utc() -> None:
-    assert formatting.stamp(1_782_979_814) == "2026-07-02T08:10:14Z"
-    assert formatting.minute(1_782_979_814) == "2026-07-02 08:10"
-    assert formatting.stamp(-62_135_596_800) == "0001-01-01T00:00:00Z"
+    assert formatting.iso_timestamp(1_782_979_814) == "2026-07-02T08:10:14Z"
+    assert formatting.format_minute(1_782_979_814) == "2026-07-02 08:10"
+    assert formatting.iso_timestamp(-62_135_596_800) == "0001-01-01T00:00:00Z"
 
 
 def test_a_long_text_keeps_its_ends() -> None:
-    assert formatting.clipped("a" * 30 + "b" * 30, 46) == "a" * 22 + "\u2026" + "b" * 23
-    assert formatting.clipped("short") == "short"
-    assert len(formatting.clipped("x" * 10_000)) == formatting.LONGEST
+    assert formatting.shorten("a" * 30 + "b" * 30, 46) == "a" * 22 + "\u2026" + "b" * 23
+    assert formatting.shorten("short") == "short"
+    assert len(formatting.shorten("x" * 10_000)) == formatting.MAX_TEXT_LENGTH
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (None, formatting.UNTOLD),
-        (float("nan"), formatting.UNTOLD),
+        (None, formatting.UNKNOWN),
+        (float("nan"), formatting.UNKNOWN),
         ("meta/x", "meta/x"),
         (" a\r\nb\tc\0 ", "a  b c"),
         ("", "''"),
@@ -88,9 +88,9 @@ def test_a_long_text_keeps_its_ends() -> None:
     ],
 )
 def test_a_name_is_one_line_that_fits(text: object, told: str) -> None:
-    assert formatting.name(text) == told
+    assert formatting.display_name(text) == told
 
 
 @pytest.mark.parametrize(("value", "told"), [(0.0, "0"), (0.1 + 0.2, "0.3"), (2500.0, "2.5k"), (1e6, "1M")])
 def test_a_number_on_an_axis_has_six_digits(value: float, told: str) -> None:
-    assert formatting.tick(value) == told
+    assert formatting.axis_number(value) == told

@@ -3,10 +3,9 @@
     from ftetl import analysis
     analysis.spend(ftetl.open("exports/"), by="model")
 
-Each function takes what `ftetl.open` gives, one project or several, and returns a frame with Arrow-backed columns:
-money is exact decimals in USD, times are UTC, durations are seconds that come from the events. `over_time` and `shown`
-make such a frame ready for a chart and for reading. Knows the tables, and no
-files.
+Each function takes what `ftetl.open` returns, one project or several, and returns a frame with Arrow-backed columns:
+money is exact decimals in USD, times are UTC, durations are seconds taken from the events. `over_time` and `shown`
+prepare such a frame for a chart and for reading; the formatting functions write single values the same way.
 """
 
 from ftetl.analysis.display import about, shown
@@ -16,19 +15,37 @@ from ftetl.analysis.months import over_time
 from ftetl.analysis.outcomes import failures, restarts, success
 from ftetl.analysis.quality import oddities, unread_keys
 from ftetl.analysis.spend import charges, effective_prices, prices, spend, waste
+from ftetl.formatting import (
+    axis_number,
+    display_name,
+    exact_number,
+    format_duration,
+    format_percent,
+    format_usd,
+    pluralize,
+    rounded_count,
+)
 
 __all__ = [
     "BY",
     "about",
+    "axis_number",
     "charges",
+    "display_name",
     "effective_prices",
     "estimates",
+    "exact_number",
     "failures",
+    "format_duration",
+    "format_percent",
+    "format_usd",
     "job_times",
     "oddities",
     "over_time",
+    "pluralize",
     "prices",
     "restarts",
+    "rounded_count",
     "shown",
     "spend",
     "stage_names",

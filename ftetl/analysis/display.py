@@ -36,8 +36,8 @@ def about(snapshot: Tables) -> str:
     """What a snapshot holds: its projects, its jobs, and from when to when they were made."""
     jobs = snapshot.arrow("jobs", ["created_at", "updated_at"])
     projects = getattr(snapshot, "projects", None) or (snapshot.project,)
-    of = f"{formatting.some(jobs.num_rows, 'job')} of {'the project' if len(projects) == 1 else 'the projects'} "
-    told = of + ", ".join(formatting.name(name) for name in projects)
+    of = f"{formatting.pluralize(jobs.num_rows, 'job')} of {'the project' if len(projects) == 1 else 'the projects'} "
+    told = of + ", ".join(formatting.display_name(name) for name in projects)
     span = pc.min_max(pc.coalesce(jobs.column("created_at"), jobs.column("updated_at"))).as_py()
     if span["min"] is None:
         return told + "."
@@ -46,21 +46,21 @@ def about(snapshot: Tables) -> str:
 
 def _cell(name: str, value: Any) -> str:
     if value is None:
-        return formatting.NOTHING
+        return formatting.MISSING
     if isinstance(value, str):
-        return formatting.name(value, _ROOM)
+        return formatting.display_name(value, _ROOM)
     if isinstance(value, Decimal):
-        return formatting.money(value)
+        return formatting.format_usd(value)
     if isinstance(value, float):
         return _real(name, value)
     if isinstance(value, datetime):
-        return formatting.minute(int(value.astimezone(UTC).timestamp()))
+        return formatting.format_minute(int(value.astimezone(UTC).timestamp()))
     if isinstance(value, date):
         return value.isoformat()[: len("2026-07") if name == "month" else None]
-    return formatting.count(value) if type(value) is int else str(value)
+    return formatting.format_count(value) if type(value) is int else str(value)
 
 
 def _real(name: str, value: float) -> str:
     if name.endswith("seconds"):
-        return formatting.seconds(abs(value)) if value >= 0 else f"-{formatting.seconds(-value)}"
-    return formatting.share(value) if name.endswith(("rate", "share")) else f"{value:,.6g}"
+        return formatting.format_duration(abs(value)) if value >= 0 else f"-{formatting.format_duration(-value)}"
+    return formatting.format_percent(value) if name.endswith(("rate", "share")) else f"{value:,.6g}"

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ftetl.formatting import shown
+from ftetl.formatting import escape_unprintable
 
 FORMATS: Final = ("text", "json")
 _PAIR: Final = re.compile(r"(?<!\S)([a-z_]+)=(\S+)")
@@ -30,7 +30,7 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
-        return shown(super().format(record))
+        return escape_unprintable(super().format(record))
 
 
 class JsonLines(logging.Formatter):

@@ -23,7 +23,7 @@ import click
 from ftetl.cli.log_format import FORMATS, JsonLines, Lines
 from ftetl.cli.log_format import as_json as json_line
 from ftetl.errors import Exit, FtetlError, StorageError
-from ftetl.formatting import shown, size, some
+from ftetl.formatting import escape_unprintable, format_bytes, pluralize
 from ftetl.run_report import Report
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ class Voice:
             message = text.removeprefix("warning: ").removeprefix("note: ")
             _write(json_line(level, "ftetl", "note", message, {}), err=True)
         else:
-            _write(shown(text), err=True)
+            _write(escape_unprintable(text), err=True)
 
     def out(self, text: str = "") -> None:
         """A line of the result, for people."""
         if not self.as_json:
-            _write(shown(text))
+            _write(escape_unprintable(text))
 
     def offer(self, text: str = "") -> None:
         """A line that nobody asked for, on stdout: what to do with the result."""
@@ -133,7 +133,7 @@ class _Bar:
 
     def received(self, total: int) -> None:
         """So many bytes have come in all."""
-        self._show("receiving", None, None, size(total))
+        self._show("receiving", None, None, format_bytes(total))
 
     def details(self, done: int, total: int) -> None:
         """So many details have come."""
@@ -157,15 +157,15 @@ def outcome(report: Report) -> str:
         what = f"version {report.version} committed ({report.new:,} new, {report.changed_jobs:,} changed, "
         what += f"{report.vanished:,} gone)"
     holds = (
-        some(report.rows["jobs"], "job"),
-        some(report.rows["events"], "event"),
-        some(sum(report.anomalies.values()), "anomaly"),
+        pluralize(report.rows["jobs"], "job"),
+        pluralize(report.rows["events"], "event"),
+        pluralize(sum(report.anomalies.values()), "anomaly"),
     )
     tail = ""
     if report.quarantined:
         tail += f"; {report.quarantined:,} newly in quarantine, see `ftetl quarantine`"
     if failed := report.details.get("failed"):
-        tail += f"; {some(failed, 'detail')} not to be had, the next run asks again"
+        tail += f"; {pluralize(failed, 'detail')} not to be had, the next run asks again"
     return f"{report.target}: {what}: {', '.join(holds)}{tail}{_published(report)}"
 
 
@@ -189,14 +189,14 @@ def rebuilt(voice: Voice, report: Report) -> None:
     for warning in report.warnings:
         voice.say(f"warning: {warning}")
     what = f"version {report.version} committed" if report.changed else "nothing changed"
-    well(voice, report.exit, f"{report.target}: rebuilt {some(report.rebuilt, 'run')}: {what}{_published(report)}")
+    well(voice, report.exit, f"{report.target}: rebuilt {pluralize(report.rebuilt, 'run')}: {what}{_published(report)}")
 
 
 def drift(voice: Voice, report: Report) -> None:
     """The keys that no column reads, in one line."""
     unknown = report.drift.unknown
     if unknown:
-        first = ", ".join(f"{path} ({some(jobs, 'job')})" for path, jobs in list(unknown.items())[:_KEYS_SHOWN])
+        first = ", ".join(f"{path} ({pluralize(jobs, 'job')})" for path, jobs in list(unknown.items())[:_KEYS_SHOWN])
         more = f" and {len(unknown) - _KEYS_SHOWN} more" if len(unknown) > _KEYS_SHOWN else ""
         voice.say(f"note: the API sends keys that no column reads; they are kept in `extra`: {first}{more}")
 
@@ -210,7 +210,7 @@ def _table(report: Report) -> None:
     for heading in ("rows", "Parquet"):
         table.add_column(heading, justify="right")
     for name, count in report.rows.items():
-        table.add_row(name, f"{count:,}", size(report.files.get(f"{name}.parquet", 0)))
+        table.add_row(name, f"{count:,}", format_bytes(report.files.get(f"{name}.parquet", 0)))
     Console(stderr=True).print(table)
 
 
@@ -221,11 +221,11 @@ def verdict(voice: Voice, end: Exit, target: Path, found: Verdict) -> None:
     for line in found.notes:
         voice.say(f"note: {line}")
     if found.sound:
-        counts = f"{some(found.files, 'file')}, {some(sum(found.rows.values()), 'row')}"
+        counts = f"{pluralize(found.files, 'file')}, {pluralize(sum(found.rows.values()), 'row')}"
         well(voice, end, f"{target}: version {found.version} is sound: {counts}")
     else:
         advice = "restore what is named, or export again into an empty folder"
-        _end(voice, end, f"{target}: {some(len(found.damage), 'damage')} found; {advice}", found.code)
+        _end(voice, end, f"{target}: {pluralize(len(found.damage), 'damage')} found; {advice}", found.code)
 
 
 def findings(voice: Voice, end: Exit, target: Path, found: Sequence[Finding]) -> None:
@@ -235,10 +235,10 @@ def findings(voice: Voice, end: Exit, target: Path, found: Sequence[Finding]) ->
         voice.out(f"{finding.state:<8} {finding.name}: {finding.what}{advice}")
     failing, odd = (sum(f.state == state for f in found) for state in ("failure", "warning"))
     if failing:
-        what = f"{target}: an export would fail: {some(failing, 'failure')}, {some(odd, 'warning')}"
+        what = f"{target}: an export would fail: {pluralize(failing, 'failure')}, {pluralize(odd, 'warning')}"
         _end(voice, end, what, next(f.code for f in found if f.exit))
     else:
-        well(voice, end, f"{target}: an export can run: {some(len(found), 'check')}, {some(odd, 'warning')}")
+        well(voice, end, f"{target}: an export can run: {pluralize(len(found), 'check')}, {pluralize(odd, 'warning')}")
 
 
 def failure(voice: Voice | None, error: FtetlError) -> None:
@@ -285,4 +285,4 @@ def _end(voice: Voice | None, end: Exit, message: str, code: str | None = None) 
         _write(json_line(level, "ftetl", "run_done", message, told), err=True)
     else:
         label = f" {code}" if code else ""
-        _write(shown(f"ftetl: {end.name} ({end.code}){label}: {message}"), err=True)
+        _write(escape_unprintable(f"ftetl: {end.name} ({end.code}){label}: {message}"), err=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
-from ftetl.formatting import clipped, short
+from ftetl.formatting import axis_number, shorten
 from ftetl.html_report.markup import Markup, join, tag
 
 _HEIGHT: Final = 180  # of the tallest bar, in pixels
@@ -71,9 +71,9 @@ def below_each_other(bars: Sequence[Bar], *, name: str, title: str, told: str) -
         mark = tag("rect", class_="bar", x="0", y=y + 22, width=_percent(share), height=_THICK, rx=2)
         whole = f"{bar.told} {bar.more}".strip()
         texts = [
-            tag("text", clipped(bar.label, _LONGEST), class_="wide", x="0", y=y + 15),
+            tag("text", shorten(bar.label, _LONGEST), class_="wide", x="0", y=y + 15),
             tag("text", whole, class_="value wide", x="100%", y=y + 15, text_anchor="end"),
-            tag("text", clipped(bar.label, _NARROW), class_="narrow", x="0", y=y + 15),
+            tag("text", shorten(bar.label, _NARROW), class_="narrow", x="0", y=y + 15),
             tag("text", bar.told, class_="value narrow", x="100%", y=y + 15, text_anchor="end"),
         ]
         shapes.append(tag("g", tag("title", f"{bar.label}: {whole}"), track, mark, *texts))
@@ -90,7 +90,7 @@ def _drawing(name: str, title: str, told: str, height: int, *shapes: Markup) -> 
 def _level(value: Decimal, share: Decimal, unit: str) -> Markup:
     y = _ABOVE + _HEIGHT - _pixels(share)
     line = tag("line", class_="level", x1="0", x2="100%", y1=y, y2=y)
-    return join(line, tag("text", f"{unit}{short(value)}", class_="tick", x="0", y=y - 5))
+    return join(line, tag("text", f"{unit}{axis_number(value)}", class_="tick", x="0", y=y - 5))
 
 
 def _round_above(value: Decimal) -> Decimal:

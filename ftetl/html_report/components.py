@@ -24,22 +24,28 @@ def card(label: str, figure: Markup | str, *about: object) -> Markup:
 def usd(amount: Decimal | None, name: str | None = None) -> Markup | str:
     """Dollars for people; all digits are in the element's value, and in its title where they are more."""
     if amount is None:
-        return formatting.NOTHING
-    told, exact = formatting.money(amount), formatting.exact(amount)
+        return formatting.MISSING
+    told, exact = formatting.format_usd(amount), formatting.exact_number(amount)
     more = f"${exact}" if Decimal(exact) != amount.quantize(Decimal("0.01")) else None
     return tag("data", told, value=exact, title=more, data_figure=name)
 
 
 def number(value: int | None, name: str | None = None) -> Markup | str:
     """A count for people, with the plain number as the element's value."""
-    return formatting.NOTHING if value is None else tag("data", formatting.count(value), value=value, data_figure=name)
+    return (
+        formatting.MISSING
+        if value is None
+        else tag("data", formatting.format_count(value), value=value, data_figure=name)
+    )
 
 
 def lasting(seconds: float | None, name: str | None = None) -> Markup | str:
     """A duration for people, with its seconds as the element's value."""
     if seconds is None:
-        return formatting.NOTHING
-    return tag("data", formatting.seconds(seconds), value=f"{seconds:.6f}".rstrip("0").rstrip("."), data_figure=name)
+        return formatting.MISSING
+    return tag(
+        "data", formatting.format_duration(seconds), value=f"{seconds:.6f}".rstrip("0").rstrip("."), data_figure=name
+    )
 
 
 def table(

@@ -84,8 +84,10 @@ def _hash(content: str) -> str:
 def _header(snapshot: Snapshot | Snapshots, found: Headline, *, several: bool) -> Markup:
     parts = snapshot.snapshots if isinstance(snapshot, Snapshots) else (snapshot,)
     sources = [f"Project {p.project}: version {p.version}, committed {_short(p.committed_at)} UTC." for p in parts]
-    span = f"Jobs created from {formatting.minute(found.first)[:10]} to {formatting.minute(found.last)[:10]}"
-    seen = f"last change observed {formatting.minute(found.observed)}" if found.observed is not None else ""
+    span = (
+        f"Jobs created from {formatting.format_minute(found.first)[:10]} to {formatting.format_minute(found.last)[:10]}"
+    )
+    seen = f"last change observed {formatting.format_minute(found.observed)}" if found.observed is not None else ""
     about = "; ".join(filter(None, (span if found.first is not None else "", seen)))
     kept = [name for name in _LINKS if several or name != "projects"]
     links = [tag("li", tag("a", _LINKS[name], href=f"#{name}")) for name in kept]
@@ -103,14 +105,16 @@ def _short(moment: str) -> str:
 
 def _headline(found: Headline) -> Markup:
     ended = f"{found.completed:,} completed, {found.failed:,} failed, {found.cancelled:,} cancelled"
-    rate = tag("data", formatting.share(found.success_rate), value=found.success_rate, data_figure="success_rate")
+    rate = tag(
+        "data", formatting.format_percent(found.success_rate), value=found.success_rate, data_figure="success_rate"
+    )
     cards = (
         card("Net spend", usd(found.net_usd, "net_usd"), join(usd(found.charged_usd, "charged_usd"), " charged, ",
              usd(found.refunded_usd, "refunded_usd"), " refunded")),
         card("Jobs", number(found.jobs, "jobs"), ended, f"{found.unfinished:,} not finished"),
         card("Success rate", rate, "of jobs that completed or failed"),
-        card("Billed tokens", tag("data", formatting.brief(found.tokens), value=found.tokens, data_figure="tokens"),
-             f"{found.tokens:,} in {formatting.some(found.charged_jobs, 'charged job')}"),
+        card("Billed tokens", tag("data", formatting.rounded_count(found.tokens), value=found.tokens,
+             data_figure="tokens"), f"{found.tokens:,} in {formatting.pluralize(found.charged_jobs, 'charged job')}"),
         card("Price per million tokens", usd(found.usd_per_million_tokens, "usd_per_million_tokens"), "before refunds"),
         card("Median duration", lasting(found.median_seconds, "median_seconds"), "from creation to the end"),
         card("Spent without a result", usd(found.lost_usd, "lost_usd"), "net, on jobs that failed or were cancelled"),
@@ -126,20 +130,20 @@ def _headline(found: Headline) -> Markup:
 def _notes(found: Headline) -> Iterator[str]:
     """What changes a figure and cannot be seen from it."""
     if found.unpriced_jobs:
-        jobs = formatting.some(found.unpriced_jobs, "job")
+        jobs = formatting.pluralize(found.unpriced_jobs, "job")
         yield f"{jobs} without a price: counted as nothing, since 0 means not priced yet as well as free."
     if found.refund_unknown_jobs:
-        jobs = formatting.some(found.refund_unknown_jobs, "charged job")
+        jobs = formatting.pluralize(found.refund_unknown_jobs, "charged job")
         yield f"Of {jobs} the refund is not known, since the job's detail was not read; the net spend may be lower."
     if found.refunded_usd:
         yield "The API does not say whether a price is already less its refund; here the refund is taken off."
     if found.untimed_jobs:
-        yield f"{formatting.some(found.untimed_jobs, 'job')} without a time are in the sums, and in no month."
+        yield f"{formatting.pluralize(found.untimed_jobs, 'job')} without a time are in the sums, and in no month."
     if found.eventless_jobs:
-        jobs = formatting.some(found.eventless_jobs, "job")
+        jobs = formatting.pluralize(found.eventless_jobs, "job")
         yield f"Of {jobs} no events are known: their durations and reasons of failure are missing."
     if found.gone_jobs:
-        yield f"{formatting.some(found.gone_jobs, 'job')} no longer listed by the API are counted all the same."
+        yield f"{formatting.pluralize(found.gone_jobs, 'job')} no longer listed by the API are counted all the same."
 
 
 def _sections(snapshot: Snapshot | Snapshots, *, several: bool) -> Iterator[Markup]:
@@ -163,7 +167,7 @@ def _jobs(snapshot: Snapshot | Snapshots, *, several: bool) -> Markup:
     shown = (
         f"The newest {jobs_table.STATIC} of {rows:,} jobs"
         if rows > jobs_table.STATIC
-        else f"{formatting.some(rows, 'job')}"
+        else f"{formatting.pluralize(rows, 'job')}"
     )
     search = tag("label", "Search in all texts", tag("input", type="search", id="jobs-search", autocomplete="off"))
     state = tag("label", "Status", tag("select", tag("option", "all", value=""), id="jobs-state"))

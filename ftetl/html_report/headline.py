@@ -167,8 +167,8 @@ def _told(name: str, value: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, Decimal):
-        return formatting.exact(value)
-    return formatting.stamp(value) if name in ("first", "last", "observed") else value
+        return formatting.exact_number(value)
+    return formatting.iso_timestamp(value) if name in ("first", "last", "observed") else value
 
 
 def _second(moment: pa.Scalar) -> int | None:

@@ -99,28 +99,28 @@ def table(found: list[Column]) -> Markup:
 
 def _cell(column: Column, row: int, *, first: bool) -> Markup:
     cell = column[row]
-    told, exact = (formatting.NOTHING, None) if cell is None else WRITTEN[column.kind](cell)
+    told, exact = (formatting.MISSING, None) if cell is None else WRITTEN[column.kind](cell)
     given = {"class_": column.side, "title": exact if exact != told else None}
     return tag("th", told, scope="row", **given) if first else tag("td", told, **given)
 
 
 def _money(nano: int) -> tuple[str, str]:
     usd = Decimal(nano).scaleb(-9)
-    return formatting.money(usd), f"${formatting.exact(usd)}"
+    return formatting.format_usd(usd), f"${formatting.exact_number(usd)}"
 
 
 WRITTEN: Final[dict[str, Callable[[Any], tuple[str, str | None]]]] = {
     "text": lambda cell: (cell, None),
-    "time": lambda cell: (formatting.minute(cell), formatting.stamp(cell)),
-    "count": lambda cell: (formatting.count(cell), None),
+    "time": lambda cell: (formatting.format_minute(cell), formatting.iso_timestamp(cell)),
+    "count": lambda cell: (formatting.format_count(cell), None),
     "money": _money,
-    "seconds": lambda cell: (formatting.seconds(cell), f"{formatting.plain(cell)} s"),
+    "seconds": lambda cell: (formatting.format_duration(cell), f"{formatting.plain_number(cell)} s"),
 }
 
 
 def _chosen(heading: str, values: pa.Array, look: str | None = None) -> Column:
     coded = values.dictionary_encode()
-    choices = [seen(formatting.clipped(choice)) for choice in coded.dictionary.to_pylist()]
+    choices = [seen(formatting.shorten(choice)) for choice in coded.dictionary.to_pylist()]
     return Column(heading, "text", coded.indices.to_pylist(), choices, look)
 
 

@@ -9,7 +9,7 @@ import html
 import json
 from typing import Any, Final
 
-from ftetl.formatting import shown
+from ftetl.formatting import escape_unprintable
 
 VOID: Final = frozenset({"meta", "br", "input"})  # elements that hold nothing
 # In a script element: what could end it, begin a comment, or be a line end to old readers of JSON.
@@ -25,7 +25,7 @@ class Markup(str):
 def seen(value: object) -> str:
     """A text as it may be shown: control and direction characters are written out."""
     told = str(value)
-    return told if told.isprintable() else shown(told)
+    return told if told.isprintable() else escape_unprintable(told)
 
 
 def text(value: object) -> Markup:

@@ -23,7 +23,8 @@ def durations(snapshot: Tables) -> Markup:
     else:
         known = [row for row in found if row["jobs"]]
         bars = [
-            Bar(_stage(row["stage"]), row["median_seconds"], formatting.seconds(row["median_seconds"])) for row in known
+            Bar(_stage(row["stage"]), row["median_seconds"], formatting.format_duration(row["median_seconds"]))
+            for row in known
         ]
         rows = [_stage_row(row) for row in found]
         told = "Median time in each stage; the numbers are in the table below."
@@ -54,12 +55,12 @@ def _estimates(snapshot: Tables) -> list[Markup]:
     parts = []
     if past:
         middle = (past[(len(past) - 1) // 2] + past[len(past) // 2]) / 2
-        estimates = formatting.some(len(past), "estimate")
-        said = f"Of {estimates} by the service, half were off by {formatting.seconds(middle)} or less."
+        estimates = formatting.pluralize(len(past), "estimate")
+        said = f"Of {estimates} by the service, half were off by {formatting.format_duration(middle)} or less."
         parts.append(tag("p", said, class_="quiet"))
     if ahead:
         rows = [
-            (row["job_id"], _stage(row["stage"]), formatting.minute(int(row["estimated_end"].timestamp())))
+            (row["job_id"], _stage(row["stage"]), formatting.format_minute(int(row["estimated_end"].timestamp())))
             for row in ahead[:MOST]
         ]
         more = f"; {len(ahead) - MOST:,} more have one" if len(ahead) > MOST else ""
@@ -87,7 +88,7 @@ def outcomes(snapshot: Tables) -> Markup:
         return section("failures", "Outcomes and failures", *parts, tag("p", "No job failed."))
     told = [
         (
-            formatting.clipped(row["reason"] or "not told"),
+            formatting.shorten(row["reason"] or "not told"),
             row["status"],
             row["example"],
             number(row["jobs"]),
@@ -97,7 +98,7 @@ def outcomes(snapshot: Tables) -> Markup:
     ]
     if rest := reasons[_REASONS:]:
         last = (number(sum(row["jobs"] for row in rest)), usd(sum(row["net_usd"] for row in rest)))
-        told.append((f"{formatting.some(len(rest), 'other reason')}", "", "", *last))
+        told.append((f"{formatting.pluralize(len(rest), 'other reason')}", "", "", *last))
     heads = ("Reason (# stands for a number)", "Status", "Newest example", "Jobs", "Net")
     parts.append(table("Reasons, the most frequent first", heads, told, text=3))
     return section("failures", "Outcomes and failures", *parts)
@@ -124,7 +125,7 @@ def quality(snapshot: Tables) -> Markup:
         parts += [tag("h3", "Quarantine and anomalies"), table("By kind, the most rows first", heads, cells, text=3)]
     if unread:
         keys = [
-            (formatting.clipped(row["key"]), row["table"], number(row["rows"])) for row in _first(unread, {"table": ""})
+            (formatting.shorten(row["key"]), row["table"], number(row["rows"])) for row in _first(unread, {"table": ""})
         ]
         parts += [
             tag("h3", "Keys that no column reads"),
@@ -137,7 +138,7 @@ def _odd(row: dict[str, Any]) -> tuple[Any, ...]:
     return (
         row["kind"] or row["key"],
         row["table"],
-        formatting.clipped(row["path"] or ""),
+        formatting.shorten(row["path"] or ""),
         number(row["jobs"]),
         number(row["rows"]),
     )

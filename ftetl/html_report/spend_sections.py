@@ -29,9 +29,12 @@ def over_time(snapshot: Tables) -> Markup:
     heads = (unit.capitalize(), *_HEADS)
     every = table(f"Spend by {unit} of creation, UTC", heads, rows, total=_spent(whole.label, whole))
     told = f"Net spend of each {unit}; the greatest is {_greatest(slots)}. The numbers are in the table below."
-    spent = [Bar(g.label, g.net, f"{formatting.money(g.net)} net, {formatting.some(g.jobs, 'job')}") for g in slots]
+    spent = [
+        Bar(g.label, g.net, f"{formatting.format_usd(g.net)} net, {formatting.pluralize(g.jobs, 'job')}") for g in slots
+    ]
     read = [
-        Bar(g.label, g.tokens, f"{formatting.some(g.tokens, 'token')}, {formatting.some(g.jobs, 'job')}") for g in slots
+        Bar(g.label, g.tokens, f"{formatting.pluralize(g.tokens, 'token')}, {formatting.pluralize(g.jobs, 'job')}")
+        for g in slots
     ]
     also = f"Billed tokens of each {unit}; the numbers are in the table below."
     return section(
@@ -52,7 +55,7 @@ def by_name(snapshot: Tables, by: str, name: str, thing: str) -> Markup:
         return section(name, f"Spend by {thing}", tag("p", "No job was charged."))
     shown = [_named(group) for group in top(found)]
     whole = together("Total", found)
-    bars = [Bar(g.label, g.net, formatting.money(g.net), _share(g, whole)) for g in shown]
+    bars = [Bar(g.label, g.net, formatting.format_usd(g.net), _share(g, whole)) for g in shown]
     told = f"Net spend of each {thing}, the greatest first; the numbers are in the table below."
     rows = [(*_spent(g.label, g), usd(g.rate)) for g in shown]
     heads = (thing.capitalize(), *_HEADS, "USD per M tokens")
@@ -74,7 +77,7 @@ def prices(snapshot: Tables) -> Markup:
     minima = sum(group.minimum for group in rated)
     about = "All charges of jobs with billed tokens, divided by those tokens, before refunds. Minimum charges raise it."
     met = (
-        f" {formatting.some(minima, 'job')} seem{'s' if minima == 1 else ''} to have met a minimum charge."
+        f" {formatting.pluralize(minima, 'job')} seem{'s' if minima == 1 else ''} to have met a minimum charge."
         if minima
         else ""
     )
@@ -97,7 +100,7 @@ def prices(snapshot: Tables) -> Markup:
 def _priced(group: Group) -> Sequence[Any]:
     model, kind = group.label, ""
     if isinstance(group.label, tuple):
-        model, kind = _name(group.label[0]), formatting.clipped(" ".join(filter(None, group.label[1:])))
+        model, kind = _name(group.label[0]), formatting.shorten(" ".join(filter(None, group.label[1:])))
     counts = (number(group.jobs), number(group.minimum), number(group.tokens))
     return (model, kind, *counts, usd(group.rated), usd(group.rate))
 
@@ -112,15 +115,15 @@ def _named(group: Group) -> Group:
 
 
 def _name(label: str | None) -> str:
-    return _NONE if label is None else formatting.clipped(label)
+    return _NONE if label is None else formatting.shorten(label)
 
 
 def _share(group: Group, whole: Group) -> str:
-    return f"({formatting.share(float(group.net / whole.net))})" if whole.net else ""
+    return f"({formatting.format_percent(float(group.net / whole.net))})" if whole.net else ""
 
 
 def _greatest(slots: list[Group]) -> str:
     if not slots:
-        return formatting.NOTHING
+        return formatting.MISSING
     most = max(slots, key=lambda group: group.net)
-    return f"{most.label} with {formatting.money(most.net)}"
+    return f"{most.label} with {formatting.format_usd(most.net)}"

@@ -32,7 +32,7 @@ from ftetl.errors import AccessError
     ],
 )
 def test_what_could_move_a_terminal_is_escaped(text: str, shown: str) -> None:
-    assert log_format.shown(text) == shown
+    assert log_format.escape_unprintable(text) == shown
 
 
 @given(text=st.text())

@@ -50,7 +50,7 @@ def report(**facts: object) -> Report:
     ],
 )
 def test_a_size_is_told_in_the_unit_that_fits(count: int, text: str) -> None:
-    assert formatting.size(count) == text
+    assert formatting.format_bytes(count) == text
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_size_is_told_in_the_unit_that_fits(count: int, text: str) -> None:
     [(0, "job", "0 jobs"), (1, "job", "1 job"), (1234, "event", "1,234 events"), (2, "anomaly", "2 anomalies")],
 )
 def test_things_are_counted_in_their_plural(count: int, thing: str, text: str) -> None:
-    assert formatting.some(count, thing) == text
+    assert formatting.pluralize(count, thing) == text
 
 
 LINE = "ftetl: OK (0): out: version 7 committed (0 new, 0 changed, 0 gone): 1,234 jobs, 1 event, 0 anomalies"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ftetl import formatting
 from ftetl.cli import output as cli_output
 from ftetl.cli.output import Voice
 from ftetl.errors import EXITS, UsageError
+from ftetl.formatting import format_bytes, pluralize
 
 _STDOUT = "-"
 
@@ -32,5 +32,5 @@ def make(voice: Voice, targets: Sequence[Path], output: Path, mode: int) -> None
         return
     html_report.write(output, made.html, mode)
     voice.result({"file": str(output), "bytes": len(made.html.encode()), **made.headline.document()})
-    told = f"{output}: {formatting.some(made.headline.jobs, 'job')}, {formatting.size(len(made.html.encode()))}"
-    cli_output.well(voice, EXITS["OK"], told)
+    jobs, size = pluralize(made.headline.jobs, "job"), format_bytes(len(made.html.encode()))
+    cli_output.well(voice, EXITS["OK"], f"{output}: {jobs}, {size}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ftetl.cli.output import Voice
-from ftetl.formatting import shown, size, some
+from ftetl.formatting import escape_unprintable, format_bytes, pluralize
 from ftetl.run_report import Report
 
 
@@ -25,14 +25,14 @@ def show(voice: Voice, target: Path, runs: Sequence[Report], damaged: Sequence[s
 
 
 def _line(run: Report) -> list[str]:
-    told = [_when(run), f"{run.seconds:.1f} s", some(run.requests, "request"), size(run.bytes_read)]
+    told = [_when(run), f"{run.seconds:.1f} s", pluralize(run.requests, "request"), format_bytes(run.bytes_read)]
     if run.rows:
         told += [
             f"{run.new:,} new, {run.changed_jobs:,} changed, {run.vanished:,} gone",
-            some(run.rows.get("events", 0), "event"),
+            pluralize(run.rows.get("events", 0), "event"),
             f"{run.quarantined:,} quarantined",
-            some(sum(run.anomalies.values()), "anomaly"),
-            some(len(run.drift.unknown), "unknown key"),
+            pluralize(sum(run.anomalies.values()), "anomaly"),
+            pluralize(len(run.drift.unknown), "unknown key"),
         ]
     told += [_version(run), _end(run)]
     return [*told, run.message] if run.message else told
@@ -83,10 +83,12 @@ def _rich(runs: Sequence[Report]) -> None:
         grid.add_row(
             Text(_when(run)).append(f"\n{end}", "dim" if run.exit.committed else "bold red"),
             f"{run.seconds:.1f}\n{run.version if run.changed else 'unchanged' if run.exit.committed else 'none'}",
-            f"{run.requests:,}\n{size(run.bytes_read)}",
+            f"{run.requests:,}\n{format_bytes(run.bytes_read)}",
             *found,
         )
     console = Console(highlight=False)
     console.print(grid)
     if runs[-1].message:
-        console.print(Text(f"The last run: {shown(_end(runs[-1]))}: {shown(runs[-1].message)}"))
+        console.print(
+            Text(f"The last run: {escape_unprintable(_end(runs[-1]))}: {escape_unprintable(runs[-1].message)}")
+        )
