@@ -65,7 +65,7 @@ class Archive:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def keep(self, blob: Blob) -> str:
+    def store(self, blob: Blob) -> str:
         """Keep these bytes; their SHA-256 is their name. Durable only after `sync`."""
         sha256 = hashlib.sha256()
         packed = _packed(blob, sha256)
@@ -103,7 +103,7 @@ class Archive:
 
     def _is_sound(self, sha256: str) -> bool:
         try:
-            self.body(sha256)
+            self.read_body(sha256)
         except StorageError:
             return False
         return True
@@ -131,7 +131,7 @@ class Archive:
 
         self._syncing.append(self._syncers.submit(work))
 
-    def body(self, sha256: str) -> bytes:
+    def read_body(self, sha256: str) -> bytes:
         """The bytes of this name.
 
         Raises:
@@ -150,7 +150,7 @@ class Archive:
             raise StorageError("A02", f"{where} is damaged", next="restore the archive from a backup")
         return data
 
-    def note(self, version: int, document: Mapping[str, JSON]) -> None:
+    def write_index(self, version: int, document: Mapping[str, JSON]) -> None:
         """Say what the version that is about to be committed was made from."""
         self.replace(self._index, f"{version:020d}-{self._run_id}.json", _sealed(document) + b"\n")
 

@@ -17,7 +17,7 @@ from ftetl.raw.response import Answer, Blob, Detail, Memory, Source
 
 
 @dataclass
-class Received:
+class Extraction:
     """The answers with their elements, and what is known of the details that were asked for."""
 
     answers: list[Answer]
@@ -42,38 +42,38 @@ class Received:
         return newest
 
 
-def answers(settings: Settings, source: Source) -> Received:
+def read_source(settings: Settings, source: Source) -> Extraction:
     """The source's answers, nothing in them looked at.
 
     Raises:
         FtetlError: The source cannot give them.
     """
-    return Received([_dated(a, settings) for a in source.answers()])
+    return Extraction([_dated(a, settings) for a in source.answers()])
 
 
-def asks(settings: Settings, source: Source) -> bool:
+def wants_details(settings: Settings, source: Source) -> bool:
     """Whether a run asks for details at all."""
     return settings.events == "auto" and source.service is not None
 
 
-class Known(Protocol):
+class DetailStore(Protocol):
     """What is known about details before any is asked for."""
 
-    def confirms(self, job_id: str, listed: bytes) -> bool:
+    def is_unchanged(self, job_id: str, listed: bytes) -> bool:
         """Whether this job's stored row says all that there is to know, if this was listed of it."""
 
-    def asks(self, job_id: str, listed: bytes) -> bool:
+    def needs_fetch(self, job_id: str, listed: bytes) -> bool:
         """Whether the detail of a job that is not confirmed is wanted."""
 
-    def kept(self, job_id: str, listed: bytes) -> Detail | None:
+    def get(self, job_id: str, listed: bytes) -> Detail | None:
         """The detail that an earlier run had for what was listed."""
 
-    def keep(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
+    def put(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
         """Keep what has come, or that nothing came."""
 
 
-def look(
-    given: Received, settings: Settings, source: Source, memory: Known, progress: Callable[[int, int], None]
+def fetch_details(
+    given: Extraction, settings: Settings, source: Source, memory: DetailStore, progress: Callable[[int, int], None]
 ) -> None:
     """Find the elements of the answers, and fetch the details that they lack and that are not known well enough.
 
@@ -85,25 +85,25 @@ def look(
         return
     for answer, found in zip(given.answers, given.scans, strict=True):
         given.listed |= fetch.wanting(answer, found)
-    if not asks(settings, source):
+    if not wants_details(settings, source):
         return
-    given.confirmed = frozenset(i for i, listed in given.listed.items() if listed and memory.confirms(i, listed))
-    asked = [i for i, listed in given.listed.items() if i not in given.confirmed and memory.asks(i, listed)]
+    given.confirmed = frozenset(i for i, listed in given.listed.items() if listed and memory.is_unchanged(i, listed))
+    asked = [i for i, listed in given.listed.items() if i not in given.confirmed and memory.needs_fetch(i, listed)]
 
     def coming() -> Iterator[Detail]:
         rest = []
         for job_id in asked:
-            detail = memory.kept(job_id, given.listed[job_id])
+            detail = memory.get(job_id, given.listed[job_id])
             if detail is None:
                 rest.append(job_id)
             else:
                 yield detail
         yield from source.details(rest)
 
-    def keep(detail: Detail, usable: bool) -> None:
-        memory.keep(detail, given.listed[detail.job_id], usable=usable)
+    def put(detail: Detail, usable: bool) -> None:
+        memory.put(detail, given.listed[detail.job_id], usable=usable)
 
-    given.details = fetch.fetch(coming(), len(asked), progress, keep, given.put_by)
+    given.details = fetch.fetch(coming(), len(asked), progress, put, given.put_by)
     given.answers += [_dated(a, settings) for a in given.details.answers]
     given.scans += given.details.scans
 

@@ -17,26 +17,28 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def work_through(items: Sequence[T], work: Callable[[T], R], *, threads: int, left: Callable[[], float]) -> Iterator[R]:
+def map_unordered(
+    items: Sequence[T], work: Callable[[T], R], *, threads: int, left: Callable[[], float]
+) -> Iterator[R]:
     """What `work` gives for each item, each as soon as it is there; what comes later than `left` seconds, never.
 
     At most twice as many results as threads wait to be taken. The threads are daemons, and nobody waits for one that
     hangs. What `work` raises is raised here, behind the results that are there already, and ends it all.
     """
-    crew = _Crew(items, work, min(threads, len(items)))
+    crew = _WorkerPool(items, work, min(threads, len(items)))
     try:
         yield from crew.results(left)
     finally:
         crew.stop()
 
 
-class _Crew(Generic[T, R]):
+class _WorkerPool(Generic[T, R]):
     def __init__(self, items: Sequence[T], work: Callable[[T], R], threads: int) -> None:
         self._count, self._coming, self._work = len(items), iter(items), work
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._done: Queue[tuple[list[R], BaseException | None]] = Queue(2 * threads)
         for number in range(threads):
-            threading.Thread(target=self._run, name=f"ftetl-crew-{number}", daemon=True).start()
+            threading.Thread(target=self._run, name=f"ftetl-worker-{number}", daemon=True).start()
 
     def results(self, left: Callable[[], float]) -> Iterator[R]:
         """What is done, until all is, or no time is left."""

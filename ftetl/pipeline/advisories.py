@@ -11,7 +11,7 @@ from typing import Any
 
 from ftetl.clock import now
 from ftetl.config.settings import PROJECT, Settings
-from ftetl.extract.extract import Received
+from ftetl.extract.extract import Extraction
 from ftetl.raw.response import Outcome, Source
 from ftetl.transform.derive.focus_costs import TABLE, Account
 
@@ -23,7 +23,7 @@ LISTED = "listed"  # the fact of a version: how many jobs its newest whole list 
 AHEAD = timedelta(days=1)  # clocks differ; by more than this a time is a mistake
 
 
-def of(given: Received, source: Source, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def of(given: Extraction, source: Source, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """The lines, given the facts of the version before and of the one that stands now."""
     yield from getattr(source, "notes", ())
     late = [answer.name for answer in given.answers if answer.observed_at > now() + AHEAD]
@@ -61,7 +61,7 @@ def money(
         )
 
 
-def all_gone(given: Received) -> bool:
+def all_gone(given: Extraction) -> bool:
     """Whether details were asked for and every one was answered with a 404, which no deletion explains."""
     outcomes = given.details.outcomes
     return outcomes[Outcome.GONE.value] >= MANY and set(outcomes) == {Outcome.GONE.value}

@@ -45,7 +45,7 @@ def fill(
     staging: Staging,
     settings: Settings,
     work: deduplicate.Work,
-    given: extract.Received,
+    given: extract.Extraction,
     merged: merger.Merge,
     progress: Progress,
 ) -> Outcome:
@@ -149,7 +149,7 @@ def _drop_seen(unseen: dict[str, str], jobs: pa.Table) -> None:
         del unseen[name]
 
 
-def _account(given: extract.Received, work: deduplicate.Work, rows: int, quarantined: int) -> None:
+def _account(given: extract.Extraction, work: deduplicate.Work, rows: int, quarantined: int) -> None:
     """Every element that was received is a row, is in quarantine, or says what a row says."""
     accounted = rows + quarantined + work.identical + work.absorbed + len(given.confirmed)
     if accounted != given.elements:

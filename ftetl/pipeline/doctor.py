@@ -85,7 +85,7 @@ def _service(settings: Settings) -> Iterator[Finding]:
         yield Finding("address", f"{url}, the service {credentials.service(url)!r}")
 
     def people() -> Iterator[Finding]:
-        found["people"] = pseudonyms.read(settings)
+        found["people"] = pseudonyms.read_pseudonyms(settings)
         if found["people"]:
             told = found["people"].identity.get(pseudonyms.FINGERPRINT)
             what = f"pseudonyms, by the key with the fingerprint {told}" if told else "nothing"
@@ -103,7 +103,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, people: dict
     started = time.monotonic()
     deadline = Deadline(min(settings.deadline, limits.LOOK))
     with Client(url, key, deadline=deadline, max_bytes=settings.max_bytes) as client:
-        listed = client.listed()
+        listed = client.list_jobs()
     body, ahead = listed.body, listed.ahead
     seconds = time.monotonic() - started
     found = index.scan(Answer("GET /fine-tunes", Memory(body), now()))

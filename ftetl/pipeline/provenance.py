@@ -14,8 +14,8 @@ from typing import Any
 from ftetl.clock import iso
 from ftetl.config.settings import Settings
 from ftetl.extract.archive import Archive
-from ftetl.extract.details.cache import Recall
-from ftetl.extract.extract import Received
+from ftetl.extract.details.cache import DetailCache
+from ftetl.extract.extract import Extraction
 from ftetl.pipeline import list_watermark
 from ftetl.raw.fingerprint import masked
 from ftetl.raw.response import Answer, Shape, Source, changed, stamp
@@ -55,8 +55,8 @@ def note(
     archive: Archive,
     settings: Settings,
     source: Source,
-    given: Received,
-    recall: Recall,
+    given: Extraction,
+    recall: DetailCache,
     target: Target,
     digests: Digests,
 ) -> None:
@@ -67,7 +67,7 @@ def note(
             entry["observed_at"] = iso(settings.observed_at)
     archive.sync()
     whole_at = list_watermark.newest_whole_at(target)  # also from runs that changed nothing, which have no entry
-    archive.note(
+    archive.write_index(
         target.version,
         {
             "run_id": target.run_id,
@@ -91,7 +91,7 @@ def _answer(archive: Archive, answer: Answer, digests: Digests) -> dict[str, Any
     }
     path = answer.path
     if path is None:  # from the network, or through stdin: there is no other copy
-        kept = archive.keep(masked(answer.blob, lines=answer.shape is Shape.LINES))
+        kept = archive.store(masked(answer.blob, lines=answer.shape is Shape.LINES))
         return {**entry, "sha256": kept, "bytes": answer.blob.size}
     try:
         told = {**entry, "path": str(path.resolve()), "sha256": digests.of(path), "bytes": path.stat().st_size}

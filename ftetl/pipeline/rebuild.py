@@ -19,9 +19,9 @@ from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
 from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
-from ftetl.extract.privacy.pseudonyms import IDENTITY, MODE, Pseudonyms, read
-from ftetl.extract.privacy.redacting_source import Private
-from ftetl.extract.sources.files import Saved
+from ftetl.extract.privacy.pseudonyms import IDENTITY, MODE, Pseudonyms, read_pseudonyms
+from ftetl.extract.privacy.redacting_source import RedactingSource
+from ftetl.extract.sources.files import SavedFiles
 from ftetl.pipeline import guards, list_watermark, provenance, run
 from ftetl.pipeline.progress import Progress
 from ftetl.raw.response import Answer, Detail, Memory, Outcome, Shape, Source
@@ -46,7 +46,7 @@ class Past:
     def answers(self) -> Iterator[Answer]:
         """The answers of that run, at the times at which they came."""
         for told in self._entry["answers"]:
-            blob = self._saved(told).blob if "path" in told else Memory(self._archive.body(told["sha256"]))
+            blob = self._saved(told).blob if "path" in told else Memory(self._archive.read_body(told["sha256"]))
             yield Answer(told["name"], blob, parse_iso(told["observed_at"]), Shape(told["shape"]), told["whole"])
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
@@ -55,7 +55,7 @@ class Past:
             told = self.asked[job_id]
             answer = None
             if "sha256" in told:
-                blob = Memory(self._archive.body(told["sha256"]))
+                blob = Memory(self._archive.read_body(told["sha256"]))
                 answer = Answer(told["name"], blob, parse_iso(told["observed_at"]), detail=True)
             yield Detail(job_id, Outcome(told["outcome"]), answer)
 
@@ -70,9 +70,9 @@ class Past:
             raise DataError("A04", f"the saved answer {path} is gone", next=advice)
         if path.stat().st_size != told["bytes"] or provenance.digest(path) != told["sha256"]:
             raise DataError("A05", f"the saved answer {path} is not the one that was exported", next=advice)
-        source: Source = Saved(path, scratch=lambda: self._scratch)
+        source: Source = SavedFiles(path, scratch=lambda: self._scratch)
         if self._pseudonyms:  # what is in the archive has passed them already
-            source = Private(source, self._pseudonyms, lambda: self._scratch)
+            source = RedactingSource(source, self._pseudonyms, lambda: self._scratch)
         self._stack.callback(source.close)
         return next(iter(source.answers()))
 
@@ -82,21 +82,21 @@ class _Replayed:
 
     def __init__(self, past: Past, made: Target) -> None:
         self._past = past
-        self._known = fingerprints.load(snapshot_folder(made.path, made.base) if made.base else None)
+        self._known = fingerprints.read_fingerprints(snapshot_folder(made.path, made.base) if made.base else None)
 
-    def confirms(self, job_id: str, listed: bytes) -> bool:
+    def is_unchanged(self, job_id: str, listed: bytes) -> bool:
         """Whether it was confirmed then; a job that today's contracts are the first to accept was not."""
         return job_id not in self._past.asked and self._known.get(job_id) == listed
 
-    def asks(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002 - as it was then, whatever the rule is now
+    def needs_fetch(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002 - as it was then, whatever the rule is now
         """Whether this job's detail was asked for."""
         return job_id in self._past.asked
 
-    def kept(self, job_id: str, listed: bytes) -> Detail | None:  # noqa: ARG002
+    def get(self, job_id: str, listed: bytes) -> Detail | None:  # noqa: ARG002
         """Nothing: what was kept is among the details of that run."""
         return None
 
-    def keep(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
+    def put(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
         """Nothing: it lies in the archive."""
 
 
@@ -122,7 +122,7 @@ def rebuild(target: Target, settings: Settings, progress: Progress | None = None
                 with (snapshot_folder(beside, made.base) / file.name).open("rb") as old, stage.create(file.name) as new:
                     while block := old.read(_BLOCK):
                         new.write(block)
-            archive.note(target.version, _marker(target, entries))
+            archive.write_index(target.version, _marker(target, entries))
             whole_at = list_watermark.newest_whole_at(target)
             commit = stage.commit(dict(made.base.facts))
             with contextlib.suppress(FtetlError):  # committed
@@ -142,7 +142,7 @@ def _people(
     assert target.base is not None  # since there is a chain
     identity = target.base.facts["identity"]
     people = {name: str(identity[name]) for name in IDENTITY if name in identity}
-    given = read(settings)
+    given = read_pseudonyms(settings)
     if given is not None:
         if people.get(MODE) != settings.pii:
             raise UsageError("P14", "the target has no pseudonyms", next="leave out --pii-key-file")

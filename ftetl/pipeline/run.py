@@ -24,9 +24,9 @@ from ftetl.errors import EXITS, DataError, FtetlError
 from ftetl.extract import extract
 from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
-from ftetl.extract.details.cache import Recall
-from ftetl.extract.privacy.pseudonyms import read as read_pseudonyms
-from ftetl.extract.privacy.redacting_source import Private, begin
+from ftetl.extract.details.cache import DetailCache
+from ftetl.extract.privacy.pseudonyms import read_pseudonyms
+from ftetl.extract.privacy.redacting_source import RedactingSource, begin
 from ftetl.load.table_writers import Staging
 from ftetl.pipeline import advisories, guards, list_watermark, provenance
 from ftetl.pipeline.build_tables import Outcome, fill
@@ -58,26 +58,26 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
     people = pseudonyms.identity if pseudonyms else {}
     with ExitStack() as stack:
         if pseudonyms:
-            source = Private(source, pseudonyms, target.scratch)
+            source = RedactingSource(source, pseudonyms, target.scratch)
             stack.callback(source.close)
         archive = stack.enter_context(Archive(target))
         digests = stack.enter_context(provenance.Digests())
-        recalls: list[Recall] = []
+        recalls: list[DetailCache] = []
 
-        def memory(given: extract.Received) -> Recall:
+        def memory(given: extract.Extraction) -> DetailCache:
             digests.begin(given.answers)
             recalls.append(stack.enter_context(_recall(target, archive, given)))
             return recalls[0]
 
-        def note(given: extract.Received) -> None:
+        def note(given: extract.Extraction) -> None:
             provenance.note(archive, settings, source, given, recalls[0], target, digests)
 
         begin(target, people)
         report = _run(settings, source, target, memory, note, progress or Silent(), people)
         with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
             archive.drop_unfinished(target.base, target.version)  # of a version that there was no need to make
-            if extract.asks(settings, source):
-                recalls[0].forget()
+            if extract.wants_details(settings, source):
+                recalls[0].clear()
         return report
 
 
@@ -85,7 +85,7 @@ def repeat(
     settings: Settings,
     source: Source,
     target: Target,
-    memory: extract.Known,
+    memory: extract.DetailStore,
     people: Mapping[str, str],
     progress: Progress | None = None,
 ) -> Report:
@@ -101,8 +101,8 @@ def _run(
     settings: Settings,
     source: Source,
     target: Target,
-    memory: Callable[[extract.Received], extract.Known],
-    note: Callable[[extract.Received], None],
+    memory: Callable[[extract.Extraction], extract.DetailStore],
+    note: Callable[[extract.Extraction], None],
     progress: Progress,
     people: Mapping[str, str],
 ) -> Report:
@@ -117,7 +117,7 @@ def _run(
     _log.info("received answers=%d bytes=%d", len(given.answers), sum(a.blob.size for a in given.answers))
     with _evidence(target, source, given.answers), Scrap(target.scratch) as scrap:
         given.put_by = scrap.put
-        extract.look(given, settings, source, memory(given), progress.details)
+        extract.fetch_details(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
         if source.service is None and given.elements > _MANY:
             # While Arrow decodes, which needs no turn of ours; the scan before does.
@@ -128,10 +128,10 @@ def _run(
     return report
 
 
-def _answers(settings: Settings, source: Source, target: Target) -> extract.Received:
+def _answers(settings: Settings, source: Source, target: Target) -> extract.Extraction:
     """What the source gives; of what it says instead, a copy for a look."""
     try:
-        return extract.answers(settings, source)
+        return extract.read_source(settings, source)
     except FtetlError as error:
         if error.evidence is not None:
             with contextlib.suppress(FtetlError):
@@ -139,12 +139,14 @@ def _answers(settings: Settings, source: Source, target: Target) -> extract.Rece
         raise
 
 
-def _recall(target: Target, archive: Archive, given: extract.Received) -> Recall:
+def _recall(target: Target, archive: Archive, given: extract.Extraction) -> DetailCache:
     """What is known about details as of the newest answer."""
     archive.drop_unfinished(target.base, target.version)
     stored = _stored(target)
     newest = max((a.observed_at for a in given.answers), default=now())
-    return Recall(target, archive, fingerprints.settled(stored, fingerprints.load(stored.folder), newest))
+    return DetailCache(
+        target, archive, fingerprints.unchanged_details(stored, fingerprints.read_fingerprints(stored.folder), newest)
+    )
 
 
 @contextlib.contextmanager
@@ -163,7 +165,7 @@ def _evidence(target: Target, source: Source, answers: list[Answer]) -> Iterator
 def _commit(
     settings: Settings,
     target: Target,
-    given: extract.Received,
+    given: extract.Extraction,
     identity: dict[str, str | None],
     note: Callable[[], None],
     progress: Progress,
@@ -216,7 +218,11 @@ def _commit(
             )
         _log.info("written %s", " ".join(f"{name}={count}" for name, count in outcome.rows.items()))
         with stage.create(fingerprints.FILE) as file:
-            file.write(fingerprints.bytes_of(fingerprints.after(fingerprints.load(stored.folder), work.items, given)))
+            file.write(
+                fingerprints.serialize(
+                    fingerprints.updated_fingerprints(fingerprints.read_fingerprints(stored.folder), work.items, given)
+                )
+            )
         work.items.clear()  # hundreds of bytes a job, which the gate needs more
         staging.gate()
         _log.info("checked against the contracts, read back from disk")
@@ -244,7 +250,7 @@ def _report(
     settings: Settings,
     source: Source,
     target: Target,
-    given: extract.Received,
+    given: extract.Extraction,
     outcome: Outcome,
     commit: Commit,
     before: Mapping[str, Any],

@@ -952,7 +952,9 @@ def note_as_before(target: Path, held: Target) -> None:
     """Say of the next version that it was made from what the last one was made from."""
     with Archive(held) as archive:
         (entry,) = archive.entries()
-        archive.note(held.version, {**entry, "run_id": held.run_id, "version": held.version, "base": entry["version"]})
+        archive.write_index(
+            held.version, {**entry, "run_id": held.run_id, "version": held.version, "base": entry["version"]}
+        )
 
 
 class TestRuns:

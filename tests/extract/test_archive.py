@@ -43,11 +43,11 @@ def test_a_body_comes_back_as_it_was_kept(target: Target, archive: Archive, size
     plain = tmp_path / "plain"
     plain.write_bytes(data)
 
-    name = archive.keep(Memory(data))
+    name = archive.store(Memory(data))
     archive.sync()
 
-    assert name == hashlib.sha256(data).hexdigest() == archive.keep(File(plain))
-    assert archive.body(name) == data
+    assert name == hashlib.sha256(data).hexdigest() == archive.store(File(plain))
+    assert archive.read_body(name) == data
     (file,) = bodies(target)
     assert file.name == f"{name}.zst"
     assert zstandard.ZstdDecompressor().decompressobj().decompress(file.read_bytes()) == data
@@ -56,7 +56,7 @@ def test_a_body_comes_back_as_it_was_kept(target: Target, archive: Archive, size
 
 def test_the_same_bytes_are_kept_once(target: Target, archive: Archive) -> None:
     for _ in range(3):
-        archive.keep(Memory(b"{}"))
+        archive.store(Memory(b"{}"))
 
     assert len(bodies(target)) == 1
 
@@ -64,7 +64,7 @@ def test_the_same_bytes_are_kept_once(target: Target, archive: Archive) -> None:
 @given(st.data())
 def test_a_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     with Target(tmp_path_factory.mktemp("t") / "target") as target, Archive(target) as archive:
-        name = archive.keep(Memory(b'{"data":[{"id":"ft-1"},{"id":"ft-2"}]}'))
+        name = archive.store(Memory(b'{"data":[{"id":"ft-1"},{"id":"ft-2"}]}'))
         (file,) = bodies(target)
         raw = bytearray(file.read_bytes())
         raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
@@ -72,7 +72,7 @@ def test_a_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, data:
 
         # A few header bits may decode to the same content; what must never happen is other content without a word.
         try:
-            found = archive.body(name)
+            found = archive.read_body(name)
         except StorageError:
             return
         assert found == b'{"data":[{"id":"ft-1"},{"id":"ft-2"}]}'
@@ -80,12 +80,12 @@ def test_a_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, data:
 
 def test_a_missing_body_is_named(archive: Archive) -> None:
     with pytest.raises(StorageError, match=r"archive/0{64}\.zst is missing"):
-        archive.body("0" * 64)
+        archive.read_body("0" * 64)
 
 
 def test_indexes_come_in_the_order_of_their_versions(target: Target, archive: Archive) -> None:
     for version in (10, 2, 1):
-        archive.note(version, {"version": version})
+        archive.write_index(version, {"version": version})
 
     assert [entry["version"] for entry in archive.entries()] == [1, 2, 10]
 
@@ -107,7 +107,7 @@ def test_the_index_of_a_run_that_died_before_its_commit_goes(
     target: Target, archive: Archive, base: int | None, owner: str, following: int, left: list[int]
 ) -> None:
     for version in (1, 2):
-        archive.note(version, {"version": version})
+        archive.write_index(version, {"version": version})
     (target.path / "_ftetl" / "archive" / "index" / f".tmp-{target.run_id}-x").touch()
     run_id = target.run_id if owner == "mine" else "20260101T000000Z-00000000"
 
@@ -121,17 +121,17 @@ def test_the_index_of_a_run_that_died_before_its_commit_goes(
 def test_a_body_that_was_torn_is_whole_again_when_it_comes_again(
     target: Target, archive: Archive, damage: bytes
 ) -> None:
-    name = archive.keep(Memory(b"{}"))
+    name = archive.store(Memory(b"{}"))
     archive.sync()  # what comes later is another run's, as far as this is concerned
     (file,) = bodies(target)
     file.write_bytes(damage)
 
-    assert archive.keep(Memory(b"{}")) == name
-    assert archive.body(name) == b"{}"
+    assert archive.store(Memory(b"{}")) == name
+    assert archive.read_body(name) == b"{}"
 
 
 def test_a_damaged_index_is_named(target: Target, archive: Archive) -> None:
-    archive.note(1, {"version": 1})
+    archive.write_index(1, {"version": 1})
     (file,) = (target.path / "_ftetl" / "archive" / "index").iterdir()
     file.write_bytes(b"{")
 
@@ -148,6 +148,6 @@ class Lying(Fs):
 
 def test_a_body_that_was_only_said_to_be_written_is_noticed_before_the_commit(tmp_path: Path) -> None:
     with Target(tmp_path / "t", fs=Lying()) as target, Archive(target) as archive:
-        digest = archive.keep(Memory(b"a body"))
+        digest = archive.store(Memory(b"a body"))
         with pytest.raises(StorageError, match=f"{digest}.zst does not read back as it was written"):
             archive.sync()

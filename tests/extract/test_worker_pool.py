@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from ftetl.clock import Deadline
-from ftetl.extract.worker_pool import work_through
+from ftetl.extract.worker_pool import map_unordered
 
 
 def forever() -> float:
@@ -19,7 +19,7 @@ def forever() -> float:
 def test_each_item_is_worked_on_once(items: int, threads: int) -> None:
     done: Counter[int] = Counter()
 
-    assert sorted(work_through(range(items), lambda n: done.update([n]) or n * 2, threads=threads, left=forever)) == [
+    assert sorted(map_unordered(range(items), lambda n: done.update([n]) or n * 2, threads=threads, left=forever)) == [
         n * 2 for n in range(items)
     ]
     assert done == Counter(range(items))
@@ -35,7 +35,7 @@ def test_what_one_raises_is_raised_here_and_ends_it_all() -> None:
         return number
 
     with pytest.raises(KeyError):
-        list(work_through(range(1000), work, threads=2, left=forever))
+        list(map_unordered(range(1000), work, threads=2, left=forever))
     assert len(done) < 20
 
 
@@ -52,18 +52,18 @@ def test_what_is_done_is_handed_out_before_the_failure() -> None:
 
     done: list[int] = []
     with pytest.raises(KeyError):
-        done.extend(work_through(range(4), work, threads=4, left=forever))
+        done.extend(map_unordered(range(4), work, threads=4, left=forever))
 
     assert sorted(done) == [0, 1, 2]
 
 
 def test_only_so_much_is_done_ahead_and_nothing_after_the_reader_has_gone() -> None:
     done: Counter[int] = Counter()
-    results = work_through(range(1000), lambda n: done.update([n]) or n, threads=2, left=forever)
+    results = map_unordered(range(1000), lambda n: done.update([n]) or n, threads=2, left=forever)
 
     next(results)
     results.close()
-    ended([t for t in threading.enumerate() if t.name.startswith("ftetl-crew")])
+    ended([t for t in threading.enumerate() if t.name.startswith("ftetl-worker")])
 
     assert len(done) <= 1 + 4 + 2 * 2
 
@@ -78,7 +78,7 @@ def test_what_hangs_is_left_behind() -> None:
         return number
 
     try:
-        assert sorted(work_through(range(4), work, threads=2, left=deadline.left)) == [0, 2, 3]
+        assert sorted(map_unordered(range(4), work, threads=2, left=deadline.left)) == [0, 2, 3]
     finally:
         hang.set()
 

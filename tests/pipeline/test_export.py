@@ -129,10 +129,10 @@ def test_stdin_is_a_whole_list(tmp_path: Path, answer: Path, monkeypatch: pytest
 
 
 def test_the_source_is_closed_whatever_happens(tmp_path: Path, answer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ftetl.extract.sources.files import Saved
+    from ftetl.extract.sources.files import SavedFiles
 
     closed: list[bool] = []
-    monkeypatch.setattr(Saved, "close", lambda self: closed.append(True))
+    monkeypatch.setattr(SavedFiles, "close", lambda self: closed.append(True))
     ftetl.export(tmp_path / "t", source=answer)
     (tmp_path / "file").touch()
     with pytest.raises(TargetError):

@@ -145,7 +145,9 @@ class TestTheSame:
         exports(source="-")
         exports(*many, job(20), allow_shrink=True)
         with Target(exports.target) as target, Archive(target) as archive:
-            archive.note(target.version, {"version": target.version})  # of a run that was killed before its commit
+            archive.write_index(
+                target.version, {"version": target.version}
+            )  # of a run that was killed before its commit
         before, version = exports.files(), newest(exports.target)
 
         assert not exports.rebuild()

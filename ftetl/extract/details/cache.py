@@ -16,7 +16,7 @@ from typing import Any
 from ftetl.clock import iso, parse_iso
 from ftetl.errors import StorageError
 from ftetl.extract.archive import Archive
-from ftetl.extract.details.fingerprints import Settled
+from ftetl.extract.details.fingerprints import UnchangedDetails
 from ftetl.raw.response import Answer, Detail, Memory, Outcome
 from ftetl.store.manifest import RUN_ID
 from ftetl.store.target import Target
@@ -32,10 +32,10 @@ class _Kept:
     observed_at: str
 
 
-class Recall:
+class DetailCache:
     """The memory of one run; leave it before the target is closed."""
 
-    def __init__(self, target: Target, archive: Archive, settled: Settled) -> None:
+    def __init__(self, target: Target, archive: Archive, settled: UnchangedDetails) -> None:
         self._fs, self._archive, self._settled = target.fs, archive, settled
         self._stack = ExitStack()
         self._folder = target.part(FOLDER, self._stack)
@@ -53,43 +53,43 @@ class Recall:
             self._descriptor = -1
         self._stack.close()
 
-    def __enter__(self) -> Recall:
+    def __enter__(self) -> DetailCache:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def confirms(self, job_id: str, listed: bytes) -> bool:
+    def is_unchanged(self, job_id: str, listed: bytes) -> bool:
         """Whether the job is settled, and listed as it was when its detail was had."""
-        return not self._settled.asks(job_id, listed)
+        return not self._settled.needs_fetch(job_id, listed)
 
-    def asks(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002 - every other one
+    def needs_fetch(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002 - every other one
         """Whether this job's detail is wanted in this run."""
         return True
 
-    def kept(self, job_id: str, listed: bytes) -> Detail | None:
+    def get(self, job_id: str, listed: bytes) -> Detail | None:
         """The detail that a run which died had for this very listed document."""
         kept = self._kept.get((job_id, listed.hex()))
         if kept is None:
             return None
         try:
-            body = self._archive.body(kept.sha256)
+            body = self._archive.read_body(kept.sha256)
         except StorageError:
             return None  # it was being written when the run died; it is asked for again
         answer = Answer(kept.name, Memory(body), parse_iso(kept.observed_at), detail=True)
         return Detail(job_id, Outcome.HERE, answer)
 
-    def keep(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
+    def put(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
         """Keep a detail that has come, or that none came; one that cannot be used is asked for again."""
         entry: dict[str, Any] = {"job_id": detail.job_id, "outcome": detail.outcome.value}
         if detail.answer is not None:
-            entry["sha256"] = self._archive.keep(detail.answer.blob)
+            entry["sha256"] = self._archive.store(detail.answer.blob)
             entry |= {"name": detail.answer.name, "observed_at": iso(detail.answer.observed_at)}
         self.entries.append(entry)
         if usable and (detail.job_id, listed.hex()) not in self._kept:
             self._append(json.dumps({**entry, "listed": listed.hex()}).encode() + b"\n")
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Remove the lines of this and of earlier runs; call when a run has come to its end."""
         for name in self._names():
             self._fs.unlink(self._folder, name)

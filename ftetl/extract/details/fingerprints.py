@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from ftetl.errors import StorageError
-from ftetl.extract.extract import Received
+from ftetl.extract.extract import Extraction
 from ftetl.snapshot.table_reader import Stored
 from ftetl.transform.deduplicate import Item
 
@@ -28,7 +28,7 @@ _SCHEMA = pa.schema(
 )
 
 
-def load(folder: Path | None) -> dict[str, bytes]:
+def read_fingerprints(folder: Path | None) -> dict[str, bytes]:
     """The memory of a snapshot: by job, the digest of what was listed when its detail was had.
 
     Raises:
@@ -45,7 +45,7 @@ def load(folder: Path | None) -> dict[str, bytes]:
         ) from error
 
 
-def bytes_of(memory: Mapping[str, bytes]) -> bytes:
+def serialize(memory: Mapping[str, bytes]) -> bytes:
     """The file's bytes; the same memory gives the same bytes."""
     ids = sorted(memory)
     table = pa.Table.from_arrays(
@@ -57,17 +57,17 @@ def bytes_of(memory: Mapping[str, bytes]) -> bytes:
 
 
 @dataclass(frozen=True)
-class Settled:
+class UnchangedDetails:
     """The jobs whose detail needs no second look while their listed document stays the same."""
 
     listed: Mapping[str, bytes]
 
-    def asks(self, job_id: str, listed: bytes) -> bool:
+    def needs_fetch(self, job_id: str, listed: bytes) -> bool:
         """Whether this job's detail has to be asked for."""
         return self.listed.get(job_id) != listed
 
 
-def settled(stored: Stored, memory: Mapping[str, bytes], observed_at: datetime) -> Settled:
+def unchanged_details(stored: Stored, memory: Mapping[str, bytes], observed_at: datetime) -> UnchangedDetails:
     """What the last snapshot knows well enough, as of now."""
     jobs = stored.table("jobs", ["job_id", "events_state", "is_terminal", "finished_at", "updated_at"])
     ended = pc.coalesce(jobs.column("finished_at"), jobs.column("updated_at"))
@@ -75,10 +75,10 @@ def settled(stored: Stored, memory: Mapping[str, bytes], observed_at: datetime) 
     known = pc.and_(pc.equal(jobs.column("events_state"), "detail"), pc.fill_null(jobs.column("is_terminal"), False))
     rest = pc.and_(known, pc.fill_null(late, False))
     ids: Iterable[str] = jobs.filter(rest).column("job_id").to_pylist()
-    return Settled({job_id: memory[job_id] for job_id in ids if job_id in memory})
+    return UnchangedDetails({job_id: memory[job_id] for job_id in ids if job_id in memory})
 
 
-def after(memory: Mapping[str, bytes], items: Iterable[Item], given: Received) -> dict[str, bytes]:
+def updated_fingerprints(memory: Mapping[str, bytes], items: Iterable[Item], given: Extraction) -> dict[str, bytes]:
     """The memory after a run: the jobs whose detail came are known by what was listed of them now.
 
     A job whose row was made from something else, and not from the same listed document, is known no more.

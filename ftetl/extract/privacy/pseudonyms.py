@@ -59,7 +59,7 @@ class Pseudonyms:
         raise TypeError("a key is not written anywhere")
 
 
-def read(settings: Settings) -> Pseudonyms | None:
+def read_pseudonyms(settings: Settings) -> Pseudonyms | None:
     """What stands for people by these settings; nothing where their data is kept as it is.
 
     Raises:

@@ -27,7 +27,7 @@ _TOLD = "pii"  # beside the versions: how the run before the first version treat
 _LEFT = (BODIES, FOLDER, "failed")  # where a run that came to nothing leaves what it was told
 
 
-class Private:
+class RedactingSource:
     """Answers as another source has them, but for people's data; what is large waits in a file without a name."""
 
     def __init__(self, source: Source, pseudonyms: Pseudonyms, scratch: Callable[[], Path]) -> None:

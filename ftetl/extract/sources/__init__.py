@@ -24,9 +24,9 @@ def open_source(
         DataError: There is no such file.
     """
     if settings.source == "demo":
-        from ftetl.extract.sources.demo import Demo
+        from ftetl.extract.sources.demo import DemoSource
 
-        return Demo(
+        return DemoSource(
             concurrency=settings.concurrency,
             deadline=Deadline(settings.deadline),
             max_bytes=settings.max_bytes,
@@ -44,6 +44,6 @@ def open_source(
             concurrency=settings.concurrency,
             progress=progress,
         )
-    from ftetl.extract.sources.files import Saved
+    from ftetl.extract.sources.files import SavedFiles
 
-    return Saved(settings.source, scratch=scratch, max_bytes=settings.max_bytes, observed_at=settings.observed_at)
+    return SavedFiles(settings.source, scratch=scratch, max_bytes=settings.max_bytes, observed_at=settings.observed_at)

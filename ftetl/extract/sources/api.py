@@ -11,12 +11,12 @@ from pathlib import Path
 from ftetl.clock import Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.errors import AccessError, FtetlError
-from ftetl.extract.together_api.client import Client, Listed
-from ftetl.extract.worker_pool import work_through
+from ftetl.extract.together_api.client import Client, JobList
+from ftetl.extract.worker_pool import map_unordered
 from ftetl.raw.response import Answer, Detail, Memory, Outcome
 
 
-class Api:
+class ApiSource:
     """The fine-tuning jobs of the project that the client's key belongs to."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Api:
         Raises:
             FtetlError: As `Client.list_jobs`; without the list there is no run.
         """
-        listed = self.client.listed()
+        listed = self.client.list_jobs()
         self.notes = tuple(_odd(listed, self.client.host))
         yield Answer("GET /fine-tunes", Memory(listed.body), observed_at=now(), whole=True)
 
@@ -46,7 +46,7 @@ class Api:
         """
         waiting = dict.fromkeys(job_ids)
         try:
-            for detail in work_through(job_ids, self._detail, threads=self._concurrency, left=self._deadline.left):
+            for detail in map_unordered(job_ids, self._detail, threads=self._concurrency, left=self._deadline.left):
                 del waiting[detail.job_id]
                 yield detail
         finally:
@@ -64,7 +64,7 @@ class Api:
         if self._deadline.passed():
             return Detail(job_id, Outcome.FAILED)
         try:
-            body = self.client.job(job_id)
+            body = self.client.get_job(job_id)
         except AccessError:
             raise
         except FtetlError:
@@ -76,7 +76,7 @@ class Api:
         return Detail(job_id, Outcome.HERE, answer)
 
 
-def _odd(listed: Listed, host: str) -> Iterator[str]:
+def _odd(listed: JobList, host: str) -> Iterator[str]:
     if listed.kind and "json" not in listed.kind.lower():
         yield f"{host} calls its answer {listed.kind!r}, not JSON; it was read as what it is"
     if listed.ahead is not None and abs(listed.ahead) > limits.SKEW:
@@ -93,7 +93,7 @@ def open_api(
     max_bytes: int = limits.MAX_BYTES,
     concurrency: int = limits.CONCURRENCY,
     progress: Callable[[int], None] | None = None,
-) -> Api:
+) -> ApiSource:
     """The API of the settings, without having asked it yet.
 
     Raises:
@@ -102,4 +102,4 @@ def open_api(
     url = credentials.base_url(base_url_option, environ)
     key = credentials.read_key(environ, key_file)
     client = Client(url, key, deadline=deadline, max_bytes=max_bytes, pool=concurrency, progress=progress)
-    return Api(client, credentials.service(url), concurrency=concurrency, deadline=deadline)
+    return ApiSource(client, credentials.service(url), concurrency=concurrency, deadline=deadline)

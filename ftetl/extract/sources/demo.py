@@ -14,14 +14,14 @@ from ftetl import demo
 from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret
-from ftetl.extract.sources.api import Api
+from ftetl.extract.sources.api import ApiSource
 from ftetl.extract.together_api.client import Client
 from ftetl.raw.response import Answer, Detail
 
 SERVICE = "demo"
 
 
-class Demo:
+class DemoSource:
     """A source that needs neither key nor network. The stand-in runs until it is closed."""
 
     service: str | None = SERVICE
@@ -43,7 +43,7 @@ class Demo:
             self.client = Client(
                 server.url, key, deadline=deadline, max_bytes=max_bytes, pool=concurrency, progress=progress
             )
-            self._api = Api(stack.enter_context(self.client), SERVICE, concurrency=concurrency, deadline=deadline)
+            self._api = ApiSource(stack.enter_context(self.client), SERVICE, concurrency=concurrency, deadline=deadline)
             self._open = stack.pop_all()
 
     def answers(self) -> Iterable[Answer]:

@@ -31,7 +31,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 _WINDOW: Final = 1 << 20
 
 
-class Saved:
+class SavedFiles:
     """The answers in a file, in a folder's files, or (`-`) in stdin.
 
     `scratch` gives the folder to unpack into, and is called when there is something to unpack. What is unpacked may

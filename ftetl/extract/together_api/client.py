@@ -17,9 +17,9 @@ from ftetl.config import limits
 from ftetl.config.credentials import Secret
 from ftetl.errors import DataError, FtetlError, TryLaterError, UnavailableError
 from ftetl.extract.together_api import error_body
-from ftetl.extract.together_api.response_check import NOT_FOUND, judge
-from ftetl.extract.together_api.retry import Patience, http_date
-from ftetl.extract.together_api.transport import Line, Reply
+from ftetl.extract.together_api.response_check import NOT_FOUND, classify_response
+from ftetl.extract.together_api.retry import RetryPolicy, http_date
+from ftetl.extract.together_api.transport import Reply, Transport
 
 _LIST_HOLDS: Final = "data"
 _JOB_HOLDS: Final = "id"
@@ -27,7 +27,7 @@ _NO_SEGMENT: Final = frozenset({"", ".", ".."})  # these would ask for another e
 
 
 @dataclass(frozen=True)
-class Listed:
+class JobList:
     """The answer to the list: its body, its Content-Type (`""` where there is none), and how far our clock is ahead.
 
     `ahead` is in seconds, negative where our clock is behind the service's, None where it does not tell the time.
@@ -54,13 +54,13 @@ class Client:
         max_bytes: int,
         pool: int = limits.CONCURRENCY,
         progress: Callable[[int], None] | None = None,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> None:
         self._url = url
         self._key = key
         self._deadline = deadline
-        self._patience = patience or Patience(deadline)
-        self._line = Line(url, key, deadline=deadline, max_bytes=max_bytes, pool=pool, progress=progress)
+        self._patience = patience or RetryPolicy(deadline)
+        self._line = Transport(url, key, deadline=deadline, max_bytes=max_bytes, pool=pool, progress=progress)
 
     @property
     def host(self) -> str:
@@ -77,27 +77,23 @@ class Client:
         """How many bytes of bodies have come over the wire."""
         return self._line.bytes_read
 
-    def list_jobs(self) -> bytes:
-        """The body of `GET /fine-tunes`: the whole collection, decompressed, otherwise as it came.
+    def list_jobs(self) -> JobList:
+        """The response to `GET /fine-tunes`: the whole collection, decompressed, otherwise as it came.
 
         Raises:
             AccessError: The key, or the proxy's login, was refused.
             ProtocolError: What answered is not the API.
-            DataError: The answer is empty, is an error, is cut, or is larger than `max_bytes`.
-            TryLaterError: The API asks for more patience than the deadline has.
+            DataError: The response is empty, an error, truncated, or larger than `max_bytes`.
+            TryLaterError: The API asks for a longer wait than the deadline allows.
             UnavailableError: The network, the server, or the deadline.
         """
-        return self.listed().body
-
-    def listed(self) -> Listed:
-        """As `list_jobs`, with what the service says about its answer."""
         asked = now()
         reply = self._ask("/fine-tunes", _LIST_HOLDS)
         date = http_date(reply.headers.get("date", ""))
         kind = error_body.fit(reply.headers.get("content-type", ""), self._key)
-        return Listed(reply.body, kind, None if date is None else ahead(date, asked, now()))
+        return JobList(reply.body, kind, None if date is None else ahead(date, asked, now()))
 
-    def job(self, job_id: str) -> bytes | None:
+    def get_job(self, job_id: str) -> bytes | None:
         """The body of `GET /fine-tunes/{id}`, or None where the API does not know this job.
 
         For threads that may be left behind: a name lookup, a handshake or dripping headers can outlive the deadline.
@@ -129,7 +125,7 @@ class Client:
             self._wait_for_turn()
             reply = self._line.ask(self._url + path) if left_behind else self._line.get(self._url + path)
             if isinstance(reply, Reply):
-                found = judge(reply, self.host, self._key, holds=holds, gone=gone)
+                found = classify_response(reply, self.host, self._key, holds=holds, gone=gone)
                 if found is None:
                     return reply
                 trouble = found

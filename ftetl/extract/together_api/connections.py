@@ -33,7 +33,7 @@ class Bearer(AuthBase):
         return request
 
 
-class Plugs:
+class ConnectionRegistry:
     """The connections that are open now."""
 
     def __init__(self) -> None:
@@ -41,13 +41,13 @@ class Plugs:
         self._connections: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
 
     def add(self, connection: HTTPConnection) -> HTTPConnection:
-        """The connection, which `pull` will know."""
+        """The connection, which `shutdown_all` will know."""
         connection.set_debuglevel(0)  # http.client would print the headers
         with self._lock:
             self._connections.add(connection)
         return connection
 
-    def pull(self) -> None:
+    def shutdown_all(self) -> None:
         """Shut every connection down, so that the threads which read from them wake up."""
         with self._lock:
             connections = list(self._connections)
@@ -61,7 +61,7 @@ class Plugs:
 class Adapter(HTTPAdapter):
     """Requests' adapter without any retry, whose connections `plugs` knows, also those through a proxy."""
 
-    def __init__(self, plugs: Plugs, pool: int) -> None:
+    def __init__(self, plugs: ConnectionRegistry, pool: int) -> None:
         def plain(*args: Any, **options: Any) -> HTTPConnection:
             return plugs.add(HTTPConnection(*args, **options))
 
@@ -92,7 +92,7 @@ class _Session(requests.Session):
         return None
 
 
-def session(url: str, key: Secret, plugs: Plugs, pool: int) -> requests.Session:
+def session(url: str, key: Secret, plugs: ConnectionRegistry, pool: int) -> requests.Session:
     """A session for an address that `base_url` made; it keeps nothing of one answer for the next request."""
     session = _Session()
     adapter = Adapter(plugs, pool)

@@ -21,7 +21,7 @@ from ftetl.errors import AccessError, ConfigError, FtetlError, ProtocolError, So
 
 
 @dataclass(frozen=True)
-class Trouble:
+class RequestFailure:
     """Why a request gave nothing to work with, and what becomes of it."""
 
     kind: type[FtetlError]  # the error, if it stays so
@@ -38,10 +38,10 @@ class Trouble:
         return self.kind(self.code, f"{self.what}{tries}", next=self.next)
 
 
-class TroubleError(Exception):
-    """Carries a `Trouble` out of the reading of a body."""
+class RequestFailedError(Exception):
+    """Carries a `RequestFailure` out of the reading of a body."""
 
-    def __init__(self, trouble: Trouble) -> None:
+    def __init__(self, trouble: RequestFailure) -> None:
         super().__init__()
         self.trouble = trouble
 
@@ -170,19 +170,21 @@ _BREAKAGES: Final = (
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: 407\b")  # http.client says it in words only
 
 
-def diagnosis(error: Exception, host: str) -> Trouble:
+def failure_from_exception(error: Exception, host: str) -> RequestFailure:
     """The trouble behind an exception of requests, urllib3, http.client, ssl or socket."""
     causes = list(_chain(error))
     if any(isinstance(cause, OSError) and _TUNNEL.match(str(cause)) for cause in causes):
-        return Trouble(AccessError, "H35", "the proxy wants a login (407)", "put user and password into HTTPS_PROXY")
+        return RequestFailure(
+            AccessError, "H35", "the proxy wants a login (407)", "put user and password into HTTPS_PROXY"
+        )
     for row in _BREAKAGES:
         if any(isinstance(cause, row.exceptions) for cause in causes):
-            return Trouble(row.kind, row.code, row.what.format(host=host), row.next, row.repeats)
+            return RequestFailure(row.kind, row.code, row.what.format(host=host), row.next, row.repeats)
     what = f"an unexpected {type(error).__name__} in the exchange with {host}"
-    return Trouble(SoftwareError, "B01", what, "please report this")
+    return RequestFailure(SoftwareError, "B01", what, "please report this")
 
 
-def within(trouble: Trouble, *, chunked: bool) -> Trouble:
+def within(trouble: RequestFailure, *, chunked: bool) -> RequestFailure:
     """The same trouble, called by what it is where the answer had begun."""
     codes = {"H15": "H16", "H17": "H20" if chunked else "H17"}
     return replace(trouble, code=codes.get(trouble.code, trouble.code))

@@ -15,7 +15,7 @@ from ftetl.config import limits
 from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, DataError, FtetlError, ProtocolError, TryLaterError, UnavailableError
 from ftetl.extract.together_api import error_body
-from ftetl.extract.together_api.network_errors import Trouble
+from ftetl.extract.together_api.network_errors import RequestFailure
 from ftetl.extract.together_api.retry import retry_after
 from ftetl.extract.together_api.transport import Reply
 
@@ -36,7 +36,7 @@ _PASSING: Final = {408: "H06", 409: "H07", 425: "H06", _TOO_MANY: "H08"}
 _NOT_WORTH_RETRYING: Final = frozenset({501, 505, 511})
 
 
-def judge(reply: Reply, host: str, key: Secret, *, holds: str, gone: bool) -> Trouble | None:
+def classify_response(reply: Reply, host: str, key: Secret, *, holds: str, gone: bool) -> RequestFailure | None:
     """The trouble with an answer; None for one to go on with.
 
     `holds` is the name that a body must have to be no error; with `gone`, a 404 is an answer as well.
@@ -47,21 +47,23 @@ def judge(reply: Reply, host: str, key: Secret, *, holds: str, gone: bool) -> Tr
         return None
     facts = _facts(reply, key)
     if reply.status == _FORBIDDEN and gone:  # of one job, whose list this key may read: it is about the job
-        return Trouble(UnavailableError, "N03", f"{host} does not show this job {facts}", "look at it in the account")
+        return RequestFailure(
+            UnavailableError, "N03", f"{host} does not show this job {facts}", "look at it in the account"
+        )
     if reply.status in _ACCESS:
         code, what, advice = _ACCESS[reply.status]
         what = what.format(host=host, source=key.source or "the settings", fingerprint=key.fingerprint)
-        return Trouble(AccessError, code, f"{what} {facts}", advice)
+        return RequestFailure(AccessError, code, f"{what} {facts}", advice)
     if reply.status in _PASSING or (500 <= reply.status < 600 and reply.status not in _NOT_WORTH_RETRYING):
         return _passing(reply, host, facts)
     if 300 <= reply.status < 400 and "location" in reply.headers:
         what = f"{host} redirects to {_target(reply, host, key)}, and a key is never sent on {facts}"
-        return Trouble(ProtocolError, "H31", what, "if that is the API, give it as --base-url")
+        return RequestFailure(ProtocolError, "H31", what, "if that is the API, give it as --base-url")
     if reply.status == NOT_FOUND:
         what = f"no such endpoint at {host} {facts}"
-        return Trouble(ProtocolError, "H04", what, "check --base-url: its host and its path")
+        return RequestFailure(ProtocolError, "H04", what, "check --base-url: its host and its path")
     what = f"{host} does not answer as the Together API does {facts}"
-    return Trouble(ProtocolError, _strange(reply.status), what, _ADDRESS)
+    return RequestFailure(ProtocolError, _strange(reply.status), what, _ADDRESS)
 
 
 def _strange(status: int) -> str:
@@ -71,34 +73,36 @@ def _strange(status: int) -> str:
     return "H34" if status < 400 else "H05" if status < 500 else "H37"
 
 
-def _passing(reply: Reply, host: str, facts: str) -> Trouble:
+def _passing(reply: Reply, host: str, facts: str) -> RequestFailure:
     many = reply.status == _TOO_MANY
     kind: type[FtetlError] = TryLaterError if many else UnavailableError
     what = f"{host} allows no more requests now" if many else f"{host} cannot answer now"
     wait = retry_after(reply.headers)
     code = _PASSING.get(reply.status, "H12")
-    return Trouble(kind, code, f"{what} {facts}", "try again later", limits.REQUESTS, wait, everybody=many)
+    return RequestFailure(kind, code, f"{what} {facts}", "try again later", limits.REQUESTS, wait, everybody=many)
 
 
-def _body(reply: Reply, host: str, key: Secret, holds: str) -> Trouble | None:
+def _body(reply: Reply, host: str, key: Secret, holds: str) -> RequestFailure | None:
     body = reply.body
     if error_body.is_markup(body):
         what = f"{host} answered with a web page, which the Together API never does {_facts(reply, key)}"
-        return Trouble(ProtocolError, "H32", what, _ADDRESS, limits.DOUBTS)
+        return RequestFailure(ProtocolError, "H32", what, _ADDRESS, limits.DOUBTS)
     later = "try again later; if it stays so, check --base-url"
     if not body and not reply.framed:  # as it looks when the connection ends within the headers
         what = f"{host} ended the connection before its answer was complete {_facts(reply, key)}"
-        return Trouble(UnavailableError, "H15", what, "try again later", limits.REQUESTS)
+        return RequestFailure(UnavailableError, "H15", what, "try again later", limits.REQUESTS)
     if not body[: limits.CHUNK].strip(b"\xef\xbb\xbf \t\r\n"):
-        return Trouble(DataError, "R02", f"{host} gave an empty answer {_facts(reply, key)}", later, limits.DOUBTS)
+        return RequestFailure(
+            DataError, "R02", f"{host} gave an empty answer {_facts(reply, key)}", later, limits.DOUBTS
+        )
     document = error_body.decoded(body) if _names_an_error(body) else None
     if isinstance(document, dict) and document.get("error") and not document.get(holds):
-        return Trouble(
+        return RequestFailure(
             DataError, "R01", f"{host} gave an error as its answer {_facts(reply, key)}", later, limits.DOUBTS
         )
     if not reply.framed and _is_cut(body):
         what = f"the answer of {host} ends in the middle {_facts(reply, key)}"
-        return Trouble(DataError, "H19", what, later, limits.DOUBTS)
+        return RequestFailure(DataError, "H19", what, later, limits.DOUBTS)
     return None
 
 

@@ -21,7 +21,7 @@ _SECONDS: Final = re.compile(r"[0-9]{1,18}")
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?")
 
 
-class Patience:
+class RetryPolicy:
     """The waiting of one run, shared by its workers.
 
     `sleep` waits that many seconds, and `rng` gives a number between two; both can be replaced by a test.

@@ -1,7 +1,7 @@
 """One request and its answer, read whole, within the deadline whatever the server does.
 
 Knows HTTP, TLS and gzip, and what can break there; not what a status means, and nothing of retries. A failure is a
-value, `Trouble`, and never a library's exception: those keep the frames in which the key lies open.
+value, `RequestFailure`, and never a library's exception: those keep the frames in which the key lies open.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret, host_of
 from ftetl.errors import DataError, ProtocolError, UnavailableError
-from ftetl.extract.together_api.connections import Plugs, session
-from ftetl.extract.together_api.network_errors import Trouble, TroubleError, diagnosis, within
+from ftetl.extract.together_api.connections import ConnectionRegistry, session
+from ftetl.extract.together_api.network_errors import RequestFailedError, RequestFailure, failure_from_exception, within
 from ftetl.raw.gunzip import DamagedGzipError, gunzip
 
 
@@ -37,7 +37,7 @@ class Reply:
     framed: bool  # whether HTTP or gzip told where the body ends; otherwise it ended with the connection
 
 
-class Line:
+class Transport:
     """The pooled connections to one host. Threads share it."""
 
     def __init__(
@@ -57,15 +57,15 @@ class Line:
         self._max_bytes = max_bytes
         self._progress = progress
         self._lock = threading.Lock()
-        self._waiting: set[Future[Reply | Trouble]] = set()
+        self._waiting: set[Future[Reply | RequestFailure]] = set()
         self._closed = False
-        self._plugs = Plugs()
+        self._plugs = ConnectionRegistry()
         self._url = url
         self._session = session(url, key, self._plugs, pool)
 
-    def get(self, url: str) -> Reply | Trouble:
+    def get(self, url: str) -> Reply | RequestFailure:
         """The answer to one GET, or why there is none; at the latest when the deadline passes."""
-        future: Future[Reply | Trouble] = Future()
+        future: Future[Reply | RequestFailure] = Future()
         with self._lock:
             self._waiting.add(future)
         # A thread of its own, since no timeout of requests bounds a name lookup, a handshake or dripping headers: the
@@ -74,13 +74,13 @@ class Line:
         try:
             return future.result(timeout=self._deadline.left())
         except TimeoutError:
-            self._plugs.pull()
+            self._plugs.shutdown_all()
             return _too_late(self.host, self._deadline)
         finally:
             with self._lock:
                 self._waiting.discard(future)
 
-    def ask(self, url: str) -> Reply | Trouble:
+    def ask(self, url: str) -> Reply | RequestFailure:
         """As `get`, but in this thread, which nobody may wait for beyond the deadline."""
         with self._lock:
             if self._closed:
@@ -88,10 +88,10 @@ class Line:
             self.requests_made += 1
         try:
             return self._exchange(url)
-        except TroubleError as error:
+        except RequestFailedError as error:
             return error.trouble
         except Exception as error:  # noqa: BLE001 - whatever a library raises is told apart there, by its class
-            return diagnosis(error, self.host)
+            return failure_from_exception(error, self.host)
 
     def close(self) -> None:
         """End everything that is under way; safe to call twice."""
@@ -100,7 +100,7 @@ class Line:
             waiting = list(self._waiting)
         for future in waiting:
             _settle(future, _stopped(self.host))
-        self._plugs.pull()
+        self._plugs.shutdown_all()
         self._session.close()
 
     def _exchange(self, url: str) -> Reply:
@@ -115,14 +115,14 @@ class Line:
                 body = self._beginning(response.raw, encoding)
                 return Reply(response.status_code, response.headers, body, framed=True)
             if encoding not in {"identity", "gzip", "x-gzip"}:
-                raise TroubleError(_unknown_encoding(self.host))
+                raise RequestFailedError(_unknown_encoding(self.host))
             try:
                 body = self._whole(response.raw, encoding)
-            except TroubleError:
+            except RequestFailedError:
                 raise
             except Exception as error:  # noqa: BLE001 - as in `ask`
                 chunked = "transfer-encoding" in response.headers
-                raise TroubleError(within(diagnosis(error, self.host), chunked=chunked)) from None
+                raise RequestFailedError(within(failure_from_exception(error, self.host), chunked=chunked)) from None
             return Reply(response.status_code, response.headers, body, _is_framed(response.headers, encoding))
 
     @cached_property
@@ -145,10 +145,10 @@ class Line:
         try:
             for piece in pieces if encoding == "identity" else gunzip(pieces):
                 if body.tell() + len(piece) > self._max_bytes:
-                    raise TroubleError(_too_large(self.host, self._max_bytes, packed=encoding != "identity"))
+                    raise RequestFailedError(_too_large(self.host, self._max_bytes, packed=encoding != "identity"))
                 body.write(piece)
         except DamagedGzipError as error:
-            raise TroubleError(_damaged(self.host, cut=error.cut)) from None
+            raise RequestFailedError(_damaged(self.host, cut=error.cut)) from None
         return body.getvalue()
 
     def _beginning(self, raw: Any, encoding: str) -> bytes:
@@ -175,13 +175,13 @@ class Line:
                 self._progress(read)
             # Twice, since gzip makes what cannot be compressed a little longer, and can be long and hold nothing.
             if total > 2 * self._max_bytes:
-                raise TroubleError(_too_large(self.host, self._max_bytes))
+                raise RequestFailedError(_too_large(self.host, self._max_bytes))
             if self._deadline.passed():
-                raise TroubleError(_too_late(self.host, self._deadline))
+                raise RequestFailedError(_too_late(self.host, self._deadline))
             yield chunk
 
 
-def _settle(future: Future[Reply | Trouble], outcome: Reply | Trouble) -> None:
+def _settle(future: Future[Reply | RequestFailure], outcome: Reply | RequestFailure) -> None:
     with suppress(InvalidStateError):  # nobody waits for it any more
         future.set_result(outcome)
 
@@ -190,25 +190,25 @@ def _is_framed(headers: Mapping[str, str], encoding: str) -> bool:
     return encoding != "identity" or "content-length" in headers or "transfer-encoding" in headers
 
 
-def _too_late(host: str, deadline: Deadline) -> Trouble:
+def _too_late(host: str, deadline: Deadline) -> RequestFailure:
     what = f"no complete answer from {host} within the deadline of {deadline.seconds:g} seconds"
-    return Trouble(UnavailableError, "C09", what, "try again later, or raise --deadline")
+    return RequestFailure(UnavailableError, "C09", what, "try again later, or raise --deadline")
 
 
-def _stopped(host: str) -> Trouble:
-    return Trouble(UnavailableError, "N02", f"the requests to {host} were stopped", "run again")
+def _stopped(host: str) -> RequestFailure:
+    return RequestFailure(UnavailableError, "N02", f"the requests to {host} were stopped", "run again")
 
 
-def _too_large(host: str, max_bytes: int, *, packed: bool = False) -> Trouble:
+def _too_large(host: str, max_bytes: int, *, packed: bool = False) -> RequestFailure:
     what = f"the answer of {host} is larger than {max_bytes:,} bytes"
-    return Trouble(DataError, "H23" if packed else "H25", what, "raise --max-bytes if so much is to be expected")
+    return RequestFailure(DataError, "H23" if packed else "H25", what, "raise --max-bytes if so much is to be expected")
 
 
-def _damaged(host: str, *, cut: bool) -> Trouble:
+def _damaged(host: str, *, cut: bool) -> RequestFailure:
     what = f"the compressed answer of {host} is cut short or damaged"
-    return Trouble(UnavailableError, "H21" if cut else "H22", what, "try again later", limits.REQUESTS)
+    return RequestFailure(UnavailableError, "H21" if cut else "H22", what, "try again later", limits.REQUESTS)
 
 
-def _unknown_encoding(host: str) -> Trouble:
+def _unknown_encoding(host: str) -> RequestFailure:
     what = f"{host} answers in a compression that was not asked for"
-    return Trouble(ProtocolError, "H24", what, "check --base-url and what stands between you and the API")
+    return RequestFailure(ProtocolError, "H24", what, "check --base-url and what stands between you and the API")

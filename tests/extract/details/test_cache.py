@@ -22,7 +22,7 @@ from ftetl.demo import Server
 from ftetl.errors import DataError, FtetlError
 from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
-from ftetl.extract.details.cache import Recall
+from ftetl.extract.details.cache import DetailCache
 from ftetl.pipeline import export as pipeline_export
 from ftetl.run_report import Report
 from ftetl.store.target import Target
@@ -217,11 +217,13 @@ class TestConfirmed:
 
     def test_a_saved_answer_takes_its_jobs_out_of_the_memory(self, server: Server, tmp_path: Path) -> None:
         export(server, tmp_path / "t", day(20))
-        known = fingerprints.load(tmp_path / "t" / "current")
+        known = fingerprints.read_fingerprints(tmp_path / "t" / "current")
         assert len(known) == 12
         (tmp_path / "saved.ndjson").write_text(json.dumps(job(3, token_count=4)) + "\n" + json.dumps(job(99)))
         ftetl.export(tmp_path / "t", source=tmp_path / "saved.ndjson", observed_at=day(21))
-        assert fingerprints.load(tmp_path / "t" / "current") == {i: d for i, d in known.items() if i != "ft-03"}
+        assert fingerprints.read_fingerprints(tmp_path / "t" / "current") == {
+            i: d for i, d in known.items() if i != "ft-03"
+        }
         server.jobs = [*server.jobs, job(99)]
         export(server, tmp_path / "t", day(22))
         assert asked(server) == {"ft-03", "ft-99"}
@@ -322,7 +324,7 @@ class TestResume:
     ) -> None:
         server.jobs = [job(1, ended=None)]
         with monkeypatch.context() as patch:
-            patch.setattr(Recall, "forget", lambda _: None)
+            patch.setattr(DetailCache, "clear", lambda _: None)
             export(server, tmp_path / "t", day(20))
         assert len(kept(tmp_path / "t")) == 1
         export(server, tmp_path / "t", day(21))
@@ -361,7 +363,7 @@ def test_no_secret_reaches_the_archive(tmp_path: Path) -> None:
         assert asked(server) == set()
     with Target(tmp_path / "t") as target, Archive(target) as opened:
         names = [p.stem for p in (tmp_path / "t" / "_ftetl" / "archive").glob("*.zst")]
-        bodies = [opened.body(name) for name in names]
+        bodies = [opened.read_body(name) for name in names]
     assert len(bodies) == 2
     assert not any(secret.encode() in body for body in bodies)
     assert not pipeline_export.rebuild(tmp_path / "t")[1]

@@ -17,19 +17,19 @@ def test_a_memory_comes_back_and_the_same_memory_gives_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, memory: dict[str, bytes]
 ) -> None:
     folder = tmp_path_factory.mktemp("snapshot")
-    (folder / fingerprints.FILE).write_bytes(fingerprints.bytes_of(memory))
+    (folder / fingerprints.FILE).write_bytes(fingerprints.serialize(memory))
 
-    assert fingerprints.load(folder) == memory
-    assert fingerprints.bytes_of(dict(reversed(memory.items()))) == fingerprints.bytes_of(memory)
+    assert fingerprints.read_fingerprints(folder) == memory
+    assert fingerprints.serialize(dict(reversed(memory.items()))) == fingerprints.serialize(memory)
 
 
 @pytest.mark.parametrize("folder", [None, "missing"])
 def test_without_a_file_nothing_is_remembered(tmp_path: Path, folder: str | None) -> None:
-    assert fingerprints.load(folder and tmp_path / folder) == {}
+    assert fingerprints.read_fingerprints(folder and tmp_path / folder) == {}
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / fingerprints.FILE).write_bytes(b"no arrow")
 
     with pytest.raises(StorageError, match=fingerprints.FILE):
-        fingerprints.load(tmp_path)
+        fingerprints.read_fingerprints(tmp_path)

@@ -327,7 +327,7 @@ def test_a_key_that_is_none(case: str, tmp_path: Path) -> None:
     given = {} if data is None else {"pii_key_file": file}
 
     with pytest.raises(kind, match=said) as caught:
-        pseudonyms.read(pipeline_export.settings_of(tmp_path / "t", "demo", {"pii": "hash", **given}))
+        pseudonyms.read_pseudonyms(pipeline_export.settings_of(tmp_path / "t", "demo", {"pii": "hash", **given}))
     assert caught.value.next
     assert not (tmp_path / "t").exists()
 
@@ -342,7 +342,7 @@ def test_a_key_that_everybody_may_read_is_warned_of(key: Path, caplog: pytest.Lo
     key.chmod(0o644)
     given = pipeline_export.settings_of("t", "demo", {"pii": "hash", "pii_key_file": str(key)})
 
-    made = pseudonyms.read(given)
+    made = pseudonyms.read_pseudonyms(given)
 
     assert "--pii-key-file can be read by everybody" in caplog.text
     assert KEY.decode() not in caplog.text + repr(made) + repr(given)

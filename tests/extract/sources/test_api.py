@@ -17,9 +17,9 @@ from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, ConfigError, FtetlError, UnavailableError
-from ftetl.extract.sources.api import Api, open_api
+from ftetl.extract.sources.api import ApiSource, open_api
 from ftetl.extract.together_api.client import Client
-from ftetl.extract.together_api.retry import Patience
+from ftetl.extract.together_api.retry import RetryPolicy
 from ftetl.raw.response import Detail, Outcome
 from tests.integration.canary import KEY
 
@@ -86,11 +86,11 @@ def job(job_id: str) -> Reply:
     return 200, b'{"id":"%s","events":[]}' % job_id.encode()
 
 
-def api(service: Service, *, seconds: float = 60, concurrency: int = 4, waits: list[float] | None = None) -> Api:
+def api(service: Service, *, seconds: float = 60, concurrency: int = 4, waits: list[float] | None = None) -> ApiSource:
     deadline = Deadline(seconds)
-    patience = Patience(deadline, sleep=([] if waits is None else waits).append)
+    patience = RetryPolicy(deadline, sleep=([] if waits is None else waits).append)
     client = Client(service.url, Secret(KEY), deadline=deadline, max_bytes=10**6, pool=concurrency, patience=patience)
-    return Api(client, "test", concurrency=concurrency, deadline=deadline)
+    return ApiSource(client, "test", concurrency=concurrency, deadline=deadline)
 
 
 def outcomes(details: list[Detail]) -> dict[str, Outcome]:

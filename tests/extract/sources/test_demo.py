@@ -10,13 +10,13 @@ import pytest
 
 from ftetl import demo
 from ftetl.clock import Deadline
-from ftetl.extract.sources.demo import Demo
+from ftetl.extract.sources.demo import DemoSource
 from ftetl.raw.response import Answer, Outcome, Source
 
 
 @pytest.fixture
-def source() -> Iterator[Demo]:
-    found = Demo(count=40)
+def source() -> Iterator[DemoSource]:
+    found = DemoSource(count=40)
     yield found
     found.close()
 
@@ -33,7 +33,7 @@ def whole_run(source: Source) -> dict[str, bytes]:
     return {listing.name: text(listing)} | {d.job_id: text(d.answer) for d in source.details(ids)}
 
 
-def test_it_gives_the_whole_list_and_every_detail(source: Demo) -> None:
+def test_it_gives_the_whole_list_and_every_detail(source: DemoSource) -> None:
     jobs = {job["id"]: job for job in demo.jobs(count=40)}
     found = whole_run(source)
     listing = json.loads(found.pop("GET /fine-tunes"))
@@ -42,7 +42,7 @@ def test_it_gives_the_whole_list_and_every_detail(source: Demo) -> None:
     assert {job_id: json.loads(body) for job_id, body in found.items()} == jobs
 
 
-def test_all_is_observed_on_the_day_of_the_demo(source: Demo) -> None:
+def test_all_is_observed_on_the_day_of_the_demo(source: DemoSource) -> None:
     [listing] = source.answers()
     [detail] = source.details([demo.jobs(count=40)[0]["id"]])
 
@@ -52,22 +52,22 @@ def test_all_is_observed_on_the_day_of_the_demo(source: Demo) -> None:
     assert (listing.whole, listing.detail, detail.answer.whole, detail.answer.detail) == (True, False, False, True)
 
 
-def test_two_runs_give_the_same_bytes(source: Demo) -> None:
-    other = Demo(count=40)
+def test_two_runs_give_the_same_bytes(source: DemoSource) -> None:
+    other = DemoSource(count=40)
     try:
         assert whole_run(other) == whole_run(source)
     finally:
         other.close()
 
 
-def test_an_unknown_job_is_gone(source: Demo) -> None:
+def test_an_unknown_job_is_gone(source: DemoSource) -> None:
     [detail] = source.details(["ft-unknown"])
 
     assert (detail.job_id, detail.outcome, detail.answer) == ("ft-unknown", Outcome.GONE, None)
 
 
 def test_at_the_deadline_the_details_are_failed() -> None:
-    source = Demo(count=9, deadline=Deadline(0))
+    source = DemoSource(count=9, deadline=Deadline(0))
     try:
         outcomes = [detail.outcome for detail in source.details([job["id"] for job in demo.jobs(count=9)])]
     finally:
@@ -76,13 +76,13 @@ def test_at_the_deadline_the_details_are_failed() -> None:
     assert outcomes == [Outcome.FAILED] * 9
 
 
-def test_it_is_a_service_of_its_own(source: Demo) -> None:
+def test_it_is_a_service_of_its_own(source: DemoSource) -> None:
     assert source.service == "demo"
 
 
 def test_nothing_of_it_stays_behind_and_it_can_be_closed_twice() -> None:
     before = set(threading.enumerate())
-    source = Demo(count=9)
+    source = DemoSource(count=9)
     whole_run(source)
     source.close()
     source.close()
@@ -94,7 +94,7 @@ def test_a_proxy_or_a_key_in_the_environment_does_not_matter(monkeypatch: pytest
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("TOGETHER_API_KEY", "not the key of the demo")
-    source = Demo(count=9)
+    source = DemoSource(count=9)
     try:
         assert len(whole_run(source)) == 10
     finally:

@@ -16,7 +16,7 @@ import zstandard
 
 from ftetl.config import limits
 from ftetl.errors import DataError, StorageError
-from ftetl.extract.sources.files import Saved
+from ftetl.extract.sources.files import SavedFiles
 from ftetl.raw.response import Answer, File, Shape
 
 DOCUMENT, LINES = Shape.DOCUMENT, Shape.LINES
@@ -72,7 +72,7 @@ def test_a_file_is_one_answer_of_the_shape_that_its_name_says(
     file = tmp_path / f"answer{suffix}{packing}"
     file.write_bytes(PACK[packing](data))
     os.utime(file, (SEEN.timestamp(), SEEN.timestamp()))
-    source = Saved(file, scratch=scratch)
+    source = SavedFiles(file, scratch=scratch)
 
     (answer,) = source.answers()
 
@@ -93,7 +93,7 @@ def test_a_plain_file_is_read_where_it_lies(tmp_path: Path) -> None:
     def scratch() -> Path:
         pytest.fail("nothing has to be unpacked")
 
-    (answer,) = Saved(file, scratch=scratch, max_bytes=1).answers()
+    (answer,) = SavedFiles(file, scratch=scratch, max_bytes=1).answers()
 
     assert isinstance(answer.blob, File)
     assert answer.blob.path == file
@@ -103,7 +103,7 @@ def test_a_given_time_goes_before_that_of_the_file(tmp_path: Path, scratch) -> N
     file = tmp_path / "answer.json"
     file.write_bytes(LIST)
 
-    (answer,) = Saved(str(file), scratch=scratch, observed_at=SEEN).answers()
+    (answer,) = SavedFiles(str(file), scratch=scratch, observed_at=SEEN).answers()
 
     assert answer.observed_at == SEEN
 
@@ -114,7 +114,7 @@ def test_what_was_unpacked_is_private_and_goes_with_the_source(
     monkeypatch.setattr(limits, "SMALL_FILE", 0)
     for name in ("a.json.gz", "b.json.zst"):
         (tmp_path / name).write_bytes(PACK[Path(name).suffix](LIST))
-    source = Saved(tmp_path, scratch=scratch)
+    source = SavedFiles(tmp_path, scratch=scratch)
 
     answers = list(source.answers())
 
@@ -136,7 +136,7 @@ def test_a_folder_is_its_own_files_in_the_order_of_their_names(tmp_path: Path, s
         (folder / name).write_bytes(PACK.get(Path(name).suffix, bytes)(NDJSON))
     (folder / "link.json").symlink_to(folder / "b.json")
     (folder / "dangling.json").symlink_to(folder / "nothing")
-    source = Saved(folder, scratch=scratch)
+    source = SavedFiles(folder, scratch=scratch)
 
     answers = list(source.answers())
 
@@ -158,7 +158,7 @@ def test_a_folder_without_an_answer_is_refused_with_what_would_be_one(tmp_path: 
         (folder / name).write_bytes(LIST)
 
     with pytest.raises(DataError, match=r"dumps.*\.json, \.ndjson, \.jsonl, each also with \.gz or \.zst"):
-        Saved(folder, scratch=scratch)
+        SavedFiles(folder, scratch=scratch)
 
 
 # ----------------------------------------------------------------------------------------- what is no source
@@ -169,7 +169,7 @@ def test_a_file_of_another_kind_is_refused_with_what_would_do(tmp_path: Path, sc
     (tmp_path / name).write_bytes(LIST)
 
     with pytest.raises(DataError, match=r"\.json, \.ndjson, \.jsonl"):
-        Saved(tmp_path / name, scratch=scratch)
+        SavedFiles(tmp_path / name, scratch=scratch)
 
 
 @pytest.mark.parametrize("name", ["none.json", "none", "file.json/none.json"])
@@ -177,21 +177,21 @@ def test_what_does_not_exist_is_said_to_be_missing(tmp_path: Path, scratch, name
     (tmp_path / "file.json").write_bytes(LIST)
 
     with pytest.raises(DataError, match=r"there is no file or folder .*none.*--from"):
-        Saved(tmp_path / name, scratch=scratch)
+        SavedFiles(tmp_path / name, scratch=scratch)
 
 
 def test_a_pipe_with_a_name_is_no_file(tmp_path: Path, scratch) -> None:
     os.mkfifo(tmp_path / "answer.json")
 
     with pytest.raises(DataError, match="stdin"):
-        Saved(tmp_path / "answer.json", scratch=scratch)
+        SavedFiles(tmp_path / "answer.json", scratch=scratch)
 
 
 def test_a_file_that_goes_before_it_is_read_is_missing(tmp_path: Path, scratch) -> None:
     for packing in PACK:
         file = tmp_path / f"answer.json{packing}"
         file.write_bytes(LIST)
-        source = Saved(file, scratch=scratch)
+        source = SavedFiles(file, scratch=scratch)
         file.unlink()
 
         with pytest.raises(DataError, match="there is no file"):
@@ -242,7 +242,7 @@ def test_a_cut_or_damaged_file_is_refused_and_leaves_nothing(
     file.write_bytes(data)
 
     with pytest.raises(DataError, match=r"answer\.ndjson.* is cut short or damaged"):
-        list(Saved(file, scratch=scratch).answers())
+        list(SavedFiles(file, scratch=scratch).answers())
 
     assert unpacked(tmp_path) == []
 
@@ -255,7 +255,7 @@ def test_a_packed_file_whose_name_does_not_say_so_is_refused_with_the_name_that_
     file.write_bytes(PACK[packing](LIST))
 
     with pytest.raises(DataError, match=rf"answer\.json is packed .*; name it answer\.json\{packing}"):
-        list(Saved(file, scratch=scratch).answers())
+        list(SavedFiles(file, scratch=scratch).answers())
 
 
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
@@ -263,7 +263,7 @@ def test_several_members_are_one_file(tmp_path: Path, scratch, packing: str) -> 
     pack = PACK[packing]
     file = tmp_path / f"answer.ndjson{packing}"
     file.write_bytes(pack(NDJSON) + pack(b"") + pack(NDJSON))
-    source = Saved(file, scratch=scratch)
+    source = SavedFiles(file, scratch=scratch)
 
     (answer,) = source.answers()
 
@@ -275,7 +275,7 @@ def test_zstd_without_sizes_and_checksums_is_whole_as_well(tmp_path: Path, scrat
     packer = zstandard.ZstdCompressor(write_content_size=False, write_checksum=False).compressobj()
     file = tmp_path / "answer.json.zst"
     file.write_bytes(packer.compress(LIST[:99]) + packer.flush(1) + packer.compress(LIST[99:]) + packer.flush())
-    source = Saved(file, scratch=scratch)
+    source = SavedFiles(file, scratch=scratch)
 
     assert [contents(answer) for answer in source.answers()] == [LIST]
     source.close()
@@ -286,7 +286,7 @@ def test_zstd_without_sizes_and_checksums_is_whole_as_well(tmp_path: Path, scrat
 def test_a_bomb_is_stopped_at_the_limit(tmp_path: Path, scratch, packing: str, limit: int, fits: bool) -> None:
     file = tmp_path / f"answer.json{packing}"
     file.write_bytes(PACK[packing](bytes(1_000_000)))
-    source = Saved(file, scratch=scratch, max_bytes=limit)
+    source = SavedFiles(file, scratch=scratch, max_bytes=limit)
 
     if fits:
         assert [answer.blob.size for answer in source.answers()] == [limit]
@@ -304,7 +304,7 @@ def test_a_scratch_folder_that_cannot_be_used_is_a_fault_of_the_target(tmp_path:
     file.write_bytes(PACK[packing](LIST))
 
     with pytest.raises(StorageError, match="cannot be written"):
-        list(Saved(file, scratch=lambda: tmp_path / "none").answers())
+        list(SavedFiles(file, scratch=lambda: tmp_path / "none").answers())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
@@ -314,7 +314,7 @@ def test_a_full_disk_is_a_fault_of_the_target(tmp_path: Path, scratch, monkeypat
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Path("/dev/full").open("wb"))  # noqa: SIM115
 
     with pytest.raises(StorageError, match="cannot be written"):
-        list(Saved(file, scratch=scratch).answers())
+        list(SavedFiles(file, scratch=scratch).answers())
 
 
 # ----------------------------------------------------------------------------------------------------- stdin
@@ -368,7 +368,7 @@ STDIN = [
 @pytest.mark.parametrize(("data", "shape"), STDIN, ids=lambda value: repr(value)[:30])
 def test_stdin_is_taken_for_what_it_holds(tmp_path: Path, scratch, data: bytes, shape: Shape, packing: str) -> None:
     stdin = io.BytesIO(PACK[packing](data))
-    source = Saved("-", scratch=scratch, stdin=stdin)
+    source = SavedFiles("-", scratch=scratch, stdin=stdin)
     before = datetime.now(UTC)
 
     (answer,) = source.answers()
@@ -383,7 +383,7 @@ def test_stdin_is_taken_for_what_it_holds(tmp_path: Path, scratch, data: bytes, 
 @pytest.mark.parametrize("packing", PACK)
 @pytest.mark.parametrize("size", [1, 3])
 def test_a_slow_pipe_is_read_to_its_end(scratch, packing: str, size: int) -> None:
-    source = Saved("-", scratch=scratch, stdin=Trickle(PACK[packing](NDJSON), size), observed_at=SEEN)
+    source = SavedFiles("-", scratch=scratch, stdin=Trickle(PACK[packing](NDJSON), size), observed_at=SEEN)
 
     (answer,) = source.answers()
 
@@ -398,13 +398,13 @@ def test_a_slow_pipe_is_read_to_its_end(scratch, packing: str, size: int) -> Non
 )
 def test_a_packed_pipe_that_ends_early_is_refused(scratch, data: bytes) -> None:
     with pytest.raises(DataError, match="stdin is cut short or damaged"):
-        list(Saved("-", scratch=scratch, stdin=io.BytesIO(data)).answers())
+        list(SavedFiles("-", scratch=scratch, stdin=io.BytesIO(data)).answers())
 
 
 @pytest.mark.parametrize("packing", PACK)
 def test_stdin_has_a_limit_packed_or_not(scratch, packing: str) -> None:
     with pytest.raises(DataError, match="--max-bytes"):
-        list(Saved("-", scratch=scratch, stdin=io.BytesIO(PACK[packing](LIST)), max_bytes=100).answers())
+        list(SavedFiles("-", scratch=scratch, stdin=io.BytesIO(PACK[packing](LIST)), max_bytes=100).answers())
 
 
 @pytest.mark.parametrize("packing", PACK)
@@ -418,12 +418,12 @@ def test_a_pipe_that_breaks_is_refused(scratch, packing: str) -> None:
             return super().readinto(buffer)
 
     with pytest.raises(DataError, match="stdin cannot be read"):
-        list(Saved("-", scratch=scratch, stdin=Broken(packed, 10)).answers())
+        list(SavedFiles("-", scratch=scratch, stdin=Broken(packed, 10)).answers())
 
 
 def test_the_process_own_stdin_is_the_default(scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(LIST)))
-    source = Saved("-", scratch=scratch)
+    source = SavedFiles("-", scratch=scratch)
 
     assert [contents(answer) for answer in source.answers()] == [LIST]
     source.close()
@@ -433,7 +433,7 @@ def test_a_process_without_stdin_says_so(scratch, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "stdin", None)
 
     with pytest.raises(DataError, match="no stdin"):
-        list(Saved("-", scratch=scratch).answers())
+        list(SavedFiles("-", scratch=scratch).answers())
 
 
 def test_a_folder_may_hold_more_files_than_a_process_may_have_open(tmp_path: Path) -> None:
@@ -441,8 +441,8 @@ def test_a_folder_may_hold_more_files_than_a_process_may_have_open(tmp_path: Pat
         (tmp_path / f"{number}.json").write_text(f'{{"id":"ft-{number}"}}')
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24));"
-        "from ftetl.extract.sources.files import Saved;"
-        "print(len(list(Saved(sys.argv[1], scratch=lambda: None).answers())))"
+        "from ftetl.extract.sources.files import SavedFiles;"
+        "print(len(list(SavedFiles(sys.argv[1], scratch=lambda: None).answers())))"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
 

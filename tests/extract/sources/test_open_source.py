@@ -16,7 +16,7 @@ def no_scratch() -> Path:
 
 
 @pytest.mark.parametrize(
-    ("source", "environ", "kind"), [("api", {"TOGETHER_API_KEY": "k" * 40}, "Api"), ("demo", {}, "Demo")]
+    ("source", "environ", "kind"), [("api", {"TOGETHER_API_KEY": "k" * 40}, "ApiSource"), ("demo", {}, "DemoSource")]
 )
 def test_a_service_is_opened_by_its_name(source: str, environ: dict[str, str], kind: str) -> None:
     opened = open_source(Settings(Path("t"), source=source, environ=environ), no_scratch)
@@ -30,7 +30,7 @@ def test_everything_else_is_a_saved_answer(tmp_path: Path) -> None:
     file = tmp_path / "api.json"
     file.write_text('{"data": []}')
 
-    assert type(open_source(Settings(Path("t"), source=str(file)), no_scratch)).__name__ == "Saved"
+    assert type(open_source(Settings(Path("t"), source=str(file)), no_scratch)).__name__ == "SavedFiles"
 
 
 def test_the_api_without_a_key_is_refused_before_anything_is_asked() -> None:

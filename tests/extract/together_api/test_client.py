@@ -39,9 +39,9 @@ from ftetl.errors import (
 )
 from ftetl.errors.catalog import FAULTS
 from ftetl.extract.together_api.client import Client
-from ftetl.extract.together_api.connections import Plugs, session
-from ftetl.extract.together_api.network_errors import diagnosis
-from ftetl.extract.together_api.retry import Patience
+from ftetl.extract.together_api.connections import ConnectionRegistry, session
+from ftetl.extract.together_api.network_errors import failure_from_exception
+from ftetl.extract.together_api.retry import RetryPolicy
 from tests.integration.canary import KEY, has
 
 LIST = b'{"data":[' + b",".join(b'{"id":"ft-%d","status":"completed"}' % number for number in range(500)) + b"]}"
@@ -170,7 +170,7 @@ def serve() -> Iterator[Start]:
 
 def client(url: str, *, seconds: float = 60, max_bytes: int = 10_000_000, waits: list[float] | None = None) -> Client:
     deadline = Deadline(seconds)
-    patience = Patience(deadline, sleep=([] if waits is None else waits).append)
+    patience = RetryPolicy(deadline, sleep=([] if waits is None else waits).append)
     return Client(
         url, Secret(KEY, "TOGETHER_API_KEY"), deadline=deadline, max_bytes=max_bytes, pool=2, patience=patience
     )
@@ -219,7 +219,7 @@ def test_a_whole_answer_comes_out_as_the_server_meant_it(serve: Start, script: S
     server = serve(script)
 
     with client(server.url) as api:
-        assert api.list_jobs() == LIST
+        assert api.list_jobs().body == LIST
         assert (len(server.requests), api.requests_made) == (1, 1)
         assert 0 < api.bytes_read <= len(LIST)
 
@@ -261,7 +261,7 @@ def test_a_job_is_asked_for_by_its_id_and_nothing_else(serve: Start, job_id: str
     server = serve(answer(body=b'{"id":"x"}'))
 
     with client(server.url) as api:
-        assert api.job(job_id) == b'{"id":"x"}'
+        assert api.get_job(job_id) == b'{"id":"x"}'
 
     assert [path] == [request.path for request in server.requests]
 
@@ -271,7 +271,7 @@ def test_an_id_that_would_lead_elsewhere_is_never_asked_for(serve: Start, job_id
     server = serve(answer())
 
     with client(server.url) as api, pytest.raises(DataError):
-        api.job(job_id)
+        api.get_job(job_id)
 
     assert server.requests == []
 
@@ -280,7 +280,7 @@ def test_a_job_that_is_not_known_is_none(serve: Start) -> None:
     server = serve(answer(404, b'{"error":{"message":"not found"}}'))
 
     with client(server.url) as api:
-        assert api.job("ft-1") is None
+        assert api.get_job("ft-1") is None
 
     assert len(server.requests) == 1
 
@@ -351,7 +351,7 @@ def test_a_server_may_fail_five_times(serve: Start, status: int, failures: int) 
     server = serve(*[answer(status, b"")] * failures, answer())
 
     with client(server.url) as api:
-        assert api.list_jobs() == LIST
+        assert api.list_jobs().body == LIST
 
     assert failures + 1 == len(server.requests)
 
@@ -389,7 +389,7 @@ def test_a_wish_to_wait_is_granted(serve: Start) -> None:
     waits: list[float] = []
 
     with client(server.url, waits=waits) as api:
-        assert api.list_jobs() == LIST
+        assert api.list_jobs().body == LIST
 
     assert len(server.requests) == 3
     assert waits[0] == 9.5
@@ -415,7 +415,7 @@ def test_a_wish_that_cannot_be_understood_is_none(serve: Start, value: str) -> N
     waits: list[float] = []
 
     with client(server.url, waits=waits) as api:
-        assert api.list_jobs() == LIST
+        assert api.list_jobs().body == LIST
 
     assert all(0 < wait <= 1.0 for wait in waits)
 
@@ -460,7 +460,7 @@ def test_a_broken_answer_is_forgotten_once_a_whole_one_comes(serve: Start, scrip
     server = serve(script, answer())
 
     with client(server.url) as api:
-        assert api.list_jobs() == LIST
+        assert api.list_jobs().body == LIST
 
     assert len(server.requests) == 2
 
@@ -472,7 +472,7 @@ def test_no_cut_of_a_body_is_taken_for_the_whole(serve: Start) -> None:
     server = serve(*([whole[:cut], RESET] for cut in cuts[:5]), answer(), *([whole[:cut]] for cut in cuts[5:10]), whole)
 
     with client(server.url) as api:
-        assert LIST == api.list_jobs() == api.list_jobs()
+        assert LIST == api.list_jobs().body == api.list_jobs().body
 
     assert len(server.requests) == 12
 
@@ -546,7 +546,7 @@ def test_a_whole_answer_that_is_no_list_is_worth_one_more_request(
 
     text = refused(again, kind, code)
     with client(healed.url) as api:
-        assert api.list_jobs() == LIST
+        assert api.list_jobs().body == LIST
 
     assert (len(again.requests), len(healed.requests)) == (2, 2)
     assert "Sign in" not in text
@@ -572,7 +572,7 @@ def test_what_lies_in_a_list_is_for_the_decoder_to_judge(serve: Start, body: byt
     server = serve(answer(body=body, length=length))
 
     with client(server.url) as api:
-        assert body == api.list_jobs()
+        assert body == api.list_jobs().body
 
     assert len(server.requests) == 1
 
@@ -581,7 +581,7 @@ def test_an_error_as_a_job_is_no_job(serve: Start) -> None:
     server = serve(answer(body=b'{"error":{"message":"no luck"}}'))
 
     with client(server.url) as api, pytest.raises(DataError, match="no luck") as caught:
-        api.job("ft-1")
+        api.get_job("ft-1")
 
     assert caught.value.code == "FTETL-R01"
     assert len(server.requests) == 2
@@ -623,7 +623,7 @@ def test_an_answer_of_exactly_the_limit_is_taken(serve: Start) -> None:
     server = serve(answer(body=PACKED, Content_Encoding="gzip"))
 
     with client(server.url, max_bytes=len(LIST)) as api:
-        assert api.list_jobs() == LIST
+        assert api.list_jobs().body == LIST
 
 
 # ----------------------------------------------------------------------------------------------- redirects
@@ -745,7 +745,7 @@ def test_after_the_deadline_nothing_is_asked(serve: Start) -> None:
 def test_a_wait_that_the_deadline_would_cut_is_not_begun(serve: Start) -> None:
     server = serve(answer(503, b""))
     deadline = Deadline(5)
-    patience = Patience(deadline, rng=lambda _, high: 10 * high)
+    patience = RetryPolicy(deadline, rng=lambda _, high: 10 * high)
 
     with (
         Client(server.url, Secret(KEY), deadline=deadline, max_bytes=10**6, patience=patience) as api,
@@ -789,7 +789,7 @@ def test_the_key_goes_before_netrc(serve: Start) -> None:
 
     with client(server.url) as api:
         api.list_jobs()
-    with session("https://127.0.0.1/v1", Secret(KEY), Plugs(), 1) as tls:
+    with session("https://127.0.0.1/v1", Secret(KEY), ConnectionRegistry(), 1) as tls:
         prepared = tls.prepare_request(requests.Request("GET", "https://127.0.0.1/v1/fine-tunes"))
 
     assert f"Bearer {KEY}" == server.requests[0].headers["authorization"] == prepared.headers["Authorization"]
@@ -801,7 +801,7 @@ def test_the_key_does_not_go_to_a_proxy_in_the_clear(serve: Start, monkeypatch: 
     monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
 
     with client(server.url) as api:
-        assert api.list_jobs() == LIST
+        assert api.list_jobs().body == LIST
 
     assert (len(proxy.requests), len(server.requests)) == (0, 1)
 
@@ -872,7 +872,7 @@ def test_an_authority_of_ones_own_is_trusted(
     server = serve(answer(), context=tls)
 
     with client(server.url) as api:
-        assert api.list_jobs() == LIST
+        assert api.list_jobs().body == LIST
 
     assert f"Bearer {KEY}" == server.requests[0].headers["authorization"]
 
@@ -921,7 +921,7 @@ def test_a_port_without_tls_is_not_the_api(serve: Start) -> None:
     ids=repr,
 )
 def test_what_takes_a_strange_network_has_a_code_as_well(error: Exception, code: str) -> None:
-    found = diagnosis(error, "somewhere").error(1)
+    found = failure_from_exception(error, "somewhere").error(1)
 
     assert found.code == f"FTETL-{code}"
     assert found.exit.name in FAULTS[code].exits

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from ftetl.clock import Deadline
-from ftetl.extract.together_api.retry import Patience, retry_after
+from ftetl.extract.together_api.retry import RetryPolicy, retry_after
 
 DATE = "Mon, 23 Nov 2026 04:20:00 GMT"
 FAR = 999_999_999.0
@@ -65,7 +65,7 @@ def test_a_wait_is_jitter_or_the_wish_whichever_is_longer(failures: int, asked: 
         ranges.append((low, high))
         return high
 
-    patience = Patience(Deadline(1000), sleep=waits.append, rng=upper)
+    patience = RetryPolicy(Deadline(1000), sleep=waits.append, rng=upper)
 
     assert patience.after(failures, asked, everybody=False)
     assert [most] == waits
@@ -75,7 +75,7 @@ def test_a_wait_is_jitter_or_the_wish_whichever_is_longer(failures: int, asked: 
 @pytest.mark.parametrize("everybody", [False, True])
 def test_a_wait_beyond_the_deadline_is_not_begun(everybody: bool) -> None:
     waits: list[float] = []
-    patience = Patience(Deadline(5), sleep=waits.append)
+    patience = RetryPolicy(Deadline(5), sleep=waits.append)
 
     assert not patience.after(1, 10.0, everybody=everybody)
     assert patience.turn()
@@ -84,7 +84,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun(everybody: bool) -> None:
 
 def test_a_pause_for_everybody_is_waited_for_at_the_next_turn() -> None:
     waits: list[float] = []
-    patience = Patience(Deadline(1000), sleep=waits.append)
+    patience = RetryPolicy(Deadline(1000), sleep=waits.append)
 
     assert patience.after(1, 100.0, everybody=True)
     assert waits == []
@@ -96,7 +96,7 @@ def test_a_pause_for_everybody_is_waited_for_at_the_next_turn() -> None:
 
 
 def test_stopping_ends_a_wait() -> None:
-    patience = Patience(Deadline(1000))
+    patience = RetryPolicy(Deadline(1000))
     waiter = threading.Thread(target=patience.after, args=(1, 500.0), kwargs={"everybody": False})
     waiter.start()
 
