@@ -19,3 +19,18 @@ def where(found: pa.Table | pa.Array, mask: pa.Array) -> pa.Table | pa.Array:
     if count == len(found):
         return found
     return found.filter(mask) if count else found.slice(0, 0)
+
+
+def scaled_decimal(integers: pa.Array, digits: int, kind: pa.DataType) -> pa.Array:
+    """Integers, or decimals without a scale, as exact decimals with `digits` of their digits behind the point.
+
+    Raises:
+        ArrowInvalid: A value does not fit the type.
+    """
+    whole = integers.cast(pa.decimal128(19, 0)) if pa.types.is_integer(integers.type) else integers
+    return whole.view(pa.decimal128(whole.type.precision, digits)).cast(kind)
+
+
+def next_month(months: pa.Array) -> pa.Array:
+    """The first instants of the months after these."""
+    return pc.ceil_temporal(months, unit="month", ceil_is_strictly_greater=True)

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.arrays import one
+from ftetl.arrays import one, scaled_decimal
 from ftetl.errors import UsageError
 from ftetl.snapshot.snapshot import Tables
 from ftetl.transform.merge.carry_over import seconds
@@ -83,9 +83,7 @@ def between(start: pd.Series, end: pd.Series) -> pd.Series:
 
 def usd(nano: pd.Series) -> pd.Series:
     """Nano-dollars as exact decimals in dollars."""
-    digits = pc.cast(_array(nano, _WIDE), pa.decimal128(USD.precision, 0))
-    money = pa.Array.from_buffers(USD, len(digits), digits.buffers(), digits.null_count, digits.offset)
-    return column(money, nano)
+    return column(scaled_decimal(_array(nano, _WIDE), NANO, USD), nano)
 
 
 def _array(values: pd.Series, kind: pa.DataType) -> pa.Array:

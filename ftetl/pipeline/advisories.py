@@ -12,8 +12,9 @@ from typing import Any
 from ftetl.clock import now
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.extract.extract import Extraction
+from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.raw.response import Outcome, Source
-from ftetl.transform.derive.focus_costs import TABLE, Account
+from ftetl.transform.derive.focus_costs import TABLE
 
 MANY = 10  # details from which on it means something if not one is there
 ROUND = (100, 500, 1000)  # what services like to end a page at
@@ -49,9 +50,9 @@ def money(
     """The lines about charges, given the rows of each table, the facts of the version before, and what refunds say."""
     # Told once, with the first charges: who has no use for accounts is not told in every run. The demo's is invented.
     first = rows[TABLE] and not before.get("rows", {}).get(TABLE)
-    if first and settings.source != "demo" and Account.of(settings).id == PROJECT:
+    if first and settings.source != "demo" and account_from_settings(settings).id == PROJECT:
         yield f"{TABLE} has `{PROJECT}` as its billing account; name yours with --billing-account"
-    known, account = before.get(ACCOUNT), Account.of(settings).id
+    known, account = before.get(ACCOUNT), account_from_settings(settings).id
     if known not in (None, account):
         yield f"the billing account in {TABLE} is {account!r} now, it was {known!r}; all rows have the new one"
     if refunds.get("net"):

@@ -18,13 +18,14 @@ from ftetl.contract import tables
 from ftetl.errors import SoftwareError
 from ftetl.extract import extract
 from ftetl.load.table_writers import Staging
+from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.pipeline.progress import Progress
 from ftetl.raw import strict_json
 from ftetl.run_report import Drift
 from ftetl.transform import deduplicate, prefetch
 from ftetl.transform.decode import extra_keys
 from ftetl.transform.derive import focus_costs
-from ftetl.transform.derive.derive import Derived
+from ftetl.transform.derive.derive import DerivedTables
 from ftetl.transform.merge import job_history, merger
 from ftetl.transform.merge import quarantine as merge_quarantine
 
@@ -53,7 +54,7 @@ def fill(
     unknown_keys: Counter[str] = Counter()
     unseen = {c.name: str(c.sources[0]) for c in tables()["jobs"].columns if c.sources and c.read != "last_event"}
     told = _Told(pa.array(sorted(given.confirmed), pa.string()), unseen, unknown_keys)
-    derived = Derived(settings)
+    derived = DerivedTables(settings.project, account_from_settings(settings))
     anomalies = list(work.anomalies)
     quarantined = list(work.quarantined)
     merged.spare(a.job_id for a in quarantined if a.job_id)
@@ -70,7 +71,7 @@ def fill(
         progress.jobs(done, len(work.items))
     for rows in merged.rest():
         _write(staging, rows, told, derived)
-    staging.write("stages", derived.rest())
+    staging.write("stages", derived.finish_events())
     told.end()
     _account(given, work, done, len(quarantined))
     for costs in derived.costs():
@@ -88,7 +89,7 @@ def fill(
         dict(staging.rows),
         dict(sorted(kinds.items())),
         Drift(dict(sorted(unknown_keys.items())), tuple(dict.fromkeys(unseen.values()))),
-        derived.speaking,
+        derived.refund_evidence,
     )
 
 
@@ -134,14 +135,14 @@ class _Told:
             self._jobs_of.setdefault(path, []).append(pc.unique(rows.column("job_id").filter(mine)))
 
 
-def _write(staging: Staging, rows: merger.Next, told: _Told, derived: Derived) -> None:
+def _write(staging: Staging, rows: merger.Next, told: _Told, derived: DerivedTables) -> None:
     told.jobs(rows.jobs)
-    derived.jobs(rows.jobs)
+    derived.add_jobs(rows.jobs)
     staging.write("jobs", rows.jobs)
     for events in rows.events:
         told.events(events)
         staging.write("events", events)
-        staging.write("stages", derived.events(events))
+        staging.write("stages", derived.add_events(events))
 
 
 def _drop_seen(unseen: dict[str, str], jobs: pa.Table) -> None:

@@ -29,6 +29,7 @@ from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.privacy.redacting_source import RedactingSource, begin
 from ftetl.load.table_writers import Staging
 from ftetl.pipeline import advisories, guards, list_watermark, provenance
+from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.pipeline.build_tables import Outcome, fill
 from ftetl.pipeline.progress import Progress, Silent
 from ftetl.raw import strict_json
@@ -40,7 +41,6 @@ from ftetl.store import integrity
 from ftetl.store.manifest import snapshot_folder
 from ftetl.store.target import Commit, Target
 from ftetl.transform import deduplicate
-from ftetl.transform.derive.focus_costs import Account
 from ftetl.transform.merge import merger
 
 _MANY = 2_000  # elements from which on it is worth while to get the gate ready in a thread
@@ -198,7 +198,7 @@ def _commit(
             f: ("raw" if settings.csv_raw and f == "csv" else "plain") for f in sorted({*settings.formats, "parquet"})
         },
         list_watermark.FACT: iso(newest_whole_at) if newest_whole_at else None,
-        advisories.ACCOUNT: Account.of(settings).id,
+        advisories.ACCOUNT: account_from_settings(settings).id,
         advisories.LISTED: facts.get(advisories.LISTED) if whole is None else given.scans[whole].received,
     }
     with target.begin() as stage:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.arrays import one
+from ftetl.arrays import next_month, one
 from ftetl.contract import Table, tables
 from ftetl.contract.arrow_schema import empty
 from ftetl.snapshot.table_reader import Stored
-from ftetl.transform.derive.charges import KINDS, next_month
+from ftetl.transform.derive.charges import ANOMALY_KINDS
 from ftetl.transform.derive.focus_costs import TABLE
 from ftetl.validate import table_checks
 
@@ -144,7 +144,7 @@ def sums(whole: pa.Table, stored: Stored) -> Iterator[_Rule]:
         expected = _sum(values.filter(mask).cast(pa.decimal128(19, 0)))
         yield f"is the sum that of the {what}", pa.array([_sum(nano.filter(rows_of)) * sign == expected])
     kinds = one(stored.table("anomalies", ["kind"]).column(0))
-    for kind, mask in zip(KINDS, (pc.and_(priced, pc.invert(dated)), exceeds), strict=True):
+    for kind, mask in zip(ANOMALY_KINDS, (pc.and_(priced, pc.invert(dated)), exceeds), strict=True):
         equal = _count(pc.equal(kinds, kind)) == _count(mask)
         yield f"is what was left out an anomaly ({kind})", pa.array([equal])
 

@@ -50,8 +50,6 @@ PENDING = {
     ("extract.privacy.redacting_source", "pipeline.guards"),
     ("snapshot.snapshot", "validate.focus_checks"),
     ("snapshot.snapshot", "validate.table_checks"),
-    ("transform.derive.derive", "config.settings"),
-    ("transform.derive.focus_costs", "config.settings"),
     ("validate.focus_checks", "transform.derive.charges"),
     ("validate.focus_checks", "transform.derive.focus_costs"),
 }

@@ -1,7 +1,7 @@
-"""What is made of the next jobs and events alone: rows go in as they are written, in key order, piece after piece.
+"""The tables derived from the merged jobs and events: `stages` and `focus_costs`, and their anomalies.
 
-Of an event only what the derived tables need is looked at, and held no longer than its job lasts, so the same rows
-give the same derived ones, however they were cut and wherever they came from. Knows neither files nor answers.
+Rows are added in key order, batch after batch. Only the events of a batch's last job are held, so the derived rows do
+not depend on how the batches were cut.
 """
 
 from __future__ import annotations
@@ -11,70 +11,72 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty, schema
 from ftetl.transform.derive import charges, focus_costs, job_stages
 from ftetl.transform.merge import quarantine
 
-_ALL = tuple(dict.fromkeys((*job_stages.TYPES, *charges.TYPES)))
-_KINDS = pa.array(_ALL, pa.string())
-_STAGES = pa.array([job_stages.TYPES.index(t) if t in job_stages.TYPES else None for t in _ALL], pa.int32())
-_CHARGES = pa.array([charges.TYPES.index(t) if t in charges.TYPES else None for t in _ALL], pa.int32())
-_NEEDED = ["job_id", "created_at"]
+# An event's type is replaced by its index in `_TYPES`, which maps to its index in the types of each derived table.
+_TYPES = tuple(dict.fromkeys((*job_stages.EVENT_TYPES, *charges.EVENT_TYPES)))
+_STAGE_TYPES, _CHARGE_TYPES = (
+    pa.array([types.index(t) if t in types else None for t in _TYPES], pa.int32())
+    for types in (job_stages.EVENT_TYPES, charges.EVENT_TYPES)
+)
 
 
-class Derived:
+class DerivedTables:
     """The derived tables of one run."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._project = settings.project
-        self._account = focus_costs.Account.of(settings)
+    def __init__(self, project: str, account: focus_costs.Account) -> None:
+        self._project, self._account = project, account
         self._charges = charges.Charges()
-        self._held: pa.Table | None = None  # of the job whose events may go on in the next piece
+        self._open_job: pa.Table | None = None  # events of the last job, which may go on in the next batch
 
     @property
-    def speaking(self) -> Mapping[str, int]:
-        """Of the failed jobs with a refund, how many speak for prices that are gross, and how many for net ones."""
-        return dict(self._charges.speaking)
+    def refund_evidence(self) -> Mapping[str, int]:
+        """How many refunded failed jobs show that prices are `gross`, and how many that they are `net`."""
+        return dict(self._charges.refund_evidence)
 
-    def jobs(self, found: pa.Table) -> None:
-        """The next jobs."""
-        self._charges.jobs(found)
+    def add_jobs(self, jobs: pa.Table) -> None:
+        """Add the next jobs."""
+        self._charges.add_jobs(jobs)
 
-    def events(self, found: pa.Table) -> pa.Table:
-        """The stages that the next events complete."""
-        if not found.num_rows:
+    def add_events(self, events: pa.Table) -> pa.Table:
+        """Add the next events; the rows of `stages` of the jobs that they complete."""
+        if not events.num_rows:
             return empty(tables()["stages"])
-        kinds = pc.index_in(found.column("type"), value_set=_KINDS)
-        mine = found.select(_NEEDED).append_column("kind", kinds).filter(pc.is_valid(kinds))
-        mine = pa.concat_tables([self._held, mine]) if self._held is not None else mine
-        at = pc.index(mine.column("job_id"), found.column("job_id")[-1]).as_py()
-        at = mine.num_rows if at < 0 else at
-        self._held = mine.slice(at)
-        return self._told(mine.slice(0, at))
+        type_index = pc.index_in(events.column("type"), value_set=pa.array(_TYPES, pa.string()))
+        needed = events.select(["job_id", "created_at"]).append_column("type_index", type_index)
+        needed = needed.filter(pc.is_valid(type_index))
+        if self._open_job is not None:
+            needed = pa.concat_tables([self._open_job, needed])
+        last_job = pc.index(needed.column("job_id"), events.column("job_id")[-1]).as_py()
+        end = needed.num_rows if last_job < 0 else last_job
+        self._open_job = needed.slice(end)
+        return self._derive(needed.slice(0, end))
 
-    def rest(self) -> pa.Table:
-        """The stages of the last job."""
-        held, self._held = self._held, None
-        return empty(tables()["stages"]) if held is None else self._told(held)
+    def finish_events(self) -> pa.Table:
+        """The rows of `stages` of the last job."""
+        events, self._open_job = self._open_job, None
+        return empty(tables()["stages"]) if events is None else self._derive(events)
 
     def costs(self) -> Iterator[pa.Table]:
-        """The rows of `focus_costs`, when all jobs and events are known."""
+        """The rows of `focus_costs`, once all jobs and events were added."""
         return focus_costs.costs(self._charges, self._account)
 
-    def anomalies(self, others: pa.Table) -> pa.Table:
-        """The next anomalies: the others, but for those that were derived before, and those that are derived now."""
-        kept = others.filter(pc.invert(pc.is_in(others.column("kind"), value_set=pa.array(charges.KINDS))))
-        rows = [{"project": self._project, **row} for row in self._charges.odd]
-        return quarantine.anomalies(kept, pa.Table.from_pylist(rows, schema=schema(tables()["anomalies"])))
+    def anomalies(self, merged: pa.Table) -> pa.Table:
+        """The merged anomalies, with those of this run's charges in place of the stored ones."""
+        is_derived = pc.is_in(merged.column("kind"), value_set=pa.array(charges.ANOMALY_KINDS))
+        rows = [{"project": self._project, **row} for row in self._charges.anomalies]
+        derived = pa.Table.from_pylist(rows, schema=schema(tables()["anomalies"]))
+        return quarantine.anomalies(merged.filter(pc.invert(is_derived)), derived)
 
-    def _told(self, events: pa.Table) -> pa.Table:
-        self._charges.events(_of(events, _CHARGES))
-        return job_stages.stages(_of(events, _STAGES), self._project)
+    def _derive(self, events: pa.Table) -> pa.Table:
+        self._charges.add_events(_with_types(events, _CHARGE_TYPES))
+        return job_stages.stages(_with_types(events, _STAGE_TYPES), self._project)
 
 
-def _of(events: pa.Table, places: pa.Array) -> pa.Table:
-    """The events that have a place, with it as their kind."""
-    kinds = pc.take(places, events.column("kind"))
-    return events.set_column(2, "kind", kinds).filter(pc.is_valid(kinds))
+def _with_types(events: pa.Table, indexes: pa.Array) -> pa.Table:
+    """The events whose type has an index in `indexes`, with that index as `type_index`."""
+    type_index = pc.take(indexes, events.column("type_index"))
+    return events.set_column(2, "type_index", type_index).filter(pc.is_valid(type_index))

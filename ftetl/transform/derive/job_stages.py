@@ -1,7 +1,6 @@
-"""The stages of jobs: where the time went, from the events that open and close a stage.
+"""The rows of `stages`: how long each job was in each stage, from the events that open and close one.
 
-A job is in one stage at a time, as the API has it: an event that opens a stage, or closes one, ends the stage before.
-In Arrow, for all jobs of a piece at once. Knows neither files nor what else is made of events.
+A job is in one stage at a time: an event that opens or closes a stage ends the one before.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from ftetl.contract import tables
 from ftetl.transform import assemble
 from ftetl.transform.merge.carry_over import seconds
 
-_OPENED_BY = {
+STAGE_OPENED_BY = {
     "job_pending": "queued",
     "job_start": "preparing",
     "training_start": "training",
@@ -24,77 +23,69 @@ _OPENED_BY = {
 }
 _RESTART = "job_restarted"
 _CLOSING = (
-    "early_stopped",
-    "training_complete",
-    "model_compression_complete",
-    "model_upload_complete",
-    "model_upload_to_hf_complete",
-    "job_complete",
-    "job_error",
-    "job_user_error",
-    "job_stopped",
-    _RESTART,
+    *("early_stopped", "training_complete", "model_compression_complete", "model_upload_complete"),
+    *("model_upload_to_hf_complete", "job_complete", "job_error", "job_user_error", "job_stopped", _RESTART),
 )
-TYPES = (*_OPENED_BY, *_CLOSING)  # of the events that matter here
+EVENT_TYPES = (*STAGE_OPENED_BY, *_CLOSING)  # the events that open or close a stage
 
-_NAMES = pa.array(_OPENED_BY.values(), pa.string())
-_NONE = -1
-_AFTER = pa.array([*range(len(_OPENED_BY)), *[_NONE] * len(_CLOSING)], pa.int64())  # by type: the stage it leads to
+_STAGES = pa.array(STAGE_OPENED_BY.values(), pa.string())
+_NO_STAGE = -1
+_STAGE_AFTER = pa.array([*range(len(STAGE_OPENED_BY)), *[_NO_STAGE] * len(_CLOSING)], pa.int64())  # by event type
 
 
 def stages(events: pa.Table, project: str) -> pa.Table:
-    """The stages of all jobs that these events tell of.
+    """The rows of `stages` of the jobs of these events.
 
-    `events` has `job_id`, `created_at` and `kind` (a place in `TYPES`), all events of a job side by side, in order.
+    Args:
+        events: `job_id`, `created_at` and `type_index` (into `EVENT_TYPES`); all events of a job together, in order.
+        project: The value of the column `project`.
     """
-    ids, kinds = one(events.column("job_id")), one(events.column("kind"))
-    stage = pc.take(_AFTER, kinds)
-    first = _first_of_each(ids)
-    turns = pc.or_kleene(first, pc.not_equal(stage, _before(stage)))
-    run = pc.add(_counted(pc.equal(kinds, TYPES.index(_RESTART)), first), 1)
-    at, first, stage, run = (v.filter(turns) for v in (one(events.column("created_at")), first, stage, run))
-    is_stage = pc.not_equal(stage, _NONE)
-    position = pc.subtract(_counted(is_stage, first), 1)
-    # A stage ends at the job's next turn, if there is one.
-    until = pc.if_else(_after(first, otherwise=True), pa.scalar(None, at.type), _after(at, otherwise=None))
-    found = {
-        "job_id": ids.filter(turns),
-        "position": position,
-        "stage": pc.take(_NAMES, pc.if_else(is_stage, stage, 0)),
+    ids, types = one(events.column("job_id")), one(events.column("type_index"))
+    stage = pc.take(_STAGE_AFTER, types)
+    is_first = _is_first_of_job(ids)
+    is_change = pc.or_kleene(is_first, pc.not_equal(stage, _previous(stage)))
+    run = pc.add(_count_within_job(pc.equal(types, EVENT_TYPES.index(_RESTART)), is_first), 1)
+    times = one(events.column("created_at"))
+    started, is_first, stage, run = (values.filter(is_change) for values in (times, is_first, stage, run))
+    is_stage = pc.not_equal(stage, _NO_STAGE)
+    is_last = _next(is_first, after_last=True)
+    ended = pc.if_else(is_last, pa.scalar(None, started.type), _next(started, after_last=None))
+    duration = pc.if_else(pc.less(ended, started), pa.scalar(None, pa.float64()), seconds(started, ended))
+    columns = {
+        "job_id": ids.filter(is_change),
+        "position": pc.subtract(_count_within_job(is_stage, is_first), 1),
+        "stage": pc.take(_STAGES, pc.if_else(is_stage, stage, 0)),
         "run": run,
-        "started_at": at,
-        "ended_at": until,
-        "seconds": _lasting(at, until),
+        "started_at": started,
+        "ended_at": ended,
+        "seconds": duration,
     }
-    return assemble.of(tables()["stages"], pa.table(found).filter(is_stage), project)
+    return assemble.with_project(tables()["stages"], pa.table(columns).filter(is_stage), project)
 
 
-def _lasting(start: pa.Array, end: pa.Array) -> pa.Array:
-    return pc.if_else(pc.less(end, start), pa.scalar(None, pa.float64()), seconds(start, end))
-
-
-def _counted(flags: pa.Array, first: pa.Array) -> pa.Array:
-    """By row, how many of its job's rows up to there have the flag."""
-    ones = flags.cast(pa.int64())
+def _count_within_job(mask: pa.Array, is_first: pa.Array) -> pa.Array:
+    """By row, how many rows of its job up to and with it are in the mask."""
+    ones = mask.cast(pa.int64())
     total = pc.cumulative_sum(ones)
-    before = pc.if_else(first, pc.subtract(total, ones), pa.scalar(None, pa.int64()))
-    return pc.subtract(total, pc.fill_null_forward(before))
+    before_job = pc.if_else(is_first, pc.subtract(total, ones), pa.scalar(None, pa.int64()))
+    return pc.subtract(total, pc.fill_null_forward(before_job))
 
 
-def _first_of_each(ids: pa.Array) -> pa.Array:
+def _is_first_of_job(ids: pa.Array) -> pa.Array:
     later = ids.slice(1)
-    return pa.concat_arrays([_edge(ids, True), pc.not_equal(later, ids.slice(0, len(later)))])
+    return pa.concat_arrays([_edge(ids, True, pa.bool_()), pc.not_equal(later, ids.slice(0, len(later)))])
 
 
-def _before(values: pa.Array) -> pa.Array:
-    """By row the value of the row before; nothing, for the first."""
+def _previous(values: pa.Array) -> pa.Array:
+    """By row the value of the row before; null in the first."""
     return pa.concat_arrays([_edge(values, None, values.type), values.slice(0, max(0, len(values) - 1))])
 
 
-def _after(values: pa.Array, *, otherwise: bool | None) -> pa.Array:
-    return pa.concat_arrays([values.slice(1), _edge(values, otherwise, values.type)])
+def _next(values: pa.Array, *, after_last: bool | None) -> pa.Array:
+    """By row the value of the row after it, and `after_last` in the last."""
+    return pa.concat_arrays([values.slice(1), _edge(values, after_last, values.type)])
 
 
-def _edge(values: pa.Array, value: bool | None, kind: pa.DataType | None = None) -> pa.Array:
-    # For the row that has no neighbour, if there is one.
-    return pa.array([value] * min(1, len(values)), kind or pa.bool_())
+def _edge(values: pa.Array, value: bool | None, kind: pa.DataType) -> pa.Array:
+    """The value for the row without a neighbour; nothing, if there is no row."""
+    return pa.array([value] * min(1, len(values)), kind)

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftetl.arrays import scaled_decimal
 from ftetl.contract import Column, Source
 from ftetl.contract.arrow_schema import NANO, TYPES, USD_LIMIT
 from ftetl.raw.findings import Anomaly
@@ -169,14 +170,7 @@ def _usd(_column: Column, values: pa.Array, path: str, note: Notes) -> pa.Array:
     if pc.any(high).as_py():
         note.mask(path, "out_of_range", high, lambda row: _raw(values[row].as_py()))
         values = pc.if_else(high, pa.scalar(None, pa.int64()), values)
-    return usd(values)
-
-
-def usd(nano: pa.Array) -> pa.Array:
-    """Integers of nano-USD as exact decimals in USD: the same digits, with the point nine places to the left."""
-    whole = pc.cast(pc.cast(nano, pa.decimal128(19, 0)), pa.decimal128(TYPES["decimal"].precision, 0), safe=False)
-    kind = pa.decimal128(TYPES["decimal"].precision, NANO)
-    return pa.Array.from_buffers(kind, len(whole), whole.buffers(), whole.null_count, whole.offset)
+    return scaled_decimal(values, NANO, TYPES["decimal"])
 
 
 _RULES: dict[str, Callable[[Column, pa.Array, str, Notes], pa.Array]] = {

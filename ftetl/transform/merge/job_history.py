@@ -33,7 +33,7 @@ def merged(stored: pa.Table, beaten: list[pa.Table], won: list[pa.Table], projec
 
 
 def _named(found: list[pa.Table], project: str) -> list[pa.Table]:
-    return [assemble.of(tables()["job_history"], t, project) for t in found]
+    return [assemble.with_project(tables()["job_history"], t, project) for t in found]
 
 
 def _last_of_its_instant(found: pa.Table) -> pa.Array:

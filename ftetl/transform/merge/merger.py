@@ -271,7 +271,7 @@ class Merge:
 
     def _events_of(self, new: Incoming, taking: pa.Array, last: str) -> Iterator[pa.Table]:
         """The events up to the job `last`: the stored ones, but for the jobs that take the incoming ones."""
-        found = assemble.of(tables()["events"], new.events(taking), self.seen.project)
+        found = assemble.with_project(tables()["events"], new.events(taking), self.seen.project)
         taken = where(new.ids, taking)
         for old in self._events.up_to(last):
             reach = pc.less_equal(found.column("job_id"), old.column("job_id")[-1])

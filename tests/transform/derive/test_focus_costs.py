@@ -14,12 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.snapshot.table_reader import Stored, path
 from ftetl.transform.derive import charges, focus_costs
-from ftetl.transform.derive.derive import Derived
+from ftetl.transform.derive.derive import DerivedTables
 from ftetl.validate import focus_checks
 
 TABLE = tables()["focus_costs"]
@@ -157,38 +156,40 @@ def compact(document: Row) -> str:
     return json.dumps(document, separators=(",", ":"))
 
 
-def derived(found: list[Row], told: list[Row], settings: Settings) -> tuple[pa.Table, pa.Table, pa.Table]:
+def derived(found: list[Row], told: list[Row], account: focus_costs.Account) -> tuple[pa.Table, pa.Table, pa.Table]:
     """The jobs, their costs and the anomalies; the events come in pieces of three."""
-    whole = pa.Table.from_pylist(found, schema=pa.schema([schema(tables()["jobs"]).field(n) for n in charges._TAKEN]))
+    whole = pa.Table.from_pylist(
+        found, schema=pa.schema([schema(tables()["jobs"]).field(n) for n in charges._JOB_COLUMNS])
+    )
     of = pa.Table.from_pylist(
         told, schema=pa.schema([schema(tables()["events"]).field(n) for n in ("job_id", "created_at", "type")])
     )
-    made = Derived(settings)
-    made.jobs(whole.slice(0, 2))
-    made.jobs(whole.slice(2))
+    made = DerivedTables("x", account)
+    made.add_jobs(whole.slice(0, 2))
+    made.add_jobs(whole.slice(2))
     for at in range(0, of.num_rows, 3):
-        made.events(of.slice(at, 3))
-    made.rest()
+        made.add_events(of.slice(at, 3))
+    made.finish_events()
     costs = pa.concat_tables([schema(TABLE).empty_table(), *made.costs()])
     return whole, costs, made.anomalies(schema(tables()["anomalies"]).empty_table())
 
 
-ACCOUNTS = {
-    focus_costs.Account("default"): Settings(Path("t")),
-    focus_costs.Account("p", None, "p"): Settings(Path("t"), project="p"),
-    focus_costs.Account("org", "Ä", None): Settings(Path("t"), billing_account="org", billing_account_name="Ä"),
-    focus_costs.Account("org", None, "p"): Settings(Path("t"), billing_account="org", project="p"),
-}
+ACCOUNTS = [
+    focus_costs.Account("default"),
+    focus_costs.Account("p", None, "p"),
+    focus_costs.Account("org", "Ä", None),
+    focus_costs.Account("org", None, "p"),
+]
 
 
-@given(st.lists(jobs | exact, max_size=5), st.lists(events, max_size=12), st.sampled_from([*ACCOUNTS]))
+@given(st.lists(jobs | exact, max_size=5), st.lists(events, max_size=12), st.sampled_from(ACCOUNTS))
 def test_the_rows_are_those_of_the_rules(found: list[Row], told: list[Any], account: focus_costs.Account) -> None:
     named = [{"project": "x", "job_id": f"ft-{n}"} | job for n, job in enumerate(found)]
     mine = sorted((e for e in told if e[0] < len(found)), key=lambda e: e[0])
     rows = [
         {"job_id": f"ft-{job}", "position": n, "type": kind, "created_at": at} for n, (job, kind, at) in enumerate(mine)
     ]
-    _, costs, anomalies = derived(named, rows, ACCOUNTS[account])
+    _, costs, anomalies = derived(named, rows, account)
     wanted: list[Row] = []
     odd: set[tuple[str, str]] = set()
     for n, job in enumerate(named):
@@ -215,17 +216,17 @@ def test_the_rows_do_not_depend_on_the_steps(monkeypatch: pytest.MonkeyPatch) ->
         {"job_id": f"ft-{n}", "created_at": day + n % 3 * SECOND, "total_price_nanousd": n, "refund_amount_nanousd": 1}
         for n in range(1, 9)
     ]
-    whole = derived(found, [], Settings(Path("t")))[1]
+    whole = derived(found, [], ACCOUNTS[0])[1]
     assert whole.num_rows == 16
-    monkeypatch.setattr(focus_costs, "_STEP", 3)
-    assert derived(found, [], Settings(Path("t")))[1].equals(whole)
+    monkeypatch.setattr(focus_costs, "_BATCH", 3)
+    assert derived(found, [], ACCOUNTS[0])[1].equals(whole)
 
 
 def test_the_sums_of_many_large_prices_are_exact(tmp_path: Path) -> None:
     """Their sum is beyond int64, and beyond what a context of 28 digits would keep."""
     day = datetime(2026, 7, 31, tzinfo=UTC)
     found = [{"job_id": f"ft-{n}", "created_at": day, "total_price_nanousd": 2**63 - 1 - n} for n in range(40)]
-    jobs, costs, anomalies = derived(found, [], Settings(Path("t")))
+    jobs, costs, anomalies = derived(found, [], ACCOUNTS[0])
     for name, table in (("jobs", jobs), ("anomalies", anomalies)):
         pq.write_table(table, path(tmp_path, name), write_page_checksum=True)
     stored = Stored(tmp_path, exact=True)

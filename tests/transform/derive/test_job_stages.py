@@ -4,7 +4,6 @@ events are cut into pieces."""
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty, schema
 from ftetl.transform.derive import job_stages
-from ftetl.transform.derive.derive import Derived
+from ftetl.transform.derive.derive import DerivedTables
+from ftetl.transform.derive.focus_costs import Account
 
 DAY = datetime(2026, 7, 2, tzinfo=UTC)
 Told = tuple[str, str | None, float | None]  # job, type, second of the day
@@ -35,10 +34,10 @@ def events(*told: Told) -> pa.Table:
 
 def made(found: pa.Table, *cuts: int) -> list[Row]:
     """The stages, where the events come in pieces that end at the cuts."""
-    derived = Derived(Settings(Path("t"), project="p"))
+    derived = DerivedTables("p", Account("p"))
     ends = [*sorted(min(cut, found.num_rows) for cut in cuts), found.num_rows]
     pieces = [found.slice(start, end - start) for start, end in zip([0, *ends], ends, strict=False)]
-    rows = pa.concat_tables([*(derived.events(piece) for piece in pieces), derived.rest()])
+    rows = pa.concat_tables([*(derived.add_events(piece) for piece in pieces), derived.finish_events()])
     assert rows.schema.equals(schema(tables()["stages"]))
     return rows.to_pylist()
 
@@ -126,9 +125,9 @@ def test_jobs_do_not_touch_each_other() -> None:
 
 
 def test_every_type_that_matters_is_one_that_the_contract_knows() -> None:
-    assert {*job_stages.TYPES} <= {*tables()["events"]["type"].enum}
+    assert {*job_stages.EVENT_TYPES} <= {*tables()["events"]["type"].enum}
     stage = tables()["stages"]["stage"]
-    assert [*job_stages._NAMES.to_pylist()] == [*stage.enum]
+    assert [*job_stages._STAGES.to_pylist()] == [*stage.enum]
     assert all(f"`{name}`" in stage.description for name in stage.enum)
 
 
@@ -137,11 +136,11 @@ def walked(told: list[Told]) -> list[Row]:
     found: list[Row] = []
     state: dict[str, tuple[Row | None, int]] = {}
     for job, kind, at in told:
-        if kind not in job_stages.TYPES:
+        if kind not in job_stages.EVENT_TYPES:
             continue
         now, run = state.get(job, (None, 1))
         run += kind == "job_restarted"
-        name = job_stages._OPENED_BY.get(kind)
+        name = job_stages.STAGE_OPENED_BY.get(kind)
         if now is not None and name == now["stage"]:
             continue
         if now is not None:
@@ -158,7 +157,7 @@ def walked(told: list[Told]) -> list[Row]:
     return found
 
 
-kinds = st.sampled_from([*job_stages.TYPES, "job_restarted", "epoch_complete", None])
+kinds = st.sampled_from([*job_stages.EVENT_TYPES, "job_restarted", "epoch_complete", None])
 tellings = st.lists(
     st.tuples(st.sampled_from(["a", "b", "c", "d"]), kinds, st.none() | st.integers(0, 50).map(lambda n: n / 4)),
     max_size=25,

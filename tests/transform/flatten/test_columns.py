@@ -7,19 +7,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ftetl.contract import Column, tables
-from ftetl.contract.arrow_schema import TYPES, USD_LIMIT
+from ftetl.contract.arrow_schema import TYPES
 from ftetl.raw import index
 from ftetl.raw.response import Answer, Memory
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
-from ftetl.transform.flatten.columns import usd
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])
@@ -243,12 +239,3 @@ def test_every_column_keeps_its_type_whatever_comes(odd: str, fast: bool) -> Non
             if column.name in rows.column_names:
                 assert rows.schema.field(column.name).type == TYPES[column.type]
                 rows.column(column.name).validate(full=True)
-
-
-@given(st.lists(st.none() | st.integers(-USD_LIMIT + 1, USD_LIMIT - 1), min_size=1))
-def test_dollars_are_the_same_digits(nano: list[int | None]) -> None:
-    found = usd(pa.array(nano, pa.int64()))
-
-    assert found.type == TYPES["decimal"]
-    assert found.to_pylist() == [None if n is None else Decimal(n).scaleb(-9) for n in nano]
-    assert usd(pa.array([7, *nano], pa.int64()).slice(1)).to_pylist() == found.to_pylist()
