@@ -1,9 +1,8 @@
-"""The stand-in for the Together AI API: invented jobs in the wire's real shape, served over real HTTP on loopback."""
+"""The demo API: a local HTTP server that answers as the Together AI API does, with 360 invented jobs."""
 
 from __future__ import annotations
 
-from ftetl.demo.jobs import DEFAULT_COUNT, DEFAULT_SEED, jobs
+from ftetl.demo.jobs import OBSERVED_AT, load_jobs
 from ftetl.demo.server import DEFAULT_KEY, Server, serve
-from ftetl.demo.team import OBSERVED_AT
 
-__all__ = ["DEFAULT_COUNT", "DEFAULT_KEY", "DEFAULT_SEED", "OBSERVED_AT", "Server", "jobs", "serve"]
+__all__ = ["DEFAULT_KEY", "OBSERVED_AT", "Server", "load_jobs", "serve"]

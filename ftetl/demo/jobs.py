@@ -1,53 +1,20 @@
-"""The invented jobs: the same for the same seed, on every machine and on every day.
+"""The invented jobs of the demo, from the data file of this package.
 
-Puts plans, stories and the wire's forms together, and plants the few oddities that a tour of the tool should meet.
-Knows nothing of HTTP.
+`python -m tests.demo.generator` writes `jobs.json.gz`; its modules say how the jobs are invented.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
+import gzip
+import json
+from datetime import UTC, datetime
+from importlib.resources import files
 from typing import Any
 
-from ftetl.demo.api_format import detail
-from ftetl.demo.generator import new_id, plans
-from ftetl.demo.job_spec import Fate, Plan
-from ftetl.demo.planted_anomalies import planted
-from ftetl.demo.rng import chance
-from ftetl.demo.scenarios import story
-from ftetl.demo.state_at import creation, seen
-from ftetl.demo.team import OBSERVED_AT
-
-DEFAULT_SEED = 27
-DEFAULT_COUNT = 360
-
-Job = dict[str, Any]
+OBSERVED_AT = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)  # every job is in the state that it had then
 
 
-def jobs(seed: int = DEFAULT_SEED, count: int = DEFAULT_COUNT) -> list[Job]:
-    """`count` jobs as `GET /fine-tunes/{id}` answers them, the oldest first.
-
-    All that happens lies in the two years before `OBSERVED_AT`. Money is in nano-USD.
-    """
-    found = [job for plan in plans(seed, count) for job in _lives(seed, plan)]
-    found.sort(key=lambda job: (job["created_at"], job["id"]))
-    return planted(found, chance(seed, "quirks"))
-
-
-def _lives(seed: int, plan: Plan) -> Iterator[Job]:
-    """The job of a plan; if it is restarted, the one that takes its place as well."""
-    rng = chance(seed, "story", plan.job_id)
-    beats = story(plan, rng)
-    if plan.seen_in:
-        plan = replace(plan, created=creation(beats, plan.seen_in, OBSERVED_AT, rng))
-    else:
-        # Whoever has ended must have had the time for it.
-        plan = replace(plan, created=min(plan.created, OBSERVED_AT - timedelta(seconds=round(beats[-1].at) + 60)))
-    yield detail(plan, seen(beats, plan.created, OBSERVED_AT), rng)
-    if plan.fate is Fate.RESTARTED:
-        restarted = next(beat.at for beat in beats if beat.event and beat.event.type == "JOB_RESTARTED")
-        created = plan.created + timedelta(seconds=int(restarted) + 2)
-        again = replace(plan, job_id=new_id(rng, created), created=created, fate=Fate.COMPLETED)
-        yield from _lives(seed, again)
+def load_jobs() -> list[dict[str, Any]]:
+    """All jobs as `GET /fine-tunes/{id}` returns them, the oldest first. Amounts are in nano-USD."""
+    jobs: list[dict[str, Any]] = json.loads(gzip.decompress(files("ftetl.demo").joinpath("jobs.json.gz").read_bytes()))
+    return jobs

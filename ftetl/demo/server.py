@@ -1,6 +1,6 @@
-"""The stand-in as a real HTTP server on loopback: lists and details, Bearer keys, the API's errors, gzip, keep-alive.
+"""The HTTP server of the demo API, on loopback: list, detail and events, Bearer keys, errors, gzip, keep-alive.
 
-Knows the jobs only as JSON. Prints nothing; what was asked for is in `Server.requests`.
+It prints nothing; the requests that it received are in `Server.requests`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ftetl.demo.api_errors import problem
-from ftetl.demo.jobs import jobs as invented
-from ftetl.demo.list_endpoint import listed
+from ftetl.demo.api_errors import error_body
+from ftetl.demo.jobs import load_jobs
+from ftetl.demo.list_endpoint import list_item
 
 DEFAULT_KEY = "key_0f1e2d3c4b5a6978"
 ROOT = "/v1"
 
 
 class Server(ThreadingMixIn, HTTPServer):
-    """A running stand-in: `url` with `/v1`, `key`, and `requests`, the (method, path) of all that was asked for.
+    """A running demo API. `jobs`, `key`, `latency` and `fail` may be set while it runs.
 
-    `jobs`, `key`, `latency` and `fail` may be set anew while it runs.
+    Attributes:
+        requests: (method, path) of every request so far.
     """
 
     request_queue_size = 128
@@ -51,7 +52,7 @@ class Server(ThreadingMixIn, HTTPServer):
 
     @property
     def jobs(self) -> Sequence[dict[str, Any]]:
-        """The details of all jobs."""
+        """The jobs as `GET /fine-tunes/{id}` returns them."""
         return self._jobs
 
     @jobs.setter
@@ -59,7 +60,7 @@ class Server(ThreadingMixIn, HTTPServer):
         self._jobs = jobs
         self._by_id = {job["id"]: job for job in jobs if "id" in job}
         # The newest first; the API promises no order.
-        self._list = _json({"data": [listed(job) for job in reversed(jobs)]})
+        self._list_body = _json({"data": [list_item(job) for job in reversed(jobs)]})
 
     @property
     def url(self) -> str:
@@ -67,23 +68,23 @@ class Server(ThreadingMixIn, HTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}{ROOT}"
 
     def server_bind(self) -> None:
-        """Without the look-up of the host's name that HTTPServer does: it can take seconds, and nobody needs it."""
+        """Binds without the look-up of the host's name that HTTPServer does, which can take seconds."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """One thread a connection, remembered, so that closing ends those that wait for a next request."""
+        """Starts a thread for the connection and records it, so that `close` ends connections that are kept alive."""
         thread = Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._connections = {t: s for t, s in self._connections.items() if t.is_alive()} | {thread: request}
         thread.start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the standard library's names
-        """Nothing, where somebody hung up in the middle of an answer; a fault of ours goes on."""
+        """Ignores a client that closed its connection during a response; any other error is raised."""
         if not isinstance(sys.exception(), OSError):
             raise
 
     def close(self) -> None:
-        """Ends all connections and threads; safe to call twice."""
+        """Ends all connections and threads. A second call does nothing."""
         if self._closing.is_set():
             return
         self._closing.set()
@@ -96,48 +97,49 @@ class Server(ThreadingMixIn, HTTPServer):
             thread.join()
         self.server_close()
 
-    def answer(self, path: str, authorization: str | None) -> tuple[int, bytes]:
-        """The status and the body for a path."""
+    def response(self, path: str, authorization: str | None) -> tuple[int, bytes]:
+        """The status and the body for a path and the value of the header Authorization."""
         self._closing.wait(self.latency)
         status = self.fail(path)
         if status is None and not hmac.compare_digest((authorization or "").encode(), f"Bearer {self.key}".encode()):
             status = HTTPStatus.UNAUTHORIZED
         if status is not None:
-            return status, problem(status)
-        body = self._resource(urlsplit(path).path)
-        return (HTTPStatus.OK, body) if body is not None else (HTTPStatus.NOT_FOUND, problem(HTTPStatus.NOT_FOUND))
+            return status, error_body(status)
+        body = self._body(urlsplit(path).path)
+        return (HTTPStatus.OK, body) if body is not None else (HTTPStatus.NOT_FOUND, error_body(HTTPStatus.NOT_FOUND))
 
-    def _resource(self, path: str) -> bytes | None:
+    def _body(self, path: str) -> bytes | None:
+        """The body of a resource; None if there is no such resource."""
         match path.split("/")[1:]:
             case ["v1", "fine-tunes"]:
-                return self._list
-            case ["v1", "fine-tunes", name] if unquote(name) in self._by_id:
-                return _json(self._by_id[unquote(name)])
-            case ["v1", "fine-tunes", name, "events"] if unquote(name) in self._by_id:
-                return _json({"data": self._by_id[unquote(name)].get("events") or []})
+                return self._list_body
+            case ["v1", "fine-tunes", job_id] if unquote(job_id) in self._by_id:
+                return _json(self._by_id[unquote(job_id)])
+            case ["v1", "fine-tunes", job_id, "events"] if unquote(job_id) in self._by_id:
+                return _json({"data": self._by_id[unquote(job_id)].get("events") or []})
         return None
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body leave together
+    wbufsize = -1  # headers and body are sent together
     server: Server
 
     def parse_request(self) -> bool:
-        understood = super().parse_request()
-        if understood:
+        is_valid = super().parse_request()
+        if is_valid:
             self.server.requests.append((self.command, self.path))
-        return understood
+        return is_valid
 
     def do_GET(self) -> None:
-        status, body = self.server.answer(self.path, self.headers.get("Authorization"))
+        status, body = self.server.response(self.path, self.headers.get("Authorization"))
         self._send(status, body)
 
-    def send_error(self, code: int, *_words: str | None) -> None:
-        """What the standard library cannot serve, in the API's envelope; the connection ends."""
+    def send_error(self, code: int, *_: str | None) -> None:
+        """Sends the API's own error format for requests that the standard library rejects, then closes."""
         self.close_connection = True
-        self._send(code, problem(code))
+        self._send(code, error_body(code))
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -149,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Vary", "Accept-Encoding")
-        # A request that could not be read has no headers.
+        # A request that could not be parsed has no headers.
         if "gzip" in getattr(self, "headers", {}).get("Accept-Encoding", ""):
             body = gzip.compress(body, compresslevel=5, mtime=0)
             self.send_header("Content-Encoding", "gzip")
@@ -162,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         return "ftetl-demo"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
-        """Nothing: the log is `Server.requests`."""
+        """Prints nothing: the log is `Server.requests`."""
 
 
 def _json(value: Any) -> bytes:
@@ -177,12 +179,15 @@ def serve(
     latency: float = 0.0,
     fail: Callable[[str], int | None] | None = None,
 ) -> Iterator[Server]:
-    """A running stand-in with these jobs (default: the invented ones), gone when the block ends.
+    """A running server that is closed when the block ends.
 
-    `latency` are seconds before each answer. `fail` is asked with every path: a status makes the answer that error,
-    None lets it pass.
+    Args:
+        jobs: The jobs to serve, as `GET /fine-tunes/{id}` returns them; None serves those of `load_jobs`.
+        key: The API key that requests must carry.
+        latency: Seconds before each response.
+        fail: Called with the path of each request; a status that it returns makes the response that error.
     """
-    server = Server(invented() if jobs is None else jobs, key, latency, fail or (lambda _: None))
+    server = Server(load_jobs() if jobs is None else jobs, key, latency, fail or (lambda _: None))
     try:
         yield server
     finally:

@@ -64,16 +64,22 @@ class TestWheel:
         assert {top for top in tops if not top.endswith(".dist-info")} == {"ftetl"}
         assert not [name for name in wheel.namelist() if re.search(r"test|__pycache__|\.pyc$", name)]
 
-    def test_it_holds_every_module(self, wheel: zipfile.ZipFile) -> None:
-        kinds = (".py", ".typed", ".css", ".js", ".mplstyle")
+    def test_it_holds_every_module_and_data_file(self, wheel: zipfile.ZipFile) -> None:
+        kinds = (".py", ".typed", ".css", ".js", ".mplstyle", ".gz")
         here = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ftetl").rglob("*") if p.suffix in kinds}
 
-        assert {"ftetl/py.typed", "ftetl/html_report/style.css", "ftetl/html_report/script.js"} <= here
+        data = {"demo/jobs.json.gz", "html_report/style.css", "html_report/script.js", "py.typed"}
+        assert {f"ftetl/{name}" for name in data} <= here
         assert here == {n for n in wheel.namelist() if n.startswith("ftetl/") and n.endswith(kinds)}
 
     def test_the_contracts_lie_in_the_package(self, wheel: zipfile.ZipFile) -> None:
         for name in tables():
             assert wheel.read(f"ftetl/schemas/{name}.toml") == (ROOT / "schemas" / f"{name}.toml").read_bytes()
+
+    def test_the_jobs_of_the_demo_are_those_of_the_checkout(self, wheel: zipfile.ZipFile) -> None:
+        name = "ftetl/demo/jobs.json.gz"
+
+        assert wheel.read(name) == (ROOT / name).read_bytes()
 
     def test_it_says_what_it_is(self, wheel: zipfile.ZipFile) -> None:
         told = email.message_from_string(metadata(wheel, "METADATA"))
@@ -129,6 +135,7 @@ def test_the_sdist_holds_all_that_the_tests_need(dist: Path) -> None:
         "PKG-INFO",
         "schemas/README.md",
         "docs/sql.md",
+        "ftetl/demo/jobs.json.gz",
     }
     assert names >= {f"schemas/{name}.toml" for name in tables()}
     assert names >= {f"docs/{path.name}" for path in (ROOT / "docs").iterdir()}

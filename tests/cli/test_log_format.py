@@ -16,6 +16,7 @@ from ftetl.cli import log_format, output
 from ftetl.cli.main import cli
 from ftetl.cli.output import Voice
 from ftetl.errors import AccessError
+from tests.demo.generator import generate_jobs
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ WORDS: dict[str, list[str]] = {
 
 @pytest.mark.parametrize("name", WORDS)
 def test_with_json_every_line_on_stderr_is_a_document(tmp_path: Path, name: str) -> None:
-    with demo.serve(demo.jobs(count=20)) as server:
+    with demo.serve(generate_jobs(count=20)) as server:
         words = [w.replace("TARGET", str(tmp_path / "t")) for w in WORDS[name]]
         environ = {"TOGETHER_API_KEY": server.key, "TOGETHER_BASE_URL": server.url}
         result = CliRunner().invoke(cli, [*words, "--log-format", "json"], env=environ)

@@ -39,6 +39,7 @@ from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
 from ftetl.store import manifest
 from ftetl.store.target import Target
+from tests.demo.generator import generate_jobs
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "data" / "samples" / "list_2026.json"
@@ -157,7 +158,7 @@ def odd(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[demo.Server]:
-    with demo.serve(demo.jobs(count=5)) as server:
+    with demo.serve(generate_jobs(count=5)) as server:
         yield server
 
 
@@ -626,7 +627,7 @@ class TestSignals:
                 over.wait(PATIENCE)
 
         before = state(target)
-        with demo.serve(demo.jobs(count=3), fail=wait) as server:
+        with demo.serve(generate_jobs(count=3), fail=wait) as server:
             process = subprocess.Popen(
                 words("export", target, "--json", "--allow-account-change", "--allow-shrink"),
                 env=environment(**settings_of(server)),
@@ -1022,7 +1023,7 @@ class TestMetrics:
             reached.set()
             over.wait(PATIENCE)
 
-        with demo.serve(demo.jobs(count=3), fail=wait) as server:
+        with demo.serve(generate_jobs(count=3), fail=wait) as server:
             process = subprocess.Popen(
                 words("export", tmp_path / "t", "--metrics-file", tmp_path / "m.prom"),
                 env=environment(**settings_of(server)),

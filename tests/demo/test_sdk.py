@@ -10,7 +10,7 @@ import together
 
 from ftetl import demo
 
-JOBS = demo.jobs()
+JOBS = demo.load_jobs()
 
 
 @pytest.fixture(scope="module")

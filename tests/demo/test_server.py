@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from ftetl import demo
-from ftetl.demo.list_endpoint import listed
+from ftetl.demo.list_endpoint import list_item
+from tests.demo.generator import generate_jobs
 
-JOBS = demo.jobs(count=24)
+JOBS = generate_jobs(count=24)
 BEARER = {"Authorization": f"Bearer {demo.DEFAULT_KEY}"}
 
 
@@ -58,7 +59,7 @@ def test_the_list_holds_all_jobs_as_list_items(server: demo.Server) -> None:
     reply = ask(server, "/v1/fine-tunes")
 
     assert reply.status == 200
-    assert reply.json == {"data": [listed(job) for job in reversed(JOBS)]}
+    assert reply.json == {"data": [list_item(job) for job in reversed(JOBS)]}
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job["status"])
@@ -206,9 +207,12 @@ def test_its_jobs_may_change_while_it_runs(server: demo.Server) -> None:
     assert ask(server, f"/v1/fine-tunes/{JOBS[5]['id']}").status == 404
 
 
-def test_without_jobs_the_invented_ones_are_served() -> None:
+def test_without_jobs_those_of_the_data_file_are_served() -> None:
     with demo.serve() as server:
-        assert len(ask(server, "/v1/fine-tunes").json["data"]) == demo.DEFAULT_COUNT
+        reply = ask(server, "/v1/fine-tunes")
+
+    assert reply.json == {"data": [list_item(job) for job in reversed(demo.load_jobs())]}
+    assert len(reply.json["data"]) == 360
 
 
 def test_it_listens_on_loopback_only(server: demo.Server) -> None:

@@ -17,6 +17,7 @@ import pytest
 import ftetl
 from ftetl import demo
 from ftetl.errors import EXITS
+from tests.demo.generator import generate_jobs
 from tests.faults.runs import ROOT, Runs
 from tests.faults.targets import AT_CLOSE, tables, temps
 
@@ -76,7 +77,7 @@ def waiting(tmp_path: Path, stop: Callable[[subprocess.Popen[str]], None], *pref
         reached.set()
         over.wait(PATIENCE)
 
-    with demo.serve(demo.jobs(count=3), fail=wait) as server:
+    with demo.serve(generate_jobs(count=3), fail=wait) as server:
         env = {"PYTHONPATH": str(ROOT), "TOGETHER_API_KEY": server.key, "TOGETHER_BASE_URL": server.url}
         given = [*prefix, sys.executable, "-m", "ftetl", "export", str(tmp_path / "t")]
         with subprocess.Popen(given, env=env | {"PATH": os.environ["PATH"]}, stderr=-1, text=True) as process:

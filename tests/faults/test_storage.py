@@ -23,6 +23,7 @@ from ftetl.errors import EXITS, FtetlError
 from ftetl.store import manifest as manifests
 from ftetl.store.filesystem import Fs
 from ftetl.store.target import Target
+from tests.demo.generator import generate_jobs
 from tests.faults.runs import NO_STRACE, ROOT, Ended, Injected, Runs
 from tests.faults.targets import tables, temps
 
@@ -83,7 +84,7 @@ def test_a_full_disk_leaves_nothing_and_the_next_run_is_as_if_it_had_not_been(
 
 
 def test_on_a_disk_that_may_only_be_read_nothing_is_asked_of_the_api(tmp_path: Path, runs: Runs) -> None:
-    with disk(tmp_path / "disk", "size=9m") as folder, demo.serve(demo.jobs(count=3)) as server:
+    with disk(tmp_path / "disk", "size=9m") as folder, demo.serve(generate_jobs(count=3)) as server:
         (key := tmp_path / "key").write_text(server.key)
         key.chmod(0o600)
         given = ("export", folder / "t", "--base-url", server.url, "--api-key-file", key)
@@ -156,7 +157,7 @@ def test_nothing_is_changed_outside_of_the_target(tmp_path: Path, runs: Runs) ->
 
 @strace
 def test_no_program_is_started_and_one_host_is_talked_to(tmp_path: Path) -> None:
-    with demo.serve(demo.jobs(count=3)) as server:
+    with demo.serve(generate_jobs(count=3)) as server:
         env = {"PYTHONPATH": str(ROOT), "TOGETHER_API_KEY": server.key, "TOGETHER_BASE_URL": server.url}
         trace = tmp_path / "trace"
         given = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=execve,execveat,connect,sendto", "--seccomp-bpf"]

@@ -137,13 +137,13 @@ def damaged(raw: bytes, dice: random.Random) -> bytes:
 
 def jobs() -> list[dict[str, Any]]:
     """Jobs as the service tells them, with and without events, and invented ones."""
-    from ftetl import demo
+    from tests.demo.generator import generate_jobs
 
     listed = json.loads((SAMPLES / "list_2026.json").read_bytes())["data"]
     return [
         *listed,
         *(json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("detail_*.json"))),
-        *demo.jobs(seed=3, count=60),
+        *generate_jobs(seed=3, count=60),
         {"id": "x", "wandb_key": "s3cret", "hf_api_token": None, "new": {"a": [1, {"b": 1.50}]}, "zz": "größe ☃ 😀"},
     ]
 
@@ -307,8 +307,8 @@ def main(what: str, count: int, seed: int, folder: Path) -> None:
 
 
 def run(what: str, count: int, seed: int, folder: Path) -> Counter[str]:
-    command = [sys.executable, __file__, what, str(count), str(seed), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.integration.test_fuzz", what, str(count), str(seed), str(folder)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}"
     return Counter(json.loads(done.stdout))
 

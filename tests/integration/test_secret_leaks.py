@@ -30,6 +30,7 @@ from ftetl import demo
 from ftetl.cli.main import cli
 from ftetl.errors import FtetlError
 from ftetl.pipeline import export
+from tests.demo.generator import generate_jobs
 from tests.extract.together_api.test_client import BROKEN, SLOW, STATUSES, Start, answer
 from tests.extract.together_api.test_client import serve as servers
 from tests.integration.canary import KEY, KEYS, MAIL, MAILS, files, forms, has, hidden_in, which
@@ -119,7 +120,7 @@ class TestTheKey:
         assert holding(tmp_path, KEYS) == []
 
     def test_a_good_run_leaves_nothing_of_it(self, tmp_path: Path, loud: io.StringIO) -> None:
-        with demo.serve(demo.jobs(count=4), key=KEY) as server:
+        with demo.serve(generate_jobs(count=4), key=KEY) as server:
             code, told = said(tmp_path / "t", "--metrics-file", tmp_path / "m", "--format", "csv", url=server.url)
             again, more = said(tmp_path / "t", "--log-format", "json", url=server.url)
 
@@ -240,7 +241,7 @@ ON_ITS_WAY = (
 
 @pytest.mark.parametrize("place", ON_ITS_WAY)
 def test_wherever_it_breaks_no_frame_shows_the_key(tmp_path: Path, place: str, quick: None) -> None:
-    with demo.serve(demo.jobs(count=2), key=KEY) as server:
+    with demo.serve(generate_jobs(count=2), key=KEY) as server:
         breaking, shown = broken_at(place, server, tmp_path / "t")
 
     assert breaking.place == place
@@ -252,7 +253,7 @@ def test_wherever_it_breaks_no_frame_shows_the_key(tmp_path: Path, place: str, q
 @pytest.mark.slow
 def test_at_no_call_of_a_run_it_breaks_so_that_a_frame_shows_the_key(tmp_path: Path, quick: None) -> None:
     points, places = 60, set()
-    with demo.serve(demo.jobs(count=2), key=KEY) as server:
+    with demo.serve(generate_jobs(count=2), key=KEY) as server:
         whole, nothing = broken_at(0, server, tmp_path / "t0")
         assert (whole.place, nothing) == ("", "")
         for n in range(points):
@@ -434,7 +435,7 @@ finally:
 
 def test_no_program_is_started_and_one_host_is_asked(tmp_path: Path) -> None:
     """As `faults/test_storage` says of the system's calls, for where there is no strace; and of a failing run."""
-    with demo.serve(demo.jobs(count=3), key=KEY) as server:
+    with demo.serve(generate_jobs(count=3), key=KEY) as server:
         env = {"PYTHONPATH": str(ROOT), "TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": server.url, "CANARY": MAIL}
         for more in ([], ["--max-bytes", "10"]):
             given = [sys.executable, "-c", AUDIT, "export", str(tmp_path / "t"), "-vv", *more]

@@ -29,11 +29,12 @@ from ftetl.pipeline import export as pipeline_export
 from ftetl.run_report import Published
 from ftetl.store.filesystem import Fs
 from ftetl.store.target import Target
+from tests.demo.generator import generate_jobs
 
 T = TypeVar("T")
 FIRST = {"a.parquet": b"first", "b.parquet": b"always the same" * 1000, "old.csv": b"x", "memory.arrow": b"m"}
 SECOND = {"a.parquet": b"second", "b.parquet": FIRST["b.parquet"], "new.csv": b"y" * 5000, "memory.arrow": b"n"}
-JOBS = demo.jobs(count=5)
+JOBS = generate_jobs(count=5)
 
 
 class Stopped(BaseException):
@@ -576,7 +577,8 @@ def mounted(tmp_path: Path, mount: str, code: str, *words: str) -> subprocess.Co
 EXPORT = """
 import sys, ftetl
 from ftetl import demo
-with demo.serve(demo.jobs(count=5)) as server:
+from tests.demo.generator import generate_jobs
+with demo.serve(generate_jobs(count=5)) as server:
     for place in sys.argv[2:]:
         try:
             report = ftetl.export(sys.argv[1], base_url=server.url, environ={"TOGETHER_API_KEY": server.key},

@@ -13,6 +13,7 @@ import ftetl
 from ftetl import demo
 from ftetl.errors import DataError
 from ftetl.pipeline import advisories
+from tests.demo.generator import generate_jobs
 
 
 def saved(folder: Path, answer: Any) -> Path:
@@ -70,7 +71,7 @@ def test_details_that_are_all_unknown_are_no_deletions(tmp_path: Path, gone: boo
     def fail(path: str) -> int | None:
         return 404 if gone and path.count("/") > 2 else None
 
-    with demo.serve(demo.jobs(count=15), fail=fail) as server:
+    with demo.serve(generate_jobs(count=15), fail=fail) as server:
         report = ftetl.export(
             tmp_path / "target", base_url=server.url, environ={"TOGETHER_API_KEY": server.key}, project="x"
         )

@@ -23,6 +23,7 @@ from ftetl.cli.main import cli
 from ftetl.errors import FtetlError
 from ftetl.pipeline import doctor, export
 from ftetl.pipeline.doctor import Finding
+from tests.demo.generator import generate_jobs
 
 KEY = "a-key-of-nobody-at-all"
 
@@ -44,7 +45,7 @@ def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
 
 @pytest.fixture
 def server() -> Iterator[demo.Server]:
-    with demo.serve(demo.jobs(count=20)) as running:
+    with demo.serve(generate_jobs(count=20)) as running:
         yield running
 
 
@@ -162,7 +163,7 @@ def test_a_folder_without_the_right_to_write_is_found(tmp_path: Path, server: de
 
 def test_a_list_that_a_guard_would_stop_is_found(tmp_path: Path, server: demo.Server) -> None:
     exported(tmp_path / "t", server)
-    with demo.serve(demo.jobs(count=20)[:3], key=server.key) as shrunken:
+    with demo.serve(generate_jobs(count=20)[:3], key=server.key) as shrunken:
         other = examined(tmp_path / "t", shrunken.url, shrunken.key)
     project = examined(tmp_path / "t", server.url, server.key, project="other")
 
@@ -174,7 +175,7 @@ def test_a_list_that_a_guard_would_stop_is_found(tmp_path: Path, server: demo.Se
 
 
 def test_a_list_that_has_lost_its_jobs_is_found(tmp_path: Path) -> None:
-    jobs = demo.jobs(count=20)
+    jobs = generate_jobs(count=20)
     with demo.serve(jobs) as server:
         exported(tmp_path / "t", server)
         port = int(server.url.rpartition(":")[2].partition("/")[0])

@@ -26,6 +26,7 @@ from ftetl.store.target import Target
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
 from ftetl.validate import table_checks
+from tests.demo.generator import generate_jobs
 
 Job = dict[str, Any]
 DAY = datetime(2026, 8, 1, tzinfo=UTC)
@@ -352,7 +353,7 @@ def shards(jobs: list[Job], folder: Path, count: int) -> Path:
 
 @pytest.fixture(scope="module")
 def invented() -> list[Job]:
-    return [*demo.jobs(seed=5, count=25), {"id": "a/b"}, {"id": "ft-odd", "n_evals": "x", "events": [{"type": 7}]}]
+    return [*generate_jobs(seed=5, count=25), {"id": "a/b"}, {"id": "ft-odd", "n_evals": "x", "events": [{"type": 7}]}]
 
 
 def exported(target: Path, source: Path) -> dict[str, bytes]:

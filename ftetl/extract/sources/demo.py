@@ -1,7 +1,6 @@
-"""The invented jobs as a source: the stand-in is started and asked exactly as the real API is.
+"""The demo as a source: starts the demo API and fetches its jobs exactly as they are fetched from the real API.
 
-Only the times of observation are its own: the demo's one day, so that two runs give the same bytes. Knows neither how
-jobs are invented nor how they are asked for.
+Every response is dated with `demo.OBSERVED_AT` instead of today, so that two runs give the same bytes.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 from ftetl import demo
 from ftetl.clock import Deadline
@@ -22,23 +22,23 @@ SERVICE = "demo"
 
 
 class DemoSource:
-    """A source that needs neither key nor network. The stand-in runs until it is closed."""
+    """A source that needs neither key nor network. The demo API runs until the source is closed."""
 
     service: str | None = SERVICE
 
     def __init__(
         self,
         *,
-        seed: int = demo.DEFAULT_SEED,
-        count: int = demo.DEFAULT_COUNT,
+        jobs: Sequence[dict[str, Any]] | None = None,
         concurrency: int = limits.CONCURRENCY,
         deadline: Deadline | None = None,
         max_bytes: int = limits.MAX_BYTES,
         progress: Callable[[int], None] | None = None,
     ) -> None:
+        """Starts the demo API with `jobs`, or with the jobs of the demo."""
         deadline = deadline or Deadline(limits.DEADLINE)
         with ExitStack() as stack:
-            server = stack.enter_context(demo.serve(demo.jobs(seed, count)))
+            server = stack.enter_context(demo.serve(jobs))
             key = Secret(server.key, "the demo")
             self.client = Client(
                 server.url, key, deadline=deadline, max_bytes=max_bytes, pool=concurrency, progress=progress
@@ -47,16 +47,16 @@ class DemoSource:
             self._open = stack.pop_all()
 
     def answers(self) -> Iterable[Answer]:
-        """The list, as of the demo's day."""
+        """The list, dated with the day of the demo."""
         for answer in self._api.answers():
             yield replace(answer, observed_at=demo.OBSERVED_AT)
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
-        """The details of these jobs, as of the demo's day."""
+        """The details of these jobs, dated with the day of the demo."""
         for detail in self._api.details(job_ids):
             answer = detail.answer
             yield replace(detail, answer=answer and replace(answer, observed_at=demo.OBSERVED_AT))
 
     def close(self) -> None:
-        """Ends the stand-in; safe to call twice."""
+        """Stops the demo API. A second call does nothing."""
         self._open.close()

@@ -28,6 +28,7 @@ from ftetl.extract.privacy import pseudonyms, redacting_source, redactor
 from ftetl.pipeline import export as pipeline_export
 from ftetl.store.manifest import newest
 from ftetl.store.target import Target
+from tests.demo.generator import generate_jobs
 from tests.integration.canary import MAIL
 
 KEY = b"not-a-secret-of-anybody-at-all"
@@ -39,7 +40,7 @@ Job = dict[str, Any]
 
 def planted(count: int = 6) -> list[Job]:
     """Invented jobs in which two people are named, wherever somebody could be."""
-    jobs = demo.jobs(count=count)
+    jobs = generate_jobs(count=count)
     for job in jobs:
         job |= {key: WHO for key in people() if key in job or key == "owner_address"}
         job["user_email"] = MAIL

@@ -12,13 +12,25 @@ from ftetl import demo
 from ftetl.clock import Deadline
 from ftetl.extract.sources.demo import DemoSource
 from ftetl.raw.response import Answer, Outcome, Source
+from tests.demo.generator import generate_jobs
 
 
 @pytest.fixture
 def source() -> Iterator[DemoSource]:
-    found = DemoSource(count=40)
+    found = DemoSource(jobs=generate_jobs(count=40))
     yield found
     found.close()
+
+
+def test_without_jobs_it_has_those_of_the_data_file() -> None:
+    source = DemoSource()
+    try:
+        [listing] = source.answers()
+        listed = {job["id"] for job in json.loads(text(listing))["data"]}
+    finally:
+        source.close()
+
+    assert listed == {job["id"] for job in demo.load_jobs()}
 
 
 def text(answer: Answer | None) -> bytes:
@@ -34,7 +46,7 @@ def whole_run(source: Source) -> dict[str, bytes]:
 
 
 def test_it_gives_the_whole_list_and_every_detail(source: DemoSource) -> None:
-    jobs = {job["id"]: job for job in demo.jobs(count=40)}
+    jobs = {job["id"]: job for job in generate_jobs(count=40)}
     found = whole_run(source)
     listing = json.loads(found.pop("GET /fine-tunes"))
 
@@ -44,7 +56,7 @@ def test_it_gives_the_whole_list_and_every_detail(source: DemoSource) -> None:
 
 def test_all_is_observed_on_the_day_of_the_demo(source: DemoSource) -> None:
     [listing] = source.answers()
-    [detail] = source.details([demo.jobs(count=40)[0]["id"]])
+    [detail] = source.details([generate_jobs(count=40)[0]["id"]])
 
     assert listing.observed_at == demo.OBSERVED_AT
     assert detail.answer is not None
@@ -53,7 +65,7 @@ def test_all_is_observed_on_the_day_of_the_demo(source: DemoSource) -> None:
 
 
 def test_two_runs_give_the_same_bytes(source: DemoSource) -> None:
-    other = DemoSource(count=40)
+    other = DemoSource(jobs=generate_jobs(count=40))
     try:
         assert whole_run(other) == whole_run(source)
     finally:
@@ -67,9 +79,9 @@ def test_an_unknown_job_is_gone(source: DemoSource) -> None:
 
 
 def test_at_the_deadline_the_details_are_failed() -> None:
-    source = DemoSource(count=9, deadline=Deadline(0))
+    source = DemoSource(jobs=generate_jobs(count=9), deadline=Deadline(0))
     try:
-        outcomes = [detail.outcome for detail in source.details([job["id"] for job in demo.jobs(count=9)])]
+        outcomes = [detail.outcome for detail in source.details([job["id"] for job in generate_jobs(count=9)])]
     finally:
         source.close()
 
@@ -82,7 +94,7 @@ def test_it_is_a_service_of_its_own(source: DemoSource) -> None:
 
 def test_nothing_of_it_stays_behind_and_it_can_be_closed_twice() -> None:
     before = set(threading.enumerate())
-    source = DemoSource(count=9)
+    source = DemoSource(jobs=generate_jobs(count=9))
     whole_run(source)
     source.close()
     source.close()
@@ -94,7 +106,7 @@ def test_a_proxy_or_a_key_in_the_environment_does_not_matter(monkeypatch: pytest
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("TOGETHER_API_KEY", "not the key of the demo")
-    source = DemoSource(count=9)
+    source = DemoSource(jobs=generate_jobs(count=9))
     try:
         assert len(whole_run(source)) == 10
     finally:

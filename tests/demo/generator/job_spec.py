@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from ftetl.demo.models import Model
-from ftetl.demo.prices import Charge, charge, rate
-from ftetl.demo.team import Project
+from tests.demo.generator.models import Model
+from tests.demo.generator.prices import Charge, charge, rate
+from tests.demo.generator.team import Project
 
 LEGACY_UNTIL = datetime(2025, 2, 1, tzinfo=UTC)  # full training by SFT only, and few fields
 SHORT_IDS_SINCE = datetime(2025, 4, 10, tzinfo=UTC)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from ftetl.demo.models import MODELS, Model, choices
+from ftetl.demo import OBSERVED_AT
+from tests.demo.generator.models import MODELS, Model, choices
 
-OBSERVED_AT = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)  # the one day on which everything hangs
 OPENED_AT = datetime(2024, 11, 20, tzinfo=UTC)
 
 _DAYS = (OBSERVED_AT - OPENED_AT).days

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ftetl.demo.job_spec import Plan, output_path, tokenized_path, wandb_url
-from ftetl.demo.messages import MARK
-from ftetl.demo.timeline import Telling
+from tests.demo.generator.job_spec import Plan, output_path, tokenized_path, wandb_url
+from tests.demo.generator.messages import MARK
+from tests.demo.generator.timeline import Telling
 
 TOKENIZED_SINCE = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
-from ftetl.demo.job_spec import (
+from tests.demo.generator.job_spec import (
     ADAPTER_ONLY_SINCE,
     EARLY_STOP_SINCE,
     LEGACY_UNTIL,
@@ -19,9 +19,9 @@ from ftetl.demo.job_spec import (
     Plan,
     output_name,
 )
-from ftetl.demo.models import Model
-from ftetl.demo.rng import chance
-from ftetl.demo.team import SMOKE_TOKENS, Project, alive, model_for, projects, starts, users
+from tests.demo.generator.models import Model
+from tests.demo.generator.rng import chance
+from tests.demo.generator.team import SMOKE_TOKENS, Project, alive, model_for, projects, starts, users
 
 # The statuses in which open jobs are seen; a short list of jobs shows the first of them.
 _OPEN = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ftetl.demo.prices import NANO
+from tests.demo.generator.prices import NANO
 
 RENAMED = datetime(2025, 6, 1, tzinfo=UTC)  # from "Fine tune request" to "Fine-tuning request"
 MARK = "__TOG__FT"

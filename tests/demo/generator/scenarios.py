@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from ftetl.demo import messages
-from ftetl.demo.job_spec import Fate, Plan
-from ftetl.demo.lifecycle import deliver, prepare, start, train
-from ftetl.demo.timeline import Beat, Telling
+from tests.demo.generator import messages
+from tests.demo.generator.job_spec import Fate, Plan
+from tests.demo.generator.lifecycle import deliver, prepare, start, train
+from tests.demo.generator.timeline import Beat, Telling
 
 
 def story(plan: Plan, rng: Random) -> list[Beat]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from ftetl.demo.job_spec import Plan
+from tests.demo.generator.job_spec import Plan
 
 PACKING_SINCE = datetime(2025, 5, 1, tzinfo=UTC)
 RSLORA_SINCE = datetime(2026, 10, 1, tzinfo=UTC)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
 
-from ftetl.demo.job_spec import Plan
-from ftetl.demo.messages import dollars
+from tests.demo.generator.job_spec import Plan
+from tests.demo.generator.messages import dollars
 
 _NO_KEYS: Mapping[str, object] = MappingProxyType({})
 

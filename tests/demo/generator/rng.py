@@ -11,4 +11,4 @@ from random import Random
 def chance(seed: int, *purpose: object) -> Random:
     """The same numbers for the same seed and purpose, in every process and on every machine."""
     # Random hashes text by SHA-512 itself, so that PYTHONHASHSEED does not matter.
-    return Random("/".join(map(str, (seed, *purpose))))  # noqa: S311 - invented data, nothing to guess
+    return Random("/".join(map(str, (seed, *purpose))))

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
 
-from ftetl.demo.messages import fill
-from ftetl.demo.timeline import Beat, Event
+from tests.demo.generator.messages import fill
+from tests.demo.generator.timeline import Beat, Event
 
 _TERMINAL = frozenset({"completed", "cancelled", "error", "user_error"})
 _QUEUED = frozenset({"pending", "queued"})

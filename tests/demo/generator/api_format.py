@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from ftetl.demo.hyperparameters import hyperparameters
-from ftetl.demo.job_spec import EARLY_STOP_SINCE, Plan, output_name, output_path, tokenized_path, wandb_url
-from ftetl.demo.lifecycle import TOKENIZED_SINCE
-from ftetl.demo.state_at import Seen, wire_events, wire_time
+from tests.demo.generator.hyperparameters import hyperparameters
+from tests.demo.generator.job_spec import EARLY_STOP_SINCE, Plan, output_name, output_path, tokenized_path, wandb_url
+from tests.demo.generator.job_state import Seen, wire_events, wire_time
+from tests.demo.generator.lifecycle import TOKENIZED_SINCE
 
 ADDRESSES_UNTIL = datetime(2025, 9, 1, tzinfo=UTC)
 OLD_FILE_KEYS_UNTIL = datetime(2025, 6, 1, tzinfo=UTC)
