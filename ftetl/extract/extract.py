@@ -26,7 +26,7 @@ class Extraction:
     listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the digest of what was listed
     confirmed: frozenset[str] = frozenset()  # of these, those that need no second look
     whole: int | None = None  # the answer that is the newest whole list ever, if one of these is
-    put_by: Callable[[bytes], Blob] = Memory  # where bytes wait that are many
+    spill: Callable[[bytes], Blob] = Memory  # where bytes wait that are many
 
     @property
     def elements(self) -> int:
@@ -103,7 +103,7 @@ def fetch_details(
     def put(detail: Detail, usable: bool) -> None:
         memory.put(detail, given.listed[detail.job_id], usable=usable)
 
-    given.details = fetch.fetch(coming(), len(asked), progress, put, given.put_by)
+    given.details = fetch.fetch(coming(), len(asked), progress, put, given.spill)
     given.answers += [_dated(a, settings) for a in given.details.answers]
     given.scans += given.details.scans
 

@@ -45,7 +45,7 @@ class Outcome:
 def fill(
     staging: Staging,
     settings: Settings,
-    work: deduplicate.Work,
+    work: deduplicate.DecodePlan,
     given: extract.Extraction,
     merged: merger.Merge,
     progress: Progress,
@@ -57,12 +57,12 @@ def fill(
     derived = DerivedTables(settings.project, account_from_settings(settings))
     anomalies = list(work.anomalies)
     quarantined = list(work.quarantined)
-    merged.spare(a.job_id for a in quarantined if a.job_id)
+    merged.protect_from_vanishing(a.job_id for a in quarantined if a.job_id)
     done = 0
     for batch in prefetch.batches(work.items, given.answers, events=settings.events != "none"):
         done += len(batch.decoded.items)
         quarantined += batch.decoded.quarantined
-        merged.spare(a.job_id for a in batch.decoded.quarantined if a.job_id)
+        merged.protect_from_vanishing(a.job_id for a in batch.decoded.quarantined if a.job_id)
         if batch.decoded.items:
             anomalies += batch.flat.anomalies
             unknown_keys.update(batch.decoded.unknown)
@@ -76,7 +76,8 @@ def fill(
     _account(given, work, done, len(quarantined))
     for costs in derived.costs():
         staging.write(focus_costs.TABLE, costs)
-    states = job_history.merged(merged.stored.table("job_history"), merged.beaten, merged.won, settings.project)
+    history = merged.stored.table("job_history")
+    states = job_history.merged(history, merged.superseded_states, merged.current_states, settings.project)
     staging.write("job_history", states)
     quarantine = merge_quarantine.quarantine(merged.stored.table("quarantine"), quarantined, settings.project)
     staging.write("quarantine", quarantine.table)
@@ -135,7 +136,7 @@ class _Told:
             self._jobs_of.setdefault(path, []).append(pc.unique(rows.column("job_id").filter(mine)))
 
 
-def _write(staging: Staging, rows: merger.Next, told: _Told, derived: DerivedTables) -> None:
+def _write(staging: Staging, rows: merger.MergedBatch, told: _Told, derived: DerivedTables) -> None:
     told.jobs(rows.jobs)
     derived.add_jobs(rows.jobs)
     staging.write("jobs", rows.jobs)
@@ -150,7 +151,7 @@ def _drop_seen(unseen: dict[str, str], jobs: pa.Table) -> None:
         del unseen[name]
 
 
-def _account(given: extract.Extraction, work: deduplicate.Work, rows: int, quarantined: int) -> None:
+def _account(given: extract.Extraction, work: deduplicate.DecodePlan, rows: int, quarantined: int) -> None:
     """Every element that was received is a row, is in quarantine, or says what a row says."""
     accounted = rows + quarantined + work.identical + work.absorbed + len(given.confirmed)
     if accounted != given.elements:

@@ -116,7 +116,7 @@ def _run(
     given = _answers(settings, source, target)
     _log.info("received answers=%d bytes=%d", len(given.answers), sum(a.blob.size for a in given.answers))
     with _evidence(target, source, given.answers), Scrap(target.scratch) as scrap:
-        given.put_by = scrap.put
+        given.spill = scrap.put
         extract.fetch_details(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
         if source.service is None and given.elements > _MANY:
@@ -175,12 +175,12 @@ def _commit(
     stored = _stored(target)
     base_whole_at = list_watermark.newest_whole_at(target)
     whole = given.whole = given.newest_whole(base_whole_at)
-    work = deduplicate.choose(given.answers, given.scans, given.confirmed, given.put_by)
+    work = deduplicate.resolve_duplicates(given.answers, given.scans, given.confirmed, given.spill)
     work.anomalies += given.details.anomalies
     if whole is not None:
         guards.whole_list(settings, stored, given.scans[whole])
     newest_whole_at = given.answers[whole].observed_at if whole is not None else base_whole_at
-    seen = merger.Seen(
+    seen = merger.RunContext(
         project=settings.project,
         observed_at=tuple(a.observed_at for a in given.answers),
         whole=whole,

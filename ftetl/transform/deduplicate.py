@@ -22,6 +22,7 @@ from ftetl.raw.element import Refused, Scan, own_id
 from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.raw.response import Answer, Blob, Memory
 from ftetl.transform import timestamps
+from ftetl.transform.raw_job import RawJob
 
 EVENTS = "events"
 STATE = ("status", "total_price", "token_count", "refund_amount")  # besides `updated_at`, what the history tells apart
@@ -29,47 +30,29 @@ _BACK = 256  # bytes in which a key and the white space behind it find room
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
-@dataclass(slots=True)
-class Item:
-    """One copy of a job to be decoded: its bytes, where they came from, and its part in the run."""
-
-    job_id: str
-    answer: int  # index into the run's answers
-    position: int  # place in that answer
-    offset: int
-    length: int
-    odd: bool = False
-    older: bool = False  # not the winner: a state for the history, no row of its own
-    detail: bool = False  # its events are all there are
-    stale: bool = False  # what only a detail tells, and its events, are those of an older detail
-    old_events: bool = False  # its events are those of an older copy, whichever
-    since: datetime | None = None  # when a copy of the same state was first observed, if not by this one
-    raw: Blob | None = None  # set for a copy that was put together from several
-
-
 @dataclass
-class Work:
+class DecodePlan:
     """What a run has to decode, in key order, and what was put aside on the way."""
 
-    items: list[Item] = field(default_factory=list)
+    items: list[RawJob] = field(default_factory=list)
     quarantined: list[QuarantinedElement] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
     identical: int = 0  # copies that say what another one in the same answer says
     absorbed: int = 0  # copies that are no state of their own beside the winner
 
 
-def choose(
+def resolve_duplicates(
     answers: Sequence[Answer],
     scans: Sequence[Scan],
     confirmed: AbstractSet[str] = frozenset(),
-    put_by: Callable[[bytes], Blob] = Memory,
-) -> Work:
+    spill: Callable[[bytes], Blob] = Memory,
+) -> DecodePlan:
     """The copies of every job in the order of the ids, the winner before the older ones.
 
-    Jobs that are `confirmed` say what their stored row says, and are left out. `put_by` gets the bytes of those that
+    Jobs that are `confirmed` say what their stored row says, and are left out. `spill` gets the bytes of those that
     are put together, which wait there to be decoded.
     """
-    work = Work()
+    work = DecodePlan()
     entries: list[tuple[str, int, int]] = []
     for number, (answer, scan) in enumerate(zip(answers, scans, strict=True)):
         work.quarantined.extend(_quarantined(answer, refused) for refused in scan.refused)
@@ -81,7 +64,7 @@ def choose(
         return work
     for _, group in groupby(found, key=attrgetter("job_id")):
         copies = list(group)
-        work.items.extend(copies if len(copies) == 1 else _settle(answers, copies, work, put_by))
+        work.items.extend(copies if len(copies) == 1 else _pick_winner(answers, copies, work, spill))
     return work
 
 
@@ -93,13 +76,13 @@ def _quarantined(answer: Answer, refused: Refused) -> QuarantinedElement:
     return QuarantinedElement(raw, refused.rule, refused.job_id, answer.name, refused.position, answer.observed_at)
 
 
-def _items(answers: Sequence[Answer], scans: Sequence[Scan], entries: list[tuple[str, int, int]]) -> list[Item]:
+def _items(answers: Sequence[Answer], scans: Sequence[Scan], entries: list[tuple[str, int, int]]) -> list[RawJob]:
     details = [answer.detail or scan.is_detail for answer, scan in zip(answers, scans, strict=True)]
     places = [(s.positions, s.offsets, s.lengths, s.odd) for s in scans]
     found = []
     for job_id, number, index in entries:
         positions, offsets, lengths, odd = places[number]
-        item = Item(job_id, number, positions[index], offsets[index], lengths[index], index in odd)
+        item = RawJob(job_id, number, positions[index], offsets[index], lengths[index], index in odd)
         item.detail = details[number]
         found.append(item)
     return found
@@ -107,7 +90,7 @@ def _items(answers: Sequence[Answer], scans: Sequence[Scan], entries: list[tuple
 
 @dataclass
 class _Copy:
-    item: Item
+    item: RawJob
     value: dict[str, Any]
     updated_at: datetime
     observed_at: datetime
@@ -136,16 +119,16 @@ class _Canonical:
     __hash__ = None  # type: ignore[assignment] # compared, never looked up
 
 
-def _settle(
-    answers: Sequence[Answer], items: list[Item], work: Work, put_by: Callable[[bytes], Blob]
-) -> Iterator[Item]:
+def _pick_winner(
+    answers: Sequence[Answer], items: list[RawJob], work: DecodePlan, spill: Callable[[bytes], Blob]
+) -> Iterator[RawJob]:
     """The winner of several copies, put together with what it lacks, and the older states."""
     copies = _one_an_answer(answers, [c for item in items if (c := _copy(answers, item, work))], work)
     if not copies:
         return
     winner, *older = sorted(copies, key=lambda c: c.rank, reverse=True)
     winner.item.since = min(c.observed_at for c in [winner, *older] if c is winner or not _is_other_state(c, winner))
-    yield _composed(winner, older, work, put_by)
+    yield _coalesce(winner, older, work, spill)
     for copy in older:
         if _is_other_state(copy, winner):
             copy.item.older = True
@@ -154,7 +137,7 @@ def _settle(
             work.absorbed += 1
 
 
-def _copy(answers: Sequence[Answer], item: Item, work: Work) -> _Copy | None:
+def _copy(answers: Sequence[Answer], item: RawJob, work: DecodePlan) -> _Copy | None:
     answer = answers[item.answer]
     raw = answer.blob.read(item.offset, item.length)
     try:
@@ -168,7 +151,7 @@ def _copy(answers: Sequence[Answer], item: Item, work: Work) -> _Copy | None:
     return _Copy(item, value, instant or _NEVER, answer.observed_at)
 
 
-def _one_an_answer(answers: Sequence[Answer], copies: list[_Copy], work: Work) -> list[_Copy]:
+def _one_an_answer(answers: Sequence[Answer], copies: list[_Copy], work: DecodePlan) -> list[_Copy]:
     """Of the copies in one answer only the winner; the others are put aside, or counted where they are equal."""
     kept: list[_Copy] = []
     copies.sort(key=lambda c: (c.item.answer, c.updated_at, _Canonical(c), -c.item.position), reverse=True)
@@ -192,7 +175,7 @@ def _is_other_state(copy: _Copy, winner: _Copy) -> bool:
     return copy.updated_at != winner.updated_at or any(copy.value[key] != winner.value.get(key) for key in told)
 
 
-def _composed(winner: _Copy, older: list[_Copy], work: Work, put_by: Callable[[bytes], Blob]) -> Item:
+def _coalesce(winner: _Copy, older: list[_Copy], work: DecodePlan, spill: Callable[[bytes], Blob]) -> RawJob:
     """The winner, with what only its companions tell."""
     item, value = winner.item, dict(winner.value)
     partner = next((c for c in older if c.item.detail is not item.detail), None)
@@ -213,7 +196,7 @@ def _composed(winner: _Copy, older: list[_Copy], work: Work, put_by: Callable[[b
         for copy in older:
             value |= {k: copy.value[k] for k in _detail_keys(copy.value) if _is_gap(value, copy.value, k)}
     if value != winner.value:
-        item.raw = put_by(strict_json.compact(value).encode())
+        item.raw = spill(strict_json.compact(value).encode())
         item.odd = any(c.item.odd for c in (winner, *older))
     return item
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 from ftetl.contract import tables
 from ftetl.raw.response import Answer
 from ftetl.transform.decode import decoder
-from ftetl.transform.deduplicate import Item
 from ftetl.transform.flatten import tables as flatten_tables
+from ftetl.transform.raw_job import RawJob
 
 THREADS = 2  # decode at once; more do not help where the merge and the writing wait for them
 
@@ -29,10 +29,10 @@ class Batch:
     flat: flatten_tables.Flat
 
 
-def batches(items: Sequence[Item], answers: Sequence[Answer], *, events: bool) -> Iterator[Batch]:
+def batches(items: Sequence[RawJob], answers: Sequence[Answer], *, events: bool) -> Iterator[Batch]:
     """The batches in order; without `events`, as if none of the jobs had any."""
 
-    def work(batch: list[Item]) -> Batch:
+    def work(batch: list[RawJob]) -> Batch:
         decoded = decoder.decode(batch, answers)
         flat = flatten_tables.flatten(decoded)
         return Batch(decoded, flat if events else _without_events(flat))

@@ -46,7 +46,7 @@ PENDING = {
     ("analysis.frames", "transform.merge.carry_over"),
     ("cli.exit_handling", "store.manifest"),
     ("contract.sql", "config.settings"),
-    ("extract.details.fingerprints", "transform.deduplicate"),
+    ("extract.details.fingerprints", "transform.raw_job"),
     ("extract.privacy.redacting_source", "pipeline.guards"),
     ("snapshot.snapshot", "validate.focus_checks"),
     ("snapshot.snapshot", "validate.table_checks"),

@@ -276,7 +276,7 @@ def try_bodies(count: int, dice: random.Random, folder: Path) -> Counter[str]:
         answer = Answer("jobs", Memory(body), OBSERVED_AT, shape)
         try:
             scanned = index.scan(answer)
-            work = deduplicate.choose([answer], [scanned])
+            work = deduplicate.resolve_duplicates([answer], [scanned])
             decoded = decoder.decode(work.items, [answer])
             flat = tables.flatten(decoded)
         except FtetlError as error:

@@ -34,7 +34,7 @@ def said(
 ) -> tuple[dict[str, Json], dict[str, list[Json]], list[Anomaly], list[QuarantinedElement]]:
     """Of a list of these jobs: the rows by id, their events, what was odd, what was put aside."""
     answer = Answer("list", Memory(("[" + ",".join(documents) + "]").encode()), NOW)
-    work = deduplicate.choose([answer], [index.scan(answer)])
+    work = deduplicate.resolve_duplicates([answer], [index.scan(answer)])
     decoded = decoder.decode(work.items, [answer])
     flat = flatten_tables.flatten(decoded)
     rows = {row["job_id"]: row for row in flat.jobs.to_pylist()}

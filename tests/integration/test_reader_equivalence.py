@@ -210,10 +210,10 @@ def said(decoded: decoder.Decoded) -> dict[str, Any]:
     }
 
 
-def both(a: Answer) -> tuple[index.Scan, deduplicate.Work, dict[str, Any]]:
+def both(a: Answer) -> tuple[index.Scan, deduplicate.DecodePlan, dict[str, Any]]:
     """An answer down both roads, and down the fast one without a look for odd jobs: they are found to say the same."""
     found = index.scan(a)
-    work = deduplicate.choose([a], [found])
+    work = deduplicate.resolve_duplicates([a], [found])
     fast, careful = (decoder.decode(work.items, [a], fast=road) for road in (True, False))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type_probe, "odd", lambda _: set())
@@ -289,10 +289,10 @@ DAMAGE: dict[str, tuple[Any, str | None]] = {
 
 def rows(
     a: Answer, size: int
-) -> tuple[dict[str, tuple[Any, Any]], list[QuarantinedElement], set[str], deduplicate.Work]:
+) -> tuple[dict[str, tuple[Any, Any]], list[QuarantinedElement], set[str], deduplicate.DecodePlan]:
     """By id the job's row and its events; what was put aside; the ids of which something is noted."""
     found = index.scan(a)
-    work = deduplicate.choose([a], [found])
+    work = deduplicate.resolve_duplicates([a], [found])
     table: dict[str, tuple[Any, Any]] = {}
     quarantined, noted = list(work.quarantined), {o.job_id for o in work.anomalies}
     for batch in decoder.batches(work.items, size):
@@ -465,7 +465,7 @@ def test_the_property_reaches_the_fast_road() -> None:
     texts = [written(valid(job(), random.Random(n), 1.0) | {"id": f'"ft-{n}"'}, random.Random(n)) for n in range(50)]
     a = answer(("[" + ",".join(texts) + "]").encode())
 
-    decoded = decoder.decode(deduplicate.choose([a], [index.scan(a)]).items, [a])
+    decoded = decoder.decode(deduplicate.resolve_duplicates([a], [index.scan(a)]).items, [a])
 
     assert Counter(fast=50 - decoded.careful) == Counter(fast=50)
     assert isinstance(decoded.jobs, pa.Table)

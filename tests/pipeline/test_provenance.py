@@ -116,14 +116,14 @@ def test_a_saved_answer_that_changes_before_it_is_decoded_is_a_line_and_not_a_cr
     path = tmp_path / name
     jobs = [json.dumps({"id": f"ft-{n}", "status": "completed", "suffix": "x" * 40}) for n in range(2000)]
     path.write_text("[" + ",".join(jobs) + "]" if path.suffix == ".json" else "\n".join(jobs))
-    choose = deduplicate.choose
+    choose = deduplicate.resolve_duplicates
 
-    def meanwhile(*given: Any) -> deduplicate.Work:
+    def meanwhile(*given: Any) -> deduplicate.DecodePlan:
         with path.open("r+") as file:
             file.write(now)
             file.truncate(len(now) if len(now) < 500 else None)
         return choose(*given)
 
-    monkeypatch.setattr(deduplicate, "choose", meanwhile)
+    monkeypatch.setattr(deduplicate, "resolve_duplicates", meanwhile)
     with pytest.raises(DataError, match="was changed while it was read"):
         ftetl.export(tmp_path / "t", source=path)

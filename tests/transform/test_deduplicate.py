@@ -19,6 +19,7 @@ from ftetl.raw.response import Answer, Memory, Shape
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables
+from ftetl.transform.raw_job import RawJob
 
 NOON = datetime(2026, 7, 3, 12, tzinfo=UTC)
 OLD, NEW = "2026-07-01T00:00:00Z", "2026-07-02T00:00:00Z"
@@ -34,14 +35,14 @@ def detail(job: dict[str, Any] | str, at: int = 0, name: str = "detail") -> Answ
     return Answer(name, Memory(text.encode()), NOON + timedelta(hours=at), detail=True)
 
 
-def chosen(*answers: Answer) -> deduplicate.Work:
+def chosen(*answers: Answer) -> deduplicate.DecodePlan:
     scans = [index.scan(a) for a in answers]
-    work = deduplicate.choose(answers, scans)
+    work = deduplicate.resolve_duplicates(answers, scans)
     assert len(work.items) + len(work.quarantined) + work.identical + work.absorbed == sum(s.received for s in scans)
     return work
 
 
-def value(item: deduplicate.Item, answers: Sequence[Answer]) -> Any:
+def value(item: RawJob, answers: Sequence[Answer]) -> Any:
     raw = (
         item.raw.read(0, item.raw.size)
         if item.raw is not None

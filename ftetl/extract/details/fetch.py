@@ -63,11 +63,11 @@ def fetch(
     total: int,
     progress: Callable[[int, int], None],
     keep: Callable[[Detail, bool], None],
-    put_by: Callable[[bytes], Blob] = Memory,
+    spill: Callable[[bytes], Blob] = Memory,
 ) -> Details:
     """These details; one that cannot be had or used does not cost the others.
 
-    `keep` gets each as it comes, and if it is usable; `put_by` gets its bytes, which wait there for the rest.
+    `keep` gets each as it comes, and if it is usable; `spill` gets its bytes, which wait there for the rest.
     """
     found = Details()
     for done, detail in enumerate(details, start=1):
@@ -75,7 +75,7 @@ def fetch(
         if detail.answer is not None:  # before its bytes wait on a disk
             detail = replace(detail, answer=replace(detail.answer, blob=fingerprint.masked(detail.answer.blob)))
         if outcome is Outcome.HERE and detail.answer is not None:
-            outcome = _usable(found, detail.job_id, detail.answer, put_by)
+            outcome = _usable(found, detail.job_id, detail.answer, spill)
         keep(detail, outcome is Outcome.HERE)
         if outcome is Outcome.GONE:
             found.anomalies.append(Anomaly(detail.job_id, "id", "deleted_meanwhile", None))
@@ -88,13 +88,13 @@ def fetch(
     return found
 
 
-def _usable(found: Details, job_id: str, answer: Answer, put_by: Callable[[bytes], Blob]) -> Outcome:
+def _usable(found: Details, job_id: str, answer: Answer, spill: Callable[[bytes], Blob]) -> Outcome:
     """Take a detail if it is one job, and the one that was asked for."""
     try:
         scanned = raw_index.single(answer, job_id) or raw_index.scan(answer)
     except FtetlError:
         scanned = Scan()
-    found.answers.append(replace(answer, blob=put_by(answer.blob.read(0, answer.blob.size))))
+    found.answers.append(replace(answer, blob=spill(answer.blob.read(0, answer.blob.size))))
     if scanned.ids == [job_id]:
         found.scans.append(scanned)
         return Outcome.HERE

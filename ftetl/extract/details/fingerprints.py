@@ -19,7 +19,7 @@ import pyarrow.feather as feather
 from ftetl.errors import StorageError
 from ftetl.extract.extract import Extraction
 from ftetl.snapshot.table_reader import Stored
-from ftetl.transform.deduplicate import Item
+from ftetl.transform.raw_job import RawJob
 
 FILE = "listed.arrow"  # beside the tables of a snapshot, so that it is committed with them
 SETTLES = timedelta(days=3)
@@ -78,7 +78,7 @@ def unchanged_details(stored: Stored, memory: Mapping[str, bytes], observed_at: 
     return UnchangedDetails({job_id: memory[job_id] for job_id in ids if job_id in memory})
 
 
-def updated_fingerprints(memory: Mapping[str, bytes], items: Iterable[Item], given: Extraction) -> dict[str, bytes]:
+def updated_fingerprints(memory: Mapping[str, bytes], items: Iterable[RawJob], given: Extraction) -> dict[str, bytes]:
     """The memory after a run: the jobs whose detail came are known by what was listed of them now.
 
     A job whose row was made from something else, and not from the same listed document, is known no more.

@@ -24,7 +24,7 @@ from ftetl.raw.response import Answer
 from ftetl.transform.decode import arrow_reader, extra_keys, python_reader, source_schema, type_probe
 from ftetl.transform.decode.arrow_reader import explicit, prepared, read
 from ftetl.transform.decode.raw_batch import Raws, length
-from ftetl.transform.deduplicate import Item
+from ftetl.transform.raw_job import RawJob
 
 BATCH = 12 << 20  # bytes of raw JSON in a batch: half of it costs a tenth more time, twice as much a tenth more memory
 _SMALL = 32 << 10  # bytes up to which the careful road is done before Arrow has started
@@ -40,7 +40,7 @@ class Decoded:
     """A batch: the nested rows, the items they came from, and what is beside them."""
 
     jobs: pa.Table
-    items: list[Item]
+    items: list[RawJob]
     extra: dict[int, str] = field(default_factory=dict)  # by row
     event_extra: dict[tuple[int, int], str] = field(default_factory=dict)  # by row and position
     quarantined: list[QuarantinedElement] = field(default_factory=list)
@@ -49,9 +49,9 @@ class Decoded:
     careful: int = 0  # rows that took the careful road
 
 
-def batches(items: Sequence[Item], size: int = BATCH) -> Iterator[list[Item]]:
+def batches(items: Sequence[RawJob], size: int = BATCH) -> Iterator[list[RawJob]]:
     """The items in runs of about `size` bytes; copies of one job stay together."""
-    batch: list[Item] = []
+    batch: list[RawJob] = []
     total = 0
     for item in items:
         more = length(item)
@@ -64,7 +64,7 @@ def batches(items: Sequence[Item], size: int = BATCH) -> Iterator[list[Item]]:
         yield batch
 
 
-def decode(items: Sequence[Item], answers: Sequence[Answer], *, fast: bool = True) -> Decoded:
+def decode(items: Sequence[RawJob], answers: Sequence[Answer], *, fast: bool = True) -> Decoded:
     """The nested rows of the items, in their order; what is no clean JSON after all is put aside.
 
     `fast=False` sends every job down the careful road; the outcome is the same.
@@ -83,13 +83,13 @@ def decode(items: Sequence[Item], answers: Sequence[Answer], *, fast: bool = Tru
     return _in_order(items, run.result(), rest.result()) if plain else rest.result()
 
 
-def _worth_it(plain: list[Item], items: Sequence[Item]) -> list[Item]:
+def _worth_it(plain: list[RawJob], items: Sequence[RawJob]) -> list[RawJob]:
     """What the fast road is begun for: nothing, where little is left beside odd ones."""
     few = len(plain) < len(items) and sum(map(length, plain)) <= _SMALL
     return [] if few else plain
 
 
-def _in_order(items: Sequence[Item], one: Decoded, other: Decoded) -> Decoded:
+def _in_order(items: Sequence[RawJob], one: Decoded, other: Decoded) -> Decoded:
     """Both together, in the order of the items."""
     places = {id(item): place for place, item in enumerate(items)}
     kept = [*one.items, *other.items]
@@ -128,10 +128,10 @@ class _MixedError(Exception):
 class _Run:
     """One batch on its way: pieces in order, and what is beside them."""
 
-    def __init__(self, items: Sequence[Item], answers: Sequence[Answer]) -> None:
+    def __init__(self, items: Sequence[RawJob], answers: Sequence[Answer]) -> None:
         self.items, self.raws, self.answers = items, Raws(items, answers), answers
         self.pieces: list[pa.Table] = []
-        self.kept: list[Item] = []
+        self.kept: list[RawJob] = []
         self.found = Decoded(pa.table({}), self.kept)
         self.budget, self.look = 0, False
 
@@ -224,14 +224,14 @@ class _Run:
             self.found.careful += 1
         self.pieces.append(pa.Table.from_pylist(rows, schema=explicit(json_as_text=True)))
 
-    def _noting(self, item: Item) -> python_reader.Note:
+    def _noting(self, item: RawJob) -> python_reader.Note:
         def note(path: str, kind: str, raw: str, place: int) -> None:
             if not item.older:
                 self.found.anomalies.append(Anomaly(item.job_id, path, kind, raw, place))
 
         return note
 
-    def _refuse(self, item: Item, raw: bytes, rule: str) -> None:
+    def _refuse(self, item: RawJob, raw: bytes, rule: str) -> None:
         answer = self.answers[item.answer]
         self.found.quarantined.append(
             QuarantinedElement(strict_json.mask(raw), rule, own_id(raw), answer.name, item.position, answer.observed_at)
@@ -262,7 +262,7 @@ class _Run:
             rows |= {row for row in range(count) if pattern is None or pattern.search(self.raws[low + row])}
         return sorted(rows)
 
-    def _texts(self, row: int, item: Item, texts: extra_keys.Texts) -> None:
+    def _texts(self, row: int, item: RawJob, texts: extra_keys.Texts) -> None:
         if texts.extra:
             self.found.extra[row] = strict_json.compact(texts.extra)
         for position, rest in texts.events.items():

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 
 from ftetl.raw.response import Answer, Blob, changed
-from ftetl.transform.deduplicate import Item
+from ftetl.transform.raw_job import RawJob
 
 _KEPT = 32 << 20  # bytes up to which a thread keeps its buffer: fresh memory costs more than the reading
 _OPEN, _CLOSE, _NEWLINE = b"{}\n"
@@ -19,7 +19,7 @@ _own = threading.local()
 class Raws:
     """The raw elements of some items."""
 
-    def __init__(self, items: Sequence[Item], answers: Sequence[Answer]) -> None:
+    def __init__(self, items: Sequence[RawJob], answers: Sequence[Answer]) -> None:
         self._items, self._answers = items, answers
 
     def __len__(self) -> int:
@@ -57,13 +57,13 @@ class Raws:
             at = end + 1
         return view
 
-    def _place(self, item: Item) -> tuple[Blob, int, int]:
+    def _place(self, item: RawJob) -> tuple[Blob, int, int]:
         if item.raw is not None:
             return item.raw, 0, item.raw.size
         return self._answers[item.answer].blob, item.offset, item.length
 
 
-def length(item: Item) -> int:
+def length(item: RawJob) -> int:
     """How many bytes an item has."""
     return item.raw.size if item.raw is not None else item.length
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import one, where
 from ftetl.contract.arrow_schema import TYPES
-from ftetl.transform.deduplicate import Item
 from ftetl.transform.flatten.tables import Flat
+from ftetl.transform.raw_job import RawJob
 
 _INSTANT = TYPES["datetime"]
 
@@ -46,7 +46,7 @@ class Incoming:
         return where(self.flat.events, pc.take(rows, self.flat.parents))
 
 
-def incoming(items: list[Item], flat: Flat, observed_at: tuple[datetime, ...]) -> Incoming:
+def incoming(items: list[RawJob], flat: Flat, observed_at: tuple[datetime, ...]) -> Incoming:
     """What the batch of these items brings; `observed_at` tells by answer when it was observed."""
     older = pa.array([i.older for i in items], pa.bool_())
     mask = pc.invert(older)

@@ -19,13 +19,13 @@ def states(jobs: pa.Table, observed: pa.Array) -> pa.Table:
     return jobs.select(names).append_column("observed_at", observed)
 
 
-def merged(stored: pa.Table, beaten: list[pa.Table], won: list[pa.Table], project: str) -> pa.Table:
+def merged(stored: pa.Table, superseded: list[pa.Table], current: list[pa.Table], project: str) -> pa.Table:
     """The stored history with the states seen in this run, each state once, at its first observation.
 
-    `won` are the states of the copies that became rows, `beaten` those of the others.
+    `current` are the states of the copies that became rows, `superseded` those of the others.
     """
     # Of several states of one `updated_at`, observed at one instant, the last one here stays.
-    whole = pa.concat_tables([*_named(beaten, project), stored, *_named(won, project)]).combine_chunks()
+    whole = pa.concat_tables([*_named(superseded, project), stored, *_named(current, project)]).combine_chunks()
     order = [("job_id", "ascending"), ("observed_at", "ascending"), ("updated_at", "ascending", "at_start")]
     whole = whole.take(pc.sort_indices(whole, order))
     whole = whole.filter(_last_of_its_instant(whole))

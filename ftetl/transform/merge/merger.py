@@ -20,11 +20,11 @@ from ftetl.contract.arrow_schema import TYPES
 from ftetl.raw.findings import Anomaly
 from ftetl.snapshot.table_reader import Stored
 from ftetl.transform import assemble
-from ftetl.transform.deduplicate import Item
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.merge import carry_over, quarantine, row_anomalies, stored_events
 from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
+from ftetl.transform.raw_job import RawJob
 
 INSTANT = TYPES["datetime"]
 FROM_EVENTS = ("finished_at", "failure_reason")
@@ -34,7 +34,7 @@ _EPOCH = pa.scalar(datetime(1, 1, 1), pa.timestamp("us")).cast(INSTANT)
 
 
 @dataclass(frozen=True)
-class Seen:
+class RunContext:
     """What a run knows besides the rows: when each answer was observed, and which one is the whole list."""
 
     project: str
@@ -49,7 +49,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Next:
+class MergedBatch:
     """The next rows of the two large tables; the events come in pieces, to be taken before the next batch."""
 
     jobs: pa.Table
@@ -79,11 +79,11 @@ class Merge:
     """One run's merge; feed it the batches in key order, then take the rest."""
 
     stored: Stored
-    seen: Seen
+    seen: RunContext
     counts: Counts = field(default_factory=Counts)
     new_anomalies: list[Anomaly] = field(default_factory=list)
-    beaten: list[pa.Table] = field(default_factory=list)  # states of copies that did not become a row, in no order
-    won: list[pa.Table] = field(default_factory=list)  # states of those that did
+    superseded_states: list[pa.Table] = field(default_factory=list)  # of copies that did not become a row, in no order
+    current_states: list[pa.Table] = field(default_factory=list)  # of those that did
 
     def __post_init__(self) -> None:
         self._jobs = self.stored.table("jobs")
@@ -97,28 +97,28 @@ class Merge:
         self._firsts = row_anomalies.firsts(self.stored.table("anomalies"))
         self._confirmed = pa.array(sorted(self.seen.confirmed), pa.string())
 
-    def spare(self, job_ids: Iterable[str]) -> None:
+    def protect_from_vanishing(self, job_ids: Iterable[str]) -> None:
         """Jobs of which there is a copy that no table can take: not gone. Say so before the batch they would be in."""
         self._spared.update(job_ids)
 
-    def batch(self, items: list[Item], flat: Flat) -> Next:
+    def batch(self, items: list[RawJob], flat: Flat) -> MergedBatch:
         """The next rows up to the batch's last job."""
         last = items[-1].job_id
         before, held = self._before(last)
         assemble.require(tables()["jobs"], flat.jobs)
         new = incoming(items, flat, self.seen.observed_at)
-        self.beaten.append(states(new.older, new.older_observed))
+        self.superseded_states.append(states(new.older, new.older_observed))
         jobs, taking = self._jobs_of(new, before, held)
         mine = pc.is_in(before.column("job_id"), value_set=new.ids)
         left = self._left_behind(where(before, one(pc.invert(mine))))
-        return Next(_ordered([jobs, left], ["job_id"]), self._events_of(new, taking, last))
+        return MergedBatch(_ordered([jobs, left], ["job_id"]), self._events_of(new, taking, last))
 
-    def rest(self) -> Iterator[Next]:
+    def rest(self) -> Iterator[MergedBatch]:
         """The stored rows behind the last batch."""
         while self._at < len(self._ids):
             last = self._ids[min(self._at + _STEP, len(self._ids)) - 1]
             left = self._left_behind(self._before(last)[0])
-            yield Next(left, self._events.up_to(last))
+            yield MergedBatch(left, self._events.up_to(last))
 
     def anomaly_table(self, anomalies: list[Anomaly]) -> pa.Table:
         """The next anomalies: this run's, and those stored ones whose value is still the current one."""
@@ -203,9 +203,9 @@ class Merge:
         for told_ids, mask in ((self._told.rows, wins), (self._told.details, told), (self._told.events, taking)):
             told_ids.append(where(new.ids, one(mask)))
         found = assemble.rows(tables()["jobs"], cells)
-        self.new_anomalies += row_anomalies.of(found, old, wins, self._firsts)
-        self.won.append(where(states(found, new.since), wins))
-        self.beaten.append(where(states(new.jobs, new.since), pc.invert(wins)))
+        self.new_anomalies += row_anomalies.find_row_anomalies(found, old, wins, self._firsts)
+        self.current_states.append(where(states(found, new.since), wins))
+        self.superseded_states.append(where(states(new.jobs, new.since), pc.invert(wins)))
         return found, taking
 
     def _mixed(

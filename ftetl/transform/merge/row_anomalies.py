@@ -31,7 +31,7 @@ def firsts(anomalies: pa.Table) -> First:
     return {(row["job_id"], row["path"]): row["raw"] for row in mine.to_pylist()}
 
 
-def of(found: pa.Table, old: pa.Table, wins: pa.Array, first: First) -> Iterator[Anomaly]:
+def find_row_anomalies(found: pa.Table, old: pa.Table, wins: pa.Array, first: First) -> Iterator[Anomaly]:
     """The doubts about the next rows of jobs whose copy `wins`; `old` are the stored ones beside them, if any."""
     for column in tables()["jobs"].columns:
         if column.type == "datetime" and column.read == "value":

@@ -23,14 +23,15 @@ from ftetl.raw.response import Answer, Memory, Shape
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import arrow_reader, decoder, type_probe
 from ftetl.transform.flatten import tables as flatten_tables
+from ftetl.transform.raw_job import RawJob
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 
 
-def work(raws: Sequence[bytes]) -> tuple[Answer, deduplicate.Work]:
+def work(raws: Sequence[bytes]) -> tuple[Answer, deduplicate.DecodePlan]:
     a = Answer("jobs", Memory(b"[" + b",".join(raws) + b"]"), NOW)
-    return a, deduplicate.choose([a], [index.scan(a)])
+    return a, deduplicate.resolve_duplicates([a], [index.scan(a)])
 
 
 def decoded(raws: Sequence[bytes], *, fast: bool = True) -> decoder.Decoded:
@@ -464,7 +465,7 @@ def test_secrets_never_come_through(fast: bool) -> None:
 
 
 def test_batches_keep_the_order_and_the_copies_of_a_job_together() -> None:
-    items = [deduplicate.Item(job_id, 0, n, 0, 100) for n, job_id in enumerate("aabccccd")]
+    items = [RawJob(job_id, 0, n, 0, 100) for n, job_id in enumerate("aabccccd")]
 
     found = list(decoder.batches(items, 150))
 
@@ -475,9 +476,9 @@ def test_batches_keep_the_order_and_the_copies_of_a_job_together() -> None:
 
 def test_a_put_together_copy_counts_with_its_own_bytes() -> None:
     items = [
-        deduplicate.Item("a", 0, 0, 0, 10, raw=Memory(b"x" * 100)),
-        deduplicate.Item("b", 0, 1, 0, 10),
-        deduplicate.Item("c", 0, 2, 0, 10),
+        RawJob("a", 0, 0, 0, 10, raw=Memory(b"x" * 100)),
+        RawJob("b", 0, 1, 0, 10),
+        RawJob("c", 0, 2, 0, 10),
     ]
 
     assert [len(batch) for batch in decoder.batches(items, 105)] == [1, 2]
@@ -653,7 +654,7 @@ def test_unknown_keys_alone_do_not_leave_the_fast_road(count: int) -> None:
 def test_a_job_with_several_copies_counts_once_for_its_unknown_keys(fast: bool) -> None:
     texts = [f'{{"id":"ft-1","updated_at":"2026-07-0{day}T00:00:00Z","new":{day}}}' for day in (1, 2, 3)]
     answers = [Answer(text, Memory(f"[{text}]".encode()), NOW) for text in texts]
-    items = deduplicate.choose(answers, [index.scan(a) for a in answers]).items
+    items = deduplicate.resolve_duplicates(answers, [index.scan(a) for a in answers]).items
 
     found = decoder.decode(items, answers, fast=fast)
 
@@ -719,6 +720,6 @@ def test_the_order_of_the_jobs_changes_no_byte(tmp_path: Path) -> None:
 def test_an_answer_of_lines_is_read_like_a_list() -> None:
     a = Answer("jobs", Memory(b'{"id":"b","n_epochs":1}\r\n\r\n{"id":"a","n_epochs":2}'), NOW, Shape.LINES)
 
-    found = decoder.decode(deduplicate.choose([a], [index.scan(a)]).items, [a])
+    found = decoder.decode(deduplicate.resolve_duplicates([a], [index.scan(a)]).items, [a])
 
     assert found.jobs.select(["id", "n_epochs"]).to_pylist() == [{"id": "a", "n_epochs": 2}, {"id": "b", "n_epochs": 1}]

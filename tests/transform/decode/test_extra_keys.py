@@ -16,7 +16,7 @@ from ftetl.raw.response import Memory
 from ftetl.transform.decode import arrow_reader, extra_keys
 from ftetl.transform.decode.raw_batch import Raws
 from ftetl.transform.decode.source_schema import job
-from ftetl.transform.deduplicate import Item
+from ftetl.transform.raw_job import RawJob
 
 
 def texts(text: str) -> extra_keys.Texts:
@@ -179,7 +179,7 @@ SPRAWLING: dict[str, tuple[int, Any, bool]] = {
 
 
 def raws(texts: Sequence[bytes]) -> Raws:
-    return Raws([Item("ft-1", 0, n, 0, 0, raw=Memory(text)) for n, text in enumerate(texts)], [])
+    return Raws([RawJob("ft-1", 0, n, 0, 0, raw=Memory(text)) for n, text in enumerate(texts)], [])
 
 
 @pytest.mark.parametrize("name", SPRAWLING)

@@ -14,12 +14,12 @@ from ftetl.raw.response import Answer, File, Memory
 from ftetl.raw.spool import Scrap
 from ftetl.transform.decode import raw_batch as room
 from ftetl.transform.decode.raw_batch import Raws
-from ftetl.transform.deduplicate import Item
+from ftetl.transform.raw_job import RawJob
 
 
-def items(texts: list[bytes]) -> list[Item]:
+def items(texts: list[bytes]) -> list[RawJob]:
     offsets = [sum(map(len, texts[:n])) for n in range(len(texts))]
-    return [Item(f"ft-{n}", 0, n, offsets[n], len(text)) for n, text in enumerate(texts)]
+    return [RawJob(f"ft-{n}", 0, n, offsets[n], len(text)) for n, text in enumerate(texts)]
 
 
 @given(

@@ -25,7 +25,8 @@ def flat(text: str, *, fast: bool) -> tuple[dict[str, Any], list[dict[str, Any]]
     """The row of a job with these members, its events, and what is noted."""
     body = '[{"id":"ft-1"' + ("," if text else "") + text + "}]"
     a = Answer("jobs", Memory(body.encode()), NOW)
-    found = flatten_tables.flatten(decoder.decode(deduplicate.choose([a], [index.scan(a)]).items, [a], fast=fast))
+    plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
+    found = flatten_tables.flatten(decoder.decode(plan.items, [a], fast=fast))
     return found.jobs.to_pylist()[0], found.events.to_pylist(), [(o.path, o.kind, o.raw) for o in found.anomalies]
 
 
@@ -231,7 +232,8 @@ def test_every_column_keeps_its_type_whatever_comes(odd: str, fast: bool) -> Non
     raws = [text.replace('"x"', f'"ft-{n:04}"', 1) for n, text in enumerate(listed)]
     a = Answer("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
 
-    found = flatten_tables.flatten(decoder.decode(deduplicate.choose([a], [index.scan(a)]).items, [a], fast=fast))
+    plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
+    found = flatten_tables.flatten(decoder.decode(plan.items, [a], fast=fast))
 
     assert found.jobs.num_rows == len(raws)
     for table, rows in (("jobs", found.jobs), ("events", found.events)):

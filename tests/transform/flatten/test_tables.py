@@ -24,7 +24,8 @@ ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])
 
 def flat(*raws: str, fast: bool = True) -> flatten_tables.Flat:
     a = Answer("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
-    return flatten_tables.flatten(decoder.decode(deduplicate.choose([a], [index.scan(a)]).items, [a], fast=fast))
+    plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
+    return flatten_tables.flatten(decoder.decode(plan.items, [a], fast=fast))
 
 
 def event(kind: str, day: int | None = None, message: str = "") -> dict[str, Any]:
@@ -156,7 +157,7 @@ NEW = '[{"id":"a","status":"running","updated_at":"2026-07-02T00:00:00Z","n_epoc
 @ROADS
 def test_copies_that_are_not_the_winner_have_rows_but_no_anomalies(fast: bool) -> None:
     answers = [Answer(text, Memory(text.encode()), NOW) for text in (OLD, NEW)]
-    work = deduplicate.choose(answers, [index.scan(a) for a in answers])
+    work = deduplicate.resolve_duplicates(answers, [index.scan(a) for a in answers])
     assert [i.older for i in work.items] == [False, True]
 
     found = flatten_tables.flatten(decoder.decode(work.items, answers, fast=fast))

@@ -38,8 +38,8 @@ def table(states: list[State], *, project: bool = False) -> pa.Table:
     return found if project else found.drop_columns(["project"])
 
 
-def merged(stored: list[State], beaten: list[State], won: list[State]) -> list[State]:
-    found = job_history.merged(table(stored, project=True), [table(beaten)], [table([s]) for s in won], "p")
+def merged(stored: list[State], superseded: list[State], current: list[State]) -> list[State]:
+    found = job_history.merged(table(stored, project=True), [table(superseded)], [table([s]) for s in current], "p")
     assert found.schema.equals(schema(TABLE))
     names = ["job_id", "observed_at", "status", "updated_at", "token_count", "refund_amount_nanousd"]
     return [tuple(v.day if isinstance(v, datetime) else v for v in r.values()) for r in found.select(names).to_pylist()]
@@ -51,7 +51,7 @@ A3: State = ("a", 3, "completed", 2, 5, None)
 
 
 @pytest.mark.parametrize(
-    ("stored", "beaten", "won", "expected"),
+    ("stored", "superseded", "current", "expected"),
     [
         pytest.param([], [], [], [], id="nothing"),
         pytest.param([], [], [A1], [A1], id="the first"),
@@ -83,7 +83,7 @@ A3: State = ("a", 3, "completed", 2, 5, None)
             id="of one instant and updated_at the one that won",
         ),
         pytest.param(
-            [A2], [("a", 2, "completed", 2, 4, None)], [], [A2], id="of these the stored one, not a beaten one"
+            [A2], [("a", 2, "completed", 2, 4, None)], [], [A2], id="of these the stored one, not a superseded one"
         ),
         pytest.param(
             [("a", 1, None, None, None, None)],
@@ -116,10 +116,10 @@ A3: State = ("a", 3, "completed", 2, 5, None)
     ],
 )
 def test_each_state_is_told_once(
-    stored: list[State], beaten: list[State], won: list[State], expected: list[State]
+    stored: list[State], superseded: list[State], current: list[State], expected: list[State]
 ) -> None:
-    assert merged(stored, beaten, won) == expected
-    assert merged(expected, beaten, won) == expected
+    assert merged(stored, superseded, current) == expected
+    assert merged(expected, superseded, current) == expected
 
 
 def test_states_are_those_columns_of_the_jobs() -> None:

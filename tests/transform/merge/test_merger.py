@@ -23,7 +23,7 @@ from ftetl.load.formats import parquet
 from ftetl.snapshot.table_reader import Stored, path
 from ftetl.transform.decode import decoder
 from ftetl.transform.merge import stored_events
-from ftetl.transform.merge.merger import Merge, Seen
+from ftetl.transform.merge.merger import Merge, RunContext
 
 IDS = [f"ft-{letter}" for letter in "abcdefghijkl"]
 START = datetime(2026, 8, 1, tzinfo=UTC)
@@ -315,11 +315,11 @@ def test_events_are_counted_across_row_groups(tmp_path: Path, group: int) -> Non
 
 def test_events_of_one_late_job_do_not_bring_all_others_into_memory(tmp_path: Path) -> None:
     rows = [(f"j{n:03}", 0) for n in range(100)]
-    merged = Merge(stored(tmp_path / "s", rows, 10), Seen("p", ()))
+    merged = Merge(stored(tmp_path / "s", rows, 10), RunContext("p", ()))
     assert [piece.num_rows for piece in merged._events.up_to("z")] == [10] * 10
 
 
 def test_nothing_is_left_over_of_an_empty_target() -> None:
-    merged = Merge(Stored(None), Seen("p", ()))
+    merged = Merge(Stored(None), RunContext("p", ()))
     assert list(merged.rest()) == []
     assert merged.anomalies([]).num_rows == 0
