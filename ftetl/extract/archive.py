@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from ftetl.errors import StorageError
-from ftetl.raw.response import Blob
+from ftetl.raw.blob import Blob
 from ftetl.store.durable_file import lost, put
 from ftetl.store.filesystem import PRIVATE, Folder
 from ftetl.store.manifest import JSON, Manifest, canonical

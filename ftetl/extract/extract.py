@@ -12,15 +12,17 @@ from typing import Protocol
 
 from ftetl.config.settings import Settings
 from ftetl.extract.details import fetch
+from ftetl.extract.source import Detail, Source
 from ftetl.raw import index
-from ftetl.raw.response import Answer, Blob, Detail, Memory, Source
+from ftetl.raw.blob import Blob, Memory
+from ftetl.raw.response import Response
 
 
 @dataclass
 class Extraction:
     """The answers with their elements, and what is known of the details that were asked for."""
 
-    answers: list[Answer]
+    responses: list[Response]
     scans: list[index.Scan] = field(default_factory=list)
     details: fetch.Details = field(default_factory=fetch.Details)
     listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the digest of what was listed
@@ -35,9 +37,9 @@ class Extraction:
 
     def newest_whole(self, before: datetime | None) -> int | None:
         """The newest answer that is a whole list, if it was observed later than every whole list before."""
-        whole = [i for i, (a, s) in enumerate(zip(self.answers, self.scans, strict=True)) if a.whole and s.is_list]
-        newest = max(whole, key=lambda i: self.answers[i].observed_at, default=None)
-        if newest is None or (before is not None and self.answers[newest].observed_at <= before):
+        whole = [i for i, (a, s) in enumerate(zip(self.responses, self.scans, strict=True)) if a.whole and s.is_list]
+        newest = max(whole, key=lambda i: self.responses[i].observed_at, default=None)
+        if newest is None or (before is not None and self.responses[newest].observed_at <= before):
             return None
         return newest
 
@@ -48,7 +50,7 @@ def read_source(settings: Settings, source: Source) -> Extraction:
     Raises:
         FtetlError: The source cannot give them.
     """
-    return Extraction([_dated(a, settings) for a in source.answers()])
+    return Extraction([_dated(a, settings) for a in source.responses()])
 
 
 def wants_details(settings: Settings, source: Source) -> bool:
@@ -80,11 +82,11 @@ def fetch_details(
     Raises:
         FtetlError: An answer as a whole is no list of jobs and no job, or the key was refused meanwhile.
     """
-    given.scans = [index.scan(answer) for answer in given.answers]
+    given.scans = [index.scan(response) for response in given.responses]
     if source.service is None:
         return
-    for answer, found in zip(given.answers, given.scans, strict=True):
-        given.listed |= fetch.wanting(answer, found)
+    for response, found in zip(given.responses, given.scans, strict=True):
+        given.listed |= fetch.wanting(response, found)
     if not wants_details(settings, source):
         return
     given.confirmed = frozenset(i for i, listed in given.listed.items() if listed and memory.is_unchanged(i, listed))
@@ -104,9 +106,9 @@ def fetch_details(
         memory.put(detail, given.listed[detail.job_id], usable=usable)
 
     given.details = fetch.fetch(coming(), len(asked), progress, put, given.spill)
-    given.answers += [_dated(a, settings) for a in given.details.answers]
+    given.responses += [_dated(a, settings) for a in given.details.responses]
     given.scans += given.details.scans
 
 
-def _dated(answer: Answer, settings: Settings) -> Answer:
-    return replace(answer, observed_at=settings.observed_at) if settings.observed_at else answer
+def _dated(response: Response, settings: Settings) -> Response:
+    return replace(response, observed_at=settings.observed_at) if settings.observed_at else response

@@ -12,8 +12,8 @@ from typing import Any
 from ftetl.clock import now
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.extract.extract import Extraction
+from ftetl.extract.source import Outcome, Source
 from ftetl.pipeline.billing_account import account_from_settings
-from ftetl.raw.response import Outcome, Source
 from ftetl.transform.derive.focus_costs import TABLE
 
 MANY = 10  # details from which on it means something if not one is there
@@ -27,7 +27,7 @@ AHEAD = timedelta(days=1)  # clocks differ; by more than this a time is a mistak
 def of(given: Extraction, source: Source, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """The lines, given the facts of the version before and of the one that stands now."""
     yield from getattr(source, "notes", ())
-    late = [answer.name for answer in given.answers if answer.observed_at > now() + AHEAD]
+    late = [response.name for response in given.responses if response.observed_at > now() + AHEAD]
     if late:
         yield f"{late[0]} was observed in the future; until then no other answer can replace what it says"
     if all_gone(given):

@@ -59,7 +59,7 @@ def fill(
     quarantined = list(work.quarantined)
     merged.protect_from_vanishing(a.job_id for a in quarantined if a.job_id)
     done = 0
-    for batch in prefetch.batches(work.items, given.answers, events=settings.events != "none"):
+    for batch in prefetch.batches(work.items, given.responses, events=settings.events != "none"):
         done += len(batch.decoded.items)
         quarantined += batch.decoded.quarantined
         merged.protect_from_vanishing(a.job_id for a in batch.decoded.quarantined if a.job_id)

@@ -24,7 +24,8 @@ from ftetl.extract.privacy import pseudonyms
 from ftetl.extract.together_api.client import Client
 from ftetl.pipeline import guards
 from ftetl.raw import index
-from ftetl.raw.response import Answer, Memory
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response
 from ftetl.snapshot.table_reader import Stored
 from ftetl.store import integrity, manifest, ownership
 from ftetl.store.filesystem import Folder, Fs
@@ -106,7 +107,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, people: dict
         listed = client.list_jobs()
     body, ahead = listed.body, listed.ahead
     seconds = time.monotonic() - started
-    found = index.scan(Answer("GET /fine-tunes", Memory(body), now()))
+    found = index.scan(Response("GET /fine-tunes", Memory(body), now()))
     took = f"{found.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s"
     yield Finding("request", took)
     if ahead is not None:

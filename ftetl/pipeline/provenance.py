@@ -16,9 +16,10 @@ from ftetl.config.settings import Settings
 from ftetl.extract.archive import Archive
 from ftetl.extract.details.cache import DetailCache
 from ftetl.extract.extract import Extraction
+from ftetl.extract.source import Source
 from ftetl.pipeline import list_watermark
 from ftetl.raw.fingerprint import masked
-from ftetl.raw.response import Answer, Shape, Source, changed, stamp
+from ftetl.raw.response import Response, Shape, changed, stamp
 from ftetl.store.target import Target
 
 # The others do not decide what the tables hold.
@@ -32,9 +33,9 @@ class Digests:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ftetl-digest")
         self._found: dict[Path, Future[str]] = {}
 
-    def begin(self, answers: Iterable[Answer]) -> None:
+    def begin(self, responses: Iterable[Response]) -> None:
         """Begin with the answers that are files."""
-        self._found |= {a.path: self._pool.submit(digest, a.path) for a in answers if a.path is not None}
+        self._found |= {a.path: self._pool.submit(digest, a.path) for a in responses if a.path is not None}
 
     def of(self, path: Path) -> str:
         """The SHA-256 of one of them.
@@ -61,7 +62,7 @@ def note(
     digests: Digests,
 ) -> None:
     """Keep the answers and say what the version that is about to be committed was made from, durably."""
-    answers = [_answer(archive, a, digests) for a in given.answers if not a.detail]
+    responses = [_response(archive, a, digests) for a in given.responses if not a.detail]
     if settings.observed_at:
         for entry in recall.entries:
             entry["observed_at"] = iso(settings.observed_at)
@@ -76,26 +77,26 @@ def note(
             "whole_at": iso(whole_at) if whole_at else None,
             "service": source.service,
             "settings": {name: getattr(settings, name) for name in SETTINGS},
-            "answers": answers,
+            "answers": responses,
             "details": recall.entries,
         },
     )
 
 
-def _answer(archive: Archive, answer: Answer, digests: Digests) -> dict[str, Any]:
+def _response(archive: Archive, response: Response, digests: Digests) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "name": answer.name,
-        "observed_at": iso(answer.observed_at),
-        "shape": answer.shape.value,
-        "whole": answer.whole,
+        "name": response.name,
+        "observed_at": iso(response.observed_at),
+        "shape": response.shape.value,
+        "whole": response.whole,
     }
-    path = answer.path
+    path = response.path
     if path is None:  # from the network, or through stdin: there is no other copy
-        kept = archive.store(masked(answer.blob, lines=answer.shape is Shape.LINES))
-        return {**entry, "sha256": kept, "bytes": answer.blob.size}
+        kept = archive.store(masked(response.blob, lines=response.shape is Shape.LINES))
+        return {**entry, "sha256": kept, "bytes": response.blob.size}
     try:
         told = {**entry, "path": str(path.resolve()), "sha256": digests.of(path), "bytes": path.stat().st_size}
-        same = answer.stamp == stamp(path)
+        same = response.stamp == stamp(path)
     except OSError:
         same = False
     if not same:

@@ -21,10 +21,12 @@ from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
 from ftetl.extract.privacy.pseudonyms import IDENTITY, MODE, Pseudonyms, read_pseudonyms
 from ftetl.extract.privacy.redacting_source import RedactingSource
+from ftetl.extract.source import Detail, Outcome, Source
 from ftetl.extract.sources.files import SavedFiles
 from ftetl.pipeline import guards, list_watermark, provenance, run
 from ftetl.pipeline.progress import Progress
-from ftetl.raw.response import Answer, Detail, Memory, Outcome, Shape, Source
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response, Shape
 from ftetl.run_report import Report
 from ftetl.store.manifest import snapshot_folder
 from ftetl.store.target import Commit, Target
@@ -43,27 +45,27 @@ class Past:
         self.asked = {d["job_id"]: d for d in entry["details"]}
         self._stack = ExitStack()
 
-    def answers(self) -> Iterator[Answer]:
+    def responses(self) -> Iterator[Response]:
         """The answers of that run, at the times at which they came."""
         for told in self._entry["answers"]:
             blob = self._saved(told).blob if "path" in told else Memory(self._archive.read_body(told["sha256"]))
-            yield Answer(told["name"], blob, parse_iso(told["observed_at"]), Shape(told["shape"]), told["whole"])
+            yield Response(told["name"], blob, parse_iso(told["observed_at"]), Shape(told["shape"]), told["whole"])
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """What came of the details that were asked for then."""
         for job_id in job_ids:
             told = self.asked[job_id]
-            answer = None
+            response = None
             if "sha256" in told:
                 blob = Memory(self._archive.read_body(told["sha256"]))
-                answer = Answer(told["name"], blob, parse_iso(told["observed_at"]), detail=True)
-            yield Detail(job_id, Outcome(told["outcome"]), answer)
+                response = Response(told["name"], blob, parse_iso(told["observed_at"]), detail=True)
+            yield Detail(job_id, Outcome(told["outcome"]), response)
 
     def close(self) -> None:
         """Close the saved files; safe to call twice."""
         self._stack.close()
 
-    def _saved(self, told: dict[str, Any]) -> Answer:
+    def _saved(self, told: dict[str, Any]) -> Response:
         path = Path(told["path"])
         advice = "put it back to rebuild from it"
         if not path.is_file():
@@ -74,7 +76,7 @@ class Past:
         if self._pseudonyms:  # what is in the archive has passed them already
             source = RedactingSource(source, self._pseudonyms, lambda: self._scratch)
         self._stack.callback(source.close)
-        return next(iter(source.answers()))
+        return next(iter(source.responses()))
 
 
 class _Replayed:

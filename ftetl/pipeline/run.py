@@ -27,13 +27,15 @@ from ftetl.extract.details import fingerprints
 from ftetl.extract.details.cache import DetailCache
 from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.privacy.redacting_source import RedactingSource, begin
+from ftetl.extract.source import Source
 from ftetl.load.table_writers import Staging
 from ftetl.pipeline import advisories, guards, list_watermark, provenance
 from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.pipeline.build_tables import Outcome, fill
 from ftetl.pipeline.progress import Progress, Silent
 from ftetl.raw import strict_json
-from ftetl.raw.response import Answer, Memory, Source
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response
 from ftetl.raw.spool import Scrap
 from ftetl.run_report import Report
 from ftetl.snapshot.table_reader import Stored
@@ -65,7 +67,7 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
         recalls: list[DetailCache] = []
 
         def memory(given: extract.Extraction) -> DetailCache:
-            digests.begin(given.answers)
+            digests.begin(given.responses)
             recalls.append(stack.enter_context(_recall(target, archive, given)))
             return recalls[0]
 
@@ -113,9 +115,9 @@ def _run(
     integrity.require_sound_base(target.path, target.base)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project, people)
-    given = _answers(settings, source, target)
-    _log.info("received answers=%d bytes=%d", len(given.answers), sum(a.blob.size for a in given.answers))
-    with _evidence(target, source, given.answers), Scrap(target.scratch) as scrap:
+    given = _responses(settings, source, target)
+    _log.info("received answers=%d bytes=%d", len(given.responses), sum(a.blob.size for a in given.responses))
+    with _evidence(target, source, given.responses), Scrap(target.scratch) as scrap:
         given.spill = scrap.put
         extract.fetch_details(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
@@ -128,7 +130,7 @@ def _run(
     return report
 
 
-def _answers(settings: Settings, source: Source, target: Target) -> extract.Extraction:
+def _responses(settings: Settings, source: Source, target: Target) -> extract.Extraction:
     """What the source gives; of what it says instead, a copy for a look."""
     try:
         return extract.read_source(settings, source)
@@ -143,16 +145,16 @@ def _recall(target: Target, archive: Archive, given: extract.Extraction) -> Deta
     """What is known about details as of the newest answer."""
     archive.drop_unfinished(target.base, target.version)
     stored = _stored(target)
-    newest = max((a.observed_at for a in given.answers), default=now())
+    newest = max((a.observed_at for a in given.responses), default=now())
     return DetailCache(
         target, archive, fingerprints.unchanged_details(stored, fingerprints.read_fingerprints(stored.folder), newest)
     )
 
 
 @contextlib.contextmanager
-def _evidence(target: Target, source: Source, answers: list[Answer]) -> Iterator[None]:
+def _evidence(target: Target, source: Source, responses: list[Response]) -> Iterator[None]:
     """Keep what a service said for a look, if the run fails from here on; a saved file is kept by its owner."""
-    said = [a.blob.data for a in answers[:1] if source.service is not None and isinstance(a.blob, Memory)]
+    said = [a.blob.data for a in responses[:1] if source.service is not None and isinstance(a.blob, Memory)]
     try:
         yield
     except Exception:
@@ -175,21 +177,21 @@ def _commit(
     stored = _stored(target)
     base_whole_at = list_watermark.newest_whole_at(target)
     whole = given.whole = given.newest_whole(base_whole_at)
-    work = deduplicate.resolve_duplicates(given.answers, given.scans, given.confirmed, given.spill)
+    work = deduplicate.resolve_duplicates(given.responses, given.scans, given.confirmed, given.spill)
     work.anomalies += given.details.anomalies
     if whole is not None:
         guards.whole_list(settings, stored, given.scans[whole])
-    newest_whole_at = given.answers[whole].observed_at if whole is not None else base_whole_at
+    newest_whole_at = given.responses[whole].observed_at if whole is not None else base_whole_at
     seen = merger.RunContext(
         project=settings.project,
-        observed_at=tuple(a.observed_at for a in given.answers),
+        observed_at=tuple(a.observed_at for a in given.responses),
         whole=whole,
         newest_whole_at=newest_whole_at,
         base_whole_at=base_whole_at,
         vanishing=whole is not None and all(a.job_id for a in work.quarantined),
         failed=frozenset(given.details.failed),
         confirmed=given.confirmed,
-        confirming=any(a.whole and a.observed_at == newest_whole_at for a in given.answers),
+        confirming=any(a.whole and a.observed_at == newest_whole_at for a in given.responses),
     )
     new_facts: dict[str, Any] = {
         "identity": identity,
@@ -278,7 +280,7 @@ def _report(
         details=dict(given.details.outcomes),
         drift=outcome.drift,
         requests=client.requests_made if client else 0,
-        bytes_read=sum(a.blob.size for a in given.answers),
+        bytes_read=sum(a.blob.size for a in given.responses),
         files={f.name: f.bytes for f in commit.manifest.files},
         seconds=round(seconds, 3),
         warnings=(

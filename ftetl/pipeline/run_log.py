@@ -21,7 +21,7 @@ from ftetl.clock import iso, now, parse_iso
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, FtetlError, TargetError
 from ftetl.errors.os_errors import explained
-from ftetl.raw.response import Source
+from ftetl.extract.source import Source
 from ftetl.run_report import Report
 from ftetl.store.manifest import CONTROL, RUN_ID, Manifest
 

@@ -17,8 +17,8 @@ from typing import BinaryIO, Final
 
 from ftetl.config import limits
 from ftetl.errors import DataError, StorageError
+from ftetl.raw.blob import Spooled
 from ftetl.raw.gunzip import DamagedGzipError, gunzip
-from ftetl.raw.response import Spooled
 
 
 class Compression(StrEnum):

@@ -13,7 +13,7 @@ from typing import Any
 
 from ftetl.errors import DataError, ProtocolError
 from ftetl.raw import strict_json
-from ftetl.raw.response import Answer, window
+from ftetl.raw.response import Response, window
 from ftetl.raw.splitter import spans
 
 _REACH = 1 << 20  # bytes that are read at first of what comes before the list, and at most of what comes after it
@@ -35,45 +35,45 @@ class Opening:
     keys: dict[str, Any] = field(default_factory=dict)
 
 
-def skip_mark(answer: Answer) -> int:
+def skip_mark(response: Response) -> int:
     """The offset behind a byte order mark, after refusing what is no UTF-8 text or a web page.
 
     Raises:
         DataError: Nothing there, or UTF-16 or UTF-32.
         ProtocolError: A web page.
     """
-    head = answer.blob.read(0, 4096)
+    head = response.blob.read(0, 4096)
     start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:4]:
-        raise DataError("R04", f"{answer.name} is not UTF-8", next="convert it to UTF-8")
+        raise DataError("R04", f"{response.name} is not UTF-8", next="convert it to UTF-8")
     bare = head[start:].lstrip()
     if bare.startswith(b"<"):
         raise ProtocolError(
-            "H32", f"{answer.name} is a web page, not an answer of the Together API", next="check the address"
+            "H32", f"{response.name} is a web page, not an answer of the Together API", next="check the address"
         )
-    if not bare and not answer.blob.read(start, answer.blob.size).strip():
-        raise DataError("R02", f"{answer.name} is empty", next=_ADVICE)
+    if not bare and not response.blob.read(start, response.blob.size).strip():
+        raise DataError("R02", f"{response.name} is empty", next=_ADVICE)
     return start
 
 
-def opening(answer: Answer) -> Opening:
+def opening(response: Response) -> Opening:
     """How the document begins.
 
     Raises:
         DataError: It is neither a list of jobs nor one job.
         ProtocolError: It is a web page.
     """
-    mark = skip_mark(answer)
+    mark = skip_mark(response)
     reach = _REACH
     while True:
-        head = window(answer, mark, reach)
+        head = window(response, mark, reach)
         at = len(head) - len(head.lstrip())
         first = head[at : at + 1]
         if first == b"[":
             return Opening(mark + at + 1, bare=True)
         if first != b"{":
-            raise DataError("R06", f"{answer.name} is no JSON list or object", next=_ADVICE)
-        if found := _object(answer, head, at, mark):
+            raise DataError("R06", f"{response.name} is no JSON list or object", next=_ADVICE)
+        if found := _object(response, head, at, mark):
             return found
         reach *= 8  # a value before the list, or before the job's id, that is larger than what was read
 
@@ -81,20 +81,20 @@ def opening(answer: Answer) -> Opening:
 _KEY = re.compile(rb'\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
 
 
-def _object(answer: Answer, head: bytes, start: int, mark: int) -> Opening | None:
+def _object(response: Response, head: bytes, start: int, mark: int) -> Opening | None:
     """Walk the keys before `data`; an object without it that has an `id` is one job. None: more bytes are needed."""
-    whole = mark + len(head) >= answer.blob.size
+    whole = mark + len(head) >= response.blob.size
     keys: dict[str, Any] = {}
     repeated = False  # in a job that is for the quarantine, not for the whole answer
     at = start + 1
     while match := _KEY.match(head, at):
-        key = _value(answer, match[1])
+        key = _value(response, match[1])
         repeated = repeated or key in keys
         at = match.end()
         if key == "data":
             if repeated:
-                raise DataError("R13", f"{answer.name} has a key twice", next="fetch the answer again")
-            return _data(answer, head, at, mark, keys) if whole or at + 4 < len(head) else None
+                raise DataError("R13", f"{response.name} has a key twice", next="fetch the answer again")
+            return _data(response, head, at, mark, keys) if whole or at + 4 < len(head) else None
         value = next(spans(head, at), None)
         if value is None:
             keys[key] = b""
@@ -110,21 +110,21 @@ def _object(answer: Answer, head: bytes, start: int, mark: int) -> Opening | Non
         return Opening(mark + start, single=True)
     if not whole:
         return None
-    raise _no_data(answer, keys)
+    raise _no_data(response, keys)
 
 
-def _data(answer: Answer, head: bytes, at: int, mark: int, keys: dict[str, Any]) -> Opening:
+def _data(response: Response, head: bytes, at: int, mark: int, keys: dict[str, Any]) -> Opening:
     rest = head[at:]
     if rest.startswith(b"null"):
-        read = {k: _value(answer, v) for k, v in keys.items()}
-        _complete(answer, read | _closing_keys(answer, mark + at + 4, set(keys)))
+        read = {k: _value(response, v) for k, v in keys.items()}
+        _complete(response, read | _closing_keys(response, mark + at + 4, set(keys)))
         return Opening(mark + at, nothing=True)
     if not rest.startswith(b"["):
-        raise DataError("R09", f"`data` of {answer.name} is no list", next=_ADVICE)
+        raise DataError("R09", f"`data` of {response.name} is no list", next=_ADVICE)
     return Opening(mark + at + 1, keys=keys)
 
 
-def closing(answer: Answer, begun: Opening, end: int) -> None:
+def closing(response: Response, begun: Opening, end: int) -> None:
     """Check the rest of the document from its list's closing bracket at `end`.
 
     Raises:
@@ -132,51 +132,51 @@ def closing(answer: Answer, begun: Opening, end: int) -> None:
     """
     after = end + 1
     if begun.bare:
-        if answer.blob.read(after, answer.blob.size - after).strip():
-            raise DataError("E02", f"{answer.name} goes on behind its list", next="keep one answer in one file")
+        if response.blob.read(after, response.blob.size - after).strip():
+            raise DataError("E02", f"{response.name} goes on behind its list", next="keep one answer in one file")
         return
-    before = {k: _value(answer, v) for k, v in begun.keys.items()}
-    _complete(answer, before | _closing_keys(answer, after, set(before)))
+    before = {k: _value(response, v) for k, v in begun.keys.items()}
+    _complete(response, before | _closing_keys(response, after, set(before)))
 
 
-def _closing_keys(answer: Answer, at: int, before: set[str]) -> dict[str, Any]:
-    rest = answer.blob.read(at, _REACH + 1).strip()
+def _closing_keys(response: Response, at: int, before: set[str]) -> dict[str, Any]:
+    rest = response.blob.read(at, _REACH + 1).strip()
     if len(rest) > _REACH:
-        raise DataError("E02", f"{answer.name} has too much behind its list", next=_ADVICE)
+        raise DataError("E02", f"{response.name} has too much behind its list", next=_ADVICE)
     try:
         keys = strict_json.parse(b"{" + rest.removeprefix(b","))
     except strict_json.RefusedError:
         keys = None
     if keys is None or rest.startswith(b",") != bool(keys):
-        raise DataError("E01", f"{answer.name} is broken behind its list", next="fetch the answer again")
+        raise DataError("E01", f"{response.name} is broken behind its list", next="fetch the answer again")
     if before & set(keys) or "data" in keys:
-        raise DataError("R13", f"{answer.name} has a key twice", next="fetch the answer again")
+        raise DataError("R13", f"{response.name} has a key twice", next="fetch the answer again")
     return dict(keys)
 
 
-def _complete(answer: Answer, keys: dict[str, Any]) -> None:
+def _complete(response: Response, keys: dict[str, Any]) -> None:
     if keys.get("error") not in _SAYS_NOTHING:
-        raise _no_data(answer, keys)
+        raise _no_data(response, keys)
     inner = [value for key, value in keys.items() if key in _ABOUT_PAGES and isinstance(value, dict)]
     for key, value in [item for part in (keys, *inner) for item in part.items()]:
         if (key in _PAGING or key.startswith("next")) and value not in _SAYS_NOTHING:
             raise DataError(
                 "R46",
-                f"{answer.name} is one page of several (`{key}` is set), not the whole list",
+                f"{response.name} is one page of several (`{key}` is set), not the whole list",
                 next="fetch all pages into one list",
             )
 
 
-def _no_data(answer: Answer, keys: dict[str, Any]) -> DataError:
+def _no_data(response: Response, keys: dict[str, Any]) -> DataError:
     if "error" in keys:
-        what = f"{answer.name} is an error message of the API, not a list of jobs"
+        what = f"{response.name} is an error message of the API, not a list of jobs"
         return DataError("R01", what, next=_ADVICE)
     seen = ", ".join(sorted(k for k in keys if k.isidentifier())[:8]) or "none"
-    return DataError("R07", f"{answer.name} has no `data` (keys seen: {seen})", next=_ADVICE)
+    return DataError("R07", f"{response.name} has no `data` (keys seen: {seen})", next=_ADVICE)
 
 
-def _value(answer: Answer, raw: bytes) -> Any:
+def _value(response: Response, raw: bytes) -> Any:
     try:
         return strict_json.parse(raw)
     except strict_json.RefusedError:
-        raise DataError("E01", f"{answer.name} is broken before its list", next="fetch the answer again") from None
+        raise DataError("E01", f"{response.name} is broken before its list", next="fetch the answer again") from None

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ftetl.raw import strict_json
-from ftetl.raw.response import Blob, Memory
+from ftetl.raw.blob import Blob, Memory
 
 _WINDOW, _OVERLAP = 1 << 20, 128  # bytes looked at in one go; no key is longer, however it is escaped
 _encoder = msgspec.json.Encoder(order="deterministic")

@@ -17,7 +17,7 @@ from ftetl.contract import tables
 from ftetl.errors import DataError
 from ftetl.raw import envelope, strict_json
 from ftetl.raw.element import Head, Refused, Scan
-from ftetl.raw.response import Answer, Shape
+from ftetl.raw.response import Response, Shape
 from ftetl.raw.response import window as read_window
 from ftetl.raw.splitter import spans
 
@@ -39,7 +39,7 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _SEPARATOR = re.compile(rb"\s*,\s*")
 
 
-def scan(answer: Answer) -> Scan:
+def scan(response: Response) -> Scan:
     """The elements of an answer.
 
     Raises:
@@ -47,17 +47,17 @@ def scan(answer: Answer) -> Scan:
         ProtocolError: The answer begins with `<`: a web page.
     """
     found = Scan()
-    if answer.shape is Shape.LINES:
-        _lines(answer, found)
+    if response.shape is Shape.LINES:
+        _lines(response, found)
     else:
-        _document(answer, found)
+        _document(response, found)
     found.check_ids()
     return found
 
 
-def single(answer: Answer, job_id: str) -> Scan | None:
+def single(response: Response, job_id: str) -> Scan | None:
     """The one element of an answer that is plainly this job; None where `scan` has to look closer."""
-    raw = answer.blob.read(0, answer.blob.size)
+    raw = response.blob.read(0, response.blob.size)
     try:
         head = _single.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
@@ -69,18 +69,18 @@ def single(answer: Answer, job_id: str) -> Scan | None:
     return found
 
 
-def _document(answer: Answer, found: Scan) -> None:
-    opening = envelope.opening(answer)
+def _document(response: Response, found: Scan) -> None:
+    opening = envelope.opening(response)
     if opening.single:
-        raw = answer.blob.read(opening.start, answer.blob.size - opening.start).rstrip()
+        raw = response.blob.read(opening.start, response.blob.size - opening.start).rstrip()
         found.judge(raw, opening.start)
-        found.is_detail = answer.detail or _tells_events(raw)
+        found.is_detail = response.detail or _tells_events(raw)
         return
     found.is_list = True
     if opening.nothing:
         return
-    end = _windows(answer, opening.start, found)
-    envelope.closing(answer, opening, end)
+    end = _windows(response, opening.start, found)
+    envelope.closing(response, opening, end)
 
 
 def _tells_events(raw: bytes) -> bool:
@@ -91,17 +91,17 @@ def _tells_events(raw: bytes) -> bool:
         return False
 
 
-def _windows(answer: Answer, start: int, found: Scan) -> int:
+def _windows(response: Response, start: int, found: Scan) -> int:
     """Read the list's elements; the offset of its closing bracket."""
-    blob, size, walked = answer.blob, WINDOW, 0
+    blob, size, walked = response.blob, WINDOW, 0
     while True:
-        window = read_window(answer, start, size)
+        window = read_window(response, start, size)
         at_end = start + len(window) >= blob.size
         taken = _proved(found, window, start, at_end=at_end)
         closed = at_end
         # Walking is slow: an element that is larger than the window is not walked again until it has grown much.
         if taken is None and (at_end or size >= 8 * walked):
-            taken, closed = _walked(found, window, start, answer, at_end=at_end)
+            taken, closed = _walked(found, window, start, response, at_end=at_end)
             walked = size
         if not taken and not closed:
             size *= 2  # one element larger than the window
@@ -183,7 +183,7 @@ def _take(found: Scan, window: bytes, start: int, raws: list[msgspec.Raw], heads
         at = separator.end() if separator else at
 
 
-def _walked(found: Scan, window: bytes, start: int, answer: Answer, *, at_end: bool) -> tuple[int, bool]:
+def _walked(found: Scan, window: bytes, start: int, response: Response, *, at_end: bool) -> tuple[int, bool]:
     """Take a window element by element with the tolerant splitter: bytes taken, whether the list was closed."""
     taken = 0
     for span in spans(window):
@@ -194,24 +194,24 @@ def _walked(found: Scan, window: bytes, start: int, answer: Answer, *, at_end: b
         elif span.closing or found.received or window[span.next - 1] != ord("]"):
             raise DataError(
                 "E01",
-                f"{answer.name} is broken between two elements of its list, after {found.received} of them",
+                f"{response.name} is broken between two elements of its list, after {found.received} of them",
                 next="fetch the answer again",
             )
         taken = span.next
     if at_end:
         raise DataError(
             "H19",
-            f"{answer.name} ends in the middle of its list, after {found.received} elements",
+            f"{response.name} ends in the middle of its list, after {found.received} elements",
             next="fetch the answer again",
         )
     return taken, False
 
 
-def _lines(answer: Answer, found: Scan) -> None:
-    start, size = envelope.skip_mark(answer), WINDOW
-    while start < answer.blob.size:
-        window = read_window(answer, start, size)
-        at_end = start + len(window) >= answer.blob.size
+def _lines(response: Response, found: Scan) -> None:
+    start, size = envelope.skip_mark(response), WINDOW
+    while start < response.blob.size:
+        window = read_window(response, start, size)
+        at_end = start + len(window) >= response.blob.size
         cut = len(window) if at_end else window.rfind(b"\n") + 1
         if cut == 0:
             size *= 2
@@ -222,7 +222,7 @@ def _lines(answer: Answer, found: Scan) -> None:
     if found.refused and not found.ids and all(r.rule in ("broken_json", "not_an_object") for r in found.refused):
         raise DataError(
             "E03",
-            f"{answer.name} holds no job on any of its {found.received} lines",
+            f"{response.name} holds no job on any of its {found.received} lines",
             next="name a JSON document .json, and lines of JSON .ndjson",
         )
 

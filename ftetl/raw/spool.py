@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ftetl.errors import StorageError
-from ftetl.raw.response import read_at
+from ftetl.raw.blob import read_at
 
 _BUFFER = 4 << 20
 

@@ -18,9 +18,10 @@ from typing import Any
 
 from ftetl.contract import tables
 from ftetl.raw import strict_json
+from ftetl.raw.blob import Blob, Memory
 from ftetl.raw.element import Refused, Scan, own_id
 from ftetl.raw.findings import Anomaly, QuarantinedElement
-from ftetl.raw.response import Answer, Blob, Memory
+from ftetl.raw.response import Response
 from ftetl.transform import timestamps
 from ftetl.transform.raw_job import RawJob
 
@@ -42,7 +43,7 @@ class DecodePlan:
 
 
 def resolve_duplicates(
-    answers: Sequence[Answer],
+    responses: Sequence[Response],
     scans: Sequence[Scan],
     confirmed: AbstractSet[str] = frozenset(),
     spill: Callable[[bytes], Blob] = Memory,
@@ -54,30 +55,30 @@ def resolve_duplicates(
     """
     work = DecodePlan()
     entries: list[tuple[str, int, int]] = []
-    for number, (answer, scan) in enumerate(zip(answers, scans, strict=True)):
-        work.quarantined.extend(_quarantined(answer, refused) for refused in scan.refused)
+    for number, (response, scan) in enumerate(zip(responses, scans, strict=True)):
+        work.quarantined.extend(_quarantined(response, refused) for refused in scan.refused)
         entries.extend((job_id, number, index) for index, job_id in enumerate(scan.ids) if job_id not in confirmed)
     entries.sort()
-    found = _items(answers, scans, entries)
+    found = _items(responses, scans, entries)
     if len({item.job_id for item in found}) == len(found):
         work.items = found
         return work
     for _, group in groupby(found, key=attrgetter("job_id")):
         copies = list(group)
-        work.items.extend(copies if len(copies) == 1 else _pick_winner(answers, copies, work, spill))
+        work.items.extend(copies if len(copies) == 1 else _pick_winner(responses, copies, work, spill))
     return work
 
 
-def _quarantined(answer: Answer, refused: Refused) -> QuarantinedElement:
+def _quarantined(response: Response, refused: Refused) -> QuarantinedElement:
     # A line of broken JSON may begin with the value of a secret whose key ends the line before.
     back = min(refused.offset, _BACK)
-    before = answer.blob.read(refused.offset - back, back)
-    raw = strict_json.mask(answer.blob.read(refused.offset, refused.length), before)
-    return QuarantinedElement(raw, refused.rule, refused.job_id, answer.name, refused.position, answer.observed_at)
+    before = response.blob.read(refused.offset - back, back)
+    raw = strict_json.mask(response.blob.read(refused.offset, refused.length), before)
+    return QuarantinedElement(raw, refused.rule, refused.job_id, response.name, refused.position, response.observed_at)
 
 
-def _items(answers: Sequence[Answer], scans: Sequence[Scan], entries: list[tuple[str, int, int]]) -> list[RawJob]:
-    details = [answer.detail or scan.is_detail for answer, scan in zip(answers, scans, strict=True)]
+def _items(responses: Sequence[Response], scans: Sequence[Scan], entries: list[tuple[str, int, int]]) -> list[RawJob]:
+    details = [response.detail or scan.is_detail for response, scan in zip(responses, scans, strict=True)]
     places = [(s.positions, s.offsets, s.lengths, s.odd) for s in scans]
     found = []
     for job_id, number, index in entries:
@@ -120,10 +121,10 @@ class _Canonical:
 
 
 def _pick_winner(
-    answers: Sequence[Answer], items: list[RawJob], work: DecodePlan, spill: Callable[[bytes], Blob]
+    responses: Sequence[Response], items: list[RawJob], work: DecodePlan, spill: Callable[[bytes], Blob]
 ) -> Iterator[RawJob]:
     """The winner of several copies, put together with what it lacks, and the older states."""
-    copies = _one_an_answer(answers, [c for item in items if (c := _copy(answers, item, work))], work)
+    copies = _one_a_response(responses, [c for item in items if (c := _copy(responses, item, work))], work)
     if not copies:
         return
     winner, *older = sorted(copies, key=lambda c: c.rank, reverse=True)
@@ -137,25 +138,25 @@ def _pick_winner(
             work.absorbed += 1
 
 
-def _copy(answers: Sequence[Answer], item: RawJob, work: DecodePlan) -> _Copy | None:
-    answer = answers[item.answer]
-    raw = answer.blob.read(item.offset, item.length)
+def _copy(responses: Sequence[Response], item: RawJob, work: DecodePlan) -> _Copy | None:
+    response = responses[item.response]
+    raw = response.blob.read(item.offset, item.length)
     try:
         value = strict_json.parse(raw)
     except strict_json.RefusedError as refusal:
         refused = Refused(item.offset, item.length, refusal.rule, item.position, own_id(raw))
-        work.quarantined.append(_quarantined(answer, refused))
+        work.quarantined.append(_quarantined(response, refused))
         return None
     text = value.get("updated_at")
     instant = timestamps.read(text).instant if isinstance(text, str) else None
-    return _Copy(item, value, instant or _NEVER, answer.observed_at)
+    return _Copy(item, value, instant or _NEVER, response.observed_at)
 
 
-def _one_an_answer(answers: Sequence[Answer], copies: list[_Copy], work: DecodePlan) -> list[_Copy]:
+def _one_a_response(responses: Sequence[Response], copies: list[_Copy], work: DecodePlan) -> list[_Copy]:
     """Of the copies in one answer only the winner; the others are put aside, or counted where they are equal."""
     kept: list[_Copy] = []
-    copies.sort(key=lambda c: (c.item.answer, c.updated_at, _Canonical(c), -c.item.position), reverse=True)
-    for _, group in groupby(copies, key=lambda c: c.item.answer):
+    copies.sort(key=lambda c: (c.item.response, c.updated_at, _Canonical(c), -c.item.position), reverse=True)
+    for _, group in groupby(copies, key=lambda c: c.item.response):
         first, *others = group
         kept.append(first)
         for copy in others:
@@ -165,7 +166,7 @@ def _one_an_answer(answers: Sequence[Answer], copies: list[_Copy], work: DecodeP
             else:
                 item = copy.item
                 refused = Refused(item.offset, item.length, "older_copy", copy.item.position, item.job_id)
-                work.quarantined.append(_quarantined(answers[item.answer], refused))
+                work.quarantined.append(_quarantined(responses[item.response], refused))
     return kept
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ftetl.contract import tables
-from ftetl.raw.response import Answer
+from ftetl.raw.response import Response
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
 from ftetl.transform.raw_job import RawJob
@@ -29,11 +29,11 @@ class Batch:
     flat: flatten_tables.Flat
 
 
-def batches(items: Sequence[RawJob], answers: Sequence[Answer], *, events: bool) -> Iterator[Batch]:
+def batches(items: Sequence[RawJob], responses: Sequence[Response], *, events: bool) -> Iterator[Batch]:
     """The batches in order; without `events`, as if none of the jobs had any."""
 
     def work(batch: list[RawJob]) -> Batch:
-        decoded = decoder.decode(batch, answers)
+        decoded = decoder.decode(batch, responses)
         flat = flatten_tables.flatten(decoded)
         return Batch(decoded, flat if events else _without_events(flat))
 

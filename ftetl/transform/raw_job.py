@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ftetl.raw.response import Blob
+from ftetl.raw.blob import Blob
 
 
 @dataclass(slots=True)
@@ -13,7 +13,7 @@ class RawJob:
     """One copy of a job to be decoded: its bytes, where they came from, and its part in the run."""
 
     job_id: str
-    answer: int  # index into the run's answers
+    response: int  # index into the run's answers
     position: int  # place in that answer
     offset: int
     length: int

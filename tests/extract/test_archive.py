@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ftetl.errors import StorageError
 from ftetl.extract import archive as room
 from ftetl.extract.archive import Archive
-from ftetl.raw.response import File, Memory
+from ftetl.raw.blob import File, Memory
 from ftetl.store.filesystem import Fs
 from ftetl.store.manifest import Manifest
 from ftetl.store.target import Target

@@ -260,7 +260,8 @@ def try_bodies(count: int, dice: random.Random, folder: Path) -> Counter[str]:
     """Damage that many whole bodies; each is refused in one of our words, or every element is accounted for."""
     from ftetl.errors import FtetlError
     from ftetl.raw import index
-    from ftetl.raw.response import Answer, Memory, Shape
+    from ftetl.raw.blob import Memory
+    from ftetl.raw.response import Response, Shape
     from ftetl.transform import deduplicate
     from ftetl.transform.decode import decoder
     from ftetl.transform.flatten import tables
@@ -273,11 +274,11 @@ def try_bodies(count: int, dice: random.Random, folder: Path) -> Counter[str]:
         wrappings = [listed, b'{"object":"list","data":' + listed + b',"has_more":false}', *texts[:1]]
         body = damaged(b"\n".join(texts) if shape is Shape.LINES else dice.choice(wrappings), dice)
         (folder / "last-body").write_bytes(body)
-        answer = Answer("jobs", Memory(body), OBSERVED_AT, shape)
+        response = Response("jobs", Memory(body), OBSERVED_AT, shape)
         try:
-            scanned = index.scan(answer)
-            work = deduplicate.resolve_duplicates([answer], [scanned])
-            decoded = decoder.decode(work.items, [answer])
+            scanned = index.scan(response)
+            work = deduplicate.resolve_duplicates([response], [scanned])
+            decoded = decoder.decode(work.items, [response])
             flat = tables.flatten(decoded)
         except FtetlError as error:
             if error.exit.code not in ENDINGS:

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from ftetl.contract import Column, tables
 from ftetl.raw import index
+from ftetl.raw.blob import Memory
 from ftetl.raw.findings import Anomaly, QuarantinedElement
-from ftetl.raw.response import Answer, Memory
+from ftetl.raw.response import Response
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder
 from ftetl.transform.decode.source_schema import Items, Leaf, Node, job
@@ -33,9 +34,9 @@ def said(
     documents: list[str],
 ) -> tuple[dict[str, Json], dict[str, list[Json]], list[Anomaly], list[QuarantinedElement]]:
     """Of a list of these jobs: the rows by id, their events, what was odd, what was put aside."""
-    answer = Answer("list", Memory(("[" + ",".join(documents) + "]").encode()), NOW)
-    work = deduplicate.resolve_duplicates([answer], [index.scan(answer)])
-    decoded = decoder.decode(work.items, [answer])
+    response = Response("list", Memory(("[" + ",".join(documents) + "]").encode()), NOW)
+    work = deduplicate.resolve_duplicates([response], [index.scan(response)])
+    decoded = decoder.decode(work.items, [response])
     flat = flatten_tables.flatten(decoded)
     rows = {row["job_id"]: row for row in flat.jobs.to_pylist()}
     events: dict[str, list[Json]] = {job_id: [] for job_id in rows}

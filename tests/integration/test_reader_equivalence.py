@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 import ftetl
 from ftetl.errors import FtetlError
 from ftetl.raw import element, index
+from ftetl.raw.blob import File, Memory
 from ftetl.raw.findings import QuarantinedElement
-from ftetl.raw.response import Answer, File, Memory, Shape
+from ftetl.raw.response import Response, Shape
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder, type_probe
 from ftetl.transform.decode.source_schema import Items, Leaf, Node, job, null_name, other_name
@@ -180,8 +181,8 @@ BLANKS = ("", "", "", " ", "\t", "  ")
 BREAKS = (*BLANKS, "\n", "\r\n")
 
 
-def answer(body: bytes, shape: Shape = Shape.DOCUMENT) -> Answer:
-    return Answer("jobs", Memory(body), NOW, shape)
+def response(body: bytes, shape: Shape = Shape.DOCUMENT) -> Response:
+    return Response("jobs", Memory(body), NOW, shape)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -210,7 +211,7 @@ def said(decoded: decoder.Decoded) -> dict[str, Any]:
     }
 
 
-def both(a: Answer) -> tuple[index.Scan, deduplicate.DecodePlan, dict[str, Any]]:
+def both(a: Response) -> tuple[index.Scan, deduplicate.DecodePlan, dict[str, Any]]:
     """An answer down both roads, and down the fast one without a look for odd jobs: they are found to say the same."""
     found = index.scan(a)
     work = deduplicate.resolve_duplicates([a], [found])
@@ -233,7 +234,7 @@ def test_both_roads_say_the_same(data: st.DataObject, seed: int, spaced: bool) -
     listed = [data.draw(jobs(f"ft-{number}")) for number in range(data.draw(st.integers(1, 4)))]
     body = "[" + ",".join(written(j, dice, BREAKS if spaced else ("",)) for j in listed) + "]"
 
-    both(answer(body.encode()))
+    both(response(body.encode()))
 
 
 @pytest.mark.parametrize("value", ODD)
@@ -251,7 +252,7 @@ def test_both_roads_say_the_same_of_each_field(value: str) -> None:
         one["id"] = f'"ft-{number:04}"'
     body = "[" + ",".join(written(j, random.Random(1)) for j in listed) + "]"
 
-    both(answer(body.encode()))
+    both(response(body.encode()))
 
 
 # --- one odd job never costs another job its row
@@ -288,7 +289,7 @@ DAMAGE: dict[str, tuple[Any, str | None]] = {
 
 
 def rows(
-    a: Answer, size: int
+    a: Response, size: int
 ) -> tuple[dict[str, tuple[Any, Any]], list[QuarantinedElement], set[str], deduplicate.DecodePlan]:
     """By id the job's row and its events; what was put aside; the ids of which something is noted."""
     found = index.scan(a)
@@ -310,11 +311,11 @@ def rows(
 CONTAINERS = ("list", "array", "lines")
 
 
-def contained(texts: Sequence[bytes], container: str, gap: bytes = b"") -> Answer:
+def contained(texts: Sequence[bytes], container: str, gap: bytes = b"") -> Response:
     if container == "lines":
-        return answer(b"\n".join(texts), Shape.LINES)
+        return response(b"\n".join(texts), Shape.LINES)
     inside = b"[" + gap + (gap + b"," + gap).join(texts) + gap + b"]"
-    return answer(inside if container == "array" else b'{"object":"list","data":' + inside + b',"has_more":false}')
+    return response(inside if container == "array" else b'{"object":"list","data":' + inside + b',"has_more":false}')
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -391,7 +392,7 @@ def test_changed_bytes_give_rows_quarantine_or_a_plain_error(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "WINDOW", window)
         try:
-            both(answer(edited(body, edits)))
+            both(response(edited(body, edits)))
             code = 0
         except FtetlError as error:
             code = error.exit.code
@@ -417,7 +418,7 @@ def test_a_list_that_is_cut_is_never_a_list(share: float) -> None:
     cut = LISTED.rstrip()[: int(len(LISTED.rstrip()) * share)]
 
     with pytest.raises(FtetlError):
-        index.scan(answer(cut))
+        index.scan(response(cut))
 
 
 # --- the same elements, however they are wrapped
@@ -435,19 +436,19 @@ def test_every_wrapping_has_the_same_elements(
     pretty = [t.replace(b",", b",\n  ") if b'"' not in t.replace(b'",', b"").replace(b',"', b"") else t for t in texts]
     listed = b'{"data": [' + b",".join(texts) + b"]}"
     wrappings = {
-        "list": answer(listed),
-        "array": answer(b"[" + b" ,\r\n\t".join(texts) + b"]\r\n"),
-        "byte order mark": answer(b"\xef\xbb\xbf \n" + listed + b"  \n"),
-        "key before": answer(b'{"object":"list","data":[\n' + b",\n".join(texts) + b'\n],\n"has_more": false}\n'),
-        "pretty": answer(b"[\n" + b",\n".join(pretty) + b"\n]"),
+        "list": response(listed),
+        "array": response(b"[" + b" ,\r\n\t".join(texts) + b"]\r\n"),
+        "byte order mark": response(b"\xef\xbb\xbf \n" + listed + b"  \n"),
+        "key before": response(b'{"object":"list","data":[\n' + b",\n".join(texts) + b'\n],\n"has_more": false}\n'),
+        "pretty": response(b"[\n" + b",\n".join(pretty) + b"\n]"),
     }
     if texts:
-        wrappings["lines"] = answer(b"\n".join(texts), Shape.LINES)
-        wrappings["CRLF, blank lines"] = answer(b"\r\n\r\n" + b"\r\n \r\n".join(texts) + b"\r\n\r\n", Shape.LINES)
-        wrappings["mark and lines"] = answer(b"\xef\xbb\xbf" + b"\n".join(texts) + b"\n", Shape.LINES)
+        wrappings["lines"] = response(b"\n".join(texts), Shape.LINES)
+        wrappings["CRLF, blank lines"] = response(b"\r\n\r\n" + b"\r\n \r\n".join(texts) + b"\r\n\r\n", Shape.LINES)
+        wrappings["mark and lines"] = response(b"\xef\xbb\xbf" + b"\n".join(texts) + b"\n", Shape.LINES)
     path = tmp_path_factory.mktemp("wrap") / "jobs.json"
     path.write_bytes(listed)
-    wrappings["file"] = Answer("jobs.json", File(path), NOW)
+    wrappings["file"] = Response("jobs.json", File(path), NOW)
 
     expected = list(texts)
     with pytest.MonkeyPatch.context() as patch:
@@ -463,7 +464,7 @@ def test_every_wrapping_has_the_same_elements(
 def test_the_property_reaches_the_fast_road() -> None:
     """The valid jobs of this file are read by Arrow, so that comparing the roads compares two things."""
     texts = [written(valid(job(), random.Random(n), 1.0) | {"id": f'"ft-{n}"'}, random.Random(n)) for n in range(50)]
-    a = answer(("[" + ",".join(texts) + "]").encode())
+    a = response(("[" + ",".join(texts) + "]").encode())
 
     decoded = decoder.decode(deduplicate.resolve_duplicates([a], [index.scan(a)]).items, [a])
 

@@ -9,15 +9,16 @@ import pytest
 
 from ftetl.errors import DataError, FtetlError, ProtocolError
 from ftetl.raw import envelope, index
-from ftetl.raw.response import Answer, Memory
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 JOB = b'{"id":"ft-1","status":"running"}'
 BIG = b'"' + b'x},{"id":'.replace(b'"', b'\\"') * 200_000 + b'"'  # larger than what is read of an envelope at first
 
 
-def answer(body: bytes) -> Answer:
-    return Answer("jobs.json", Memory(body), NOW)
+def response(body: bytes) -> Response:
+    return Response("jobs.json", Memory(body), NOW)
 
 
 LISTS: dict[str, tuple[bytes, list[str]]] = {
@@ -44,7 +45,7 @@ LISTS: dict[str, tuple[bytes, list[str]]] = {
 def test_a_whole_list_passes(name: str) -> None:
     body, ids = LISTS[name]
 
-    found = index.scan(answer(body))
+    found = index.scan(response(body))
 
     assert found.ids == ids
     assert found.is_list
@@ -65,7 +66,7 @@ JOBS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", JOBS)
 def test_one_job_is_an_answer_of_its_own(name: str) -> None:
-    found = index.scan(answer(JOBS[name]))
+    found = index.scan(response(JOBS[name]))
 
     assert found.ids == ["ft-1"]
     assert not found.is_list
@@ -85,7 +86,7 @@ def test_one_job_is_an_answer_of_its_own(name: str) -> None:
     ],
 )
 def test_one_job_that_no_table_can_take_is_put_aside(body: bytes, rule: str) -> None:
-    found = index.scan(answer(body))
+    found = index.scan(response(body))
 
     assert [(r.rule, r.offset, r.length) for r in found.refused] == [(rule, 0, len(body))]
     assert found.received == 1
@@ -155,7 +156,7 @@ def test_what_is_not_the_whole_list_is_refused(name: str) -> None:
     body, what = REFUSED[name]
 
     with pytest.raises(DataError) as error:
-        index.scan(answer(body))
+        index.scan(response(body))
 
     assert what in error.value.what
     assert error.value.what.count("jobs.json") == 1
@@ -165,7 +166,7 @@ def test_what_is_not_the_whole_list_is_refused(name: str) -> None:
 @pytest.mark.parametrize("body", [b"<!DOCTYPE html><html>", codecs.BOM_UTF8 + b"\n <html>", b"<?xml version='1.0'?>"])
 def test_a_web_page_is_another_error(body: bytes) -> None:
     with pytest.raises(ProtocolError, match="web page"):
-        index.scan(answer(body))
+        index.scan(response(body))
 
 
 @pytest.mark.parametrize("part", range(20))
@@ -175,18 +176,18 @@ def test_a_list_cut_anywhere_is_refused(part: int) -> None:
     )
 
     with pytest.raises(FtetlError):
-        index.scan(answer(body[: len(body) * part // 20]))
+        index.scan(response(body[: len(body) * part // 20]))
 
 
 def test_messages_hold_no_values() -> None:
     for body, _ in REFUSED.values():
         with pytest.raises(FtetlError) as error:
-            index.scan(answer(body.replace(b"ft-1", b"VALUE").replace(b'"x"', b'"VALUE"')))
+            index.scan(response(body.replace(b"ft-1", b"VALUE").replace(b'"x"', b'"VALUE"')))
         assert "VALUE" not in str(error.value)
 
 
 def test_an_opening_tells_where_the_list_starts() -> None:
-    assert envelope.opening(answer(b" [1]")) == envelope.Opening(2, bare=True)
-    assert envelope.opening(answer(b'{"a":1,"data":[]}')) == envelope.Opening(15, keys={"a": b"1"})
-    assert envelope.opening(answer(b'\n{"id":1}')) == envelope.Opening(1, single=True)
-    assert envelope.opening(answer(b'{"data":null}')) == envelope.Opening(8, nothing=True)
+    assert envelope.opening(response(b" [1]")) == envelope.Opening(2, bare=True)
+    assert envelope.opening(response(b'{"a":1,"data":[]}')) == envelope.Opening(15, keys={"a": b"1"})
+    assert envelope.opening(response(b'\n{"id":1}')) == envelope.Opening(1, single=True)
+    assert envelope.opening(response(b'{"data":null}')) == envelope.Opening(8, nothing=True)

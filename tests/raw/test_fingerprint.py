@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftetl.raw import fingerprint
-from ftetl.raw.response import File, Memory
+from ftetl.raw.blob import File, Memory
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),

@@ -11,17 +11,18 @@ import pytest
 
 from ftetl.errors import DataError
 from ftetl.raw import index
-from ftetl.raw.response import Answer, File, Memory, Shape
+from ftetl.raw.blob import File, Memory
+from ftetl.raw.response import Response, Shape
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 WINDOWS = (16, 64, 100, 512, 8 << 20)
 
 
-def answer(body: bytes, shape: Shape = Shape.DOCUMENT) -> Answer:
-    return Answer("jobs", Memory(body), NOW, shape)
+def response(body: bytes, shape: Shape = Shape.DOCUMENT) -> Response:
+    return Response("jobs", Memory(body), NOW, shape)
 
 
-def elements(a: Answer) -> list[bytes]:
+def elements(a: Response) -> list[bytes]:
     """The bytes of every element in order, refused ones among them."""
     found = index.scan(a)
     spots = [*zip(found.positions, found.offsets, found.lengths, strict=True)]
@@ -61,8 +62,8 @@ def test_every_element_is_found_in_windows_of_any_size(
     expected = NASTY[start:] + NASTY[:start]
     listed = b"[" + gap + (gap + b"," + gap).join(expected) + gap + b"]"
 
-    assert elements(answer(listed)) == expected
-    assert elements(answer(b'{"object":"list","data":' + listed + b',"next":null}')) == expected
+    assert elements(response(listed)) == expected
+    assert elements(response(b'{"object":"list","data":' + listed + b',"next":null}')) == expected
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -70,7 +71,7 @@ def test_a_clean_list_needs_no_careful_road(monkeypatch: pytest.MonkeyPatch, win
     monkeypatch.setattr(index, "WINDOW", window)
     texts = [json.dumps({"id": f"ft-{n:03}", "events": [{"id": "x"}] * (n % 5)}).encode() for n in range(100)]
 
-    found = index.scan(answer(b"[" + b", ".join(texts) + b"]"))
+    found = index.scan(response(b"[" + b", ".join(texts) + b"]"))
 
     assert found.ids == [f"ft-{n:03}" for n in range(100)]
     assert found.odd == set()
@@ -85,7 +86,7 @@ def test_one_bad_id_puts_only_its_own_element_aside(monkeypatch: pytest.MonkeyPa
     texts = [b'{"id":"ft-%02d"}' % n for n in range(20)]
     texts[at] = b'{"id":"../%02d"}' % at
 
-    found = index.scan(answer(b"[" + b",".join(texts) + b"]"))
+    found = index.scan(response(b"[" + b",".join(texts) + b"]"))
 
     assert found.ids == [f"ft-{n:02}" for n in range(20) if n != at]
     assert [(r.position, r.rule, r.job_id) for r in found.refused] == [(at, "bad_id", None)]
@@ -115,7 +116,7 @@ def test_only_what_is_odd_is_walked(monkeypatch: pytest.MonkeyPatch, name: str) 
     spans = index.spans
     monkeypatch.setattr(index, "spans", lambda window: seen.append(len(window)) or spans(window))
 
-    found = index.scan(answer(b"[" + b",".join(listed) + b"]"))
+    found = index.scan(response(b"[" + b",".join(listed) + b"]"))
 
     assert found.received == len(listed)
     assert sum(seen) <= windows * 4096
@@ -149,25 +150,25 @@ def test_every_line_is_an_element(monkeypatch: pytest.MonkeyPatch, name: str, wi
     monkeypatch.setattr(index, "WINDOW", window)
     body, expected = LINES[name]
 
-    assert elements(answer(body, Shape.LINES)) == expected
+    assert elements(response(body, Shape.LINES)) == expected
 
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_every_nasty_line_is_found(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
     monkeypatch.setattr(index, "WINDOW", window)
 
-    assert elements(answer(b"\n".join(NASTY), Shape.LINES)) == NASTY
-    assert elements(answer(b" \r\n".join(NASTY) + b"\r\n", Shape.LINES)) == NASTY
+    assert elements(response(b"\n".join(NASTY), Shape.LINES)) == NASTY
+    assert elements(response(b" \r\n".join(NASTY) + b"\r\n", Shape.LINES)) == NASTY
 
 
 @pytest.mark.parametrize("body", [b"[1,\n2]", b"null\n", b"plain\ntext", b'{\n  "data": [\n', b"\x00\x01\n\x02" * 3])
 def test_lines_that_hold_no_job_at_all_are_no_answer(body: bytes) -> None:
     with pytest.raises(DataError):
-        index.scan(answer(body, Shape.LINES))
+        index.scan(response(body, Shape.LINES))
 
 
 def test_lines_are_never_a_whole_list() -> None:
-    found = index.scan(answer(b'{"id":"a"}\n{"id":"b"}', Shape.LINES))
+    found = index.scan(response(b'{"id":"a"}\n{"id":"b"}', Shape.LINES))
 
     assert not found.is_list
     assert not found.is_detail
@@ -188,7 +189,7 @@ def test_a_file_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             file.write(("\n" if lines else ",") if n else "")
             file.write(text)
         file.write("" if lines else "]}")
-    a = Answer("jobs", File(path), NOW, shape)
+    a = Response("jobs", File(path), NOW, shape)
     tracemalloc.start()
 
     found = index.scan(a)
@@ -219,4 +220,4 @@ def test_an_answer_that_becomes_shorter_is_refused(monkeypatch: pytest.MonkeyPat
     blob.data = blob.data[:30] if cut else blob.data
 
     with pytest.raises(DataError, match="saved was changed while it was read"):
-        index.scan(Answer("saved", blob, NOW, shape))
+        index.scan(Response("saved", blob, NOW, shape))

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import ftetl
 from ftetl.raw import index, strict_json
-from ftetl.raw.response import Answer, Memory, Shape
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response, Shape
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables
@@ -25,38 +26,38 @@ NOON = datetime(2026, 7, 3, 12, tzinfo=UTC)
 OLD, NEW = "2026-07-01T00:00:00Z", "2026-07-02T00:00:00Z"
 
 
-def listing(*jobs: dict[str, Any] | str, at: int = 0, name: str = "list") -> Answer:
+def listing(*jobs: dict[str, Any] | str, at: int = 0, name: str = "list") -> Response:
     texts = [j if isinstance(j, str) else json.dumps(j) for j in jobs]
-    return Answer(name, Memory(("[" + ",".join(texts) + "]").encode()), NOON + timedelta(hours=at))
+    return Response(name, Memory(("[" + ",".join(texts) + "]").encode()), NOON + timedelta(hours=at))
 
 
-def detail(job: dict[str, Any] | str, at: int = 0, name: str = "detail") -> Answer:
+def detail(job: dict[str, Any] | str, at: int = 0, name: str = "detail") -> Response:
     text = job if isinstance(job, str) else json.dumps(job)
-    return Answer(name, Memory(text.encode()), NOON + timedelta(hours=at), detail=True)
+    return Response(name, Memory(text.encode()), NOON + timedelta(hours=at), detail=True)
 
 
-def chosen(*answers: Answer) -> deduplicate.DecodePlan:
-    scans = [index.scan(a) for a in answers]
-    work = deduplicate.resolve_duplicates(answers, scans)
+def chosen(*responses: Response) -> deduplicate.DecodePlan:
+    scans = [index.scan(a) for a in responses]
+    work = deduplicate.resolve_duplicates(responses, scans)
     assert len(work.items) + len(work.quarantined) + work.identical + work.absorbed == sum(s.received for s in scans)
     return work
 
 
-def value(item: RawJob, answers: Sequence[Answer]) -> Any:
+def value(item: RawJob, responses: Sequence[Response]) -> Any:
     raw = (
         item.raw.read(0, item.raw.size)
         if item.raw is not None
-        else answers[item.answer].blob.read(item.offset, item.length)
+        else responses[item.response].blob.read(item.offset, item.length)
     )
     return strict_json.parse(raw)
 
 
-def told(*answers: Answer) -> dict[str, Any]:
+def told(*responses: Response) -> dict[str, Any]:
     """What the winner of the one job says after its companions added to it."""
-    work = chosen(*answers)
+    work = chosen(*responses)
     assert len({i.job_id for i in work.items}) == 1
     assert [i.older for i in work.items] == [False] + [True] * (len(work.items) - 1)
-    return value(work.items[0], answers)
+    return value(work.items[0], responses)
 
 
 def job(updated: str | None = NEW, **more: Any) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def job(updated: str | None = NEW, **more: Any) -> dict[str, Any]:
 
 EVENT = {"type": "JOB_START"}
 # The listed item, when it was observed; the detail, when it was observed; what is told.
-COMPOSED: dict[str, tuple[Answer, Answer, dict[str, Any]]] = {
+COMPOSED: dict[str, tuple[Response, Response, dict[str, Any]]] = {
     "a detail lies over its list item": (
         listing(job(status="running", model="m", suffix="s")),
         detail(job(status="running", model="M", events=[EVENT], total_steps=5), 1),
@@ -145,10 +146,10 @@ def test_what_is_put_together_is_exact() -> None:
 def test_a_job_put_together_with_an_odd_one_takes_the_careful_road(odd_one: str) -> None:
     odd = '{"id":"ft-1","weight_decay":NaN,"total_steps":NaN,"new":1}'
     plain = '{"id":"ft-1","suffix":"s"}'
-    answers = [listing(odd), detail(plain, 1)] if odd_one == "list" else [listing(plain, at=1), detail(odd)]
+    responses = [listing(odd), detail(plain, 1)] if odd_one == "list" else [listing(plain, at=1), detail(odd)]
 
-    work = chosen(*answers)
-    found = tables.flatten(decoder.decode(work.items, answers))
+    work = chosen(*responses)
+    found = tables.flatten(decoder.decode(work.items, responses))
 
     assert [i.odd for i in work.items if not i.older] == [True]
     assert found.jobs.column("weight_decay").to_pylist() == [None]
@@ -159,7 +160,7 @@ def test_a_job_put_together_with_an_odd_one_takes_the_careful_road(odd_one: str)
 
 
 @pytest.mark.parametrize(
-    ("answers", "flags", "count", "noted"),
+    ("responses", "flags", "count", "noted"),
     [
         ([listing(job())], (False, False), 0, []),
         ([detail(job(events=[EVENT]))], (True, False), 1, []),
@@ -175,9 +176,9 @@ def test_a_job_put_together_with_an_odd_one_takes_the_careful_road(odd_one: str)
     ],
 )
 def test_events_come_from_the_copy_that_has_the_most(
-    answers: list[Answer], flags: tuple[bool, bool], count: int, noted: list[tuple[int, int]]
+    responses: list[Response], flags: tuple[bool, bool], count: int, noted: list[tuple[int, int]]
 ) -> None:
-    for order in (answers, answers[::-1]):
+    for order in (responses, responses[::-1]):
         work = chosen(*order)
 
         assert (work.items[0].detail, work.items[0].stale) == flags
@@ -188,7 +189,7 @@ def test_events_come_from_the_copy_that_has_the_most(
 
 # --- who wins
 
-RANKED: list[tuple[str, list[Answer]]] = [
+RANKED: list[tuple[str, list[Response]]] = [
     # The last one wins.
     ("updated_at", [listing(job(OLD, n=1), at=5), listing(job(n=2), name="b")]),
     ("updated_at in any zone", [listing(job("2026-07-02T01:00:00+02:00", n=1), at=5), listing(job(n=2), name="b")]),
@@ -208,9 +209,9 @@ RANKED: list[tuple[str, list[Answer]]] = [
 ]
 
 
-@pytest.mark.parametrize(("_rule", "answers"), RANKED, ids=[rule for rule, _ in RANKED])
-def test_the_newer_copy_wins(_rule: str, answers: list[Answer]) -> None:
-    for order in itertools.permutations(answers):
+@pytest.mark.parametrize(("_rule", "responses"), RANKED, ids=[rule for rule, _ in RANKED])
+def test_the_newer_copy_wins(_rule: str, responses: list[Response]) -> None:
+    for order in itertools.permutations(responses):
         assert told(*order)["n"] == 2
 
 
@@ -231,9 +232,9 @@ STATES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
 @pytest.mark.parametrize("name", STATES)
 def test_an_older_copy_is_a_state_of_the_history_or_none(name: str) -> None:
     older, newer, count = STATES[name]
-    answers = [listing(older), listing(newer, at=1, name="b")]
+    responses = [listing(older), listing(newer, at=1, name="b")]
 
-    work = chosen(*answers)
+    work = chosen(*responses)
 
     assert [i.older for i in work.items] == [False] + [True] * count
     assert work.absorbed == 1 - count
@@ -302,9 +303,9 @@ def test_one_copy_is_never_parsed_here() -> None:
 
 def test_jobs_come_in_the_order_of_their_ids_from_any_answers() -> None:
     ids = ["ft-9", "ft-10", "FT-1", "a", "B", "ft-1", "ft-1.", "ft-1-", "_"]
-    answers = [listing(*({"id": i} for i in ids[n::3]), name=str(n)) for n in range(3)]
+    responses = [listing(*({"id": i} for i in ids[n::3]), name=str(n)) for n in range(3)]
 
-    assert [i.job_id for i in chosen(*answers).items] == sorted(ids)
+    assert [i.job_id for i in chosen(*responses).items] == sorted(ids)
 
 
 # --- all together
@@ -332,18 +333,18 @@ ANSWERS = st.lists(
 
 
 @given(ANSWERS, st.randoms(use_true_random=False))
-def test_the_order_of_the_answers_changes_nothing(answers: list[Answer], dice: Any) -> None:
-    mixed = answers[:]
+def test_the_order_of_the_answers_changes_nothing(responses: list[Response], dice: Any) -> None:
+    mixed = responses[:]
     dice.shuffle(mixed)
 
     outcomes = []
-    for order in (answers, mixed):
+    for order in (responses, mixed):
         work = chosen(*order)
         winners = [
             (
                 i.job_id,
                 strict_json.compact(value(i, order), canonical=True),
-                order[i.answer].observed_at,
+                order[i.response].observed_at,
                 i.detail,
                 i.stale,
             )
@@ -382,7 +383,7 @@ def test_a_folder_of_lists_and_details_is_one_history(tmp_path: Path) -> None:
 
 
 def test_lines_are_copies_like_any_others() -> None:
-    lines = Answer(
+    lines = Response(
         "lines", Memory(json.dumps(job(n=2)).encode() + b"\n" + json.dumps(job(OLD, n=1)).encode()), NOON, Shape.LINES
     )
 

@@ -17,7 +17,9 @@ from ftetl.clock import iso, parse_iso
 from ftetl.errors import StorageError
 from ftetl.extract.archive import Archive
 from ftetl.extract.details.fingerprints import UnchangedDetails
-from ftetl.raw.response import Answer, Detail, Memory, Outcome
+from ftetl.extract.source import Detail, Outcome
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response
 from ftetl.store.manifest import RUN_ID
 from ftetl.store.target import Target
 
@@ -76,15 +78,15 @@ class DetailCache:
             body = self._archive.read_body(kept.sha256)
         except StorageError:
             return None  # it was being written when the run died; it is asked for again
-        answer = Answer(kept.name, Memory(body), parse_iso(kept.observed_at), detail=True)
-        return Detail(job_id, Outcome.HERE, answer)
+        response = Response(kept.name, Memory(body), parse_iso(kept.observed_at), detail=True)
+        return Detail(job_id, Outcome.HERE, response)
 
     def put(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
         """Keep a detail that has come, or that none came; one that cannot be used is asked for again."""
         entry: dict[str, Any] = {"job_id": detail.job_id, "outcome": detail.outcome.value}
-        if detail.answer is not None:
-            entry["sha256"] = self._archive.store(detail.answer.blob)
-            entry |= {"name": detail.answer.name, "observed_at": iso(detail.answer.observed_at)}
+        if detail.response is not None:
+            entry["sha256"] = self._archive.store(detail.response.blob)
+            entry |= {"name": detail.response.name, "observed_at": iso(detail.response.observed_at)}
         self.entries.append(entry)
         if usable and (detail.job_id, listed.hex()) not in self._kept:
             self._append(json.dumps({**entry, "listed": listed.hex()}).encode() + b"\n")

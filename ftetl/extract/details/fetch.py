@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from ftetl.errors import FtetlError
+from ftetl.extract.source import Detail, Outcome
 from ftetl.raw import fingerprint
 from ftetl.raw import index as raw_index
+from ftetl.raw.blob import Blob, Memory
 from ftetl.raw.findings import Anomaly
 from ftetl.raw.index import Scan
-from ftetl.raw.response import Answer, Blob, Detail, Memory, Outcome
+from ftetl.raw.response import Response
 
 
 class _Events(msgspec.Struct):
@@ -30,7 +32,7 @@ _events = msgspec.json.Decoder(_Events)
 class Details:
     """The details that came, and what is known of those that did not."""
 
-    answers: list[Answer] = field(default_factory=list)
+    responses: list[Response] = field(default_factory=list)
     scans: list[Scan] = field(default_factory=list)
     had: set[str] = field(default_factory=set)  # jobs whose detail came and could be used
     failed: set[str] = field(default_factory=set)
@@ -38,14 +40,14 @@ class Details:
     anomalies: list[Anomaly] = field(default_factory=list)
 
 
-def wanting(answer: Answer, found: Scan) -> dict[str, bytes]:
+def wanting(response: Response, found: Scan) -> dict[str, bytes]:
     """The jobs of a list whose events are missing or empty there, in order, with the digest of what was listed.
 
     A job that is listed twice has no digest: which copy a digest would speak of is not known yet.
     """
     wanted: dict[str, bytes] = {}
     for index, job_id in enumerate(found.ids):
-        raw = answer.blob.read(found.offsets[index], found.lengths[index])
+        raw = response.blob.read(found.offsets[index], found.lengths[index])
         if job_id in wanted or not _has_events(raw):
             wanted[job_id] = b"" if job_id in wanted else fingerprint.digest(raw)
     return wanted
@@ -72,10 +74,10 @@ def fetch(
     found = Details()
     for done, detail in enumerate(details, start=1):
         outcome = detail.outcome
-        if detail.answer is not None:  # before its bytes wait on a disk
-            detail = replace(detail, answer=replace(detail.answer, blob=fingerprint.masked(detail.answer.blob)))
-        if outcome is Outcome.HERE and detail.answer is not None:
-            outcome = _usable(found, detail.job_id, detail.answer, spill)
+        if detail.response is not None:  # before its bytes wait on a disk
+            detail = replace(detail, response=replace(detail.response, blob=fingerprint.masked(detail.response.blob)))
+        if outcome is Outcome.HERE and detail.response is not None:
+            outcome = _usable(found, detail.job_id, detail.response, spill)
         keep(detail, outcome is Outcome.HERE)
         if outcome is Outcome.GONE:
             found.anomalies.append(Anomaly(detail.job_id, "id", "deleted_meanwhile", None))
@@ -88,13 +90,13 @@ def fetch(
     return found
 
 
-def _usable(found: Details, job_id: str, answer: Answer, spill: Callable[[bytes], Blob]) -> Outcome:
+def _usable(found: Details, job_id: str, response: Response, spill: Callable[[bytes], Blob]) -> Outcome:
     """Take a detail if it is one job, and the one that was asked for."""
     try:
-        scanned = raw_index.single(answer, job_id) or raw_index.scan(answer)
+        scanned = raw_index.single(response, job_id) or raw_index.scan(response)
     except FtetlError:
         scanned = Scan()
-    found.answers.append(replace(answer, blob=spill(answer.blob.read(0, answer.blob.size))))
+    found.responses.append(replace(response, blob=spill(response.blob.read(0, response.blob.size))))
     if scanned.ids == [job_id]:
         found.scans.append(scanned)
         return Outcome.HERE
@@ -104,7 +106,7 @@ def _usable(found: Details, job_id: str, answer: Answer, spill: Callable[[bytes]
         refused = raw_index.Refused(scanned.offsets[index], scanned.lengths[index], "bad_id", place, stranger)
         scanned.refused.append(refused)
     if not scanned.received:
-        scanned.refused.append(raw_index.Refused(0, answer.blob.size, "broken_json", 0, job_id))
+        scanned.refused.append(raw_index.Refused(0, response.blob.size, "broken_json", 0, job_id))
         scanned.received = 1
     for refused in scanned.refused:
         refused.job_id = refused.job_id or job_id  # whose detail was asked for

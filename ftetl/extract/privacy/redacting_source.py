@@ -17,9 +17,11 @@ from ftetl.extract.archive import BODIES, INDEX
 from ftetl.extract.details.cache import FOLDER
 from ftetl.extract.privacy.pseudonyms import Pseudonyms
 from ftetl.extract.privacy.redactor import LONGEST, EndlessError, Redactor
+from ftetl.extract.source import Detail, Source
 from ftetl.pipeline import guards
 from ftetl.raw import decompress
-from ftetl.raw.response import Answer, Blob, Detail, Memory, Shape, Source, Spooled, window
+from ftetl.raw.blob import Blob, Memory, Spooled
+from ftetl.raw.response import Response, Shape, window
 from ftetl.store.target import Target
 
 _PIECE = 1 << 20
@@ -41,14 +43,14 @@ class RedactingSource:
         """What some sources have and others have not."""
         return getattr(self._source, name)
 
-    def answers(self) -> Iterator[Answer]:
+    def responses(self) -> Iterator[Response]:
         """The answers, rewritten.
 
         Raises:
             FtetlError: As the source; or there is no end to what should be a person's name.
         """
         with self._evidence():
-            yield from map(self.clean, self._source.answers())
+            yield from map(self.clean, self._source.responses())
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details, rewritten.
@@ -58,34 +60,35 @@ class RedactingSource:
         """
         with self._evidence():
             for detail in self._source.details(job_ids):
-                yield replace(detail, answer=detail.answer and self.clean(detail.answer))
+                yield replace(detail, response=detail.response and self.clean(detail.response))
 
     def close(self) -> None:
         """Close what was rewritten, and the source; safe to call twice."""
         self._stack.close()
         self._source.close()
 
-    def clean(self, answer: Answer) -> Answer:
+    def clean(self, response: Response) -> Response:
         """One answer, rewritten.
 
         Raises:
             DataError: There is no end to what should be a person's name, or the answer became shorter.
             StorageError: There is no room for it.
         """
-        lines = answer.shape is Shape.LINES
+        lines = response.shape is Shape.LINES
         blob: Blob
-        if isinstance(answer.blob, Memory):
-            blob = Memory(self._redactor.whole(answer.blob.data, lines=lines))
+        if isinstance(response.blob, Memory):
+            blob = Memory(self._redactor.whole(response.blob.data, lines=lines))
         else:
             try:
-                blob = decompress.put(self._redactor.stream(_pieces(answer), lines=lines), self._scratch(), answer.name)
+                pieces = self._redactor.stream(_pieces(response), lines=lines)
+                blob = decompress.put(pieces, self._scratch(), response.name)
             except EndlessError:
-                what = f"{answer.name} has a value of more than {LONGEST:,} bytes where a person should be named"
+                what = f"{response.name} has a value of more than {LONGEST:,} bytes where a person should be named"
                 raise DataError("E04", what, next="look at the answer; it is damaged") from None
             self._stack.callback(blob.close)
-            if isinstance(answer.blob, Spooled):
-                answer.blob.close()  # which frees the place of what had to be unpacked
-        return replace(answer, blob=blob)
+            if isinstance(response.blob, Spooled):
+                response.blob.close()  # which frees the place of what had to be unpacked
+        return replace(response, blob=blob)
 
     @contextmanager
     def _evidence(self) -> Iterator[None]:
@@ -97,8 +100,8 @@ class RedactingSource:
             raise
 
 
-def _pieces(answer: Answer) -> Iterable[bytes]:
-    return (window(answer, start, _PIECE) for start in range(0, answer.blob.size, _PIECE))
+def _pieces(response: Response) -> Iterable[bytes]:
+    return (window(response, start, _PIECE) for start in range(0, response.blob.size, _PIECE))
 
 
 def begin(target: Target, people: Mapping[str, str]) -> None:

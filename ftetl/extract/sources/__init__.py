@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ftetl.clock import Deadline
 from ftetl.config.settings import Settings
-from ftetl.raw.response import Source
+from ftetl.extract.source import Source
 
 
 def open_source(

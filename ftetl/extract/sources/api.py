@@ -11,9 +11,11 @@ from pathlib import Path
 from ftetl.clock import Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.errors import AccessError, FtetlError
+from ftetl.extract.source import Detail, Outcome
 from ftetl.extract.together_api.client import Client, JobList
 from ftetl.extract.worker_pool import map_unordered
-from ftetl.raw.response import Answer, Detail, Memory, Outcome
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response
 
 
 class ApiSource:
@@ -28,7 +30,7 @@ class ApiSource:
         self._concurrency = concurrency
         self.notes: tuple[str, ...] = ()  # what a reader of the report should know
 
-    def answers(self) -> Iterable[Answer]:
+    def responses(self) -> Iterable[Response]:
         """The list, once.
 
         Raises:
@@ -36,7 +38,7 @@ class ApiSource:
         """
         listed = self.client.list_jobs()
         self.notes = tuple(_odd(listed, self.client.host))
-        yield Answer("GET /fine-tunes", Memory(listed.body), observed_at=now(), whole=True)
+        yield Response("GET /fine-tunes", Memory(listed.body), observed_at=now(), whole=True)
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details, each as soon as it is there; at the deadline the rest is `FAILED` without having been asked for.
@@ -72,8 +74,8 @@ class ApiSource:
             return Detail(job_id, Outcome.FAILED)
         if body is None:
             return Detail(job_id, Outcome.GONE)
-        answer = Answer(f"GET /fine-tunes/{job_id}", Memory(body), observed_at=now(), detail=True)
-        return Detail(job_id, Outcome.HERE, answer)
+        response = Response(f"GET /fine-tunes/{job_id}", Memory(body), observed_at=now(), detail=True)
+        return Detail(job_id, Outcome.HERE, response)
 
 
 def _odd(listed: JobList, host: str) -> Iterator[str]:

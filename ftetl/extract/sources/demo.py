@@ -14,9 +14,10 @@ from ftetl import demo
 from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret
+from ftetl.extract.source import Detail
 from ftetl.extract.sources.api import ApiSource
 from ftetl.extract.together_api.client import Client
-from ftetl.raw.response import Answer, Detail
+from ftetl.raw.response import Response
 
 SERVICE = "demo"
 
@@ -46,16 +47,16 @@ class DemoSource:
             self._api = ApiSource(stack.enter_context(self.client), SERVICE, concurrency=concurrency, deadline=deadline)
             self._open = stack.pop_all()
 
-    def answers(self) -> Iterable[Answer]:
+    def responses(self) -> Iterable[Response]:
         """The list, dated with the day of the demo."""
-        for answer in self._api.answers():
-            yield replace(answer, observed_at=demo.OBSERVED_AT)
+        for response in self._api.responses():
+            yield replace(response, observed_at=demo.OBSERVED_AT)
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details of these jobs, dated with the day of the demo."""
         for detail in self._api.details(job_ids):
-            answer = detail.answer
-            yield replace(detail, answer=answer and replace(answer, observed_at=demo.OBSERVED_AT))
+            response = detail.response
+            yield replace(detail, response=response and replace(response, observed_at=demo.OBSERVED_AT))
 
     def close(self) -> None:
         """Stops the demo API. A second call does nothing."""

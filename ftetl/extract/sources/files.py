@@ -20,8 +20,10 @@ import msgspec
 from ftetl.clock import now
 from ftetl.config import limits
 from ftetl.errors import DataError, FtetlError
+from ftetl.extract.source import Detail
+from ftetl.raw.blob import Blob, File, Memory, Spooled
 from ftetl.raw.decompress import Compression, chunks, sniffed, unpack
-from ftetl.raw.response import Answer, Blob, Detail, File, Memory, Shape, Spooled, stamp
+from ftetl.raw.response import Response, Shape, stamp
 
 STDIN: Final = "-"
 _SHAPES: Final = {".json": Shape.DOCUMENT, ".ndjson": Shape.LINES, ".jsonl": Shape.LINES}
@@ -66,7 +68,7 @@ class SavedFiles:
             if self._is_folder:
                 self.notes = _passed_over(Path(path), self.files)
 
-    def answers(self) -> Iterable[Answer]:
+    def responses(self) -> Iterable[Response]:
         """The answers, in the order of their names, each opened when it is reached.
 
         Raises:
@@ -87,7 +89,7 @@ class SavedFiles:
         for file in list(self._opened):
             file.close()
 
-    def _from_file(self, path: Path) -> Answer:
+    def _from_file(self, path: Path) -> Response:
         shape, compression = _kind(path)
         try:
             modified, before = datetime.fromtimestamp(path.stat().st_mtime, UTC), stamp(path)
@@ -102,9 +104,9 @@ class SavedFiles:
         except OSError as error:
             raise _unreadable(path, error) from None
         whole = shape is Shape.DOCUMENT and not self._is_folder
-        return Answer(path.name, blob, self._observed_at or modified, shape, whole, path, stamp=before)
+        return Response(path.name, blob, self._observed_at or modified, shape, whole, path, stamp=before)
 
-    def _from_stdin(self) -> Answer:
+    def _from_stdin(self) -> Response:
         stdin = self._stdin or getattr(sys.stdin, "buffer", None)
         if stdin is None:
             raise DataError("F06", "there is no stdin to read from", next="pipe an answer into it, or name a file")
@@ -116,7 +118,7 @@ class SavedFiles:
         except OSError:
             raise DataError("F06", "stdin cannot be read", next="pipe an answer into it, or name a file") from None
         shape = Shape.LINES if _is_lines(blob) else Shape.DOCUMENT
-        return Answer("stdin", blob, self._observed_at or now(), shape, whole=shape is Shape.DOCUMENT)
+        return Response("stdin", blob, self._observed_at or now(), shape, whole=shape is Shape.DOCUMENT)
 
     def _unpack(self, pieces: Iterable[bytes], compression: Compression, name: str) -> Blob:
         return self._kept(unpack(pieces, compression, self._scratch(), max_bytes=self._max_bytes, name=name))

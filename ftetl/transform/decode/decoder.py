@@ -20,7 +20,7 @@ import pyarrow as pa
 from ftetl.raw import strict_json
 from ftetl.raw.element import own_id
 from ftetl.raw.findings import Anomaly, QuarantinedElement
-from ftetl.raw.response import Answer
+from ftetl.raw.response import Response
 from ftetl.transform.decode import arrow_reader, extra_keys, python_reader, source_schema, type_probe
 from ftetl.transform.decode.arrow_reader import explicit, prepared, read
 from ftetl.transform.decode.raw_batch import Raws, length
@@ -64,21 +64,21 @@ def batches(items: Sequence[RawJob], size: int = BATCH) -> Iterator[list[RawJob]
         yield batch
 
 
-def decode(items: Sequence[RawJob], answers: Sequence[Answer], *, fast: bool = True) -> Decoded:
+def decode(items: Sequence[RawJob], responses: Sequence[Response], *, fast: bool = True) -> Decoded:
     """The nested rows of the items, in their order; what is no clean JSON after all is put aside.
 
     `fast=False` sends every job down the careful road; the outcome is the same.
     """
     plain = _worth_it([item for item in items if not item.odd], items) if fast else []
-    run = _Run(plain, answers)
+    run = _Run(plain, responses)
     if odd := run.take_all(look=True):
         plain = _worth_it([item for at, item in enumerate(plain) if at not in odd], items)
-        run = _Run(plain, answers)
+        run = _Run(plain, responses)
         run.take_all(look=False)
     if len(plain) == len(items):
         return run.result()
     mine = {id(item) for item in plain}
-    rest = _Run([item for item in items if id(item) not in mine], answers)
+    rest = _Run([item for item in items if id(item) not in mine], responses)
     rest.take_careful(0, len(rest.items))
     return _in_order(items, run.result(), rest.result()) if plain else rest.result()
 
@@ -128,8 +128,8 @@ class _MixedError(Exception):
 class _Run:
     """One batch on its way: pieces in order, and what is beside them."""
 
-    def __init__(self, items: Sequence[RawJob], answers: Sequence[Answer]) -> None:
-        self.items, self.raws, self.answers = items, Raws(items, answers), answers
+    def __init__(self, items: Sequence[RawJob], responses: Sequence[Response]) -> None:
+        self.items, self.raws, self.responses = items, Raws(items, responses), responses
         self.pieces: list[pa.Table] = []
         self.kept: list[RawJob] = []
         self.found = Decoded(pa.table({}), self.kept)
@@ -232,10 +232,9 @@ class _Run:
         return note
 
     def _refuse(self, item: RawJob, raw: bytes, rule: str) -> None:
-        answer = self.answers[item.answer]
-        self.found.quarantined.append(
-            QuarantinedElement(strict_json.mask(raw), rule, own_id(raw), answer.name, item.position, answer.observed_at)
-        )
+        response = self.responses[item.response]
+        masked, name, at = strict_json.mask(raw), response.name, response.observed_at
+        self.found.quarantined.append(QuarantinedElement(masked, rule, own_id(raw), name, item.position, at))
 
     def _fast_piece(self, table: pa.Table, low: int) -> None:
         """Add the fast road's rows, with the texts that only the raw bytes tell."""

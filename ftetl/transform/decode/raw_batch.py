@@ -8,7 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from ftetl.raw.response import Answer, Blob, changed
+from ftetl.raw.blob import Blob
+from ftetl.raw.response import Response, changed
 from ftetl.transform.raw_job import RawJob
 
 _KEPT = 32 << 20  # bytes up to which a thread keeps its buffer: fresh memory costs more than the reading
@@ -19,8 +20,8 @@ _own = threading.local()
 class Raws:
     """The raw elements of some items."""
 
-    def __init__(self, items: Sequence[RawJob], answers: Sequence[Answer]) -> None:
-        self._items, self._answers = items, answers
+    def __init__(self, items: Sequence[RawJob], responses: Sequence[Response]) -> None:
+        self._items, self._responses = items, responses
 
     def __len__(self) -> int:
         return len(self._items)
@@ -31,7 +32,7 @@ class Raws:
 
     def part(self, low: int, high: int) -> Raws:
         """Those from `low` up to `high`."""
-        return Raws(self._items[low:high], self._answers)
+        return Raws(self._items[low:high], self._responses)
 
     @property
     def size(self) -> int:
@@ -52,7 +53,7 @@ class Raws:
             done = blob.readinto(offset, view[at:end])
             # The scan saw an object here. What is none any more could be anything, and Arrow's reader dies of a `null`.
             if done < length or view[at] != _OPEN or view[end - 1] != _CLOSE:
-                raise changed(self._answers[item.answer].name)
+                raise changed(self._responses[item.response].name)
             view[end] = _NEWLINE
             at = end + 1
         return view
@@ -60,7 +61,7 @@ class Raws:
     def _place(self, item: RawJob) -> tuple[Blob, int, int]:
         if item.raw is not None:
             return item.raw, 0, item.raw.size
-        return self._answers[item.answer].blob, item.offset, item.length
+        return self._responses[item.response].blob, item.offset, item.length
 
 
 def length(item: RawJob) -> int:

@@ -28,7 +28,7 @@ class Incoming:
     observed: pa.Array
     since: pa.Array  # when a copy of the same state was first observed
     first: pa.Array  # when the earliest copy in this run was observed
-    answers: pa.Array  # the number of the answer that each came in
+    responses: pa.Array  # the number of the answer that each came in
     detail: pa.Array  # whether a detail told the columns that only a detail tells
     behind: pa.Array  # whether that detail is older than the rest of the row
     stale: pa.Array  # whether the events are those of an older copy
@@ -50,8 +50,8 @@ def incoming(items: list[RawJob], flat: Flat, observed_at: tuple[datetime, ...])
     """What the batch of these items brings; `observed_at` tells by answer when it was observed."""
     older = pa.array([i.older for i in items], pa.bool_())
     mask = pc.invert(older)
-    observed = pa.array([observed_at[i.answer] for i in items], _INSTANT)
-    since = pa.array([i.since or observed_at[i.answer] for i in items], _INSTANT)
+    observed = pa.array([observed_at[i.response] for i in items], _INSTANT)
+    since = pa.array([i.since or observed_at[i.response] for i in items], _INSTANT)
     winners = [i for i in items if not i.older]
     jobs = where(flat.jobs, mask).combine_chunks()
     detail = pa.array([i.detail or i.stale for i in winners], pa.bool_())
@@ -63,7 +63,7 @@ def incoming(items: list[RawJob], flat: Flat, observed_at: tuple[datetime, ...])
         observed=where(observed, mask),
         since=where(since, mask),
         first=_first(flat.jobs, since, mask),
-        answers=pa.array([i.answer for i in winners], pa.int64()),
+        responses=pa.array([i.response for i in winners], pa.int64()),
         detail=detail,
         behind=behind,
         stale=pa.array([i.stale or i.old_events for i in winners], pa.bool_()),

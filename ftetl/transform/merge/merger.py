@@ -261,7 +261,7 @@ class Merge:
             return pa.array([True] * len(new.ids), pa.bool_())
         listed = pc.greater_equal(new.observed, pa.scalar(newest, INSTANT))
         if self.seen.whole is not None:
-            return pc.or_(listed, pc.equal(new.answers, self.seen.whole))
+            return pc.or_(listed, pc.equal(new.responses, self.seen.whole))
         # An answer older than the newest whole list tells nothing about it.
         return pc.or_(listed, pc.and_(known, pc.fill_null(old.column("present"), False)))
 

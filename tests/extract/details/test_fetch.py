@@ -17,8 +17,9 @@ from ftetl import demo
 from ftetl.demo import Server
 from ftetl.errors import AccessError
 from ftetl.extract.details import fetch
-from ftetl.raw import response
-from ftetl.raw.response import Memory, Outcome
+from ftetl.extract.source import Detail, Outcome
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response
 from ftetl.run_report import Report
 
 Job = dict[str, Any]
@@ -235,10 +236,10 @@ def test_a_status_that_moved_between_list_and_detail_is_a_state_of_its_own(serve
 def test_a_secret_is_masked_before_a_detail_waits_on_a_disk() -> None:
     waiting: list[bytes] = []
     body = b'{"id":"ft-1","wandb_key":"s3cret","\\u0068f_api_token":"s3cret","events":[]}'
-    answer = response.Answer("GET /fine-tunes/ft-1", Memory(body), DAY, detail=True)
+    response = Response("GET /fine-tunes/ft-1", Memory(body), DAY, detail=True)
 
     found = fetch.fetch(
-        [response.Detail("ft-1", Outcome.HERE, answer)],
+        [Detail("ft-1", Outcome.HERE, response)],
         1,
         lambda *_: None,
         lambda *_: None,
@@ -247,7 +248,7 @@ def test_a_secret_is_masked_before_a_detail_waits_on_a_disk() -> None:
 
     assert found.had == {"ft-1"}
     assert waiting == [b'{"id":"ft-1","wandb_key":"***","\\u0068f_api_token":"***","events":[]}']
-    assert found.answers[0].blob.read(found.scans[0].offsets[0], found.scans[0].lengths[0]) == waiting[0]
+    assert found.responses[0].blob.read(found.scans[0].offsets[0], found.scans[0].lengths[0]) == waiting[0]
 
 
 def test_the_drift_of_jobs_that_are_copied_is_told_again(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, ConfigError, FtetlError, UnavailableError
+from ftetl.extract.source import Detail, Outcome
 from ftetl.extract.sources.api import ApiSource, open_api
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.retry import RetryPolicy
-from ftetl.raw.response import Detail, Outcome
 from tests.integration.canary import KEY
 
 LIST = b'{"data":[{"id":"ft-1"}]}'
@@ -95,7 +95,7 @@ def api(service: Service, *, seconds: float = 60, concurrency: int = 4, waits: l
 
 def outcomes(details: list[Detail]) -> dict[str, Outcome]:
     assert len(details) == len({detail.job_id for detail in details})
-    assert all((detail.answer is not None) is (detail.outcome is HERE) for detail in details)
+    assert all((detail.response is not None) is (detail.outcome is HERE) for detail in details)
     return {detail.job_id: detail.outcome for detail in details}
 
 
@@ -108,12 +108,12 @@ def test_the_list_is_one_answer_and_whole(serve) -> None:
     source = api(service)
     before = datetime.now(UTC)
 
-    (answer,) = source.answers()
+    (response,) = source.responses()
 
     source.close()
-    assert answer.blob.read(0, 1000) == LIST
-    assert (answer.name, answer.whole, answer.detail) == ("GET /fine-tunes", True, False)
-    assert before <= answer.observed_at <= datetime.now(UTC)
+    assert response.blob.read(0, 1000) == LIST
+    assert (response.name, response.whole, response.detail) == ("GET /fine-tunes", True, False)
+    assert before <= response.observed_at <= datetime.now(UTC)
     assert service.paths == ["/v1/fine-tunes"]
 
 
@@ -128,9 +128,9 @@ def test_each_detail_comes_once_and_over_few_connections(serve) -> None:
     assert Counter(service.paths) == Counter(f"/v1/fine-tunes/{job_id}" for job_id in ids(50))
     assert 1 <= len(service.ports) <= 4
     for detail in details:
-        assert detail.answer is not None
-        assert detail.answer.blob.read(0, 1000) == job(detail.job_id)[1]
-        assert (detail.answer.name, detail.answer.detail) == (f"GET /fine-tunes/{detail.job_id}", True)
+        assert detail.response is not None
+        assert detail.response.blob.read(0, 1000) == job(detail.job_id)[1]
+        assert (detail.response.name, detail.response.detail) == (f"GET /fine-tunes/{detail.job_id}", True)
 
 
 def test_no_jobs_need_no_requests(serve) -> None:
@@ -210,7 +210,7 @@ def test_a_refused_key_ends_all_details_also_those_under_way(serve, status: int)
 
     assert len(service.paths) <= 10
     with pytest.raises(UnavailableError, match="stopped"):
-        list(source.answers())
+        list(source.responses())
 
 
 def test_at_the_deadline_the_rest_has_failed_without_being_asked_for(serve) -> None:
@@ -258,7 +258,7 @@ def test_settings_make_a_source(serve, tmp_path) -> None:
     source = open_api({}, file, service.url, deadline=Deadline(60), progress=counts.append)
 
     assert source.service == service.url.split("/")[2]
-    assert [answer.blob.read(0, 1000) for answer in source.answers()] == [LIST]
+    assert [response.blob.read(0, 1000) for response in source.responses()] == [LIST]
     assert counts == [len(LIST)] == [source.client.bytes_read]
     source.close()
     source.close()
@@ -314,7 +314,7 @@ def test_what_is_odd_about_an_answer_that_can_be_used_is_noted(
         headers = {"Date": format_datetime(datetime.now(UTC) + headers, usegmt=True)}
     service = serve(lambda _: (200, LIST, headers))
     with closing(open_api({"TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": service.url}, deadline=Deadline(30))) as api:
-        assert [answer.blob.read(0, 100) for answer in api.answers()] == [LIST]
+        assert [response.blob.read(0, 100) for response in api.responses()] == [LIST]
         assert len(api.notes) == len(said)
         assert all(text in note for text, note in zip(said, api.notes, strict=True))
     assert len(service.paths) == 1

@@ -10,8 +10,9 @@ import pytest
 
 from ftetl import demo
 from ftetl.clock import Deadline
+from ftetl.extract.source import Outcome, Source
 from ftetl.extract.sources.demo import DemoSource
-from ftetl.raw.response import Answer, Outcome, Source
+from ftetl.raw.response import Response
 from tests.demo.generator import generate_jobs
 
 
@@ -25,7 +26,7 @@ def source() -> Iterator[DemoSource]:
 def test_without_jobs_it_has_those_of_the_data_file() -> None:
     source = DemoSource()
     try:
-        [listing] = source.answers()
+        [listing] = source.responses()
         listed = {job["id"] for job in json.loads(text(listing))["data"]}
     finally:
         source.close()
@@ -33,16 +34,16 @@ def test_without_jobs_it_has_those_of_the_data_file() -> None:
     assert listed == {job["id"] for job in demo.load_jobs()}
 
 
-def text(answer: Answer | None) -> bytes:
-    assert answer is not None
-    return answer.blob.read(0, answer.blob.size)
+def text(response: Response | None) -> bytes:
+    assert response is not None
+    return response.blob.read(0, response.blob.size)
 
 
 def whole_run(source: Source) -> dict[str, bytes]:
     """The bytes of all answers of a run by their names, the details of all listed jobs included."""
-    [listing] = source.answers()
+    [listing] = source.responses()
     ids = [job["id"] for job in json.loads(text(listing))["data"]]
-    return {listing.name: text(listing)} | {d.job_id: text(d.answer) for d in source.details(ids)}
+    return {listing.name: text(listing)} | {d.job_id: text(d.response) for d in source.details(ids)}
 
 
 def test_it_gives_the_whole_list_and_every_detail(source: DemoSource) -> None:
@@ -55,13 +56,13 @@ def test_it_gives_the_whole_list_and_every_detail(source: DemoSource) -> None:
 
 
 def test_all_is_observed_on_the_day_of_the_demo(source: DemoSource) -> None:
-    [listing] = source.answers()
+    [listing] = source.responses()
     [detail] = source.details([generate_jobs(count=40)[0]["id"]])
 
     assert listing.observed_at == demo.OBSERVED_AT
-    assert detail.answer is not None
-    assert (detail.outcome, detail.answer.observed_at) == (Outcome.HERE, demo.OBSERVED_AT)
-    assert (listing.whole, listing.detail, detail.answer.whole, detail.answer.detail) == (True, False, False, True)
+    assert detail.response is not None
+    assert (detail.outcome, detail.response.observed_at) == (Outcome.HERE, demo.OBSERVED_AT)
+    assert (listing.whole, listing.detail, detail.response.whole, detail.response.detail) == (True, False, False, True)
 
 
 def test_two_runs_give_the_same_bytes(source: DemoSource) -> None:
@@ -75,7 +76,7 @@ def test_two_runs_give_the_same_bytes(source: DemoSource) -> None:
 def test_an_unknown_job_is_gone(source: DemoSource) -> None:
     [detail] = source.details(["ft-unknown"])
 
-    assert (detail.job_id, detail.outcome, detail.answer) == ("ft-unknown", Outcome.GONE, None)
+    assert (detail.job_id, detail.outcome, detail.response) == ("ft-unknown", Outcome.GONE, None)
 
 
 def test_at_the_deadline_the_details_are_failed() -> None:

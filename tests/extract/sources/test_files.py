@@ -17,7 +17,8 @@ import zstandard
 from ftetl.config import limits
 from ftetl.errors import DataError, StorageError
 from ftetl.extract.sources.files import SavedFiles
-from ftetl.raw.response import Answer, File, Shape
+from ftetl.raw.blob import File
+from ftetl.raw.response import Response, Shape
 
 DOCUMENT, LINES = Shape.DOCUMENT, Shape.LINES
 LIST = b'{"data":[' + b",".join(b'{"id":"ft-%d","status":"completed"}' % number for number in range(300)) + b"]}\n"
@@ -42,8 +43,8 @@ def scratch(tmp_path: Path) -> Callable[[], Path]:
     return make
 
 
-def contents(answer: Answer) -> bytes:
-    return answer.blob.read(0, answer.blob.size)
+def contents(response: Response) -> bytes:
+    return response.blob.read(0, response.blob.size)
 
 
 def unpacked(tmp_path: Path) -> list[Path]:
@@ -74,11 +75,11 @@ def test_a_file_is_one_answer_of_the_shape_that_its_name_says(
     os.utime(file, (SEEN.timestamp(), SEEN.timestamp()))
     source = SavedFiles(file, scratch=scratch)
 
-    (answer,) = source.answers()
+    (response,) = source.responses()
 
-    assert contents(answer) == data
-    assert (answer.name, answer.shape, answer.whole, answer.detail) == (file.name, shape, whole, False)
-    assert answer.observed_at == SEEN
+    assert contents(response) == data
+    assert (response.name, response.shape, response.whole, response.detail) == (file.name, shape, whole, False)
+    assert response.observed_at == SEEN
     assert source.files == (file,)
     assert source.service is None
     assert list(source.details(["ft-1"])) == []
@@ -93,19 +94,19 @@ def test_a_plain_file_is_read_where_it_lies(tmp_path: Path) -> None:
     def scratch() -> Path:
         pytest.fail("nothing has to be unpacked")
 
-    (answer,) = SavedFiles(file, scratch=scratch, max_bytes=1).answers()
+    (response,) = SavedFiles(file, scratch=scratch, max_bytes=1).responses()
 
-    assert isinstance(answer.blob, File)
-    assert answer.blob.path == file
+    assert isinstance(response.blob, File)
+    assert response.blob.path == file
 
 
 def test_a_given_time_goes_before_that_of_the_file(tmp_path: Path, scratch) -> None:
     file = tmp_path / "answer.json"
     file.write_bytes(LIST)
 
-    (answer,) = SavedFiles(str(file), scratch=scratch, observed_at=SEEN).answers()
+    (response,) = SavedFiles(str(file), scratch=scratch, observed_at=SEEN).responses()
 
-    assert answer.observed_at == SEEN
+    assert response.observed_at == SEEN
 
 
 def test_what_was_unpacked_is_private_and_goes_with_the_source(
@@ -116,13 +117,13 @@ def test_what_was_unpacked_is_private_and_goes_with_the_source(
         (tmp_path / name).write_bytes(PACK[Path(name).suffix](LIST))
     source = SavedFiles(tmp_path, scratch=scratch)
 
-    answers = list(source.answers())
+    responses = list(source.responses())
 
-    assert [contents(answer) for answer in answers] == [LIST, LIST]
+    assert [contents(response) for response in responses] == [LIST, LIST]
     assert unpacked(tmp_path) == []  # it has no name
     source.close()
     with pytest.raises(OSError, match="descriptor"):
-        answers[0].blob.read(0, 1)
+        responses[0].blob.read(0, 1)
 
 
 # ------------------------------------------------------------------------------------------------- a folder
@@ -138,15 +139,15 @@ def test_a_folder_is_its_own_files_in_the_order_of_their_names(tmp_path: Path, s
     (folder / "dangling.json").symlink_to(folder / "nothing")
     source = SavedFiles(folder, scratch=scratch)
 
-    answers = list(source.answers())
+    responses = list(source.responses())
 
-    assert [(answer.name, answer.shape, answer.whole) for answer in answers] == [
+    assert [(response.name, response.shape, response.whole) for response in responses] == [
         ("a.ndjson.gz", LINES, False),
         ("b.json", DOCUMENT, False),
         ("c.jsonl.zst", LINES, False),
         ("link.json", DOCUMENT, False),
     ]
-    assert {contents(answer) for answer in answers} == {NDJSON}
+    assert {contents(response) for response in responses} == {NDJSON}
     source.close()
 
 
@@ -195,7 +196,7 @@ def test_a_file_that_goes_before_it_is_read_is_missing(tmp_path: Path, scratch) 
         file.unlink()
 
         with pytest.raises(DataError, match="there is no file"):
-            list(source.answers())
+            list(source.responses())
 
 
 # ----------------------------------------------------------------------------------------------- compression
@@ -242,7 +243,7 @@ def test_a_cut_or_damaged_file_is_refused_and_leaves_nothing(
     file.write_bytes(data)
 
     with pytest.raises(DataError, match=r"answer\.ndjson.* is cut short or damaged"):
-        list(SavedFiles(file, scratch=scratch).answers())
+        list(SavedFiles(file, scratch=scratch).responses())
 
     assert unpacked(tmp_path) == []
 
@@ -255,7 +256,7 @@ def test_a_packed_file_whose_name_does_not_say_so_is_refused_with_the_name_that_
     file.write_bytes(PACK[packing](LIST))
 
     with pytest.raises(DataError, match=rf"answer\.json is packed .*; name it answer\.json\{packing}"):
-        list(SavedFiles(file, scratch=scratch).answers())
+        list(SavedFiles(file, scratch=scratch).responses())
 
 
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
@@ -265,9 +266,9 @@ def test_several_members_are_one_file(tmp_path: Path, scratch, packing: str) -> 
     file.write_bytes(pack(NDJSON) + pack(b"") + pack(NDJSON))
     source = SavedFiles(file, scratch=scratch)
 
-    (answer,) = source.answers()
+    (response,) = source.responses()
 
-    assert contents(answer) == NDJSON + NDJSON
+    assert contents(response) == NDJSON + NDJSON
     source.close()
 
 
@@ -277,7 +278,7 @@ def test_zstd_without_sizes_and_checksums_is_whole_as_well(tmp_path: Path, scrat
     file.write_bytes(packer.compress(LIST[:99]) + packer.flush(1) + packer.compress(LIST[99:]) + packer.flush())
     source = SavedFiles(file, scratch=scratch)
 
-    assert [contents(answer) for answer in source.answers()] == [LIST]
+    assert [contents(response) for response in source.responses()] == [LIST]
     source.close()
 
 
@@ -289,10 +290,10 @@ def test_a_bomb_is_stopped_at_the_limit(tmp_path: Path, scratch, packing: str, l
     source = SavedFiles(file, scratch=scratch, max_bytes=limit)
 
     if fits:
-        assert [answer.blob.size for answer in source.answers()] == [limit]
+        assert [response.blob.size for response in source.responses()] == [limit]
     else:
         with pytest.raises(DataError, match="--max-bytes"):
-            list(source.answers())
+            list(source.responses())
     source.close()
 
     assert unpacked(tmp_path) == []
@@ -304,7 +305,7 @@ def test_a_scratch_folder_that_cannot_be_used_is_a_fault_of_the_target(tmp_path:
     file.write_bytes(PACK[packing](LIST))
 
     with pytest.raises(StorageError, match="cannot be written"):
-        list(SavedFiles(file, scratch=lambda: tmp_path / "none").answers())
+        list(SavedFiles(file, scratch=lambda: tmp_path / "none").responses())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
@@ -314,7 +315,7 @@ def test_a_full_disk_is_a_fault_of_the_target(tmp_path: Path, scratch, monkeypat
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Path("/dev/full").open("wb"))  # noqa: SIM115
 
     with pytest.raises(StorageError, match="cannot be written"):
-        list(SavedFiles(file, scratch=scratch).answers())
+        list(SavedFiles(file, scratch=scratch).responses())
 
 
 # ----------------------------------------------------------------------------------------------------- stdin
@@ -371,11 +372,11 @@ def test_stdin_is_taken_for_what_it_holds(tmp_path: Path, scratch, data: bytes, 
     source = SavedFiles("-", scratch=scratch, stdin=stdin)
     before = datetime.now(UTC)
 
-    (answer,) = source.answers()
+    (response,) = source.responses()
 
-    assert contents(answer) == data
-    assert (answer.name, answer.shape, answer.whole) == ("stdin", shape, shape is DOCUMENT)
-    assert before <= answer.observed_at <= datetime.now(UTC)
+    assert contents(response) == data
+    assert (response.name, response.shape, response.whole) == ("stdin", shape, shape is DOCUMENT)
+    assert before <= response.observed_at <= datetime.now(UTC)
     source.close()
     assert unpacked(tmp_path) == []
 
@@ -385,9 +386,9 @@ def test_stdin_is_taken_for_what_it_holds(tmp_path: Path, scratch, data: bytes, 
 def test_a_slow_pipe_is_read_to_its_end(scratch, packing: str, size: int) -> None:
     source = SavedFiles("-", scratch=scratch, stdin=Trickle(PACK[packing](NDJSON), size), observed_at=SEEN)
 
-    (answer,) = source.answers()
+    (response,) = source.responses()
 
-    assert (contents(answer), answer.shape, answer.observed_at) == (NDJSON, LINES, SEEN)
+    assert (contents(response), response.shape, response.observed_at) == (NDJSON, LINES, SEEN)
     source.close()
 
 
@@ -398,13 +399,13 @@ def test_a_slow_pipe_is_read_to_its_end(scratch, packing: str, size: int) -> Non
 )
 def test_a_packed_pipe_that_ends_early_is_refused(scratch, data: bytes) -> None:
     with pytest.raises(DataError, match="stdin is cut short or damaged"):
-        list(SavedFiles("-", scratch=scratch, stdin=io.BytesIO(data)).answers())
+        list(SavedFiles("-", scratch=scratch, stdin=io.BytesIO(data)).responses())
 
 
 @pytest.mark.parametrize("packing", PACK)
 def test_stdin_has_a_limit_packed_or_not(scratch, packing: str) -> None:
     with pytest.raises(DataError, match="--max-bytes"):
-        list(SavedFiles("-", scratch=scratch, stdin=io.BytesIO(PACK[packing](LIST)), max_bytes=100).answers())
+        list(SavedFiles("-", scratch=scratch, stdin=io.BytesIO(PACK[packing](LIST)), max_bytes=100).responses())
 
 
 @pytest.mark.parametrize("packing", PACK)
@@ -418,14 +419,14 @@ def test_a_pipe_that_breaks_is_refused(scratch, packing: str) -> None:
             return super().readinto(buffer)
 
     with pytest.raises(DataError, match="stdin cannot be read"):
-        list(SavedFiles("-", scratch=scratch, stdin=Broken(packed, 10)).answers())
+        list(SavedFiles("-", scratch=scratch, stdin=Broken(packed, 10)).responses())
 
 
 def test_the_process_own_stdin_is_the_default(scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(LIST)))
     source = SavedFiles("-", scratch=scratch)
 
-    assert [contents(answer) for answer in source.answers()] == [LIST]
+    assert [contents(response) for response in source.responses()] == [LIST]
     source.close()
 
 
@@ -433,7 +434,7 @@ def test_a_process_without_stdin_says_so(scratch, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "stdin", None)
 
     with pytest.raises(DataError, match="no stdin"):
-        list(SavedFiles("-", scratch=scratch).answers())
+        list(SavedFiles("-", scratch=scratch).responses())
 
 
 def test_a_folder_may_hold_more_files_than_a_process_may_have_open(tmp_path: Path) -> None:
@@ -442,7 +443,7 @@ def test_a_folder_may_hold_more_files_than_a_process_may_have_open(tmp_path: Pat
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24));"
         "from ftetl.extract.sources.files import SavedFiles;"
-        "print(len(list(SavedFiles(sys.argv[1], scratch=lambda: None).answers())))"
+        "print(len(list(SavedFiles(sys.argv[1], scratch=lambda: None).responses())))"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
 

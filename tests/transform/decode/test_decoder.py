@@ -19,7 +19,8 @@ import ftetl
 from ftetl.contract import tables
 from ftetl.errors import EXITS
 from ftetl.raw import index
-from ftetl.raw.response import Answer, Memory, Shape
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response, Shape
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import arrow_reader, decoder, type_probe
 from ftetl.transform.flatten import tables as flatten_tables
@@ -29,8 +30,8 @@ NOW = datetime(2026, 7, 3, tzinfo=UTC)
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 
 
-def work(raws: Sequence[bytes]) -> tuple[Answer, deduplicate.DecodePlan]:
-    a = Answer("jobs", Memory(b"[" + b",".join(raws) + b"]"), NOW)
+def work(raws: Sequence[bytes]) -> tuple[Response, deduplicate.DecodePlan]:
+    a = Response("jobs", Memory(b"[" + b",".join(raws) + b"]"), NOW)
     return a, deduplicate.resolve_duplicates([a], [index.scan(a)])
 
 
@@ -653,10 +654,10 @@ def test_unknown_keys_alone_do_not_leave_the_fast_road(count: int) -> None:
 @ROADS
 def test_a_job_with_several_copies_counts_once_for_its_unknown_keys(fast: bool) -> None:
     texts = [f'{{"id":"ft-1","updated_at":"2026-07-0{day}T00:00:00Z","new":{day}}}' for day in (1, 2, 3)]
-    answers = [Answer(text, Memory(f"[{text}]".encode()), NOW) for text in texts]
-    items = deduplicate.resolve_duplicates(answers, [index.scan(a) for a in answers]).items
+    responses = [Response(text, Memory(f"[{text}]".encode()), NOW) for text in texts]
+    items = deduplicate.resolve_duplicates(responses, [index.scan(a) for a in responses]).items
 
-    found = decoder.decode(items, answers, fast=fast)
+    found = decoder.decode(items, responses, fast=fast)
 
     assert found.unknown == {"new": 1}
     assert found.extra == {0: '{"new":3}', 1: '{"new":2}', 2: '{"new":1}'}
@@ -718,7 +719,7 @@ def test_the_order_of_the_jobs_changes_no_byte(tmp_path: Path) -> None:
 
 
 def test_an_answer_of_lines_is_read_like_a_list() -> None:
-    a = Answer("jobs", Memory(b'{"id":"b","n_epochs":1}\r\n\r\n{"id":"a","n_epochs":2}'), NOW, Shape.LINES)
+    a = Response("jobs", Memory(b'{"id":"b","n_epochs":1}\r\n\r\n{"id":"a","n_epochs":2}'), NOW, Shape.LINES)
 
     found = decoder.decode(deduplicate.resolve_duplicates([a], [index.scan(a)]).items, [a])
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftetl.raw import strict_json
-from ftetl.raw.response import Memory
+from ftetl.raw.blob import Memory
 from ftetl.transform.decode import arrow_reader, extra_keys
 from ftetl.transform.decode.raw_batch import Raws
 from ftetl.transform.decode.source_schema import job

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ftetl import clock
 from ftetl.errors import DataError
-from ftetl.raw.response import Answer, File, Memory
+from ftetl.raw.blob import File, Memory
+from ftetl.raw.response import Response
 from ftetl.raw.spool import Scrap
 from ftetl.transform.decode import raw_batch as room
 from ftetl.transform.decode.raw_batch import Raws
@@ -37,7 +38,7 @@ def test_they_are_the_same_one_by_one_and_together(
         if where == "own":
             for item, text in zip(found, texts, strict=True):
                 item.raw = scrap.put(text)
-        raws = Raws(found, [Answer("a", blob or scrap.put(b"".join(texts)), clock.now())])
+        raws = Raws(found, [Response("a", blob or scrap.put(b"".join(texts)), clock.now())])
 
         assert [raws[at] for at in range(len(raws))] == texts
         assert bytes(raws.together()) == b"".join(text + b"\n" for text in texts)
@@ -55,7 +56,7 @@ def test_an_answer_that_is_another_one_now_is_not_read(
     monkeypatch.setattr(room, "_KEPT", kept)
     texts = [b'{"id":"ft-0"}', b'{"id":"ft-1"}']
     (tmp_path / "all").write_bytes(b"".join(texts))
-    raws = Raws(items(texts), [Answer("all", File(tmp_path / "all"), clock.now())])
+    raws = Raws(items(texts), [Response("all", File(tmp_path / "all"), clock.now())])
     assert bytes(raws.together()) == b"".join(text + b"\n" for text in texts)
 
     (tmp_path / "all").write_bytes(now)

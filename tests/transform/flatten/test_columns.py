@@ -12,7 +12,8 @@ import pytest
 from ftetl.contract import Column, tables
 from ftetl.contract.arrow_schema import TYPES
 from ftetl.raw import index
-from ftetl.raw.response import Answer, Memory
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
@@ -24,7 +25,7 @@ ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])
 def flat(text: str, *, fast: bool) -> tuple[dict[str, Any], list[dict[str, Any]], list[tuple[str, str, str | None]]]:
     """The row of a job with these members, its events, and what is noted."""
     body = '[{"id":"ft-1"' + ("," if text else "") + text + "}]"
-    a = Answer("jobs", Memory(body.encode()), NOW)
+    a = Response("jobs", Memory(body.encode()), NOW)
     plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
     found = flatten_tables.flatten(decoder.decode(plan.items, [a], fast=fast))
     return found.jobs.to_pylist()[0], found.events.to_pylist(), [(o.path, o.kind, o.raw) for o in found.anomalies]
@@ -230,7 +231,7 @@ def test_every_column_keeps_its_type_whatever_comes(odd: str, fast: bool) -> Non
                     continue
                 listed.append(f'{{"id":"x","events":[{text}]}}' if table == "events" else '{"id":"x",' + text[1:])
     raws = [text.replace('"x"', f'"ft-{n:04}"', 1) for n, text in enumerate(listed)]
-    a = Answer("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
+    a = Response("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
 
     plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
     found = flatten_tables.flatten(decoder.decode(plan.items, [a], fast=fast))

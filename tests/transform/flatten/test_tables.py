@@ -12,8 +12,9 @@ import pytest
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import TYPES
 from ftetl.raw import index
+from ftetl.raw.blob import Memory
 from ftetl.raw.findings import Anomaly
-from ftetl.raw.response import Answer, Memory
+from ftetl.raw.response import Response
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
@@ -23,7 +24,7 @@ ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])
 
 
 def flat(*raws: str, fast: bool = True) -> flatten_tables.Flat:
-    a = Answer("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
+    a = Response("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
     plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
     return flatten_tables.flatten(decoder.decode(plan.items, [a], fast=fast))
 
@@ -156,11 +157,11 @@ NEW = '[{"id":"a","status":"running","updated_at":"2026-07-02T00:00:00Z","n_epoc
 
 @ROADS
 def test_copies_that_are_not_the_winner_have_rows_but_no_anomalies(fast: bool) -> None:
-    answers = [Answer(text, Memory(text.encode()), NOW) for text in (OLD, NEW)]
-    work = deduplicate.resolve_duplicates(answers, [index.scan(a) for a in answers])
+    responses = [Response(text, Memory(text.encode()), NOW) for text in (OLD, NEW)]
+    work = deduplicate.resolve_duplicates(responses, [index.scan(a) for a in responses])
     assert [i.older for i in work.items] == [False, True]
 
-    found = flatten_tables.flatten(decoder.decode(work.items, answers, fast=fast))
+    found = flatten_tables.flatten(decoder.decode(work.items, responses, fast=fast))
 
     assert found.jobs.column("status").to_pylist() == ["running", "odd"]
     assert [(o.path, o.kind) for o in found.anomalies] == [("n_epochs", "wrong_type"), ("events", "wrong_type")]

@@ -1,0 +1,42 @@
+"""The interface of a source: the responses and the details of jobs that a run reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from ftetl.raw.response import Response
+
+
+class Outcome(StrEnum):
+    """How the request for one job's detail ended."""
+
+    HERE = "here"  # 200: `response` is set
+    GONE = "gone"  # 404: the job was deleted meanwhile
+    FAILED = "failed"  # server errors to the end, the deadline, or a 403 of this job
+
+
+@dataclass(frozen=True)
+class Detail:
+    """The response for one job of the list, or why there is none."""
+
+    job_id: str
+    outcome: Outcome
+    response: Response | None = None
+
+
+class Source(Protocol):
+    """Where raw jobs come from. `api`, `files` and `demo` are sources."""
+
+    service: str | None  # which service the jobs belong to (`together`, `demo`, a host); None: the source cannot tell
+
+    def responses(self) -> Iterable[Response]:
+        """The responses of this run, in any order."""
+
+    def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
+        """The details of these jobs, in any order, each exactly once; nothing for a source that has none."""
+
+    def close(self) -> None:
+        """Give back what was opened; safe to call twice."""
