@@ -31,6 +31,13 @@ def scaled_decimal(integers: pa.Array, digits: int, kind: pa.DataType) -> pa.Arr
     return whole.view(pa.decimal128(whole.type.precision, digits)).cast(kind)
 
 
+def seconds_between(start: pa.Array | pa.ChunkedArray, end: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """The seconds from each start to its end, as float64. The timestamps are in microseconds."""
+    micros = pc.cast(pc.subtract(end, start), pa.int64())
+    # Beyond 285 years a double does not hold every microsecond, which must not stop a run over one odd year.
+    return pc.divide(pc.cast(micros, pa.float64(), safe=False), 1e6)
+
+
 def next_month(months: pa.Array) -> pa.Array:
     """The first instants of the months after these."""
     return pc.ceil_temporal(months, unit="month", ceil_is_strictly_greater=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl.arrays import scaled_decimal
+from ftetl.arrays import scaled_decimal, seconds_between
 from ftetl.contract.arrow_schema import NANO, TYPES, USD_LIMIT
 
 
@@ -33,3 +34,12 @@ def test_sums_beyond_64_bits_become_dollars_too() -> None:
 def test_a_value_that_does_not_fit_the_type_is_refused(value: int) -> None:
     with pytest.raises(pa.ArrowInvalid):
         scaled_decimal(pa.array([value]), NANO, TYPES["decimal"])
+
+
+def test_seconds_reach_over_all_years_and_keep_microseconds() -> None:
+    start = [datetime(1, 1, 2, tzinfo=UTC), datetime(2026, 7, 2, 8, 0, 0, 250_001, tzinfo=UTC), None]
+    end = [datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), datetime(2026, 7, 2, 8, 0, 1, tzinfo=UTC), start[1]]
+    instant = pa.timestamp("us", "UTC")
+    seconds = seconds_between(pa.array(start, instant), pa.array(end, instant))
+
+    assert seconds.to_pylist() == [315_537_811_199.0, 0.749999, None]

@@ -12,12 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.arrays import one, scaled_decimal
+from ftetl.arrays import one, scaled_decimal, seconds_between
+from ftetl.contract.arrow_schema import NANO
 from ftetl.errors import UsageError
 from ftetl.snapshot.snapshot import Tables
-from ftetl.transform.merge.carry_over import seconds
 
-NANO: Final = 9  # digits behind the point of a dollar in nano-dollars
 USD: Final = pa.decimal128(28, NANO)
 _WIDE: Final = pa.decimal128(38, 0)
 TIMES: Final = {"day": "day", "month": "month"}
@@ -78,7 +77,7 @@ def narrow(numbers: pd.Series) -> pd.Series:
 def between(start: pd.Series, end: pd.Series) -> pd.Series:
     """The seconds from one time to the other, however many centuries: pandas raises on more than 285 years."""
     times = (pa.array(moment, pa.timestamp("us", "UTC"), from_pandas=True) for moment in (start, end))
-    return column(seconds(*times), start)
+    return column(seconds_between(*times), start)
 
 
 def usd(nano: pd.Series) -> pd.Series:

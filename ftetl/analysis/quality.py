@@ -5,6 +5,7 @@ Knows the tables' columns, and no files.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.raw import strict_json
 from ftetl.snapshot.snapshot import Tables
 
 _TEXT, _COUNT = pd.ArrowDtype(pa.string()), pd.ArrowDtype(pa.int64())
@@ -45,7 +45,7 @@ def unread_keys(snapshot: Tables) -> pd.DataFrame:
     for table in ("jobs", "events"):
         extras = pc.value_counts(pc.drop_null(snapshot.arrow(table, ["extra"]).column("extra")))
         for text, count in zip(extras.field(0).to_pylist(), extras.field(1).to_pylist(), strict=True):
-            for key in set(_paths(strict_json.parse(text.encode()))):
+            for key in set(_paths(json.loads(text, parse_int=str, parse_float=str))):
                 counts[table, key] += count
     rows = [(table, key, count) for (table, key), count in counts.items()]
     found = pd.DataFrame(rows, columns=["table", "key", "rows"])

@@ -17,7 +17,6 @@ from ftetl.snapshot.snapshot import Tables
 
 _READ = ["model", "user_id", "training_type", "training_method", "status", "token_count"]
 _LOST = ("cancelled", "error", "user_error")
-_DOLLAR = 10**frames.NANO  # in nano-dollars
 _PER_MILLION = 1_000_000
 _SENSE = 4 * 10**12  # tokens, or nano-dollars a token: below it no product here leaves int64
 

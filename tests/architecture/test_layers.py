@@ -42,8 +42,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 # Imports that a cut has still to remove; nothing may be added.
 PENDING = {
-    ("analysis.quality", "raw.strict_json"),
-    ("analysis.frames", "transform.merge.carry_over"),
     ("cli.exit_handling", "store.manifest"),
     ("contract.sql", "config.settings"),
     ("extract.details.fingerprints", "transform.raw_job"),

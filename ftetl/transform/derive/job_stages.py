@@ -8,10 +8,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.arrays import one
+from ftetl.arrays import one, seconds_between
 from ftetl.contract import tables
 from ftetl.transform import assemble
-from ftetl.transform.merge.carry_over import seconds
 
 STAGE_OPENED_BY = {
     "job_pending": "queued",
@@ -50,7 +49,7 @@ def stages(events: pa.Table, project: str) -> pa.Table:
     is_stage = pc.not_equal(stage, _NO_STAGE)
     is_last = _next(is_first, after_last=True)
     ended = pc.if_else(is_last, pa.scalar(None, started.type), _next(started, after_last=None))
-    duration = pc.if_else(pc.less(ended, started), pa.scalar(None, pa.float64()), seconds(started, ended))
+    duration = pc.if_else(pc.less(ended, started), pa.scalar(None, pa.float64()), seconds_between(started, ended))
     columns = {
         "job_id": ids.filter(is_change),
         "position": pc.subtract(_count_within_job(is_stage, is_first), 1),

@@ -77,10 +77,3 @@ def alike(cells: dict[str, pa.ChunkedArray], old: pa.Table) -> pa.Array:
         equal = pc.coalesce(pc.equal(value, stored), pc.and_(pc.is_null(value), pc.is_null(stored)))
         same = pc.and_(same, equal)
     return one(same)
-
-
-def seconds(start: pa.ChunkedArray, end: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The time between two instants."""
-    micros = pc.cast(pc.subtract(end, start), pa.int64())
-    # Beyond 285 years a double does not hold every microsecond, which must not stop a run over one odd year.
-    return pc.divide(pc.cast(micros, pa.float64(), safe=False), 1e6)

@@ -14,7 +14,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.arrays import one, where
+from ftetl.arrays import one, seconds_between, where
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import TYPES
 from ftetl.raw.findings import Anomaly
@@ -186,7 +186,7 @@ class Merge:
         cells = dict(zip(new.jobs.column_names, new.jobs.columns, strict=True))
         if not fresh:
             cells = self._mixed(new, old, wins, told, pc.and_(known, pc.invert(taking)))
-        cells["duration_seconds"] = carry_over.seconds(cells["created_at"], cells["finished_at"])
+        cells["duration_seconds"] = seconds_between(cells["created_at"], cells["finished_at"])
         same = known if fresh else carry_over.alike(cells, old)
         cells["events_state"] = self._state(new, old, wins, taking, fewer, held, same)
         present = self._present(new, old, known)
