@@ -103,7 +103,7 @@ def newest(target: Path | None) -> int:
     from ftetl.store import manifest
 
     with contextlib.suppress(FtetlError):
-        return max(manifest.all_versions(target), default=0) if target else 0
+        return max(manifest.list_versions(target), default=0) if target else 0
     return 0
 
 

@@ -28,7 +28,7 @@ from ftetl.run_report import Report
 
 if TYPE_CHECKING:
     from ftetl.pipeline.doctor import Finding
-    from ftetl.snapshot.snapshot import Verdict
+    from ftetl.snapshot.snapshot import VerifyResult
 
 _KEYS_SHOWN = 5  # of those that no column reads
 
@@ -214,7 +214,7 @@ def _table(report: Report) -> None:
     Console(stderr=True).print(table)
 
 
-def verdict(voice: Voice, end: Exit, target: Path, found: Verdict) -> None:
+def verdict(voice: Voice, end: Exit, target: Path, found: VerifyResult) -> None:
     """What a verification found: damage as the result, a line each, then one line for people."""
     for line in found.damage:
         voice.out(f"damaged: {line}")

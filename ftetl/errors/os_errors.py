@@ -31,14 +31,14 @@ _REASONS: dict[int, tuple[type[FtetlError], str, str, str]] = {
 }
 
 
-def explained(error: OSError, deed: str, path: Path) -> FtetlError:
+def explained(error: OSError, operation: str, path: Path) -> FtetlError:
     """The error of ours that says in one line what could not be done to what, why, and what to do next."""
     unknown = f"error {errno.errorcode.get(error.errno or 0, error.errno)}"
     kind, code, reason, advice = _REASONS.get(error.errno or 0, (StorageError, "D03", unknown, "run again"))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         with contextlib.suppress(OSError):
             reason += f", {shutil.disk_usage(path.parent).free} bytes are free"
-    return kind(code, f"cannot {deed} {path}: {reason}", next=advice)
+    return kind(code, f"cannot {operation} {path}: {reason}", next=advice)
 
 
 def unforeseen(error: OSError, where: str) -> FtetlError | None:

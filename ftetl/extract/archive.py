@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from ftetl.errors import StorageError
 from ftetl.raw.blob import Blob
-from ftetl.store.durable_file import lost, put
+from ftetl.store.durable_file import read_back_error, write_durable_file
 from ftetl.store.filesystem import PRIVATE, Folder
-from ftetl.store.manifest import JSON, Manifest, canonical
+from ftetl.store.manifest import JSON, Manifest, canonical_json
 from ftetl.store.ownership import TEMP
 from ftetl.store.target import Target
 
@@ -46,8 +46,8 @@ class Archive:
         self._run_id = target.run_id
         self._mode = target.file_mode
         self._stack = ExitStack()
-        self._bodies = target.part(BODIES, self._stack)
-        self._index = target.part(INDEX, self._stack, inside=self._bodies)
+        self._bodies = target.open_part(BODIES, self._stack)
+        self._index = target.open_part(INDEX, self._stack, inside=self._bodies)
         self._own: set[str] = set()  # what this run has kept and not yet made durable for good
         self._written: dict[str, tuple[int, str]] = {}  # of what it wrote, the length and the SHA-256
         self._unsynced: list[str] = []
@@ -99,7 +99,7 @@ class Archive:
 
     @cached_property
     def _names_there(self) -> set[str]:
-        return set(self._fs.names(self._bodies))
+        return set(self._fs.list_names(self._bodies))
 
     def _is_sound(self, sha256: str) -> bool:
         try:
@@ -127,7 +127,7 @@ class Archive:
             for name in names:
                 self._fs.sync_file(self._bodies, name)
                 if (expected := written.get(name)) and self._fs.digest(self._bodies, name) != expected:
-                    raise lost(self._bodies, name)
+                    raise read_back_error(self._bodies, name)
 
         self._syncing.append(self._syncers.submit(work))
 
@@ -137,7 +137,7 @@ class Archive:
         Raises:
             StorageError: They are gone, or are not those that were kept.
         """
-        packed = self._fs.contents(self._bodies, sha256 + SUFFIX)
+        packed = self._fs.read_bytes(self._bodies, sha256 + SUFFIX)
         where = f"{self._bodies.path / (sha256 + SUFFIX)}"
         if packed is None:
             raise StorageError("A01", f"{where} is missing", next="restore the archive from a backup")
@@ -157,7 +157,7 @@ class Archive:
     def replace(self, folder: Folder, name: str, data: bytes) -> None:
         """A small file, durable, in place of what had the name."""
         temp = f"{TEMP}{self._run_id}-{name}"
-        put(self._fs, folder, temp, data, mode=self._mode)
+        write_durable_file(self._fs, folder, temp, data, mode=self._mode)
         self._fs.rename(folder, temp, folder, name)
         self._fs.sync_folder(folder)
 
@@ -169,7 +169,7 @@ class Archive:
         for name, at, owner in self._names():
             if at >= next_version or (base is not None and at == base.version and owner != base.run_id):
                 self._fs.unlink(self._index, name)
-        for name in self._fs.names(self._index):
+        for name in self._fs.list_names(self._index):
             if name.startswith(TEMP):
                 self._fs.unlink(self._index, name)
 
@@ -180,7 +180,7 @@ class Archive:
             StorageError: An index is damaged.
         """
         for name, _, _ in self._names():
-            document = _opened(self._fs.contents(self._index, name) or b"")
+            document = _opened(self._fs.read_bytes(self._index, name) or b"")
             if document is None:
                 raise StorageError(
                     "A02", f"{self._index.path / name} is damaged", next="restore the archive from a backup"
@@ -188,19 +188,19 @@ class Archive:
             yield document
 
     def _names(self) -> list[tuple[str, int, str]]:
-        found = [(name, _INDEX_NAME.fullmatch(name)) for name in self._fs.names(self._index)]
+        found = [(name, _INDEX_NAME.fullmatch(name)) for name in self._fs.list_names(self._index)]
         return sorted((name, int(match[1]), match[2]) for name, match in found if match)
 
 
 def _sealed(document: Mapping[str, JSON]) -> bytes:
-    return canonical({**document, _SEAL: hashlib.sha256(canonical(document)).hexdigest()})
+    return canonical_json({**document, _SEAL: hashlib.sha256(canonical_json(document)).hexdigest()})
 
 
 def _opened(raw: bytes) -> dict[str, Any] | None:
     """The document, if it is what was sealed."""
     try:
         document: dict[str, Any] = json.loads(raw)
-        return document if document.pop(_SEAL) == hashlib.sha256(canonical(document)).hexdigest() else None
+        return document if document.pop(_SEAL) == hashlib.sha256(canonical_json(document)).hexdigest() else None
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         return None
 

@@ -25,8 +25,8 @@ from ftetl.config.settings import FORMATS
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
 from ftetl.run_report import Published
 from ftetl.store import cleanup, ownership
-from ftetl.store.durable_file import lost
-from ftetl.store.manifest import FILE_NAME, RUN_ID, Manifest, StoredFile, canonical, snapshot_folder
+from ftetl.store.durable_file import read_back_error
+from ftetl.store.manifest import FILE_NAME, RUN_ID, Manifest, StoredFile, canonical_json, snapshot_folder
 from ftetl.store.target import Target
 
 RECORD = "ftetl-published.json"
@@ -48,7 +48,7 @@ def require_apart(path: Path, target: Path) -> None:
         raise UsageError("W01", f"{path} is in the target {target}", next="publish into a folder outside of it")
 
 
-class Shelf:
+class PublishFolder:
     """A folder that is ours to publish to, open until the stack is closed; made where it is missing.
 
     `names` are the files that may come to stand there.
@@ -60,8 +60,8 @@ class Shelf:
 
     def __init__(self, target: Target, path: Path, names: Iterable[str], stack: ExitStack) -> None:
         self._target, self._fs, self.path = target, target.fs, path
-        made = ownership.make(self._fs, path)
-        self._folder = stack.enter_context(ownership.opened(self._fs, path))
+        made = ownership.make_folders(self._fs, path)
+        self._folder = stack.enter_context(ownership.open_real_folder(self._fs, path))
         if made:
             mode = target.file_mode | (target.file_mode & 0o444) >> 2
             ownership.set_mode(self._fs, self._folder, mode)
@@ -71,7 +71,7 @@ class Shelf:
         self._refuse_anothers({*filter(_is_table, names), *self._files})
         self._sweep()
 
-    def fill(self, manifest: Manifest) -> tuple[Published, list[str]]:
+    def publish(self, manifest: Manifest) -> tuple[Published, list[str]]:
         """Let this version stand there; what went wrong is a warning, for the version is committed."""
         replaced: list[str] = []
         warnings: list[str] = []
@@ -88,7 +88,7 @@ class Shelf:
         fs, folder = self._fs, self._folder
         wanted = {f.name: f for f in manifest.files if _is_table(f.name)}
         stale = [file for name, file in wanted.items() if not self._is_right(file)]
-        gone = [n for n in self._files if n not in wanted and fs.status(folder, n) is not None]
+        gone = [n for n in self._files if n not in wanted and fs.lstat(folder, n) is not None]
         record = self._told(manifest, wanted.values())
         if not stale and not gone and record == self._record:
             return
@@ -143,7 +143,7 @@ class Shelf:
             raise
         fs.close(descriptor, path)
         if fs.digest(folder, temp) != (file.bytes, file.sha256):
-            raise lost(folder, temp)
+            raise read_back_error(folder, temp)
         return temp
 
     def _told(self, manifest: Manifest, files: Iterable[StoredFile]) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class Shelf:
         }
 
     def _tell(self, record: dict[str, Any], warnings: list[str]) -> None:
-        data = canonical(record) + b"\n"
+        data = canonical_json(record) + b"\n"
         file = StoredFile(RECORD, len(data), hashlib.sha256(data).hexdigest())
         temp = self._beside(file, lambda d, p: self._fs.write(d, data, p), warnings)
         self._fs.rename(self._folder, temp, self._folder, RECORD)
@@ -170,7 +170,7 @@ class Shelf:
 
     def _read(self) -> dict[str, Any]:
         """The record of whoever published here last; empty where nobody did."""
-        raw = self._fs.contents(self._folder, RECORD)
+        raw = self._fs.read_bytes(self._folder, RECORD)
         if raw is None:
             return {}
         place = self.path / RECORD
@@ -191,18 +191,18 @@ class Shelf:
 
     def _known_to_the_target(self) -> str:
         """Who the target is to its shelves: a word that it keeps, wherever it is moved to."""
-        owner = str(self._target.told(_OWNER).get("owner", ""))
+        owner = str(self._target.read_document(_OWNER).get("owner", ""))
         if self._record and self._record["owner"] != owner:
             what = f"{self.path} holds the tables of another target (project {self._record.get('project')!r})"
             raise ConfigError("W04", what, next="publish each target into a folder of its own, or empty this one first")
         if not owner:
             owner = secrets.token_hex(8)
-            self._target.tell(_OWNER, {"owner": owner})
+            self._target.write_document(_OWNER, {"owner": owner})
         return owner
 
     def _refuse_anothers(self, names: set[str]) -> None:
         for name in sorted(names):
-            status = self._fs.status(self._folder, name)
+            status = self._fs.lstat(self._folder, name)
             if status is None:
                 continue
             if not stat.S_ISREG(status.st_mode):
@@ -214,8 +214,8 @@ class Shelf:
         """Remove what killed runs left; what cannot be removed now can be the next time."""
         fs, folder = self._fs, self._folder
         with contextlib.suppress(FtetlError):
-            left = [name for name in fs.names(folder) if _LEFT.fullmatch(name)]
-            cleanup.tried(partial(fs.unlink, folder, name) for name in left)
+            left = [name for name in fs.list_names(folder) if _LEFT.fullmatch(name)]
+            cleanup.collect_errors(partial(fs.unlink, folder, name) for name in left)
 
 
 def _is_table(name: str) -> bool:

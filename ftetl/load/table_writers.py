@@ -16,36 +16,36 @@ from ftetl.contract import frictionless, odcs, tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.errors import StorageError
 from ftetl.load import formats
-from ftetl.snapshot.table_reader import Stored
-from ftetl.store.target import Stage
+from ftetl.snapshot.table_reader import TableReader
+from ftetl.store.target import Transaction
 
 FINGERPRINT = "ftetl.contract"
 _MANY = 100_000  # rows up to which the gate is mostly pandera's own Python, in which two threads only wait in turn
 
 
-class Staging:
+class TableWriters:
     """Open files for every table; leave them with `close`, before they are gated and committed."""
 
-    def __init__(self, stage: Stage, suffixes: Iterable[str], *, csv_raw: bool) -> None:
-        self._stage = stage
+    def __init__(self, transaction: Transaction, suffixes: Iterable[str], *, csv_raw: bool) -> None:
+        self._transaction = transaction
         self._csv_raw = csv_raw
         self._writers: dict[str, list[formats.Writer]] = {}
         self._sinks: list[Any] = []
         self.rows: dict[str, int] = dict.fromkeys(tables(), 0)
         # Parquet is always written: the next run merges from it.
         self.suffixes = tuple(dict.fromkeys(["parquet", *suffixes]))
-        forms = [formats.load(suffix) for suffix in self.suffixes]
+        forms = [formats.load_format(suffix) for suffix in self.suffixes]
         for name, table in tables().items():
             metadata = {FINGERPRINT: table.fingerprint, formats.KEY: ",".join(table.sorted_by)}
             if seconds := [column.name for column in table.columns if column.whole_seconds]:
                 metadata[formats.SECONDS] = ",".join(seconds)
             for form in forms:
-                sink = stage.create(f"{name}.{form.SUFFIX}")
+                sink = transaction.create_file(f"{name}.{form.SUFFIX}")
                 self._sinks.append(sink)
                 writer = form.writer(sink, schema(table), metadata=metadata, raw=csv_raw)
                 self._writers.setdefault(name, []).append(writer)
 
-    def write(self, name: str, rows: pa.Table) -> None:
+    def write_rows(self, name: str, rows: pa.Table) -> None:
         """Put more rows into a table."""
         self.rows[name] += rows.num_rows
         for writer in self._writers[name]:
@@ -58,19 +58,19 @@ class Staging:
             list(pool.map(lambda writer: writer.close(), [w for found in self._writers.values() for w in found]))
             list(pool.map(lambda sink: sink.close(), self._sinks))
 
-    def describe(self, project: str) -> None:
+    def write_contracts(self, project: str) -> None:
         """Put the contracts beside the tables, in the words of others."""
         for room in (frictionless, odcs):
-            with self._stage.create(room.FILE) as file:
+            with self._transaction.create_file(room.FILE) as file:
                 file.write(room.bytes_of(project, self.suffixes, csv_raw=self._csv_raw))
 
     def abandon(self) -> None:
-        """Leave the files unfinished; the stage removes them."""
+        """Leave the files unfinished; the transaction removes them."""
         with ExitStack() as stack:
             for sink in self._sinks:
                 stack.callback(sink.abandon)
 
-    def gate(self) -> None:
+    def validate(self) -> None:
         """Check what is really on disk against the contracts.
 
         Raises:
@@ -81,10 +81,10 @@ class Staging:
         )
 
         pa.default_memory_pool().release_unused()
-        staged = Stored(self._stage.path, exact=True)
+        staged = TableReader(self._transaction.path, exact=True)
         threads = 2 if sum(self.rows.values()) > _MANY else 1
         with ThreadPoolExecutor(threads) as pool, _of_this_run():
-            list(pool.map(lambda name: focus_checks.of(name)(staged, tables()[name], self.rows[name]), tables()))
+            list(pool.map(lambda name: focus_checks.check_for(name)(staged, tables()[name], self.rows[name]), tables()))
 
 
 @contextmanager

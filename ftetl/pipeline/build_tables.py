@@ -17,7 +17,7 @@ from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.errors import SoftwareError
 from ftetl.extract import extract
-from ftetl.load.table_writers import Staging
+from ftetl.load.table_writers import TableWriters
 from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.pipeline.progress import Progress
 from ftetl.raw import strict_json
@@ -43,7 +43,7 @@ class Outcome:
 
 
 def fill(
-    staging: Staging,
+    writers: TableWriters,
     settings: Settings,
     work: deduplicate.DecodePlan,
     given: extract.Extraction,
@@ -67,27 +67,27 @@ def fill(
             anomalies += batch.flat.anomalies
             unknown_keys.update(batch.decoded.unknown)
             _drop_seen(unseen, batch.flat.jobs)
-            _write(staging, merged.batch(batch.decoded.items, batch.flat), told, derived)
+            _write(writers, merged.batch(batch.decoded.items, batch.flat), told, derived)
         progress.jobs(done, len(work.items))
     for rows in merged.rest():
-        _write(staging, rows, told, derived)
-    staging.write("stages", derived.finish_events())
+        _write(writers, rows, told, derived)
+    writers.write_rows("stages", derived.finish_events())
     told.end()
     _account(given, work, done, len(quarantined))
     for costs in derived.costs():
-        staging.write(focus_costs.TABLE, costs)
-    history = merged.stored.table("job_history")
+        writers.write_rows(focus_costs.TABLE, costs)
+    history = merged.stored.read_table("job_history")
     states = job_history.merged(history, merged.superseded_states, merged.current_states, settings.project)
-    staging.write("job_history", states)
-    quarantine = merge_quarantine.quarantine(merged.stored.table("quarantine"), quarantined, settings.project)
-    staging.write("quarantine", quarantine.table)
+    writers.write_rows("job_history", states)
+    quarantine = merge_quarantine.quarantine(merged.stored.read_table("quarantine"), quarantined, settings.project)
+    writers.write_rows("quarantine", quarantine.table)
     anomaly_table = derived.anomalies(merged.anomaly_table(anomalies))
-    staging.write("anomalies", anomaly_table)
+    writers.write_rows("anomalies", anomaly_table)
     kinds = Counter(anomaly_table.column("kind").to_pylist())
     return Outcome(
         merged.counts,
         quarantine.new,
-        dict(staging.rows),
+        dict(writers.rows),
         dict(sorted(kinds.items())),
         Drift(dict(sorted(unknown_keys.items())), tuple(dict.fromkeys(unseen.values()))),
         derived.refund_evidence,
@@ -136,14 +136,14 @@ class _Told:
             self._jobs_of.setdefault(path, []).append(pc.unique(rows.column("job_id").filter(mine)))
 
 
-def _write(staging: Staging, rows: merger.MergedBatch, told: _Told, derived: DerivedTables) -> None:
+def _write(writers: TableWriters, rows: merger.MergedBatch, told: _Told, derived: DerivedTables) -> None:
     told.jobs(rows.jobs)
     derived.add_jobs(rows.jobs)
-    staging.write("jobs", rows.jobs)
+    writers.write_rows("jobs", rows.jobs)
     for events in rows.events:
         told.events(events)
-        staging.write("events", events)
-        staging.write("stages", derived.add_events(events))
+        writers.write_rows("events", events)
+        writers.write_rows("stages", derived.add_events(events))
 
 
 def _drop_seen(unseen: dict[str, str], jobs: pa.Table) -> None:

@@ -26,7 +26,7 @@ from ftetl.pipeline import guards
 from ftetl.raw import index
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
-from ftetl.snapshot.table_reader import Stored
+from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import integrity, manifest, ownership
 from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.manifest import CONTROL, Manifest, snapshot_folder
@@ -116,7 +116,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, people: dict
             what = f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the service's"
             clock = Finding("clock", what, "set it; by it states of jobs are dated", warning=True)
         yield clock
-    base = manifest.newest(settings.target) if (settings.target / CONTROL).is_dir() else None
+    base = manifest.newest_manifest(settings.target) if (settings.target / CONTROL).is_dir() else None
     if base is not None:
         yield from _tried("list", lambda: _guarded(settings, base, found, credentials.service(url), people))
 
@@ -127,7 +127,7 @@ def _guarded(
     """Whether the guards would let this list into this target."""
     guards.identity(dict(base.facts.get("identity", {})), service, settings.project, people)
     names = {file.name for file in base.files}
-    guards.whole_list(settings, Stored(snapshot_folder(settings.target, base), names), found)
+    guards.whole_list(settings, TableReader(snapshot_folder(settings.target, base), names), found)
     yield Finding("list", f"the list fits the jobs of version {base.version}")
 
 
@@ -145,39 +145,39 @@ def _target(settings: Settings) -> Iterator[Finding]:
 def _folder(path: Path) -> Iterator[Finding]:
     fs = Fs()
     with ExitStack() as stack:
-        if fs.status(None, path) is None:
-            parent = next(p for p in path.absolute().parents if fs.status(None, p) is not None)
+        if fs.lstat(None, path) is None:
+            parent = next(p for p in path.absolute().parents if fs.lstat(None, p) is not None)
             ownership.require_writable(fs, stack.enter_context(fs.open_folder(None, parent)))
             yield Finding("target", f"{path} is not there yet, and can be made")
             return
-        root = ownership.look(fs, path, stack)
-        if fs.status(root, CONTROL) is None:
-            if fs.names(root):
-                raise ownership.not_ours(root)
+        root = ownership.open_root(fs, path, stack)
+        if fs.lstat(root, CONTROL) is None:
+            if fs.list_names(root):
+                raise ownership.foreign_folder_error(root)
             yield Finding("target", f"{path} is an empty folder")
         else:
             yield from _ours(fs, path, root, stack)
-        for line in ownership.exposed(fs, root):
+        for line in ownership.world_writable_warnings(fs, root):
             yield Finding("target", line, warning=True)
 
 
 def _ours(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iterator[Finding]:
     control = stack.enter_context(fs.open_folder(root, CONTROL))
-    ownership.is_ours(fs, root, control)
+    ownership.is_target(fs, root, control)
     ownership.require_writable(fs, control)
     passed_over: list[str] = []
-    newest = manifest.newest(path, passed_over)
+    newest = manifest.newest_manifest(path, passed_over)
     for line in passed_over:
         yield Finding("target", line, "see `ftetl verify`", warning=True)
-    if newest is None and manifest.all_versions(path):
+    if newest is None and manifest.list_versions(path):
         raise StorageError("S13", f"{path} has manifests, but none whose snapshot can be read", next="restore a backup")
-    integrity.require_sound_base(path, newest)
+    integrity.require_undamaged_base(path, newest)
     yield Finding("target", f"{path} has version {newest.version}" if newest else f"{path} has no version yet")
 
 
 def _disk(path: Path, place: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(place).free
-    base = manifest.newest(path) if (path / CONTROL).is_dir() else None
+    base = manifest.newest_manifest(path) if (path / CONTROL).is_dir() else None
     needed = max(ROOM, COPIES * sum(file.bytes for file in base.files) if base else 0)
     if free < needed:
         what = f"{free:,} bytes are free where {path} is, and a run may need {needed:,}"

@@ -105,7 +105,7 @@ def _run(begun: Begun, progress: Progress | None, received: Callable[[int], None
 
     def scratch() -> Path:
         assert begun.target is not None
-        return begun.target.scratch()
+        return begun.target.scratch_folder()
 
     begun.source = open_source(begun.settings, scratch, received)
     with closing(begun.source), _held(begun) as target, _published(begun.settings, target) as published:
@@ -194,17 +194,17 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
     if settings.publish is None:
         yield lambda report: report
         return
-    from ftetl.load.publish import Shelf
+    from ftetl.load.publish import PublishFolder
 
     names = {f"{table}.{form}" for table in tables() for form in ("parquet", *settings.formats)}
     if settings.source == run_log.ARCHIVE and target.base is not None:
         names = {file.name for file in target.base.files}
     with ExitStack() as stack:
-        shelf = Shelf(target, settings.publish, names, stack)
+        publish_folder = PublishFolder(target, settings.publish, names, stack)
 
         def publish(report: Report) -> Report:
             assert target.base is not None
-            published, warnings = shelf.fill(target.base)
+            published, warnings = publish_folder.publish(target.base)
             # The data is committed, but whoever reads there would not know: that is worth more than a line.
             exit_code = report.exit_code if published.version else EXITS["PARTIAL"].code
             return replace(report, published=published, warnings=(*report.warnings, *warnings), exit_code=exit_code)

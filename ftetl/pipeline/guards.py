@@ -13,7 +13,7 @@ from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError
 from ftetl.extract.privacy.pseudonyms import IDENTITY, KEPT, MODE
 from ftetl.raw.element import Scan
-from ftetl.snapshot.table_reader import Stored
+from ftetl.snapshot.table_reader import TableReader
 
 ENOUGH = 10  # known jobs from which on a share means something
 SHARE = 0.5
@@ -97,13 +97,13 @@ def same_people(stored: Mapping[str, str], people: Mapping[str, str]) -> None:
         )
 
 
-def whole_list(settings: Settings, stored: Stored, whole: Scan) -> None:
+def whole_list(settings: Settings, stored: TableReader, whole: Scan) -> None:
     """Refuse a whole list that would make known jobs disappear, unless the settings allow it.
 
     Raises:
         DataError: It would.
     """
-    known = stored.table("jobs", ["job_id", "present"])
+    known = stored.read_table("jobs", ["job_id", "present"])
     present = set(known.filter(known.column("present")).column("job_id").to_pylist())
     listed = set(whole.ids) | {r.job_id for r in whole.refused if r.job_id}
     if not settings.allow_account_change:

@@ -21,7 +21,7 @@ def newest_whole_at(target: Target) -> datetime | None:
     base = target.base
     if base is None:
         return None
-    told = target.told(NAME)
+    told = target.read_document(NAME)
     moments = [_moment(base.facts)]
     if told.get("run_id") == base.run_id:  # what was said of another version says nothing of this one
         moments.append(_moment(told))
@@ -30,7 +30,7 @@ def newest_whole_at(target: Target) -> datetime | None:
 
 def remember(target: Target, run_id: str, moment: datetime | None) -> None:
     """Say so for the version that this run made, or found to be the same."""
-    target.tell(NAME, {"run_id": run_id, FACT: iso(moment) if moment else None})
+    target.write_document(NAME, {"run_id": run_id, FACT: iso(moment) if moment else None})
 
 
 def _moment(facts: Mapping[str, Any]) -> datetime | None:

@@ -114,19 +114,22 @@ def rebuild(target: Target, settings: Settings, progress: Progress | None = None
         archive.drop_unfinished(target.base, target.version)
         entries = _chain(archive.entries(), target.base.version if target.base else None, target.path)
         people, pseudonyms = _people(target, settings, entries)
-        beside = target.scratch() / "rebuild"
+        beside = target.scratch_folder() / "rebuild"
         for entry in entries:
-            past = Past(archive, entry, target.scratch(), pseudonyms)
+            past = Past(archive, entry, target.scratch_folder(), pseudonyms)
             report = _repeat(past, entry, settings, beside, people, progress) or report
-        with Target(beside) as made, target.begin() as stage:
+        with Target(beside) as made, target.begin_transaction() as transaction:
             assert made.base is not None
             for file in made.base.files:
-                with (snapshot_folder(beside, made.base) / file.name).open("rb") as old, stage.create(file.name) as new:
+                with (
+                    (snapshot_folder(beside, made.base) / file.name).open("rb") as old,
+                    transaction.create_file(file.name) as new,
+                ):
                     while block := old.read(_BLOCK):
                         new.write(block)
             archive.write_index(target.version, _marker(target, entries))
             whole_at = list_watermark.newest_whole_at(target)
-            commit = stage.commit(dict(made.base.facts))
+            commit = transaction.commit(dict(made.base.facts))
             with contextlib.suppress(FtetlError):  # committed
                 list_watermark.remember(target, commit.manifest.run_id, whole_at)
             return report, commit

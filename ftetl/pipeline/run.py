@@ -28,7 +28,7 @@ from ftetl.extract.details.cache import DetailCache
 from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.privacy.redacting_source import RedactingSource, begin
 from ftetl.extract.source import Source
-from ftetl.load.table_writers import Staging
+from ftetl.load.table_writers import TableWriters
 from ftetl.pipeline import advisories, guards, list_watermark, provenance
 from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.pipeline.build_tables import Outcome, fill
@@ -38,7 +38,7 @@ from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
 from ftetl.raw.spool import Scrap
 from ftetl.run_report import Report
-from ftetl.snapshot.table_reader import Stored
+from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import integrity
 from ftetl.store.manifest import snapshot_folder
 from ftetl.store.target import Commit, Target
@@ -60,7 +60,7 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
     people = pseudonyms.identity if pseudonyms else {}
     with ExitStack() as stack:
         if pseudonyms:
-            source = RedactingSource(source, pseudonyms, target.scratch)
+            source = RedactingSource(source, pseudonyms, target.scratch_folder)
             stack.callback(source.close)
         archive = stack.enter_context(Archive(target))
         digests = stack.enter_context(provenance.Digests())
@@ -111,13 +111,13 @@ def _run(
     started = time.monotonic()
     if source.service is not None:
         threading.Thread(target=_warm, daemon=True).start()  # while the network is waited for
-    integrity.require_none_lost(target)
-    integrity.require_sound_base(target.path, target.base)
+    integrity.require_readable_manifest(target)
+    integrity.require_undamaged_base(target.path, target.base)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project, people)
     given = _responses(settings, source, target)
     _log.info("received answers=%d bytes=%d", len(given.responses), sum(a.blob.size for a in given.responses))
-    with _evidence(target, source, given.responses), Scrap(target.scratch) as scrap:
+    with _evidence(target, source, given.responses), Scrap(target.scratch_folder) as scrap:
         given.spill = scrap.put
         extract.fetch_details(given, settings, source, memory(given), progress.details)
         _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
@@ -137,7 +137,7 @@ def _responses(settings: Settings, source: Source, target: Target) -> extract.Ex
     except FtetlError as error:
         if error.evidence is not None:
             with contextlib.suppress(FtetlError):
-                target.keep_evidence(target.run_id, "answer", strict_json.mask(error.evidence))
+                target.keep_failed_response(target.run_id, "answer", strict_json.mask(error.evidence))
         raise
 
 
@@ -160,7 +160,7 @@ def _evidence(target: Target, source: Source, responses: list[Response]) -> Iter
     except Exception:
         for body in said:
             with contextlib.suppress(FtetlError):
-                target.keep_evidence(target.run_id, "answer.json", strict_json.mask(body))
+                target.keep_failed_response(target.run_id, "answer.json", strict_json.mask(body))
         raise
 
 
@@ -203,14 +203,14 @@ def _commit(
         advisories.ACCOUNT: account_from_settings(settings).id,
         advisories.LISTED: facts.get(advisories.LISTED) if whole is None else given.scans[whole].received,
     }
-    with target.begin() as stage:
-        staging = Staging(stage, settings.formats, csv_raw=settings.csv_raw)
+    with target.begin_transaction() as transaction:
+        writers = TableWriters(transaction, settings.formats, csv_raw=settings.csv_raw)
         try:
-            outcome = fill(staging, settings, work, given, merger.Merge(stored, seen), progress)
-            staging.close()
-            staging.describe(settings.project)
+            outcome = fill(writers, settings, work, given, merger.Merge(stored, seen), progress)
+            writers.close()
+            writers.write_contracts(settings.project)
         except BaseException:
-            staging.abandon()
+            writers.abandon()
             raise
         if settings.quarantine == "fail" and outcome.quarantined:
             raise DataError(
@@ -219,33 +219,33 @@ def _commit(
                 next="look at them with --quarantine keep and `ftetl quarantine`",
             )
         _log.info("written %s", " ".join(f"{name}={count}" for name, count in outcome.rows.items()))
-        with stage.create(fingerprints.FILE) as file:
+        with transaction.create_file(fingerprints.FILE) as file:
             file.write(
                 fingerprints.serialize(
                     fingerprints.updated_fingerprints(fingerprints.read_fingerprints(stored.folder), work.items, given)
                 )
             )
         work.items.clear()  # hundreds of bytes a job, which the gate needs more
-        staging.gate()
+        writers.validate()
         _log.info("checked against the contracts, read back from disk")
         note()
-        commit = stage.commit({**new_facts, "rows": staging.rows})
+        commit = transaction.commit({**new_facts, "rows": writers.rows})
     with contextlib.suppress(FtetlError):  # committed: what is missing is an hour, not a row
         list_watermark.remember(target, commit.manifest.run_id, newest_whole_at)
     return outcome, commit
 
 
-def _stored(target: Target) -> Stored:
+def _stored(target: Target) -> TableReader:
     if target.base is None:
-        return Stored(None)
-    return Stored(snapshot_folder(target.path, target.base), {f.name for f in target.base.files})
+        return TableReader(None)
+    return TableReader(snapshot_folder(target.path, target.base), {f.name for f in target.base.files})
 
 
 def _warm() -> None:
     """Import what the gate needs, while Arrow decodes."""
     from ftetl.validate import table_checks
 
-    table_checks.warm()
+    table_checks.preload()
 
 
 def _report(

@@ -106,13 +106,13 @@ def write(target: Target, report: Report) -> None:
     Raises:
         FtetlError: It cannot be written.
     """
-    target.record(target.run_id, report.as_dict())
+    target.write_run_record(target.run_id, report.as_dict())
     with ExitStack() as stack:
-        folder = target.part(_FOLDER, stack)
-        names = [name for name in target.fs.names(folder) if _run_id(name)]
+        folder = target.open_part(_FOLDER, stack)
+        names = [name for name in target.fs.list_names(folder) if _run_id(name)]
         if len(names) <= KEPT:
             return
-        ages = {name: status.st_mtime_ns for name in names if (status := target.fs.status(folder, name))}
+        ages = {name: status.st_mtime_ns for name in names if (status := target.fs.lstat(folder, name))}
         for name in sorted(ages, key=lambda name: (ages[name], name))[:-KEPT]:
             target.fs.unlink(folder, name)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from ftetl.contract import tables
 from ftetl.errors import PREFIX, FtetlError, StorageError, TargetError, UsageError
 from ftetl.errors.os_errors import explained
-from ftetl.snapshot.table_reader import Stored
+from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import manifest as manifests
 from ftetl.store.manifest import Manifest
 from ftetl.store.ownership import FORMAT, SIGNATURE
@@ -74,7 +74,7 @@ class Snapshot(Tables):
         self.run_id = manifest.run_id
         self.committed_at = manifest.committed_at
         self.project: str = manifest.facts["identity"]["project"]
-        self._stored = Stored(self.folder, {file.name for file in manifest.files})
+        self._stored = TableReader(self.folder, {file.name for file in manifest.files})
 
     def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A table as Arrow; with `columns`, only these are read, which is what a large table is best asked for.
@@ -89,7 +89,7 @@ class Snapshot(Tables):
         unknown = [column for column in columns or () if column not in known]
         if unknown:
             raise UsageError("P04", f"{name} has no column {unknown[0]!r}", next=f"see `ftetl schema {name}`")
-        return self._stored.table(name, columns)
+        return self._stored.read_table(name, columns)
 
     def __repr__(self) -> str:
         return f"<ftetl.Snapshot version {self.version} of {self.target}>"
@@ -109,9 +109,9 @@ def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snaps
             raise UsageError(
                 "P02", f"{version!r} is no number of a version", next="see `ftetl runs` for those there are"
             )
-        return Snapshot(path, manifests.load(path, version))
+        return Snapshot(path, manifests.load_manifest(path, version))
     passed_over: list[str] = []
-    manifest = manifests.newest(path, passed_over)
+    manifest = manifests.newest_manifest(path, passed_over)
     if manifest is None:
         why = "".join(f" ({line})" for line in passed_over[:1])
         raise TargetError("T01", f"{path} has no snapshot{why}", next="run `ftetl export`")
@@ -119,7 +119,7 @@ def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snaps
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerifyResult:
     """What `verify` found: the version it looked at, the rows of its tables, and a line for each damage."""
 
     version: int
@@ -150,7 +150,7 @@ class Verdict:
         }
 
 
-def verify(target: str | os.PathLike[str], *, contents: bool = True) -> Verdict:
+def verify(target: str | os.PathLike[str], *, contents: bool = True) -> VerifyResult:
     """Every checksum, row count, key and reference of the newest snapshot, and every manifest, read again.
 
     Without `contents` only the bytes are, which is quick. What lags behind or was left over by a run that was killed
@@ -162,17 +162,17 @@ def verify(target: str | os.PathLike[str], *, contents: bool = True) -> Verdict:
     """
     path = Path(target)
     damage: list[str] = []
-    manifest = manifests.newest(path, damage)
+    manifest = manifests.newest_manifest(path, damage)
     if manifest is None:
         if damage:
             raise StorageError("V08", f"{path} has no snapshot that can be read: {'; '.join(damage)}", next=_RESTORE)
         raise TargetError("T01", f"{path} has no snapshot", next="run `ftetl export`")
-    list(manifests.older(path, manifest.version, damage))
+    list(manifests.older_manifests(path, manifest.version, damage))
     damage += _signature(path)
     snapshot = Snapshot(path, manifest)
     expected: dict[str, int] = dict(manifest.facts["rows"])
     notes = _pointer(path, snapshot)
-    if broken := manifests.damage(path, manifest):
+    if broken := manifests.find_damage(path, manifest):
         damage += broken  # contents are worth a look only where the bytes are right
     elif contents:
         made_by = manifest.facts["contracts"]
@@ -180,7 +180,7 @@ def verify(target: str | os.PathLike[str], *, contents: bool = True) -> Verdict:
         damage += _broken_contracts(snapshot, {name: expected[name] for name in same})
         if others := sorted(set(expected) - set(same)):
             notes.append(f"made by other contracts than today's, so only the bytes were checked: {', '.join(others)}")
-    return Verdict(manifest.version, expected, len(manifest.files), tuple(damage), tuple(notes))
+    return VerifyResult(manifest.version, expected, len(manifest.files), tuple(damage), tuple(notes))
 
 
 def _signature(target: Path) -> list[str]:
@@ -205,11 +205,11 @@ def _broken_contracts(snapshot: Snapshot, expected: dict[str, int]) -> list[str]
     from ftetl.validate import focus_checks, table_checks
 
     found = []
-    stored = Stored(snapshot.folder, exact=True)
+    stored = TableReader(snapshot.folder, exact=True)
     others = focus_checks.OTHERS
     for name, rows in expected.items():
         try:
-            gate = focus_checks.of(name) if {*others} <= {*expected} else table_checks.check_table
+            gate = focus_checks.check_for(name) if {*others} <= {*expected} else table_checks.check_table
             gate(stored, tables()[name], rows)
         except FtetlError as error:
             found.append(error.what)

@@ -18,12 +18,12 @@ from ftetl.contract.arrow_schema import empty, schema
 from ftetl.errors import StorageError
 
 
-def path(folder: Path, table: str) -> Path:
+def table_file(folder: Path, table: str) -> Path:
     """Where a snapshot keeps a table."""
     return folder / f"{table}.parquet"
 
 
-class Stored:
+class TableReader:
     """A snapshot's tables; without a folder, the tables of a target that was never committed to: all empty.
 
     `files` are the names of the snapshot's files: a table that is not among them is one that the snapshot's contracts
@@ -36,17 +36,17 @@ class Stored:
         self._files = files
         self._exact = exact
 
-    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A whole table, or some of its columns.
 
         Raises:
             StorageError: The file cannot be read, or its bytes are not those that were written.
         """
-        groups = list(self.groups(name, columns))
+        groups = list(self.read_row_groups(name, columns))
         whole = pa.concat_tables(groups) if groups else empty(tables()[name])
         return (whole.select(list(columns)) if columns else whole).combine_chunks()
 
-    def schema(self, name: str) -> pa.Schema:
+    def read_schema(self, name: str) -> pa.Schema:
         """The columns of a table, which may have no row.
 
         Raises:
@@ -58,7 +58,7 @@ class Stored:
         with _reading(file), _opened(file) as source, pq.ParquetFile(source) as parquet:
             return parquet.schema_arrow
 
-    def groups(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    def read_row_groups(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """A table's row groups in order.
 
         Raises:
@@ -82,7 +82,7 @@ class Stored:
     def _file(self, name: str) -> Path | None:
         if self.folder is None:
             return None
-        file = path(self.folder, name)
+        file = table_file(self.folder, name)
         is_there = self._exact or (file.exists() if self._files is None else file.name in self._files)
         return file if is_there else None
 

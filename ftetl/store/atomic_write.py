@@ -15,7 +15,7 @@ from ftetl.errors import TargetError
 from ftetl.errors.os_errors import explained
 
 
-def write(file: Path, text: str, mode: int) -> None:
+def write_text_atomically(file: Path, text: str, mode: int) -> None:
     """Put the text in the place of what the file held before, with this mode.
 
     A link is followed; what is no regular file, such as a pipe, is written to as it is.

@@ -13,96 +13,101 @@ from functools import partial
 
 from ftetl.errors import FtetlError, TargetError
 from ftetl.store.filesystem import Folder, Fs
-from ftetl.store.manifest import MANIFESTS, RUN_ID, SNAPSHOTS, Manifest, file_name
+from ftetl.store.manifest import MANIFESTS, RUN_ID, SNAPSHOTS, Manifest, manifest_name
 from ftetl.store.ownership import TEMP
 
 CURRENT = "current"
 
 
-def remove(fs: Fs, folder: Folder, name: str) -> None:
+def remove_tree(fs: Fs, folder: Folder, name: str) -> None:
     """Remove a file, a link, or a folder with all that is in it; it may be gone already."""
-    status = fs.status(folder, name)
+    status = fs.lstat(folder, name)
     if status is None:
         return
     if not stat.S_ISDIR(status.st_mode):
         fs.unlink(folder, name)
         return
     with fs.open_folder(folder, name) as inner:
-        for entry in fs.names(inner):
-            remove(fs, inner, entry)
+        for entry in fs.list_names(inner):
+            remove_tree(fs, inner, entry)
     fs.remove_folder(folder, name)
 
 
-def sweep(fs: Fs, folders: Iterable[Folder]) -> list[str]:
+def remove_temporary(fs: Fs, folders: Iterable[Folder]) -> list[str]:
     """Remove the temporary names in these folders; a line for each that could not be."""
-    return tried(
-        partial(remove, fs, folder, name) for folder in folders for name in fs.names(folder) if name.startswith(TEMP)
+    return collect_errors(
+        partial(remove_tree, fs, folder, name)
+        for folder in folders
+        for name in fs.list_names(folder)
+        if name.startswith(TEMP)
     )
 
 
-def sweep_all(fs: Fs, root: Folder, control: Folder, snapshots: Folder) -> list[str]:
+def remove_all_temporary(fs: Fs, root: Folder, control: Folder, snapshots: Folder) -> list[str]:
     """Sweep every folder of a target that is written to, but that of the manifests: see `undo_unfinished`."""
-    said = sweep(fs, [root, control, snapshots])
-    for name in fs.names(control):
-        status = fs.status(control, name)
+    said = remove_temporary(fs, [root, control, snapshots])
+    for name in fs.list_names(control):
+        status = fs.lstat(control, name)
         if name != MANIFESTS and status is not None and stat.S_ISDIR(status.st_mode):
             with fs.open_folder(control, name) as folder:
-                said += sweep(fs, [folder])
+                said += remove_temporary(fs, [folder])
     return said
 
 
-def drop(fs: Fs, snapshots: Folder, manifests: Folder, run_id: str) -> None:
+def remove_uncommitted(fs: Fs, snapshots: Folder, manifests: Folder, run_id: str) -> None:
     """Remove a snapshot that is none, and then, once that is durable, the temporary manifest that says so."""
-    if fs.status(manifests, TEMP + run_id) is None:
+    if fs.lstat(manifests, TEMP + run_id) is None:
         return  # then there is no such folder either
-    remove(fs, snapshots, run_id)
+    remove_tree(fs, snapshots, run_id)
     fs.sync_folder(snapshots)  # else the power may take back this removal alone, and nobody knows of the folder
-    remove(fs, manifests, TEMP + run_id)
+    remove_tree(fs, manifests, TEMP + run_id)
 
 
-def undo_unfinished(fs: Fs, snapshots: Folder, manifests: Folder, committed: Callable[[], set[str]]) -> list[str]:
+def remove_unfinished(fs: Fs, snapshots: Folder, manifests: Folder, committed: Callable[[], set[str]]) -> list[str]:
     """Remove the snapshots of runs that died on the way to a commit, or out of the collection.
 
     Such a run left its manifest under a temporary name. One with a second name is the link of a commit.
     """
 
     def undo(name: str) -> None:
-        run_id, status = name.removeprefix(TEMP), fs.status(manifests, name)
+        run_id, status = name.removeprefix(TEMP), fs.lstat(manifests, name)
         alone = status is not None and status.st_nlink == 1
         if RUN_ID.fullmatch(run_id) and alone and run_id not in committed():
-            drop(fs, snapshots, manifests, run_id)
+            remove_uncommitted(fs, snapshots, manifests, run_id)
         else:
-            remove(fs, manifests, name)
+            remove_tree(fs, manifests, name)
 
-    names = [name for name in fs.names(manifests) if name.startswith(TEMP)]
+    names = [name for name in fs.list_names(manifests) if name.startswith(TEMP)]
     if not names:
         return []
     # What we go by may have been done by a run that died before it was durable.
-    return tried([lambda: fs.sync_folder(manifests)]) or tried(partial(undo, name) for name in names)
+    return collect_errors([lambda: fs.sync_folder(manifests)]) or collect_errors(partial(undo, name) for name in names)
 
 
-def collect(fs: Fs, snapshots: Folder, manifests: Folder, expired: Iterable[Manifest]) -> list[str]:
+def remove_expired(fs: Fs, snapshots: Folder, manifests: Folder, expired: Iterable[Manifest]) -> list[str]:
     """Remove these versions: first all their manifests, durably, then the folders; a line for what failed."""
     hidden: list[str] = []
 
     def hide(manifest: Manifest) -> None:
-        fs.rename(manifests, file_name(manifest.version), manifests, TEMP + manifest.run_id)
+        fs.rename(manifests, manifest_name(manifest.version), manifests, TEMP + manifest.run_id)
         hidden.append(manifest.run_id)
 
-    warnings = tried(partial(hide, manifest) for manifest in expired)
+    warnings = collect_errors(partial(hide, manifest) for manifest in expired)
     if not hidden:
         return warnings
-    unsynced = tried([lambda: fs.sync_folder(manifests)])
-    return warnings + (unsynced or tried(partial(drop, fs, snapshots, manifests, run_id) for run_id in hidden))
+    unsynced = collect_errors([lambda: fs.sync_folder(manifests)])
+    return warnings + (
+        unsynced or collect_errors(partial(remove_uncommitted, fs, snapshots, manifests, run_id) for run_id in hidden)
+    )
 
 
-def check_current(fs: Fs, root: Folder) -> str | None:
+def read_current_link(fs: Fs, root: Folder) -> str | None:
     """The run that `current` leads to; None where it does not exist.
 
     Raises:
         TargetError: Something stands there that ftetl did not make.
     """
-    status = fs.status(root, CURRENT)
+    status = fs.lstat(root, CURRENT)
     if status is None:
         return None
     text = fs.link_text(root, CURRENT) if stat.S_ISLNK(status.st_mode) else ""
@@ -114,9 +119,9 @@ def check_current(fs: Fs, root: Folder) -> str | None:
     return run_id
 
 
-def point(fs: Fs, root: Folder, run_id: str) -> None:
+def update_current_link(fs: Fs, root: Folder, run_id: str) -> None:
     """Let `current` lead to this run's snapshot, in one step for whoever looks."""
-    check_current(fs, root)
+    read_current_link(fs, root)
     temp = f"{TEMP}{CURRENT}-{run_id}"
     fs.symlink(f"{SNAPSHOTS}/{run_id}", root, temp)
     try:
@@ -128,12 +133,12 @@ def point(fs: Fs, root: Folder, run_id: str) -> None:
     fs.sync_folder(root)
 
 
-def tried(deeds: Iterable[Callable[[], None]]) -> list[str]:
-    """What each deed that failed said; the others are done."""
+def collect_errors(operations: Iterable[Callable[[], None]]) -> list[str]:
+    """The message of each operation that failed; the others are done."""
     said: list[str] = []
-    for deed in deeds:
+    for operation in operations:
         try:
-            deed()
+            operation()
         except FtetlError as error:
             said.append(str(error))
     return said

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 
 
-class Sink(io.BufferedIOBase):
+class DurableFile(io.BufferedIOBase):
     """A new file, open for writing in one thread at a time.
 
     `close` gives it the mode, makes it durable and tells `done` its length and SHA-256. A file that is left by an
@@ -113,18 +113,18 @@ class Sink(io.BufferedIOBase):
         self.abandon()  # the base class would close, and so vouch for half a file
 
 
-def put(fs: Fs, folder: Folder, name: str, data: bytes, *, mode: int) -> None:
+def write_durable_file(fs: Fs, folder: Folder, name: str, data: bytes, *, mode: int) -> None:
     """A small new file, durable and read back.
 
     Raises:
         StorageError: Also where the bytes read are not those written.
     """
-    with Sink(fs, folder, name, mode=mode, done=lambda _: None) as sink:
+    with DurableFile(fs, folder, name, mode=mode, done=lambda _: None) as sink:
         sink.write(data)
-    if fs.contents(folder, name) != data:
-        raise lost(folder, name)
+    if fs.read_bytes(folder, name) != data:
+        raise read_back_error(folder, name)
 
 
-def lost(folder: Folder, name: str) -> StorageError:
+def read_back_error(folder: Folder, name: str) -> StorageError:
     """The error for a file that does not read back as it was written."""
     return StorageError("S08", f"{folder.path / name} does not read back as it was written", next="check the disk")

@@ -55,12 +55,12 @@ class Fs:
     A parent of None stands for the current folder; names in an open folder are plain names.
     """
 
-    def perform(self, deed: str, path: Path, call: Callable[[], T]) -> T:
+    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
         """What `call` gives, its `OSError` translated; the one place that a test overrides to record or to fail."""
         try:
             return call()
         except OSError as error:
-            raise explained(error, deed, path) from error
+            raise explained(error, operation, path) from error
 
     def open_folder(self, parent: Folder | None, name: str | Path) -> Folder:
         """The folder, open; a link in its place is an error."""
@@ -81,12 +81,12 @@ class Fs:
 
         return self.perform("make", path, make)
 
-    def names(self, folder: Folder) -> list[str]:
+    def list_names(self, folder: Folder) -> list[str]:
         """The names in a folder, sorted."""
         call = lambda: sorted(os.listdir(folder.descriptor))  # noqa: E731, PTH208 - pathlib has no descriptors
         return self.perform("list", folder.path, call)
 
-    def status(self, parent: Folder | None, name: str | Path) -> os.stat_result | None:
+    def lstat(self, parent: Folder | None, name: str | Path) -> os.stat_result | None:
         """What stands at the name itself, links not followed; None where nothing does."""
         path, at = _place(parent, name)
 
@@ -98,7 +98,7 @@ class Fs:
 
         return self.perform("look at", path, look)
 
-    def writable(self, folder: Folder) -> bool:
+    def is_writable(self, folder: Folder) -> bool:
         """Whether this user may make and remove names in the folder."""
         call = lambda: os.access(".", os.W_OK | os.X_OK, dir_fd=folder.descriptor)  # noqa: E731
         return self.perform("look at", folder.path, call)
@@ -178,7 +178,7 @@ class Fs:
         """Close a file; network file systems report lost writes here."""
         self.perform("close", path, lambda: os.close(descriptor))
 
-    def contents(self, folder: Folder, name: str) -> bytes | None:
+    def read_bytes(self, folder: Folder, name: str) -> bytes | None:
         """All of a small file; None where there is none."""
         path, at = _place(folder, name)
 
@@ -249,7 +249,7 @@ class Fs:
         path, at = _place(folder, name)
         self.perform("remove", path, lambda: os.rmdir(name, dir_fd=at))
 
-    def lock(self, folder: Folder, name: str) -> int | None:
+    def try_lock(self, folder: Folder, name: str) -> int | None:
         """The descriptor of a file that only we hold, made where it is missing; None while another process holds it."""
         import fcntl  # not on Windows, where this module can still be imported
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ftetl.errors import StorageError
-from ftetl.store.manifest import Manifest, damage, older
+from ftetl.store.manifest import Manifest, find_damage, older_manifests
 from ftetl.store.target import Target
 
 
-def require_none_lost(target: Target) -> None:
+def require_readable_manifest(target: Target) -> None:
     """A target that has manifests, but no sound one, is no empty target: a run must not begin it anew.
 
     Raises:
@@ -27,7 +27,7 @@ def require_none_lost(target: Target) -> None:
         )
 
 
-def require_sound_base(path: Path, base: Manifest | None) -> None:
+def require_undamaged_base(path: Path, base: Manifest | None) -> None:
     """What is read is what was written, or a run would carry the damage on as if it were data.
 
     Raises:
@@ -36,9 +36,9 @@ def require_sound_base(path: Path, base: Manifest | None) -> None:
     if base is None:
         return
     merged = replace(base, files=tuple(f for f in base.files if not f.name.endswith(".csv")))
-    if not (broken := damage(path, merged)):
+    if not (broken := find_damage(path, merged)):
         return
-    sound = next((m.version for m in older(path, base.version) if not damage(path, m)), None)
+    sound = next((m.version for m in older_manifests(path, base.version) if not find_damage(path, m)), None)
     raise StorageError(
         "S13",
         f"version {base.version} of {path} cannot be built on: {broken[0]}; "

@@ -30,7 +30,7 @@ class Lock:
         with contextlib.suppress(FtetlError):  # the number is only for the message that others print
             self._fs.write(self._descriptor, b"%-10d\n" % os.getpid(), folder.path / LOCK_FILE)
 
-    def check(self) -> None:
+    def require_held(self) -> None:
         """Nothing, while the lock's file is still the one that we hold.
 
         Raises:
@@ -48,7 +48,7 @@ class Lock:
     def _wait(self, timeout: float) -> int:
         end = time.monotonic() + timeout
         while True:
-            descriptor = self._fs.lock(self._folder, LOCK_FILE)
+            descriptor = self._fs.try_lock(self._folder, LOCK_FILE)
             if descriptor is not None:
                 with contextlib.ExitStack() as undo:
                     undo.callback(os.close, descriptor)
@@ -64,12 +64,12 @@ class Lock:
             time.sleep(min(_POLL, left))
 
     def _is_ours(self, descriptor: int) -> bool:
-        named = self._fs.status(self._folder, LOCK_FILE)
+        named = self._fs.lstat(self._folder, LOCK_FILE)
         return named is not None and os.path.samestat(named, os.fstat(descriptor))
 
     def _holder(self) -> str:
         with contextlib.suppress(FtetlError):
-            number = (self._fs.contents(self._folder, LOCK_FILE) or b"").strip()
+            number = (self._fs.read_bytes(self._folder, LOCK_FILE) or b"").strip()
             if number.isdigit():
                 return f" (process {int(number[:10])})"
         return ""

@@ -52,7 +52,7 @@ class Manifest:
     facts: Mapping[str, Any]
 
 
-def canonical(document: Mapping[str, JSON]) -> bytes:
+def canonical_json(document: Mapping[str, JSON]) -> bytes:
     """The one way to write a document as JSON: sorted keys, no spaces, ASCII only.
 
     Raises:
@@ -61,12 +61,12 @@ def canonical(document: Mapping[str, JSON]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def encode(manifest: Manifest) -> bytes:
+def encode_manifest(manifest: Manifest) -> bytes:
     """The bytes of the manifest's file, checksum included."""
     return _sealed({**asdict(manifest), "files": [asdict(file) for file in manifest.files]})
 
 
-def decode(raw: bytes, version: int) -> Manifest:
+def decode_manifest(raw: bytes, version: int) -> Manifest:
     """The manifest in the file of this version.
 
     Raises:
@@ -96,21 +96,21 @@ def decode(raw: bytes, version: int) -> Manifest:
 
 
 def _sealed(document: Mapping[str, JSON]) -> bytes:
-    checksum = hashlib.sha256(canonical(document)).hexdigest()
-    return canonical({**document, _CHECKSUM: checksum}) + b"\n"
+    checksum = hashlib.sha256(canonical_json(document)).hexdigest()
+    return canonical_json({**document, _CHECKSUM: checksum}) + b"\n"
 
 
-def file_name(version: int) -> str:
+def manifest_name(version: int) -> str:
     """The name of a version's manifest."""
     return f"{version:020d}.json"
 
 
-def versions(names: Iterable[str]) -> list[int]:
+def versions_in(names: Iterable[str]) -> list[int]:
     """The versions that have a file among these names, damaged or not, in order."""
     return sorted(int(name[:20]) for name in names if _MANIFEST_NAME.fullmatch(name))
 
 
-def intact(
+def intact_manifests(
     found: Iterable[int], read: Callable[[str], bytes | None], damaged: list[str] | None = None
 ) -> Iterator[Manifest]:
     """The manifests of these versions that are whole, the newest first; of the others a line goes to `damaged`.
@@ -118,14 +118,14 @@ def intact(
     `read` gives the bytes of a file by its name, None where it is gone meanwhile.
     """
     for version in sorted(found, reverse=True):
-        raw = read(file_name(version))
+        raw = read(manifest_name(version))
         if raw is None:
             continue
         try:
-            yield decode(raw, version)
+            yield decode_manifest(raw, version)
         except ValueError as reason:
             if damaged is not None:
-                where = f"{CONTROL}/{MANIFESTS}/{file_name(version)}"
+                where = f"{CONTROL}/{MANIFESTS}/{manifest_name(version)}"
                 damaged.append(f"{where}: the manifest of version {version} is damaged and passed over: {reason}")
 
 
@@ -141,17 +141,17 @@ def first_with_folder(
     return None
 
 
-def older(target: Path, version: int, damaged: list[str] | None = None) -> Iterator[Manifest]:
+def older_manifests(target: Path, version: int, damaged: list[str] | None = None) -> Iterator[Manifest]:
     """The manifests of the versions before this one that are whole, the newest first; the others as in `newest`.
 
     Raises:
         TargetError, StorageError: The target cannot be read.
     """
-    found = [other for other in all_versions(target) if other < version]
-    return intact(found, lambda name: _read(target, name), damaged)
+    found = [other for other in list_versions(target) if other < version]
+    return intact_manifests(found, lambda name: _read(target, name), damaged)
 
 
-def newest(target: Path, damaged: list[str] | None = None) -> Manifest | None:
+def newest_manifest(target: Path, damaged: list[str] | None = None) -> Manifest | None:
     """The newest manifest that is whole and whose snapshot is there; None for a target without one.
 
     What had to be passed over is told in `damaged`, a line each.
@@ -159,29 +159,29 @@ def newest(target: Path, damaged: list[str] | None = None) -> Manifest | None:
     Raises:
         TargetError, StorageError: The target cannot be read.
     """
-    found = intact(all_versions(target), lambda name: _read(target, name), damaged)
+    found = intact_manifests(list_versions(target), lambda name: _read(target, name), damaged)
     return first_with_folder(found, lambda manifest: _is_there(snapshot_folder(target, manifest)), damaged)
 
 
-def load(target: Path, version: int) -> Manifest:
+def load_manifest(target: Path, version: int) -> Manifest:
     """The manifest of one version.
 
     Raises:
         StorageError: There is none, or it is damaged.
     """
-    raw = _read(target, file_name(version))
+    raw = _read(target, manifest_name(version))
     if raw is None:
         raise StorageError(
             "T03", f"{target} has no version {version}", next="its folder _ftetl/manifests has those that are kept"
         )
     try:
-        return decode(raw, version)
+        return decode_manifest(raw, version)
     except ValueError as reason:
         what = f"the manifest of version {version} in {target} is damaged: {reason}"
         raise StorageError("S12", what, next="use another version") from None
 
 
-def all_versions(target: Path) -> list[int]:
+def list_versions(target: Path) -> list[int]:
     """The versions that have a manifest, damaged or not, in order; none where there is no target.
 
     Raises:
@@ -189,7 +189,7 @@ def all_versions(target: Path) -> list[int]:
     """
     folder = target / CONTROL / MANIFESTS
     try:
-        return versions(path.name for path in folder.iterdir())
+        return versions_in(path.name for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -201,7 +201,7 @@ def snapshot_folder(target: Path, manifest: Manifest) -> Path:
     return target / SNAPSHOTS / manifest.run_id
 
 
-def damage(target: Path, manifest: Manifest) -> list[str]:
+def find_damage(target: Path, manifest: Manifest) -> list[str]:
     """What is wrong with the files of a version, every byte read again: a line each, none for a sound snapshot."""
     folder = snapshot_folder(target, manifest)
     return [

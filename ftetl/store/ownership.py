@@ -13,22 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftetl.errors import ConfigError, SoftwareError, StorageError, TargetError
-from ftetl.store.durable_file import put
+from ftetl.store.durable_file import write_durable_file
 from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.lock import LOCK_FILE, Lock
-from ftetl.store.manifest import CONTROL, FILE_NAME, MANIFESTS, SNAPSHOTS, canonical
+from ftetl.store.manifest import CONTROL, FILE_NAME, MANIFESTS, SNAPSHOTS, canonical_json
 
 FORMAT = "format"
 RUNS = "runs"
 FAILED = "failed"
 VERSION = 1
-SIGNATURE = canonical({"format": VERSION, "tool": "ftetl"}) + b"\n"
+SIGNATURE = canonical_json({"format": VERSION, "tool": "ftetl"}) + b"\n"
 TEMP = ".tmp-"
 _ELSEWHERE = "choose an empty folder, or one that does not exist yet"
 
 
 @dataclass(frozen=True)
-class Ground:
+class TargetFolders:
     """A target that is ours to write to: its folders, all open, and the permissions that files and folders get."""
 
     fs: Fs
@@ -43,7 +43,9 @@ class Ground:
     folder_mode: int
 
 
-def take(fs: Fs, path: Path, stack: ExitStack, *, run_id: str, file_mode: int, lock_timeout: float) -> Ground:
+def open_target_folders(
+    fs: Fs, path: Path, stack: ExitStack, *, run_id: str, file_mode: int, lock_timeout: float
+) -> TargetFolders:
     """The target, locked, until the stack is closed; it and its parts are made where they are missing.
 
     Raises:
@@ -55,54 +57,54 @@ def take(fs: Fs, path: Path, stack: ExitStack, *, run_id: str, file_mode: int, l
     root, control = _open(fs, path, stack, mode)
     lock = Lock(fs, control, timeout=lock_timeout)
     stack.callback(lock.release)
-    if not is_ours(fs, root, control):
+    if not is_target(fs, root, control):
         _sign(fs, control, run_id, file_mode)
-    if fs.status(root, SNAPSHOTS) is None:  # the signature may be of a run that died before it was durable
+    if fs.lstat(root, SNAPSHOTS) is None:  # the signature may be of a run that died before it was durable
         fs.sync_folder(control)
         fs.sync_folder(root)
     set_mode(fs, control, mode)
-    return Ground(
+    return TargetFolders(
         fs,
         lock,
         root,
         control,
-        snapshots=part(fs, root, SNAPSHOTS, stack, mode=mode),
-        manifests=part(fs, control, MANIFESTS, stack, mode=mode),
-        runs=part(fs, control, RUNS, stack, mode=mode),
-        failed=part(fs, control, FAILED, stack, mode=0o700),
+        snapshots=open_part(fs, root, SNAPSHOTS, stack, mode=mode),
+        manifests=open_part(fs, control, MANIFESTS, stack, mode=mode),
+        runs=open_part(fs, control, RUNS, stack, mode=mode),
+        failed=open_part(fs, control, FAILED, stack, mode=0o700),
         file_mode=file_mode,
         folder_mode=mode,
     )
 
 
 def _open(fs: Fs, path: Path, stack: ExitStack, mode: int) -> tuple[Folder, Folder]:
-    made = make(fs, path)
-    root = look(fs, path, stack)
+    made = make_folders(fs, path)
+    root = open_root(fs, path, stack)
     if made:
         set_mode(fs, root, mode)
-    if fs.status(root, CONTROL) is None:
-        if fs.names(root) and fs.status(root, CONTROL) is None:  # not even by a run that began meanwhile
-            raise not_ours(root)
+    if fs.lstat(root, CONTROL) is None:
+        if fs.list_names(root) and fs.lstat(root, CONTROL) is None:  # not even by a run that began meanwhile
+            raise foreign_folder_error(root)
         fs.make_folder(root, CONTROL)
     control = stack.enter_context(fs.open_folder(root, CONTROL))
-    is_ours(fs, root, control)
+    is_target(fs, root, control)
     for folder in (root, control):
         require_writable(fs, folder)
     return root, control
 
 
-def look(fs: Fs, path: Path, stack: ExitStack) -> Folder:
+def open_root(fs: Fs, path: Path, stack: ExitStack) -> Folder:
     """The folder, open until the stack is closed, if it can be a target as far as it alone tells.
 
     Raises:
         TargetError: It is no folder, a link, or another user's.
     """
-    root = stack.enter_context(opened(fs, path))
+    root = stack.enter_context(open_real_folder(fs, path))
     _refuse_if_it_is_anothers(fs, root)
     return root
 
 
-def is_ours(fs: Fs, root: Folder, control: Folder) -> bool:
+def is_target(fs: Fs, root: Folder, control: Folder) -> bool:
     """True for a target; False for a folder in which a run died, or is busy, making one.
 
     Raises:
@@ -110,13 +112,13 @@ def is_ours(fs: Fs, root: Folder, control: Folder) -> bool:
         ConfigError: A newer ftetl made it.
     """
     # The format file is written before all but the names tolerated here, so: first look around, then for it.
-    others = set(fs.names(root)) - {CONTROL} or {
-        name for name in fs.names(control) if name != LOCK_FILE and not name.startswith(TEMP)
+    others = set(fs.list_names(root)) - {CONTROL} or {
+        name for name in fs.list_names(control) if name != LOCK_FILE and not name.startswith(TEMP)
     }
-    raw = fs.contents(control, FORMAT)
+    raw = fs.read_bytes(control, FORMAT)
     if raw is None:
         if others:
-            raise not_ours(root)
+            raise foreign_folder_error(root)
         return False
     version = _version(raw)
     if version is None:
@@ -127,7 +129,7 @@ def is_ours(fs: Fs, root: Folder, control: Folder) -> bool:
     return True
 
 
-def part(fs: Fs, parent: Folder, name: str, stack: ExitStack, *, mode: int) -> Folder:
+def open_part(fs: Fs, parent: Folder, name: str, stack: ExitStack, *, mode: int) -> Folder:
     """One of a target's own folders, open, with this mode; made where it is missing.
 
     Raises:
@@ -142,21 +144,21 @@ def part(fs: Fs, parent: Folder, name: str, stack: ExitStack, *, mode: int) -> F
 
 def set_mode(fs: Fs, folder: Folder, mode: int) -> None:
     """Give a folder these permissions, unless it has them, or is another user's who lets us write there."""
-    own = fs.status(folder, ".")
+    own = fs.lstat(folder, ".")
     if own is not None and own.st_mode & 0o777 != mode and os.geteuid() in (0, own.st_uid):
         fs.chmod(folder.descriptor, mode, folder.path)
 
 
 def require_writable(fs: Fs, folder: Folder) -> None:
     """Nothing, if names can be made in the folder; else a TargetError, before any work is lost to it."""
-    if not fs.writable(folder):
+    if not fs.is_writable(folder):
         what = f"cannot write to {folder.path}: no permission, or the file system is read-only"
         raise TargetError("S03", what, next="give this user the right to, or choose another folder")
 
 
 def _sign(fs: Fs, control: Folder, run_id: str, mode: int) -> None:
     temp = f"{TEMP}{run_id}-{FORMAT}"
-    put(fs, control, temp, SIGNATURE, mode=mode)
+    write_durable_file(fs, control, temp, SIGNATURE, mode=mode)
     fs.rename(control, temp, control, FORMAT)
 
 
@@ -171,12 +173,12 @@ def _version(raw: bytes) -> int | None:
     return version if type(version) is int and version >= 1 else None
 
 
-def make(fs: Fs, path: Path) -> bool:
+def make_folders(fs: Fs, path: Path) -> bool:
     """Make a folder with all above it, for this user alone; False where something has the name already."""
-    if fs.status(None, path) is not None:
+    if fs.lstat(None, path) is not None:
         return False
     if path.parent != path:
-        make(fs, path.parent)
+        make_folders(fs, path.parent)
     try:
         return fs.make_folder(None, path)
     except StorageError as error:
@@ -187,13 +189,13 @@ def make(fs: Fs, path: Path) -> bool:
         raise TargetError("S18", what, next=_ELSEWHERE) from error
 
 
-def opened(fs: Fs, path: Path) -> Folder:
+def open_real_folder(fs: Fs, path: Path) -> Folder:
     """A folder, open, if it is one and no link.
 
     Raises:
         TargetError: It is not.
     """
-    status = fs.status(None, path)
+    status = fs.lstat(None, path)
     if status is not None and stat.S_ISLNK(status.st_mode):
         raise TargetError("S18", f"{path} is a symbolic link", next="give the folder that it leads to")
     if status is not None and not stat.S_ISDIR(status.st_mode):
@@ -201,9 +203,9 @@ def opened(fs: Fs, path: Path) -> Folder:
     return fs.open_folder(None, path)
 
 
-def exposed(fs: Fs, root: Folder) -> list[str]:
+def world_writable_warnings(fs: Fs, root: Folder) -> list[str]:
     """A line where others than this user may change the target: a warning only, for the volumes of containers do so."""
-    places = ((fs.status(root, "."), f"{root.path}"), (fs.status(root, ".."), f"the folder that {root.path} is in"))
+    places = ((fs.lstat(root, "."), f"{root.path}"), (fs.lstat(root, ".."), f"the folder that {root.path} is in"))
     return [
         f"{what} can be changed by everybody; outside a container, take that right away (chmod o-w)"
         for status, what in places
@@ -212,17 +214,17 @@ def exposed(fs: Fs, root: Folder) -> list[str]:
 
 
 def _refuse_if_it_is_anothers(fs: Fs, root: Folder) -> None:
-    own, user = fs.status(root, "."), os.geteuid()
+    own, user = fs.lstat(root, "."), os.geteuid()
     if own and user != 0 and own.st_uid not in (0, user):
         raise TargetError("S19", f"{root.path} belongs to another user", next="choose a folder of this user's own")
 
 
-def not_ours(root: Folder) -> TargetError:
+def foreign_folder_error(root: Folder) -> TargetError:
     """The error for a folder that is somebody else's."""
     return TargetError("S16", f"{root.path} is not empty and not a target of ftetl", next=_ELSEWHERE)
 
 
-def plain(name: str) -> str:
+def require_plain_name(name: str) -> str:
     """The name, if it is one that a file of ours may have; nothing from outside ever becomes a path."""
     if not FILE_NAME.fullmatch(name):
         raise SoftwareError("B03", "this is no plain name for a file")

@@ -11,7 +11,7 @@ ALL_OF = timedelta(hours=24)
 ONE_A_DAY_FOR = timedelta(days=7)
 
 
-def kept(committed: Iterable[tuple[int, datetime]], *, keep: int, now: datetime) -> set[int]:
+def versions_to_keep(committed: Iterable[tuple[int, datetime]], *, keep: int, now: datetime) -> set[int]:
     """The versions to keep, of all those committed with their times.
 
     The newest `keep` (never fewer than two), all younger than 24 hours, and the last of each UTC day younger than 7

@@ -1,9 +1,9 @@
 """A target folder: one writer at a time, the newest snapshot to build on, the place for the next one.
 
-    with Target(path) as target, target.begin() as stage:
-        with stage.create("name") as file:
+    with Target(path) as target, target.begin_transaction() as transaction:
+        with transaction.create("name") as file:
             file.write(…)
-        stage.commit({"identity": …})
+        transaction.commit({"identity": …})
 
 Bytes and names only: what the files hold is not known here.
 """
@@ -22,13 +22,22 @@ from ftetl.clock import now
 from ftetl.config.settings import FILE_MODE, KEEP, LOCK_TIMEOUT
 from ftetl.errors import ConfigError, SoftwareError
 from ftetl.store import cleanup, ownership
-from ftetl.store.durable_file import put
+from ftetl.store.durable_file import write_durable_file
 from ftetl.store.filesystem import Folder, Fs
-from ftetl.store.manifest import JSON, RUN_ID, Manifest, canonical, file_name, first_with_folder, intact, versions
+from ftetl.store.manifest import (
+    JSON,
+    RUN_ID,
+    Manifest,
+    canonical_json,
+    first_with_folder,
+    intact_manifests,
+    manifest_name,
+    versions_in,
+)
 from ftetl.store.ownership import TEMP
-from ftetl.store.transaction import Commit, Stage
+from ftetl.store.transaction import Commit, Transaction
 
-__all__ = ["Commit", "Stage", "Target"]
+__all__ = ["Commit", "Target", "Transaction"]
 
 EVIDENCE_KEPT = 5
 
@@ -66,7 +75,7 @@ class Target:
         self._keep = keep
         self._fs = fs or Fs()
         with ExitStack() as stack:
-            self._ground = ownership.take(
+            self._folders = ownership.open_target_folders(
                 self._fs, path, stack, run_id=self.run_id, file_mode=file_mode, lock_timeout=lock_timeout
             )
             self._put_in_order()
@@ -74,33 +83,35 @@ class Target:
             self._stack = stack.pop_all()
 
     def _put_in_order(self) -> None:
-        fs, ground = self._fs, self._ground
-        self.warnings += ownership.exposed(fs, ground.root)
-        shown = cleanup.check_current(fs, ground.root)
-        found = versions(fs.names(ground.manifests))
+        fs, folders = self._fs, self._folders
+        self.warnings += ownership.world_writable_warnings(fs, folders.root)
+        shown = cleanup.read_current_link(fs, folders.root)
+        found = versions_in(fs.list_names(folders.manifests))
         self.version = max(found, default=0) + 1  # the number of a damaged manifest is not used again
 
         def read(name: str) -> bytes | None:
-            return fs.contents(ground.manifests, name)
+            return fs.read_bytes(folders.manifests, name)
 
         def present(manifest: Manifest) -> bool:
-            return fs.status(ground.snapshots, manifest.run_id) is not None
+            return fs.lstat(folders.snapshots, manifest.run_id) is not None
 
-        self.base = first_with_folder(intact(found, read, self.warnings), present, self.warnings)
+        self.base = first_with_folder(intact_manifests(found, read, self.warnings), present, self.warnings)
         # An empty one is a name that a run had taken when it died, where there are no hard links: nothing was lost.
-        self.has_manifests = self.base is not None or any(read(file_name(version)) for version in found)
-        committed = lambda: {manifest.run_id for manifest in intact(found, read)}  # noqa: E731
-        self.warnings += cleanup.undo_unfinished(fs, ground.snapshots, ground.manifests, committed)
-        self.warnings += cleanup.sweep_all(fs, ground.root, ground.control, ground.snapshots)
+        self.has_manifests = self.base is not None or any(read(manifest_name(version)) for version in found)
+        committed = lambda: {manifest.run_id for manifest in intact_manifests(found, read)}  # noqa: E731
+        self.warnings += cleanup.remove_unfinished(fs, folders.snapshots, folders.manifests, committed)
+        self.warnings += cleanup.remove_all_temporary(fs, folders.root, folders.control, folders.snapshots)
         if self.base is not None and shown != self.base.run_id:
-            self.warnings += cleanup.tried([partial(cleanup.point, fs, ground.root, self.base.run_id)])
+            self.warnings += cleanup.collect_errors(
+                [partial(cleanup.update_current_link, fs, folders.root, self.base.run_id)]
+            )
 
-    def begin(self) -> Stage:
+    def begin_transaction(self) -> Transaction:
         """The place for this run's files; a run commits once."""
         if self.base is not None and self.base.run_id == self.run_id:
             raise SoftwareError("B03", "a run commits only once")
-        return Stage(
-            self._ground,
+        return Transaction(
+            self._folders,
             self.run_id,
             base=self.base,
             version=self.version,
@@ -108,43 +119,46 @@ class Target:
             committed=self._committed,
         )
 
-    def record(self, run_id: str, document: Mapping[str, JSON]) -> None:
+    def write_run_record(self, run_id: str, document: Mapping[str, JSON]) -> None:
         """Keep what a run has to tell, as `_ftetl/runs/<run_id>.json`, in place of what it told before."""
         try:
-            data = canonical(document) + b"\n"
+            data = canonical_json(document) + b"\n"
         except (TypeError, ValueError):
             raise SoftwareError("B03", "the record of a run is no JSON") from None
-        self._replace(self._ground.runs, f"{_run_id(run_id)}.json", data, self._ground.file_mode)
+        self._replace(self._folders.runs, f"{_run_id(run_id)}.json", data, self._folders.file_mode)
 
-    def tell(self, name: str, document: Mapping[str, JSON]) -> None:
+    def write_document(self, name: str, document: Mapping[str, JSON]) -> None:
         """Keep a small document beside the versions, as `_ftetl/<name>.json`, in place of what it told before."""
         self._replace(
-            self._ground.control, f"{ownership.plain(name)}.json", canonical(document) + b"\n", self.file_mode
+            self._folders.control,
+            f"{ownership.require_plain_name(name)}.json",
+            canonical_json(document) + b"\n",
+            self.file_mode,
         )
 
-    def told(self, name: str) -> dict[str, Any]:
+    def read_document(self, name: str) -> dict[str, Any]:
         """Such a document; empty where there is none, or it is damaged."""
-        raw = self._fs.contents(self._ground.control, f"{ownership.plain(name)}.json")
+        raw = self._fs.read_bytes(self._folders.control, f"{ownership.require_plain_name(name)}.json")
         try:
             found = json.loads(raw or b"{}")
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def keep_evidence(self, run_id: str, name: str, data: bytes) -> None:
+    def keep_failed_response(self, run_id: str, name: str, data: bytes) -> None:
         """Keep bytes of a failed run, as `_ftetl/failed/<run_id>/<name>`, for this user only; the last 5 runs stay."""
-        fs, failed, name, run_id = self._fs, self._ground.failed, ownership.plain(name), _run_id(run_id)
+        fs, failed, name, run_id = self._fs, self._folders.failed, ownership.require_plain_name(name), _run_id(run_id)
         with ExitStack() as stack:
-            self._replace(ownership.part(fs, failed, run_id, stack, mode=0o700), name, data, 0o600)
-        others = [name for name in fs.names(failed) if RUN_ID.fullmatch(name) and name != run_id]
-        ages = {name: status.st_mtime_ns for name in others if (status := fs.status(failed, name))}
+            self._replace(ownership.open_part(fs, failed, run_id, stack, mode=0o700), name, data, 0o600)
+        others = [name for name in fs.list_names(failed) if RUN_ID.fullmatch(name) and name != run_id]
+        ages = {name: status.st_mtime_ns for name in others if (status := fs.lstat(failed, name))}
         for old in sorted(ages, key=ages.__getitem__)[: 1 - EVIDENCE_KEPT]:
-            cleanup.remove(fs, failed, old)
+            cleanup.remove_tree(fs, failed, old)
 
-    def scratch(self) -> Path:
+    def scratch_folder(self) -> Path:
         """A folder for this run's temporary files, for this user only; it is removed when the target is closed."""
-        self._fs.make_folder(self._ground.control, self._scratch)
-        return self._ground.control.path / self._scratch
+        self._fs.make_folder(self._folders.control, self._scratch)
+        return self._folders.control.path / self._scratch
 
     @property
     def fs(self) -> Fs:
@@ -154,11 +168,13 @@ class Target:
     @property
     def file_mode(self) -> int:
         """The permissions that files get."""
-        return self._ground.file_mode
+        return self._folders.file_mode
 
-    def part(self, name: str, stack: ExitStack, *, inside: Folder | None = None) -> Folder:
+    def open_part(self, name: str, stack: ExitStack, *, inside: Folder | None = None) -> Folder:
         """A folder of `_ftetl`, or one inside of such a folder, open until the stack is closed; made where missing."""
-        return ownership.part(self._fs, inside or self._ground.control, name, stack, mode=self._ground.folder_mode)
+        return ownership.open_part(
+            self._fs, inside or self._folders.control, name, stack, mode=self._folders.folder_mode
+        )
 
     def close(self) -> None:
         """Remove what was temporary and let others write; safe to call twice."""
@@ -175,15 +191,17 @@ class Target:
         return f"{TEMP}scratch-{self.run_id}"
 
     def _drop_scratch(self) -> None:
-        cleanup.tried([partial(cleanup.remove, self._fs, self._ground.control, self._scratch)])
+        cleanup.collect_errors([partial(cleanup.remove_tree, self._fs, self._folders.control, self._scratch)])
 
     def _committed(self, manifest: Manifest) -> None:
         self.base, self.version = manifest, manifest.version + 1
 
     def _replace(self, folder: Folder, name: str, data: bytes, mode: int) -> None:
-        control = self._ground.control
+        control = self._folders.control
         temp = f"{TEMP}{self.run_id}-{name}"
-        put(self._fs, control, temp, data, mode=mode)  # beside, so that the janitor finds it wherever it was meant for
+        write_durable_file(
+            self._fs, control, temp, data, mode=mode
+        )  # beside, so that the janitor finds it wherever it was meant for
         self._fs.rename(control, temp, folder, name)
         self._fs.sync_folder(folder)
 

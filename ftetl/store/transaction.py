@@ -17,11 +17,19 @@ from typing import Any, BinaryIO, cast
 from ftetl.clock import iso, now, parse_iso
 from ftetl.errors import FtetlError, SoftwareError, TryLaterError
 from ftetl.store import cleanup, ownership, retention
-from ftetl.store.commit import place, publish
-from ftetl.store.durable_file import Sink, lost
+from ftetl.store.commit import commit_manifest, place_snapshot
+from ftetl.store.durable_file import DurableFile, read_back_error
 from ftetl.store.filesystem import Link
-from ftetl.store.manifest import JSON, Manifest, StoredFile, canonical, encode, intact, versions
-from ftetl.store.ownership import TEMP, Ground
+from ftetl.store.manifest import (
+    JSON,
+    Manifest,
+    StoredFile,
+    canonical_json,
+    encode_manifest,
+    intact_manifests,
+    versions_in,
+)
+from ftetl.store.ownership import TEMP, TargetFolders
 
 # Snapshots of the same files are still two if one of these facts differs.
 TELLING_FACTS = ("identity", "contracts", "formats")
@@ -42,7 +50,7 @@ class _State(Enum):
     OVER = "over"
 
 
-class Stage:
+class Transaction:
     """The place for one run's files; left without a commit, it removes them.
 
     `path` is where they are until then.
@@ -50,7 +58,7 @@ class Stage:
 
     def __init__(
         self,
-        ground: Ground,
+        folders: TargetFolders,
         run_id: str,
         *,
         base: Manifest | None,
@@ -60,18 +68,18 @@ class Stage:
     ) -> None:
         self.run_id = run_id
         self._temp = TEMP + run_id
-        self.path = ground.snapshots.path / self._temp
-        self._ground, self._fs = ground, ground.fs
+        self.path = folders.snapshots.path / self._temp
+        self._folders, self._fs = folders, folders.fs
         self._base, self._version, self._keep, self._committed = base, version, keep, committed
-        self._sinks: dict[str, Sink] = {}
+        self._sinks: dict[str, DurableFile] = {}
         self._files: dict[str, StoredFile] = {}
         self._stack = ExitStack()
-        if not self._fs.make_folder(ground.snapshots, self._temp):
-            raise SoftwareError("B03", "a run has one stage at a time")
+        if not self._fs.make_folder(folders.snapshots, self._temp):
+            raise SoftwareError("B03", "a run has one transaction at a time")
         self._state = _State.OPEN
         try:
-            self._folder = self._stack.enter_context(self._fs.open_folder(ground.snapshots, self._temp))
-            ownership.set_mode(self._fs, self._folder, ground.folder_mode)
+            self._folder = self._stack.enter_context(self._fs.open_folder(folders.snapshots, self._temp))
+            ownership.set_mode(self._fs, self._folder, folders.folder_mode)
         except FtetlError:
             self.discard()
             raise
@@ -81,11 +89,13 @@ class Stage:
         """The files that were closed without an error, by name."""
         return dict(self._files)
 
-    def create(self, name: str) -> BinaryIO:
+    def create_file(self, name: str) -> BinaryIO:
         """A new file to write to; it belongs to the snapshot once it is closed. Many may be open, in any threads."""
         if self._state is not _State.OPEN or name in self._sinks:
             raise SoftwareError("B03", f"{name} was staged twice, or too late")
-        sink = Sink(self._fs, self._folder, ownership.plain(name), mode=self._ground.file_mode, done=self._close)
+        sink = DurableFile(
+            self._fs, self._folder, ownership.require_plain_name(name), mode=self._folders.file_mode, done=self._close
+        )
         self._sinks[name] = sink
         return cast(BinaryIO, sink)
 
@@ -100,7 +110,7 @@ class Stage:
             TryLaterError: Another run committed meanwhile.
         """
         if self._state is not _State.OPEN:
-            raise SoftwareError("B03", "this stage is over")
+            raise SoftwareError("B03", "this transaction is over")
         try:
             return self._commit(_plain_facts(facts))
         except BaseException:
@@ -112,17 +122,17 @@ class Stage:
         if self._state is _State.OPEN:
             for sink in self._sinks.values():
                 sink.abandon()
-            ground = self._ground
-            cleanup.tried(
+            folders = self._folders
+            cleanup.collect_errors(
                 (
-                    partial(cleanup.remove, self._fs, ground.snapshots, self._temp),
-                    partial(cleanup.drop, self._fs, ground.snapshots, ground.manifests, self.run_id),
+                    partial(cleanup.remove_tree, self._fs, folders.snapshots, self._temp),
+                    partial(cleanup.remove_uncommitted, self._fs, folders.snapshots, folders.manifests, self.run_id),
                 )
             )
         self._state = _State.OVER
         self._stack.close()
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Transaction:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,7 +146,7 @@ class Stage:
         base, warnings = self._base, list[str]()
         same = self._same_as(base, warnings) if base else set[str]()
         if base and self._changes_nothing(base, same, facts):
-            self._fs.sync_folder(self._ground.manifests)  # whoever committed it may have died before this
+            self._fs.sync_folder(self._folders.manifests)  # whoever committed it may have died before this
             self.discard()
             return Commit(base, changed=False, warnings=warnings)
         if base and same:
@@ -144,10 +154,10 @@ class Stage:
         files = tuple(file for _, file in sorted(self._files.items()))
         made_from = base.version if base else None
         manifest = Manifest(self._version, self.run_id, made_from, iso(now()), files, facts)
-        data = encode(manifest)
-        place(self._ground, self._folder, self.run_id, data, first=base is None)
+        data = encode_manifest(manifest)
+        place_snapshot(self._folders, self._folder, self.run_id, data, first=base is None)
         self._state = _State.COMMITTING
-        if problem := publish(self._ground, self.run_id, self._version, data):
+        if problem := commit_manifest(self._folders, self.run_id, self._version, data):
             self._state = _State.OPEN
             raise problem
         self._committed(manifest)
@@ -156,29 +166,29 @@ class Stage:
         return Commit(manifest, changed=True, warnings=warnings)
 
     def _read_back(self) -> None:
-        there = self._fs.names(self._folder)
+        there = self._fs.list_names(self._folder)
         if {*self._files} - {*there}:  # by a run on another machine, where locks are not shared
             what = f"another run removed files of this one from {self.path}"
             raise TryLaterError("C02", what, next="run again, and never two at once on such a file system")
         if self._files.keys() != self._sinks.keys() or there != sorted(self._files):
-            raise SoftwareError("B03", "a staged file was not closed, or was not made by the stage")
+            raise SoftwareError("B03", "a staged file was not closed, or was not made by the transaction")
         for file in self._files.values():
             if self._fs.digest(self._folder, file.name) != (file.bytes, file.sha256):
-                raise lost(self._folder, file.name)
+                raise read_back_error(self._folder, file.name)
 
     def _same_as(self, base: Manifest, warnings: list[str]) -> set[str]:
         """The files that lie in the base with the very same bytes, which now have this run's mode there too."""
-        fs, ground = self._fs, self._ground
+        fs, folders = self._fs, self._folders
         same: set[str] = set()
         try:
-            with fs.open_folder(ground.snapshots, base.run_id) as folder:
-                ownership.set_mode(fs, folder, ground.folder_mode)
+            with fs.open_folder(folders.snapshots, base.run_id) as folder:
+                ownership.set_mode(fs, folder, folders.folder_mode)
                 for file in base.files:
                     if self._files.get(file.name) != file:
                         continue
                     if fs.digest(folder, file.name) != (file.bytes, file.sha256):
-                        raise lost(folder, file.name)
-                    fs.chmod_file(folder, file.name, ground.file_mode)
+                        raise read_back_error(folder, file.name)
+                    fs.chmod_file(folder, file.name, folders.file_mode)
                     same.add(file.name)
         except FtetlError as error:  # what is damaged there is sound here
             warnings.append(f"version {base.version} could not be reused: {error}")
@@ -189,7 +199,7 @@ class Stage:
         return unchanged and all(facts.get(name) == base.facts.get(name) for name in TELLING_FACTS)
 
     def _share(self, base: Manifest, names: set[str]) -> None:
-        with self._fs.open_folder(self._ground.snapshots, base.run_id) as old:
+        with self._fs.open_folder(self._folders.snapshots, base.run_id) as old:
             for name in sorted(names):
                 try:
                     link = self._fs.link(old, name, self._folder, TEMP + name)
@@ -199,29 +209,29 @@ class Stage:
                     self._fs.rename(self._folder, TEMP + name, self._folder, name)
 
     def _tidy(self) -> list[str]:
-        fs, ground = self._fs, self._ground
+        fs, folders = self._fs, self._folders
         said: list[str] = []
-        deeds = (
-            lambda: fs.sync_folder(ground.manifests),
-            lambda: fs.unlink(ground.manifests, self._temp),
-            lambda: cleanup.point(fs, ground.root, self.run_id),
+        operations = (
+            lambda: fs.sync_folder(folders.manifests),
+            lambda: fs.unlink(folders.manifests, self._temp),
+            lambda: cleanup.update_current_link(fs, folders.root, self.run_id),
             lambda: said.extend(self._collect()),
         )
-        return [f"after the commit: {line}" for line in cleanup.tried(deeds) + said]
+        return [f"after the commit: {line}" for line in cleanup.collect_errors(operations) + said]
 
     def _collect(self) -> list[str]:
-        fs, ground = self._fs, self._ground
-        found = versions(fs.names(ground.manifests))
-        manifests = list(intact(found, lambda name: fs.contents(ground.manifests, name)))
+        fs, folders = self._fs, self._folders
+        found = versions_in(fs.list_names(folders.manifests))
+        manifests = list(intact_manifests(found, lambda name: fs.read_bytes(folders.manifests, name)))
         times = [(manifest.version, parse_iso(manifest.committed_at)) for manifest in manifests]
-        stay = retention.kept(times, keep=self._keep, now=now())
+        stay = retention.versions_to_keep(times, keep=self._keep, now=now())
         expired = [manifest for manifest in manifests if manifest.version not in stay]
-        return cleanup.collect(fs, ground.snapshots, ground.manifests, expired)
+        return cleanup.remove_expired(fs, folders.snapshots, folders.manifests, expired)
 
 
 def _plain_facts(facts: Mapping[str, JSON]) -> dict[str, Any]:
     try:
-        plain: dict[str, Any] = json.loads(canonical(facts))
+        plain: dict[str, Any] = json.loads(canonical_json(facts))
     except (TypeError, ValueError):
         raise SoftwareError("B03", "the facts of a commit are no JSON") from None
     return plain

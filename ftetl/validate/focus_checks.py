@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from ftetl.arrays import next_month, one
 from ftetl.contract import Table, tables
 from ftetl.contract.arrow_schema import empty
-from ftetl.snapshot.table_reader import Stored
+from ftetl.snapshot.table_reader import TableReader
 from ftetl.transform.derive.charges import ANOMALY_KINDS
 from ftetl.transform.derive.focus_costs import TABLE
 from ftetl.validate import table_checks
@@ -29,12 +29,12 @@ _Columns = dict[str, pa.Array]
 _Rule = tuple[str, pa.Array]  # what holds, and in which rows
 
 
-def of(name: str) -> Callable[[Stored, Table, int], None]:
+def check_for(name: str) -> Callable[[TableReader, Table, int], None]:
     """The gate that a table passes."""
-    return check if name == TABLE else table_checks.check_table
+    return check_focus_costs if name == TABLE else table_checks.check_table
 
 
-def check(stored: Stored, table: Table, written: int) -> None:
+def check_focus_costs(stored: TableReader, table: Table, written: int) -> None:
     """Check the table by its contract, and by what else must hold.
 
     Raises:
@@ -44,17 +44,17 @@ def check(stored: Stored, table: Table, written: int) -> None:
     parts = [empty(table).select([*_SKU, "ResourceId", "x_ChargeKind", "BilledCost"])]
 
     def look(group: pa.Table) -> None:
-        require(table, rows({name: one(group.column(name)) for name in group.column_names}))
+        require_rules(table, row_rules({name: one(group.column(name)) for name in group.column_names}))
         parts.append(group.select(parts[0].column_names))
 
     table_checks.check_table(stored, table, written, look)
     whole = pa.concat_tables(parts).combine_chunks()
-    require(table, resources(whole))
-    require(table, skus(whole))
-    require(table, sums(whole, stored))
+    require_rules(table, resource_rules(whole))
+    require_rules(table, sku_rules(whole))
+    require_rules(table, total_rules(whole, stored))
 
 
-def require(table: Table, rules: Iterator[_Rule]) -> None:
+def require_rules(table: Table, rules: Iterator[_Rule]) -> None:
     """Go on if every rule holds in every row; a rule that says nothing of a row does not hold there.
 
     Raises:
@@ -62,10 +62,10 @@ def require(table: Table, rules: Iterator[_Rule]) -> None:
     """
     for what, holds in rules:
         if not pc.all(pc.fill_null(holds, False), min_count=0).as_py():
-            raise table_checks.fault(table, "charges", f"not in every row {what}")
+            raise table_checks.contract_error(table, "charges", f"not in every row {what}")
 
 
-def rows(row: _Columns) -> Iterator[_Rule]:
+def row_rules(row: _Columns) -> Iterator[_Rule]:
     """What must hold in each row."""
     cost, is_job = row["BilledCost"], pc.equal(row["x_ChargeKind"], "job")
     for name in _COSTS:
@@ -107,7 +107,7 @@ def _periods(row: _Columns, is_job: pa.Array) -> Iterator[_Rule]:
     yield "is what is settled in a later month a correction", pc.equal(corrects, pc.less(start, month))
 
 
-def resources(whole: pa.Table) -> Iterator[_Rule]:
+def resource_rules(whole: pa.Table) -> Iterator[_Rule]:
     """What must hold of the rows of each job."""
     is_job = pc.cast(pc.equal(whole.column("x_ChargeKind"), "job"), pa.int64())
     found = (
@@ -118,17 +118,17 @@ def resources(whole: pa.Table) -> Iterator[_Rule]:
     yield "is a job's net cost 0 or more", pc.greater_equal(net, pa.scalar(0, net.type))
 
 
-def skus(whole: pa.Table) -> Iterator[_Rule]:
+def sku_rules(whole: pa.Table) -> Iterator[_Rule]:
     """What must hold of each SKU."""
     found = whole.group_by(_SKU).aggregate([])
     counts = found.group_by("SkuPriceId").aggregate([("SkuId", "count")])
     yield "has a SkuPriceId one SkuId and one SkuPriceDetails", pc.equal(counts.column("SkuId_count"), 1)
 
 
-def sums(whole: pa.Table, stored: Stored) -> Iterator[_Rule]:
+def total_rules(whole: pa.Table, stored: TableReader) -> Iterator[_Rule]:
     """To the nano-dollar: what the jobs cost, and what came back, is what the rows sum to, but for the anomalies."""
     names = ["total_price_nanousd", "refund_amount_nanousd", "created_at", "updated_at"]
-    jobs = stored.table("jobs", names)
+    jobs = stored.read_table("jobs", names)
     price, refund = (pc.fill_null(one(jobs.column(name)), 0) for name in names[:2])
     priced, returned = pc.greater(price, 0), pc.greater(refund, 0)
     dated = pc.or_(pc.is_valid(one(jobs.column("created_at"))), pc.is_valid(one(jobs.column("updated_at"))))
@@ -143,7 +143,7 @@ def sums(whole: pa.Table, stored: Stored) -> Iterator[_Rule]:
     ):
         expected = _sum(values.filter(mask).cast(pa.decimal128(19, 0)))
         yield f"is the sum that of the {what}", pa.array([_sum(nano.filter(rows_of)) * sign == expected])
-    kinds = one(stored.table("anomalies", ["kind"]).column(0))
+    kinds = one(stored.read_table("anomalies", ["kind"]).column(0))
     for kind, mask in zip(ANOMALY_KINDS, (pc.and_(priced, pc.invert(dated)), exceeds), strict=True):
         equal = _count(pc.equal(kinds, kind)) == _count(mask)
         yield f"is what was left out an anomaly ({kind})", pa.array([equal])

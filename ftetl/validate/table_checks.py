@@ -22,7 +22,7 @@ from ftetl.arrays import one
 from ftetl.contract import Column, Table, tables
 from ftetl.contract.arrow_schema import TYPES, empty, schema
 from ftetl.errors import SoftwareError
-from ftetl.snapshot.table_reader import Stored
+from ftetl.snapshot.table_reader import TableReader
 
 
 @cache
@@ -32,7 +32,7 @@ def pandera_schema(name: str) -> pandera.DataFrameSchema:
     return pandera.DataFrameSchema(columns, strict=True, ordered=True, coerce=False)
 
 
-def warm() -> None:
+def preload() -> None:
     """Make the schemas, and let pandera see a row of nothing: what it does the first time takes as long as a check."""
     _begin()
     for name in tables():
@@ -104,7 +104,7 @@ _WORDS = {
 }
 
 
-class Gate:
+class TableValidator:
     """The gate of one table: row groups go in, one after the other; a fault comes out as an error."""
 
     def __init__(self, table: Table) -> None:
@@ -112,22 +112,24 @@ class Gate:
         self.rows = 0
         self._last: tuple[Any, ...] | None = None
 
-    def columns(self, found: pa.Schema) -> None:
+    def check_schema(self, found: pa.Schema) -> None:
         """Check the columns: their names, types and order, and which of them may be null.
 
         Raises:
             SoftwareError: They are not the contract's.
         """
         if not found.equals(schema(self.table)):
-            raise fault(self.table, "schema", "the columns, their types or their order differ from the contract's")
+            raise contract_error(
+                self.table, "schema", "the columns, their types or their order differ from the contract's"
+            )
 
-    def check(self, group: pa.Table) -> None:
+    def check_rows(self, group: pa.Table) -> None:
         """Check the next rows.
 
         Raises:
             SoftwareError: They break the contract.
         """
-        self.columns(group.schema)
+        self.check_schema(group.schema)
         if not group.num_rows:
             return
         frame = group.to_pandas(types_mapper=pd.ArrowDtype)
@@ -144,7 +146,7 @@ class Gate:
         if self._last is not None:
             first = tuple(group.column(k)[0].as_py() for k in key)
             if not self._last < first:
-                raise fault(self.table, "key", "a key stands twice, or the rows are not in its order")
+                raise contract_error(self.table, "key", "a key stands twice, or the rows are not in its order")
         here, later = group.slice(0, group.num_rows - 1), group.slice(1)
         less = pa.array([False] * later.num_rows, pa.bool_())
         equal = pa.array([True] * later.num_rows, pa.bool_())
@@ -153,7 +155,7 @@ class Gate:
             less = pc.or_(less, pc.and_(equal, pc.less(a, b)))
             equal = pc.and_(equal, pc.equal(a, b))
         if not pc.all(less, min_count=0).as_py():
-            raise fault(self.table, "key", "a key stands twice, or the rows are not in its order")
+            raise contract_error(self.table, "key", "a key stands twice, or the rows are not in its order")
         self._last = tuple(group.column(k)[-1].as_py() for k in key)
 
     def _worded(self, errors: pandera.errors.SchemaErrors) -> SoftwareError:
@@ -165,10 +167,12 @@ class Gate:
             }
         )
         words = "; ".join(f"column {column}: {check}" for column, check in found[:5])
-        return fault(self.table, "rows", f"{len(cases)} cells break it ({words})")
+        return contract_error(self.table, "rows", f"{len(cases)} cells break it ({words})")
 
 
-def check_table(stored: Stored, table: Table, written: int, look: Callable[[pa.Table], None] = lambda _: None) -> None:
+def check_table(
+    stored: TableReader, table: Table, written: int, look: Callable[[pa.Table], None] = lambda _: None
+) -> None:
     """Check a whole table as it lies on disk: every row group, the number of rows, and what it refers to.
 
     `look` is given each row group that obeys the contract.
@@ -178,15 +182,17 @@ def check_table(stored: Stored, table: Table, written: int, look: Callable[[pa.T
         StorageError: It cannot be read back.
     """
     _begin()
-    gate = Gate(table)
-    gate.columns(stored.schema(table.name))  # a table without rows has no row groups
+    gate = TableValidator(table)
+    gate.check_schema(stored.read_schema(table.name))  # a table without rows has no row groups
     parents = {
-        c.name: one(stored.table(c.references[0], [c.references[1]]).column(0)) for c in table.columns if c.references
+        c.name: one(stored.read_table(c.references[0], [c.references[1]]).column(0))
+        for c in table.columns
+        if c.references
     }
     keys: list[pa.Table] = []
     named: dict[str, list[pa.Array]] = {column: [] for column in parents}
-    for group in stored.groups(table.name):
-        gate.check(group)
+    for group in stored.read_row_groups(table.name):
+        gate.check_rows(group)
         if table.sorted_by != table.key:
             keys.append(group.select(table.key))
         for column, found in named.items():
@@ -195,9 +201,9 @@ def check_table(stored: Stored, table: Table, written: int, look: Callable[[pa.T
     for column, known in parents.items():
         check_references(table, column, pa.chunked_array(named[column], known.type), known)
     if keys and pa.concat_tables(keys).group_by(list(table.key)).aggregate([]).num_rows != gate.rows:
-        raise fault(table, "key", "a key stands twice")
+        raise contract_error(table, "key", "a key stands twice")
     if gate.rows != written:
-        raise fault(table, "count", f"it has {gate.rows} rows on disk, {written} were written")
+        raise contract_error(table, "count", f"it has {gate.rows} rows on disk, {written} were written")
 
 
 def check_references(table: Table, column: str, found: pa.ChunkedArray, parents: pa.Array) -> None:
@@ -207,10 +213,10 @@ def check_references(table: Table, column: str, found: pa.ChunkedArray, parents:
         SoftwareError: Some value refers to nothing.
     """
     if not pc.all(pc.is_in(found, value_set=parents), min_count=0).as_py():
-        raise fault(table, "references", f"{column} names rows that do not exist", "V13")
+        raise contract_error(table, "references", f"{column} names rows that do not exist", "V13")
 
 
-def fault(table: Table, rule: str, what: str, code: str = "B02") -> SoftwareError:
+def contract_error(table: Table, rule: str, what: str, code: str = "B02") -> SoftwareError:
     """The fault of a table that breaks a rule; `what` holds no values."""
     return SoftwareError(
         code, f"table {table.name} breaks its contract ({rule}): {what}", next="please report this as a bug of ftetl"

@@ -679,7 +679,7 @@ main()
         assert ftetl.open(tmp_path / "t").version == 1
 
 
-@pytest.mark.parametrize("place", ["ftetl.store.target.Target.begin", "ftetl.cli.output.summary"])
+@pytest.mark.parametrize("place", ["ftetl.store.target.Target.begin_transaction", "ftetl.cli.output.summary"])
 @pytest.mark.parametrize("level", ["-q", "-vv"])
 def test_a_fault_of_ours_is_told_by_kind_and_place_and_never_by_its_text(
     tmp_path: Path, place: str, level: str
@@ -908,7 +908,7 @@ class TestQuarantine:
         done = here("export", tmp_path / "t", "--from", odd, "--quarantine", word)
 
         assert done.code == code
-        assert (manifest.newest(tmp_path / "t") is None) == (word == "fail")
+        assert (manifest.newest_manifest(tmp_path / "t") is None) == (word == "fail")
 
 
 class TestRebuild:
@@ -922,14 +922,14 @@ class TestRebuild:
 
     def test_what_the_contracts_now_give_is_a_new_version(self, target: Path, here: Here) -> None:
         before = pq.read_table(ftetl.open(target).folder / "jobs.parquet")
-        with Target(target) as held, held.begin() as stage:  # as if other contracts had made it
+        with Target(target) as held, held.begin_transaction() as transaction:  # as if other contracts had made it
             assert held.base is not None
             for file in held.base.files:
                 data = (ftetl.open(target).folder / file.name).read_bytes()
-                with stage.create(file.name) as sink:
+                with transaction.create_file(file.name) as sink:
                     sink.write(data if file.name != "anomalies.parquet" else data + b" ")
             note_as_before(target, held)
-            stage.commit(dict(held.base.facts))
+            transaction.commit(dict(held.base.facts))
         done = here("rebuild", target, "--file-mode", "0640", "--keep", "1", "--lock-timeout", "0.1")
 
         assert done.last == f"ftetl: OK (0): {target}: rebuilt 2 runs: version 3 committed"

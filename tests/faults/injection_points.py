@@ -19,12 +19,12 @@ PLACES = (
     "",  # the start
     AT_CLOSE,  # threads write the tables
     "ftetl.extract.details.fingerprints:bytes_of",
-    "ftetl.load.table_writers:Staging.gate",  # threads read them back
+    "ftetl.load.table_writers:TableWriters.validate",  # threads read them back
     "ftetl.extract.archive:Archive.sync",  # a thread makes the archive durable
     "ftetl.extract.archive:Archive.note",
-    "ftetl.store.transaction:Stage.commit",
-    "ftetl.store.transaction:publish",
-    "ftetl.store.target.cleanup:point",
+    "ftetl.store.transaction:Transaction.commit",
+    "ftetl.store.transaction:commit_manifest",
+    "ftetl.store.target.cleanup:update_current_link",
     "ftetl.pipeline.list_watermark:remember",
     "ftetl.pipeline.run_log:write",
 )

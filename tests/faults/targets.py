@@ -90,7 +90,7 @@ def made(runs: Runs, folder: Path) -> Iterator[Start]:
     yield start("leftovers", argv(2), answers[1])
 
 
-AT_CLOSE = "ftetl.load.table_writers:Staging.close"
+AT_CLOSE = "ftetl.load.table_writers:TableWriters.close"
 
 
 def _leave_behind(runs: Runs, data: Start, fault: Injected) -> None:
@@ -118,13 +118,13 @@ def _answer(folder: Path, name: str, jobs: list[Any]) -> Path:
 
 def _age(target: Path, version: int) -> None:
     """Make a version one that the next run does not keep."""
-    old = replace(manifests.load(target, version), committed_at=LONG_AGO)
-    (target / "_ftetl" / "manifests" / manifests.file_name(version)).write_bytes(manifests.encode(old))
+    old = replace(manifests.load_manifest(target, version), committed_at=LONG_AGO)
+    (target / "_ftetl" / "manifests" / manifests.manifest_name(version)).write_bytes(manifests.encode_manifest(old))
 
 
 def tables(target: Path) -> Tables | None:
     """The files of the newest snapshot."""
-    found = manifests.newest(target)
+    found = manifests.newest_manifest(target)
     folder = manifests.snapshot_folder(target, found) if found else None
     return {path.name: path.read_bytes() for path in folder.iterdir()} if folder else None
 
@@ -168,7 +168,7 @@ def wrong_afterwards(start: Start, again: Ended, *, was_new: bool) -> Iterator[s
     yield from _torn(start.target)
     if left := temps(start.target):
         yield f"the next run left {left}"
-    named = {manifests.load(start.target, v).run_id for v in manifests.all_versions(start.target)}
+    named = {manifests.load_manifest(start.target, v).run_id for v in manifests.list_versions(start.target)}
     if orphans := {path.name for path in (start.target / "snapshots").iterdir()} - named:
         yield f"the next run left {orphans} in snapshots"
     if (start.target / "current").resolve().name not in named:
@@ -179,7 +179,7 @@ def _unsound(target: Path) -> Iterator[str]:
     verdict = verify(target)
     yield from verdict.damage
     current = target / "current"
-    known = {manifests.load(target, version).run_id for version in manifests.all_versions(target)}
+    known = {manifests.load_manifest(target, version).run_id for version in manifests.list_versions(target)}
     if current.is_symlink() and current.resolve().name not in known:
         yield "`current` leads to what no manifest names"
 

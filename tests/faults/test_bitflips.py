@@ -17,7 +17,7 @@ import ftetl
 from ftetl.errors import EXITS, FtetlError, StorageError, UsageError
 from ftetl.pipeline.export import rebuild
 from ftetl.snapshot.snapshot import verify
-from ftetl.store.manifest import damage, encode, file_name, load
+from ftetl.store.manifest import encode_manifest, find_damage, load_manifest, manifest_name
 
 Flips = Callable[[int], Iterator[tuple[int, int]]]  # of a file's length: the places and bits to try
 
@@ -59,7 +59,7 @@ def target(made: Path, tmp_path: Path) -> Path:
 
 
 def manifest_file(target: Path, version: int) -> Path:
-    return target / "_ftetl" / "manifests" / file_name(version)
+    return target / "_ftetl" / "manifests" / manifest_name(version)
 
 
 def newest_files(target: Path) -> list[Path]:
@@ -124,7 +124,7 @@ def test_every_bit_of_the_newest_snapshot_is_found_and_the_version_before_can_be
     flips: Flips, target: Path
 ) -> None:
     def before_is_sound() -> None:
-        assert damage(target, load(target, 1)) == []
+        assert find_damage(target, load_manifest(target, 1)) == []
 
     count = sweep(target, newest_files(target), flips, before_is_sound)
 
@@ -173,23 +173,23 @@ def test_a_sound_manifest_under_another_version_is_damage(only: bool, target: Pa
 
     code, said = judged(target)
 
-    assert (code, file_name(3) in said) == (74, True)
+    assert (code, manifest_name(3) in said) == (74, True)
     assert "it says version 2" in said
     if not only:
         assert ftetl.open(target).version == 1
 
 
 def test_a_manifest_that_says_another_version_is_damage_though_its_checksum_is_right(target: Path) -> None:
-    manifest_file(target, 2).write_bytes(encode(replace(load(target, 2), version=7)))
+    manifest_file(target, 2).write_bytes(encode_manifest(replace(load_manifest(target, 2), version=7)))
 
     code, said = judged(target)
 
-    assert (code, "it says version 7" in said, file_name(2) in said) == (74, True, True)
+    assert (code, "it says version 7" in said, manifest_name(2) in said) == (74, True, True)
 
 
 def lag(target: Path) -> None:
     (target / "current").unlink()
-    (target / "current").symlink_to(f"snapshots/{load(target, 1).run_id}")
+    (target / "current").symlink_to(f"snapshots/{load_manifest(target, 1).run_id}")
 
 
 def loop(target: Path) -> None:

@@ -38,14 +38,14 @@ from ftetl.store.filesystem import Folder, Fs, Link
 from ftetl.store.manifest import (
     RUN_ID,
     Manifest,
-    all_versions,
-    damage,
-    decode,
-    encode,
-    file_name,
-    load,
-    newest,
-    versions,
+    decode_manifest,
+    encode_manifest,
+    find_damage,
+    list_versions,
+    load_manifest,
+    manifest_name,
+    newest_manifest,
+    versions_in,
 )
 from ftetl.store.target import Commit, Target
 
@@ -101,22 +101,22 @@ class CrashFs(Fs):
     """
 
     def __init__(
-        self, ground: Path, watch: Callable[[CrashFs], None] = lambda _: None, drop: frozenset[str] = frozenset()
+        self, disk: Path, watch: Callable[[CrashFs], None] = lambda _: None, drop: frozenset[str] = frozenset()
     ) -> None:
         self.watch, self.drop = watch, drop
         self.kill = 0
         self.count = 0
         self.places: set[str] = set()  # of every sync: who asks for it, and for what
         self.pending: list[list[Change]] = []  # in order; each is there as a whole or not
-        self._ground = ground
+        self._disk = disk
         self._inodes: dict[int, Node] = {}
         self._lock = threading.RLock()
-        self.root = self._adopt(ground)
+        self.root = self._adopt(disk)
 
-    def perform(self, deed: str, path: Path, call: Callable[[], T]) -> T:
-        if self.kill and self.count >= self.kill and deed != "close":
+    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
+        if self.kill and self.count >= self.kill and operation != "close":
             raise KilledError
-        return super().perform(deed, path, call)
+        return super().perform(operation, path, call)
 
     def make_folder(self, parent: Folder | None, name: str | Path) -> bool:
         with self._lock:
@@ -133,9 +133,9 @@ class CrashFs(Fs):
             self._changed([(self._of(folder), name, self._born(_inode(descriptor), File()))])
             return descriptor
 
-    def lock(self, folder: Folder, name: str) -> int | None:
+    def try_lock(self, folder: Folder, name: str) -> int | None:
         with self._lock:
-            descriptor = super().lock(folder, name)
+            descriptor = super().try_lock(folder, name)
             if descriptor is not None and name not in self._of(folder).now:
                 self._changed([(self._of(folder), name, self._born(_inode(descriptor), File()))])
             return descriptor
@@ -187,7 +187,7 @@ class CrashFs(Fs):
         with self._lock:
             self.perform("sync", folder.path, lambda: None)
             if (known := self._inodes.get(_inode(folder.descriptor))) is None:
-                return  # above the ground everything is durable
+                return  # above the disk everything is durable
             assert isinstance(known, Dir)
             if self._kept(folder.path):
                 self._settle(known)
@@ -271,7 +271,7 @@ class CrashFs(Fs):
         frame = sys._getframe(2)
         while frame.f_code.co_filename == __file__:
             frame = frame.f_back  # type: ignore[assignment]
-        what = _kind(os.path.relpath(path.resolve(), self._ground.resolve()))
+        what = _kind(os.path.relpath(path.resolve(), self._disk.resolve()))
         place = f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_qualname}: {what}".replace("<locals>.", "")
         self.places.add(place)
         return place not in self.drop
@@ -323,7 +323,7 @@ def _kind(path: str) -> str:
 @lru_cache(maxsize=4096)
 def _manifest(raw: bytes, version: int) -> Manifest | None:
     try:
-        return decode(raw, version)
+        return decode_manifest(raw, version)
     except ValueError:
         return None
 
@@ -341,8 +341,8 @@ def look(state: State) -> list[tuple[Manifest, Files]]:
     """The versions that can be read, the newest first; each must be whole, and there is no other."""
     found = []
     names = [path.removeprefix(MANIFESTS) for path in state if path.startswith(MANIFESTS)]
-    for version in reversed(versions(names)):
-        raw = state[MANIFESTS + file_name(version)]
+    for version in reversed(versions_in(names)):
+        raw = state[MANIFESTS + manifest_name(version)]
         assert isinstance(raw, bytes)
         manifest = _manifest(raw, version)
         assert manifest is not None, f"the manifest of version {version} is torn"
@@ -437,26 +437,26 @@ class Watch:
 
 
 def commit(path: Path, files: Files, fs: Fs, *, keep: int = 10) -> Commit:
-    with Target(path, fs=fs, keep=keep) as target, target.begin() as stage:
+    with Target(path, fs=fs, keep=keep) as target, target.begin_transaction() as transaction:
         for name, data in files.items():
-            with stage.create(name) as file:
+            with transaction.create_file(name) as file:
                 file.write(data)
-        return stage.commit(FACTS)
+        return transaction.commit(FACTS)
 
 
 def recover(path: Path) -> None:
     """The next run goes on, whatever it finds, and leaves nothing of it behind."""
-    before = newest(path) if path.exists() else None
+    before = newest_manifest(path) if path.exists() else None
     if before is not None:
-        assert damage(path, before) == []
+        assert find_damage(path, before) == []
     done = commit(path, NEXT, Unsynced())
     assert done.warnings == []
     assert done.manifest.version == (before.version if before else 0) + 1
-    manifest = newest(path)
+    manifest = newest_manifest(path)
     assert manifest is not None
-    assert damage(path, manifest) == []
+    assert find_damage(path, manifest) == []
     assert {p.name: p.read_bytes() for p in (path / "current").resolve(strict=True).iterdir()} == NEXT
-    named = {load(path, version).run_id for version in all_versions(path)}
+    named = {load_manifest(path, version).run_id for version in list_versions(path)}
     assert {p.name for p in (path / "snapshots").iterdir()} == named, "a snapshot that no manifest names stays"
     assert [p for p in path.rglob(".*") if p.name.startswith(".")] == [], "something temporary stays"
 
@@ -468,8 +468,8 @@ def prepare(path: Path, kind: str) -> list[Files | None]:
     path.parent.mkdir()
     for n in range(3 if kind == "old" else 0):  # two of them are to be removed by the next commit
         commit(path, {**FIRST, "a": b"%d" % n}, Unsynced())
-        long_ago = replace(load(path, n + 1), committed_at="2020-01-01T00:00:00.000000Z")
-        (path / "_ftetl" / "manifests" / file_name(n + 1)).write_bytes(encode(long_ago))
+        long_ago = replace(load_manifest(path, n + 1), committed_at="2020-01-01T00:00:00.000000Z")
+        (path / "_ftetl" / "manifests" / manifest_name(n + 1)).write_bytes(encode_manifest(long_ago))
     commit(path, FIRST, Unsynced())
     return [FIRST]
 
@@ -485,12 +485,12 @@ class History:
 
     def live(self, folder: Path, watch: Watch, drop: Sequence[str] = ()) -> list[int]:
         """Let it happen before the eyes of `watch`; gives how many operations each run took."""
-        ground = folder / "ground"
-        ground.mkdir(parents=True)
-        path = ground / TARGET
+        disk = folder / "disk"
+        disk.mkdir(parents=True)
+        path = disk / TARGET
         allowed = prepare(path, self.start)
-        watch.promise(allowed, max(all_versions(path), default=0))
-        fs = CrashFs(ground, watch, frozenset(drop))
+        watch.promise(allowed, max(list_versions(path), default=0))
+        fs = CrashFs(disk, watch, frozenset(drop))
         took = []
         for files, kill in itertools.zip_longest(self.commits, self.kills, fillvalue=0):
             assert isinstance(files, dict)
@@ -585,8 +585,8 @@ def test_no_loss_of_power_does_in_a_million_states(shm: Path) -> None:
 
 # What is forgotten without harm, and why.
 SPARE = {
-    f"cleanup.point: {TARGET}": "`current` is derived: the next run makes it again",
-    f"transaction.Stage._commit: {TARGET}/_ftetl/manifests": "what a dead run left was made durable at the beginning",
+    f"cleanup.update_current_link: {TARGET}": "`current` is derived: the next run makes it again",
+    f"transaction.Transaction._commit: {TARGET}/_ftetl/manifests": "what a dead run left was made durable first",
 }
 
 
@@ -679,16 +679,16 @@ def run(server: demo.Server, target: Path, hour: int) -> Report:
 
 def whole_runs(server: demo.Server, folder: Path, monkeypatch: pytest.MonkeyPatch, drop: Sequence[str] = ()) -> Watch:
     """Two runs of everything, the second of which finds the answers of the first changed."""
-    ground = folder / "ground"
-    ground.mkdir(parents=True)
+    disk = folder / "disk"
+    disk.mkdir(parents=True)
     watch = Watch(folder, also=archived)
-    fs = CrashFs(ground, watch, frozenset(drop))
+    fs = CrashFs(disk, watch, frozenset(drop))
     monkeypatch.setattr(store_target, "Fs", lambda: fs)
     for hour in (1, 2):
-        report = run(server, ground / TARGET, hour)
+        report = run(server, disk / TARGET, hour)
         assert report.version == hour
         watch.promise(None, hour)
-        kept = {f"{TARGET}/_ftetl/runs/{r.run_id}.json" for r in run_log.read(ground / TARGET, [])}
+        kept = {f"{TARGET}/_ftetl/runs/{r.run_id}.json" for r in run_log.read(disk / TARGET, [])}
         assert len(kept) == hour
         watch.also = partial(archived, records_of=frozenset(kept))
         watch(fs)
@@ -712,7 +712,7 @@ def test_a_version_is_never_there_without_what_it_was_made_from(
     monkeypatch.setattr(store_target, "Fs", Unsynced)
     for number, state in enumerate(random.Random(0).sample(sorted(watch.different, key=hash), 3)):
         target = materialise(dict(state), shm / f"state-{number}")
-        before = newest(target) if target.exists() else None
+        before = newest_manifest(target) if target.exists() else None
         assert run(server, target, 3).version == (before.version if before else 0) + 1
         assert verify(target).sound
 

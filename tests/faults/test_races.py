@@ -25,7 +25,7 @@ import ftetl
 from ftetl.errors import EXITS, FtetlError, StorageError, TryLaterError
 from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.lock import LOCK_FILE
-from ftetl.store.manifest import all_versions, damage, load, newest, snapshot_folder
+from ftetl.store.manifest import find_damage, list_versions, load_manifest, newest_manifest, snapshot_folder
 from ftetl.store.target import Target
 
 OK, PARTIAL, TRY_LATER = EXITS["OK"].code, EXITS["PARTIAL"].code, EXITS["TEMPFAIL"].code
@@ -96,11 +96,11 @@ def test_a_reader_never_sees_a_mixture_or_less_than_a_version(readers: int, read
 
 
 def committed(target: Path, number: int, fs: Fs | None = None, **options: Any) -> None:
-    with Target(target, fs=fs, **options) as opened, opened.begin() as stage:
+    with Target(target, fs=fs, **options) as opened, opened.begin_transaction() as transaction:
         for name in ("a", "b"):
-            with stage.create(name) as file:
+            with transaction.create_file(name) as file:
                 file.write(b"%d" % number)
-        stage.commit(FACTS)
+        transaction.commit(FACTS)
 
 
 def test_ten_thousand_times_the_files_of_a_version_are_of_one_run(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_ten_thousand_times_the_files_of_a_version_are_of_one_run(tmp_path: Path
 
     def look() -> None:
         for _ in range(2_500):
-            manifest = newest(target)
+            manifest = newest_manifest(target)
             assert manifest is not None
             found = {(snapshot_folder(target, manifest) / file.name).read_bytes() for file in manifest.files}
             assert len(found) == 1
@@ -224,12 +224,12 @@ def test_of_six_writers_at_once_each_is_on_top_of_another_or_tries_later(rounds:
     assert codes.count(OK) >= 2 * rounds
     with Target(target):  # what a killed one left is put away
         pass
-    versions = all_versions(target)
-    kept = [load(target, version) for version in versions]
+    versions = list_versions(target)
+    kept = [load_manifest(target, version) for version in versions]
     # Each version is made from the one before; those of killed runs are whole as well, if they are there.
     assert [m.base for m in kept[1:]] == versions[:-1] == list(range(versions[0], versions[-1]))
     assert codes.count(OK) <= versions[-1] <= codes.count(OK) + codes.count(-signal.SIGKILL)
-    assert [damage(target, m) for m in (kept[0], kept[-1])] == [[], []]
+    assert [find_damage(target, m) for m in (kept[0], kept[-1])] == [[], []]
     rows = set(ftetl.open(target).arrow("jobs").column("job_id").to_pylist())
     assert {name for name, code in ended.items() if code == OK} <= rows
     assert rows <= {name for name, code in ended.items() if code != TRY_LATER}
@@ -257,9 +257,9 @@ def test_a_run_that_slept_before_its_commit_does_not_undo_what_came_meanwhile(tm
     with pytest.raises((TryLaterError, StorageError)):
         committed(target, 1, Sleeping())
 
-    found = newest(target)
+    found = newest_manifest(target)
     assert found is not None
-    assert (found.version, damage(target, found)) == (2, [])
+    assert (found.version, find_damage(target, found)) == (2, [])
     assert (snapshot_folder(target, found) / "a").read_bytes() == b"2"
 
 
@@ -267,13 +267,13 @@ STOPPED = """
 import os, signal, sys
 from pathlib import Path
 import ftetl
-from ftetl import stage
-place = stage.place
+from ftetl.store import transaction
+place_snapshot = transaction.place_snapshot
 def stopped(*given, **named):
     print("about to commit", flush=True)
     os.kill(os.getpid(), signal.SIGSTOP)
-    return place(*given, **named)
-stage.place = stopped
+    return place_snapshot(*given, **named)
+transaction.place_snapshot = stopped
 try:
     ftetl.export(sys.argv[1], source=sys.argv[2], observed_at="2026-07-03T00:00:00Z")
 except ftetl.errors.FtetlError as error:
@@ -304,7 +304,7 @@ def test_a_process_stopped_before_its_commit_neither_loses_nor_overwrites(taken_
         assert zombie.wait() == (TRY_LATER if taken_for_dead else OK)
 
     assert read(target) == (3 if taken_for_dead else 2)
-    assert [load(target, version).base for version in all_versions(target)] == [None, 1]
+    assert [load_manifest(target, version).base for version in list_versions(target)] == [None, 1]
 
 
 if __name__ == "__main__":

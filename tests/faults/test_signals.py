@@ -29,9 +29,9 @@ PATIENCE = 60
     ("place", "numbers"),
     [
         (AT_CLOSE, [signal.SIGTERM]),
-        ("ftetl.load.table_writers:Staging.gate", [signal.SIGINT]),
-        ("ftetl.store.transaction:Stage.commit", [signal.SIGTERM, signal.SIGTERM]),
-        ("ftetl.store.transaction:publish", [signal.SIGTERM]),
+        ("ftetl.load.table_writers:TableWriters.validate", [signal.SIGINT]),
+        ("ftetl.store.transaction:Transaction.commit", [signal.SIGTERM, signal.SIGTERM]),
+        ("ftetl.store.transaction:commit_manifest", [signal.SIGTERM]),
     ],
 )
 def test_before_the_commit_nothing_is_changed(
@@ -51,7 +51,7 @@ def test_before_the_commit_nothing_is_changed(
 @pytest.mark.parametrize(
     ("place", "number"),
     [
-        ("ftetl.store.target.cleanup:point", signal.SIGTERM),
+        ("ftetl.store.target.cleanup:update_current_link", signal.SIGTERM),
         ("ftetl.pipeline.list_watermark:remember", signal.SIGINT),
         ("ftetl.pipeline.run_log:write", signal.SIGTERM),
     ],

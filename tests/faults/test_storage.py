@@ -70,7 +70,7 @@ def test_a_full_disk_leaves_nothing_and_the_next_run_is_as_if_it_had_not_been(
         target = folder / "t"
         assert word in said(runs.run("export", target, "--from", answers[0], "--format", "csv"), IOERR)
         assert temps(target) == []
-        assert manifests.newest(target) is None
+        assert manifests.newest_manifest(target) is None
 
         remount(folder, large)
         said(runs.run("export", target, "--from", answers[0], "--format", "csv"), PARTIAL)
@@ -105,7 +105,7 @@ def test_too_few_descriptors_fail_clean(most: int, tmp_path: Path, answers: list
     ended = runs.run("export", target, "--from", answers[0], "--format", "csv", limits={"NOFILE": most})
 
     assert "too many files are open" in said(ended, IOERR)
-    assert not target.exists() or (temps(target), manifests.newest(target)) == ([], None)
+    assert not target.exists() or (temps(target), manifests.newest_manifest(target)) == ([], None)
     said(runs.run("export", target, "--from", answers[0]), PARTIAL)
 
 
@@ -115,7 +115,7 @@ def test_too_little_memory_fails_clean(tmp_path: Path, answers: list[Path], runs
 
     assert ended.status in (EXITS["SOFTWARE"].code, IOERR)
     said(ended, ended.status)
-    assert not target.exists() or (temps(target), manifests.newest(target)) == ([], None)
+    assert not target.exists() or (temps(target), manifests.newest_manifest(target)) == ([], None)
     said(runs.run("export", target, "--from", answers[0]), PARTIAL)
 
 
@@ -178,20 +178,22 @@ class Counting(Fs):
     def __init__(self) -> None:
         self.count = 0
 
-    def perform(self, deed: str, path: Path, call: Callable[[], T]) -> T:
+    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
         self.count += 1
-        return super().perform(deed, path, call)
+        return super().perform(operation, path, call)
 
 
 def test_however_many_versions_there_are_a_run_begins_with_the_same_few_looks(
     target: Path, answers: list[Path]
 ) -> None:
-    first = manifests.load(target, 1)
+    first = manifests.load_manifest(target, 1)
     counts = []
     for more in range(2, 3000, 1000):
         for version in range(more, more + 1000):
             made = replace(first, version=version, base=version - 1)
-            (target / "_ftetl" / "manifests" / manifests.file_name(version)).write_bytes(manifests.encode(made))
+            (target / "_ftetl" / "manifests" / manifests.manifest_name(version)).write_bytes(
+                manifests.encode_manifest(made)
+            )
         with Target(target, fs=(fs := Counting())) as opened:
             assert opened.version == more + 1000
         counts.append(fs.count)

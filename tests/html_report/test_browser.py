@@ -99,7 +99,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, demo_target: Path) -> Path:
     file = tmp_path_factory.mktemp("page") / "demo.html"
-    html_report.write(file, html_report.made(ftetl.open(demo_target)).html, 0o600)
+    html_report.write_text_atomically(file, html_report.made(ftetl.open(demo_target)).html, 0o600)
     return file
 
 
@@ -109,7 +109,9 @@ def file(tmp_path: Path, snapshot: Any, told: Any) -> Callable[[str], Path]:
     made = {"hostile": lambda: hostile(told), "empty": list, "one": lambda: [told("ft-1", total_price=5)]}
 
     def write(kind: str) -> Path:
-        html_report.write(tmp_path / f"{kind}.html", html_report.made(snapshot(*made[kind]())).html, 0o600)
+        html_report.write_text_atomically(
+            tmp_path / f"{kind}.html", html_report.made(snapshot(*made[kind]())).html, 0o600
+        )
         return tmp_path / f"{kind}.html"
 
     return write
@@ -251,7 +253,7 @@ def test_on_paper_all_is_open_and_static(browser: Browser, demo: Path) -> None:
 
 def test_amounts_beyond_a_float_are_exact(browser: Browser, snapshot: Any, told: Any, tmp_path: Path) -> None:
     made = [told(f"ft-{n}", total_price=10**16 + n, token_count=10**16 + n) for n in range(3)]
-    html_report.write(tmp_path / "a.html", html_report.made(snapshot(*made)).html, 0o600)
+    html_report.write_text_atomically(tmp_path / "a.html", html_report.made(snapshot(*made)).html, 0o600)
     browser.open(tmp_path / "a.html")
     browser.press("Charged", " ")
 

@@ -19,7 +19,7 @@ from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.errors import ConfigError, DataError
 from ftetl.run_report import Report
-from ftetl.store.manifest import newest
+from ftetl.store.manifest import newest_manifest
 
 Job = dict[str, Any]
 Row = dict[str, Any]
@@ -430,7 +430,7 @@ def test_quarantine_adds_up_and_only_new_rows_are_worth_an_exit(exports: Exports
 def test_the_quarantine_setting_decides_what_new_quarantine_means(exports: Exports) -> None:
     with pytest.raises(DataError, match="1 elements would go to quarantine"):
         exports([job(1), 7], 1, quarantine="fail")
-    assert newest(exports.target) is None
+    assert newest_manifest(exports.target) is None
     assert exports([job(1), 7], 1, quarantine="ok").exit_code == 0
     assert exports([job(1), 7], 2, quarantine="fail").exit_code == 0  # not new
     before = exports.state()

@@ -24,7 +24,7 @@ from ftetl import demo
 from ftetl.cli import output
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
-from ftetl.load.publish import RECORD, Shelf
+from ftetl.load.publish import RECORD, PublishFolder
 from ftetl.pipeline import export as pipeline_export
 from ftetl.run_report import Published
 from ftetl.store.filesystem import Fs
@@ -51,23 +51,23 @@ class Trouble(Fs):
     left: int | None = None
     error: BaseException = Stopped()
     once = False
-    deed = ""  # only of this one
-    deeds: list[tuple[str, str]]
+    operation = ""  # only of this one
+    operations: list[tuple[str, str]]
 
     def __init__(self) -> None:
-        self.deeds = []
+        self.operations = []
 
-    def perform(self, deed: str, path: Path, call: Callable[[], T]) -> T:
-        self.deeds.append((deed, path.name))
-        if deed == "sync":
+    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
+        self.operations.append((operation, path.name))
+        if operation == "sync":
             call = _nothing  # no power is lost here, and these tests make thousands of files
-        return super().perform(deed, path, lambda: self._tried(deed, call))
+        return super().perform(operation, path, lambda: self._tried(operation, call))
 
-    def _tried(self, deed: str, call: Callable[[], T]) -> T:
-        if self.left is not None and deed.startswith(self.deed):
+    def _tried(self, operation: str, call: Callable[[], T]) -> T:
+        if self.left is not None and operation.startswith(self.operation):
             if self.left <= 0 and not (self.once and self.left < 0):
                 self.left -= 1
-                if deed == "close":
+                if operation == "close":
                     call()
                 raise self.error
             self.left -= 1
@@ -75,21 +75,21 @@ class Trouble(Fs):
 
 
 def commit(target: Target, files: dict[str, bytes]) -> None:
-    with target.begin() as stage:
+    with target.begin_transaction() as transaction:
         for name, data in files.items():
-            with stage.create(name) as file:
+            with transaction.create_file(name) as file:
                 file.write(data)
-        stage.commit({"identity": {"project": "default"}})
+        transaction.commit({"identity": {"project": "default"}})
 
 
 def publish(
     path: Path, folder: Path, files: dict[str, bytes], fs: Fs | None = None, **options: Any
 ) -> tuple[Published, list[str]]:
     with Target(path, fs=fs or Trouble(), **options) as target, ExitStack() as stack:
-        shelf = Shelf(target, folder, files, stack)
+        publish_folder = PublishFolder(target, folder, files, stack)
         commit(target, files)
         assert target.base is not None
-        return shelf.fill(target.base)
+        return publish_folder.publish(target.base)
 
 
 def shown(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -315,11 +315,11 @@ def test_another_mode_is_set_without_touching_the_files_and_a_folder_that_was_th
 def test_where_there_are_no_modes_it_works_with_a_warning(target: Path, folder: Path) -> None:
     fs = Trouble()
     with Target(target, fs=fs) as held, ExitStack() as stack:
-        shelf = Shelf(held, folder, FIRST, stack)
+        publish_folder = PublishFolder(held, folder, FIRST, stack)
         commit(held, FIRST)
-        fs.left, fs.error, fs.deed = 0, PermissionError(errno.EPERM, "no modes here"), "set the mode"
+        fs.left, fs.error, fs.operation = 0, PermissionError(errno.EPERM, "no modes here"), "set the mode"
         assert held.base is not None
-        done, warnings = shelf.fill(held.base)
+        done, warnings = publish_folder.publish(held.base)
         fs.left = None
 
     assert there(folder) == shown(FIRST)
@@ -331,7 +331,7 @@ def test_no_reader_takes_a_temporary_file_for_a_table(target: Path, folder: Path
     fs = Trouble()
     publish(target, folder, FIRST, fs)
 
-    temps = [name for deed, name in fs.deeds if deed == "create" and name.startswith(".tmp-ftetl-")]
+    temps = [name for operation, name in fs.operations if operation == "create" and name.startswith(".tmp-ftetl-")]
     assert len(temps) == 5  # three tables, and the record before and after
     assert not [name for name in temps if name.endswith((".parquet", ".csv", ".json"))]
 
@@ -341,14 +341,18 @@ def test_the_record_comes_last_and_every_step_is_durable_before_the_next(target:
     with Target(target) as held:
         commit(held, FIRST)
     with Target(target, fs=fs) as held, ExitStack() as stack:
-        shelf = Shelf(held, folder, FIRST, stack)
-        fs.deeds.clear()
+        publish_folder = PublishFolder(held, folder, FIRST, stack)
+        fs.operations.clear()
         assert held.base is not None
-        shelf.fill(held.base)
+        publish_folder.publish(held.base)
 
     names = sorted(shown(FIRST))
-    fill = [deed for deed in fs.deeds if deed[1] in ("bi", RECORD, *names) or deed[1].startswith(".tmp-ftetl-")]
-    steps = [(deed, re.sub(r"^\.tmp-ftetl-\w+-\w+-", "", name)) for deed, name in fill]
+    fill = [
+        operation
+        for operation in fs.operations
+        if operation[1] in ("bi", RECORD, *names) or operation[1].startswith(".tmp-ftetl-")
+    ]
+    steps = [(operation, re.sub(r"^\.tmp-ftetl-\w+-\w+-", "", name)) for operation, name in fill]
     steps = [step for step in steps if step[0] in ("rename to", "sync")]
     told = [("sync", f"{RECORD}.part"), ("rename to", RECORD), ("sync", folder.name)]
     put = [*(("rename to", name) for name in names), ("sync", folder.name)]
@@ -361,7 +365,7 @@ def test_a_copy_that_is_not_what_was_committed_is_not_shown(target: Path, folder
     (target / "current" / "a.parquet").write_bytes(b"fIrst")
     with Target(target) as held, ExitStack() as stack:
         assert held.base is not None
-        done, warnings = Shelf(held, folder, FIRST, stack).fill(held.base)
+        done, warnings = PublishFolder(held, folder, FIRST, stack).publish(held.base)
 
     assert (done.version, len(warnings)) == (0, 1)
     assert "does not read back as it was written" in warnings[0]
@@ -376,7 +380,7 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(target: Path, folder
     for name in others:
         (folder / name).touch()
     with Target(target) as held, ExitStack() as stack:
-        Shelf(held, folder, FIRST, stack)
+        PublishFolder(held, folder, FIRST, stack)
 
         assert {*there(folder)} == {*shown(FIRST), *others}
 
@@ -386,12 +390,12 @@ def stop(target: Path, folder: Path, k: int, error: BaseException, *, once: bool
     publish(target, folder, FIRST)
     fs, warnings = Trouble(), list[str]()
     with Target(target, fs=fs) as held, ExitStack() as stack:
-        shelf = Shelf(held, folder, {**FIRST, **SECOND}, stack)
+        publish_folder = PublishFolder(held, folder, {**FIRST, **SECOND}, stack)
         commit(held, SECOND)
         assert held.base is not None
         fs.error, fs.once, fs.left = error, once, k
         with suppress(Stopped):
-            warnings = shelf.fill(held.base)[1]
+            warnings = publish_folder.publish(held.base)[1]
         came, fs.left = fs.left < 0, None
     return came, warnings
 
@@ -431,12 +435,12 @@ def test_the_first_time_may_be_stopped_as_well(tmp_path: Path) -> None:
     for k in itertools.count():
         target, folder, fs = tmp_path / f"target-{k}", tmp_path / f"bi-{k}", Trouble()
         with Target(target, fs=fs) as held, ExitStack() as stack:
-            shelf = Shelf(held, folder, FIRST, stack)
+            publish_folder = PublishFolder(held, folder, FIRST, stack)
             commit(held, FIRST)
             assert held.base is not None
             fs.left = k
             with suppress(Stopped):
-                shelf.fill(held.base)
+                publish_folder.publish(held.base)
             came, fs.left = fs.left < 0, None
         if not came:
             break

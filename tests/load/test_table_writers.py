@@ -13,8 +13,8 @@ from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.errors import SoftwareError
 from ftetl.load.formats import KEY, SECONDS
-from ftetl.load.table_writers import FINGERPRINT, Staging
-from ftetl.store.target import Stage, Target
+from ftetl.load.table_writers import FINGERPRINT, TableWriters
+from ftetl.store.target import Target, Transaction
 
 
 @pytest.fixture(autouse=True, params=[1_000, -1], ids=["one thread", "two threads"])
@@ -23,9 +23,9 @@ def _threads_of_the_gate(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with Target(tmp_path / "target") as target, target.begin() as stage:
-        yield stage
+def transaction(tmp_path: Path) -> Iterator[Transaction]:
+    with Target(tmp_path / "target") as target, target.begin_transaction() as transaction:
+        yield transaction
 
 
 def rows(*numbers: int) -> pa.Table:
@@ -38,18 +38,20 @@ def rows(*numbers: int) -> pa.Table:
 
 
 @pytest.mark.parametrize("suffixes", [(), ("csv",), ("csv", "parquet", "csv")])
-def test_every_table_is_there_in_every_format_also_without_rows(stage: Stage, suffixes: tuple[str, ...]) -> None:
-    staging = Staging(stage, suffixes, csv_raw=False)
-    staging.close()
-    staging.gate()
-    assert set(stage.files) == {f"{name}.{suffix}" for name in tables() for suffix in {"parquet", *suffixes}}
-    assert staging.rows == dict.fromkeys(tables(), 0)
+def test_every_table_is_there_in_every_format_also_without_rows(
+    transaction: Transaction, suffixes: tuple[str, ...]
+) -> None:
+    writers = TableWriters(transaction, suffixes, csv_raw=False)
+    writers.close()
+    writers.validate()
+    assert set(transaction.files) == {f"{name}.{suffix}" for name in tables() for suffix in {"parquet", *suffixes}}
+    assert writers.rows == dict.fromkeys(tables(), 0)
 
 
-def test_a_file_tells_its_contract_and_its_key_and_nothing_of_the_run(stage: Stage) -> None:
-    Staging(stage, (), csv_raw=False).close()
+def test_a_file_tells_its_contract_and_its_key_and_nothing_of_the_run(transaction: Transaction) -> None:
+    TableWriters(transaction, (), csv_raw=False).close()
     for name, table in tables().items():
-        found = pq.read_schema(stage.path / f"{name}.parquet")
+        found = pq.read_schema(transaction.path / f"{name}.parquet")
         seconds = [column.name for column in table.columns if column.whole_seconds]
         assert found.metadata == {
             FINGERPRINT.encode(): table.fingerprint.encode(),
@@ -58,40 +60,40 @@ def test_a_file_tells_its_contract_and_its_key_and_nothing_of_the_run(stage: Sta
         }
 
 
-def test_rows_go_into_every_format(stage: Stage) -> None:
-    staging = Staging(stage, ("csv",), csv_raw=True)
-    staging.write("quarantine", rows(1))
-    staging.write("quarantine", rows(2, 3))
-    staging.close()
-    staging.gate()
-    assert staging.rows["quarantine"] == 3
-    assert pq.read_table(stage.path / "quarantine.parquet").equals(rows(1, 2, 3))
-    assert (stage.path / "quarantine.csv").read_text().count('"=7"') == 3
+def test_rows_go_into_every_format(transaction: Transaction) -> None:
+    writers = TableWriters(transaction, ("csv",), csv_raw=True)
+    writers.write_rows("quarantine", rows(1))
+    writers.write_rows("quarantine", rows(2, 3))
+    writers.close()
+    writers.validate()
+    assert writers.rows["quarantine"] == 3
+    assert pq.read_table(transaction.path / "quarantine.parquet").equals(rows(1, 2, 3))
+    assert (transaction.path / "quarantine.csv").read_text().count('"=7"') == 3
 
 
 @pytest.mark.parametrize("order", [(2, 1), (1, 1)])
-def test_what_breaks_its_contract_does_not_pass(stage: Stage, order: tuple[int, ...]) -> None:
-    staging = Staging(stage, (), csv_raw=False)
+def test_what_breaks_its_contract_does_not_pass(transaction: Transaction, order: tuple[int, ...]) -> None:
+    writers = TableWriters(transaction, (), csv_raw=False)
     for number in order:
-        staging.write("quarantine", rows(number))
-    staging.close()
+        writers.write_rows("quarantine", rows(number))
+    writers.close()
     with pytest.raises(SoftwareError, match="quarantine"):
-        staging.gate()
+        writers.validate()
 
 
-def test_the_gate_counts_what_was_written(stage: Stage) -> None:
-    staging = Staging(stage, (), csv_raw=False)
-    staging.write("quarantine", rows(1))
-    staging.close()
-    staging.rows["quarantine"] = 2
+def test_the_gate_counts_what_was_written(transaction: Transaction) -> None:
+    writers = TableWriters(transaction, (), csv_raw=False)
+    writers.write_rows("quarantine", rows(1))
+    writers.close()
+    writers.rows["quarantine"] = 2
     with pytest.raises(SoftwareError, match="1 rows on disk, 2 were written"):
-        staging.gate()
+        writers.validate()
 
 
 def test_what_is_abandoned_leaves_nothing(tmp_path: Path) -> None:
     with Target(tmp_path / "target") as target:
-        with target.begin() as stage:
-            staging = Staging(stage, ("csv",), csv_raw=False)
-            staging.write("quarantine", rows(1))
-            staging.abandon()
+        with target.begin_transaction() as transaction:
+            writers = TableWriters(transaction, ("csv",), csv_raw=False)
+            writers.write_rows("quarantine", rows(1))
+            writers.abandon()
         assert list((tmp_path / "target" / "snapshots").iterdir()) == []

@@ -21,7 +21,7 @@ from ftetl.errors import DataError, FtetlError, StorageError
 from ftetl.extract.archive import Archive
 from ftetl.pipeline import export
 from ftetl.run_report import Report
-from ftetl.store.manifest import newest
+from ftetl.store.manifest import newest_manifest
 from ftetl.store.target import Target
 
 Job = dict[str, Any]
@@ -70,11 +70,11 @@ class Exports:
 
     def refuses(self, kind: type[FtetlError], match: str, code: int) -> None:
         """A rebuild fails, and leaves what there is, the archive included."""
-        before = newest(self.target), self.files(), self.archived()
+        before = newest_manifest(self.target), self.files(), self.archived()
         with pytest.raises(kind, match=match) as caught:
             self.rebuild()
         assert caught.value.exit.code == code
-        assert (newest(self.target), self.files(), self.archived()) == before
+        assert (newest_manifest(self.target), self.files(), self.archived()) == before
         assert not list((self.target / "_ftetl").glob(".tmp-*"))
 
     def archived(self) -> list[Path]:
@@ -148,12 +148,12 @@ class TestTheSame:
             archive.write_index(
                 target.version, {"version": target.version}
             )  # of a run that was killed before its commit
-        before, version = exports.files(), newest(exports.target)
+        before, version = exports.files(), newest_manifest(exports.target)
 
         assert not exports.rebuild()
         assert exports.files() == before
         assert not exports.rebuild()
-        assert newest(exports.target) == version
+        assert newest_manifest(exports.target) == version
 
         exports(*many, job(45))
         assert not exports.rebuild()

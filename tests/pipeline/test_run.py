@@ -21,7 +21,7 @@ from ftetl.load.formats import parquet
 from ftetl.pipeline import export as pipeline_export
 from ftetl.pipeline.progress import Silent
 from ftetl.run_report import Report
-from ftetl.store.manifest import newest
+from ftetl.store.manifest import newest_manifest
 from ftetl.store.target import Target
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
@@ -416,7 +416,7 @@ def test_the_gate_reads_what_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(parquet, "writer", other_order)
     with pytest.raises(SoftwareError, match=r"\(schema\)"):
         export(tmp_path / "t", [])
-    assert newest(tmp_path / "t") is None
+    assert newest_manifest(tmp_path / "t") is None
 
 
 def test_a_record_that_cannot_be_written_costs_no_committed_run(
@@ -427,7 +427,7 @@ def test_a_record_that_cannot_be_written_costs_no_committed_run(
 
     monkeypatch.setattr(Target, "record", full)
     assert export(tmp_path / "t", [job(1)]).exit_code == 0
-    assert newest(tmp_path / "t") is not None
+    assert newest_manifest(tmp_path / "t") is not None
 
 
 def test_every_error_of_a_run_is_one_of_ours(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_every_error_of_a_run_is_one_of_ours(tmp_path: Path) -> None:
     with pytest.raises(FtetlError):
         ftetl.export(tmp_path / "t", source=page)
     assert Silent().jobs(1, 1) is None
-    assert newest(tmp_path / "t") is None
+    assert newest_manifest(tmp_path / "t") is None
 
 
 def test_evidence_that_cannot_be_kept_does_not_hide_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ class TestVerify:
     def test_a_link_that_leads_elsewhere_is_worth_a_note(self, target: Path, aim: str | None) -> None:
         (target / "current").unlink()
         if aim:
-            older = f"snapshots/{manifest.load(target, 1).run_id}"
+            older = f"snapshots/{manifest.load_manifest(target, 1).run_id}"
             (target / "current").symlink_to(older if aim == "older" else aim)
 
         verdict = verify(target)
@@ -251,12 +251,12 @@ HARM: dict[str, Callable[[Path], Any]] = {
 
 
 def manifest_file(target: Path, version: int) -> Path:
-    return target / manifest.CONTROL / manifest.MANIFESTS / manifest.file_name(version)
+    return target / manifest.CONTROL / manifest.MANIFESTS / manifest.manifest_name(version)
 
 
 def rewrite(target: Path, name: str, table: pa.Table, *, rows: int, contract: str | None = None) -> None:
     """Another table in place of one, with a manifest that vouches for it."""
-    old = manifest.load(target, 2)
+    old = manifest.load_manifest(target, 2)
     file = manifest.snapshot_folder(target, old) / f"{name}.parquet"
     file.unlink()
     pq.write_table(table, file)
@@ -266,7 +266,7 @@ def rewrite(target: Path, name: str, table: pa.Table, *, rows: int, contract: st
     if contract:
         facts["contracts"] = {**old.facts["contracts"], name: contract}
     files = tuple(stored if f.name == stored.name else f for f in old.files)
-    manifest_file(target, 2).write_bytes(manifest.encode(replace(old, files=files, facts=facts)))
+    manifest_file(target, 2).write_bytes(manifest.encode_manifest(replace(old, files=files, facts=facts)))
 
 
 @pytest.mark.parametrize("version", ["1", 1.0, 0, -1, True])

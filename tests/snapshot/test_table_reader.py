@@ -14,14 +14,14 @@ import pytest
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty, schema
 from ftetl.errors import StorageError
-from ftetl.snapshot.table_reader import Stored, path
+from ftetl.snapshot.table_reader import TableReader, table_file
 
 EVENTS = tables()["events"]
 ROWS = [{"project": "p", "job_id": f"j{n}", "position": 0, "step": n, "message": f"m{n}"} for n in range(5)]
 
 
 def written(folder: Path, table: pa.Table, group: int = 2) -> Path:
-    file = path(folder, "events")
+    file = table_file(folder, "events")
     pq.write_table(table, file, row_group_size=group, write_page_checksum=True)
     return file
 
@@ -32,27 +32,27 @@ def events(rows: list[dict[str, Any]] = ROWS) -> pa.Table:
 
 def test_a_target_without_a_snapshot_has_every_table_empty() -> None:
     for name, table in tables().items():
-        assert Stored(None).table(name).equals(empty(table))
-        assert list(Stored(None).groups(name)) == []
-        assert Stored(None).schema(name).equals(schema(table))
+        assert TableReader(None).read_table(name).equals(empty(table))
+        assert list(TableReader(None).read_row_groups(name)) == []
+        assert TableReader(None).read_schema(name).equals(schema(table))
 
 
 def test_a_table_comes_back_whole_and_by_row_groups(tmp_path: Path) -> None:
     written(tmp_path, events())
-    assert Stored(tmp_path).table("events").equals(events())
-    assert [group.num_rows for group in Stored(tmp_path).groups("events")] == [2, 2, 1]
-    some = Stored(tmp_path).table("events", ["step", "job_id"])
+    assert TableReader(tmp_path).read_table("events").equals(events())
+    assert [group.num_rows for group in TableReader(tmp_path).read_row_groups("events")] == [2, 2, 1]
+    some = TableReader(tmp_path).read_table("events", ["step", "job_id"])
     assert some.equals(events().select(["step", "job_id"]))
 
 
 @pytest.mark.parametrize("rows", [ROWS, []])
 def test_a_column_that_the_contract_has_learned_since_is_null(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     written(tmp_path, events(rows).drop_columns(["message", "extra"]))
-    found = Stored(tmp_path).table("events")
+    found = TableReader(tmp_path).read_table("events")
     assert found.schema.equals(schema(EVENTS))
     assert found["message"].to_pylist() == [None] * len(rows)
     assert found["step"].to_pylist() == [row["step"] for row in rows]
-    assert Stored(tmp_path).table("events", ["message"]).column_names == ["message"]
+    assert TableReader(tmp_path).read_table("events", ["message"]).column_names == ["message"]
 
 
 @pytest.mark.parametrize(
@@ -69,18 +69,18 @@ def test_a_column_that_the_contract_has_learned_since_is_null(tmp_path: Path, ro
 def test_a_file_of_an_older_contract_is_read_with_the_columns_of_today(tmp_path: Path, change: Any) -> None:
     assert schema(EVENTS).get_field_index("step") == 7
     written(tmp_path, change(events()))
-    assert Stored(tmp_path).table("events").equals(events())
-    assert Stored(tmp_path).schema("events").equals(schema(EVENTS))
-    exact = Stored(tmp_path, exact=True)
-    assert not exact.schema("events").equals(schema(EVENTS))
-    assert next(exact.groups("events")).schema.equals(exact.schema("events"))
+    assert TableReader(tmp_path).read_table("events").equals(events())
+    assert TableReader(tmp_path).read_schema("events").equals(schema(EVENTS))
+    exact = TableReader(tmp_path, exact=True)
+    assert not exact.read_schema("events").equals(schema(EVENTS))
+    assert next(exact.read_row_groups("events")).schema.equals(exact.read_schema("events"))
 
 
 def test_a_column_that_cannot_be_what_it_is_today_is_refused(tmp_path: Path) -> None:
     odd = pa.array([f"text {n}" for n in range(5)])
     written(tmp_path, events().set_column(7, "step", odd))
     with pytest.raises(StorageError, match=r"events\.parquet cannot be read back") as caught:
-        Stored(tmp_path).table("events")
+        TableReader(tmp_path).read_table("events")
     assert "text" not in str(caught.value)
 
 
@@ -91,22 +91,22 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
     data[place] ^= 4
     file.write_bytes(data)
     with suppress(StorageError):  # or it lies where nothing is read from
-        assert Stored(tmp_path).table("events").equals(events())
+        assert TableReader(tmp_path).read_table("events").equals(events())
 
 
 def test_a_file_that_should_be_there_and_is_not_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        Stored(tmp_path, {"events.parquet"}).table("events")
+        TableReader(tmp_path, {"events.parquet"}).read_table("events")
     with pytest.raises(StorageError):
-        Stored(tmp_path, exact=True).schema("events")
+        TableReader(tmp_path, exact=True).read_schema("events")
     # A table that the snapshot's contracts did not have.
-    assert Stored(tmp_path, {"jobs.parquet"}).table("events").num_rows == 0
+    assert TableReader(tmp_path, {"jobs.parquet"}).read_table("events").num_rows == 0
     written(tmp_path, events())
-    assert Stored(tmp_path, {"jobs.parquet"}).table("events").num_rows == 0
-    assert Stored(tmp_path, {"events.parquet"}).table("events").num_rows == 5
+    assert TableReader(tmp_path, {"jobs.parquet"}).read_table("events").num_rows == 0
+    assert TableReader(tmp_path, {"events.parquet"}).read_table("events").num_rows == 5
 
 
 def test_times_come_back_as_instants_in_utc(tmp_path: Path) -> None:
     moment = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
     written(tmp_path, events([ROWS[0] | {"created_at": moment}]))
-    assert Stored(tmp_path).table("events")["created_at"].to_pylist() == [moment]
+    assert TableReader(tmp_path).read_table("events")["created_at"].to_pylist() == [moment]

@@ -12,18 +12,26 @@ import pytest
 
 from ftetl.clock import iso
 from ftetl.errors import TargetError
-from ftetl.store.manifest import all_versions, damage, encode, file_name, load, newest, snapshot_folder
+from ftetl.store.manifest import (
+    encode_manifest,
+    find_damage,
+    list_versions,
+    load_manifest,
+    manifest_name,
+    newest_manifest,
+    snapshot_folder,
+)
 from ftetl.store.target import Commit, Target
 
 DEAD = "20200101T000000Z-deadbeef"
 
 
 def commit(path: Path, data: bytes, keep: int = 10) -> Commit:
-    with Target(path, keep=keep) as target, target.begin() as stage:
+    with Target(path, keep=keep) as target, target.begin_transaction() as transaction:
         for name in ("a", "same"):
-            with stage.create(name) as file:
+            with transaction.create_file(name) as file:
                 file.write(data if name == "a" else b"same")
-        return stage.commit({})
+        return transaction.commit({})
 
 
 @pytest.fixture
@@ -119,25 +127,25 @@ def test_the_snapshot_of_a_run_that_died_before_its_link_is_removed(target: Path
 
 @pytest.mark.parametrize("how", [os.link, lambda old, new: new.write_bytes(old.read_bytes())], ids=["link", "copy"])
 def test_the_snapshot_of_a_run_that_died_after_its_link_stays(how: Callable[[Path, Path], None], target: Path) -> None:
-    manifest = newest(target)
+    manifest = newest_manifest(target)
     assert manifest is not None
     manifests = target / "_ftetl" / "manifests"
-    how(manifests / file_name(1), manifests / f".tmp-{manifest.run_id}")
+    how(manifests / manifest_name(1), manifests / f".tmp-{manifest.run_id}")
     commit(target, b"second")
 
-    assert damage(target, manifest) == []
-    assert sorted(path.name for path in manifests.iterdir()) == [file_name(1), file_name(2)]
+    assert find_damage(target, manifest) == []
+    assert sorted(path.name for path in manifests.iterdir()) == [manifest_name(1), manifest_name(2)]
 
 
 def test_even_if_its_manifest_was_damaged_since(target: Path) -> None:
-    manifest = newest(target)
+    manifest = newest_manifest(target)
     assert manifest is not None
     manifests = target / "_ftetl" / "manifests"
-    os.link(manifests / file_name(1), manifests / f".tmp-{manifest.run_id}")
-    (manifests / file_name(1)).write_bytes(b"damaged")
+    os.link(manifests / manifest_name(1), manifests / f".tmp-{manifest.run_id}")
+    (manifests / manifest_name(1)).write_bytes(b"damaged")
     commit(target, b"second")
 
-    assert damage(target, manifest) == []
+    assert find_damage(target, manifest) == []
 
 
 def dangling(path: Path) -> None:
@@ -187,11 +195,11 @@ def test_what_is_in_place_of_current_and_not_ours_is_refused(plant: Callable[[Pa
 
 
 def test_what_came_in_place_of_current_during_the_run_stays(target: Path) -> None:
-    with Target(target) as opened, opened.begin() as stage:
+    with Target(target) as opened, opened.begin_transaction() as transaction:
         file_instead(target / "current")
-        with stage.create("a") as file:
+        with transaction.create_file("a") as file:
             file.write(b"second")
-        done = stage.commit({})
+        done = transaction.commit({})
 
     assert done.changed
     assert len(done.warnings) == 1
@@ -200,8 +208,8 @@ def test_what_came_in_place_of_current_during_the_run_stays(target: Path) -> Non
 
 
 def age(path: Path, version: int, days: float) -> None:
-    aged = replace(load(path, version), committed_at=iso(datetime.now(UTC) - timedelta(days=days)))
-    (path / "_ftetl" / "manifests" / file_name(version)).write_bytes(encode(aged))
+    aged = replace(load_manifest(path, version), committed_at=iso(datetime.now(UTC) - timedelta(days=days)))
+    (path / "_ftetl" / "manifests" / manifest_name(version)).write_bytes(encode_manifest(aged))
 
 
 def test_old_snapshots_go_with_their_manifests_and_shared_files_stay(target: Path) -> None:
@@ -213,10 +221,12 @@ def test_old_snapshots_go_with_their_manifests_and_shared_files_stay(target: Pat
     done = commit(target, b"seventh", keep=3)
 
     assert done.warnings == []
-    assert all_versions(target) == [5, 6, 7]
-    assert {path.name for path in (target / "snapshots").iterdir()} == {load(target, n).run_id for n in (5, 6, 7)}
+    assert list_versions(target) == [5, 6, 7]
+    assert {path.name for path in (target / "snapshots").iterdir()} == {
+        load_manifest(target, n).run_id for n in (5, 6, 7)
+    }
     for version in (5, 6, 7):
-        assert damage(target, load(target, version)) == []
+        assert find_damage(target, load_manifest(target, version)) == []
     assert (snapshot_folder(target, done.manifest) / "same").stat().st_nlink == 3
     assert commit(target, b"eighth").manifest.version == 8
 
@@ -225,17 +235,17 @@ def test_the_snapshots_of_today_stay_whatever_keep_says(target: Path) -> None:
     for n in range(2, 6):
         commit(target, b"%d" % n, keep=1)
 
-    assert all_versions(target) == [1, 2, 3, 4, 5]
+    assert list_versions(target) == [1, 2, 3, 4, 5]
 
 
 def test_a_damaged_manifest_and_its_snapshot_are_not_collected(target: Path) -> None:
     commit(target, b"second")
-    (target / "_ftetl" / "manifests" / file_name(1)).write_bytes(b"damaged")
+    (target / "_ftetl" / "manifests" / manifest_name(1)).write_bytes(b"damaged")
     for n in range(3, 6):
         commit(target, b"%d" % n)
         age(target, n - 1, 30)
 
     commit(target, b"last", keep=2)
 
-    assert all_versions(target) == [1, 5, 6]
+    assert list_versions(target) == [1, 5, 6]
     assert len(list((target / "snapshots").iterdir())) == 3

@@ -24,11 +24,11 @@ class Failing(Fs):
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def perform(self, deed: str, path: Path, call: Callable[[], T]) -> T:
+    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
         def fail() -> T:
             raise OSError(self.number, "text of the library", "/secret/path")
 
-        return super().perform(deed, path, fail)
+        return super().perform(operation, path, fail)
 
 
 @pytest.fixture
@@ -77,9 +77,9 @@ def test_a_full_disk_says_how_much_was_to_be_written_and_how_much_is_free(folder
 OPERATIONS: dict[str, Callable[[Fs, Folder], object]] = {
     "open_folder": lambda fs, folder: fs.open_folder(folder, "name"),
     "make_folder": lambda fs, folder: fs.make_folder(folder, "name"),
-    "names": lambda fs, folder: fs.names(folder),
-    "status": lambda fs, folder: fs.status(folder, "name"),
-    "writable": lambda fs, folder: fs.writable(folder),
+    "list_names": lambda fs, folder: fs.list_names(folder),
+    "lstat": lambda fs, folder: fs.lstat(folder, "name"),
+    "is_writable": lambda fs, folder: fs.is_writable(folder),
     "create": lambda fs, folder: fs.create(folder, "name"),
     "write": lambda fs, folder: fs.write(folder.descriptor, b"x", folder.path),
     "copy": lambda fs, folder: fs.copy(folder, "name", -1, folder.path),
@@ -89,7 +89,7 @@ OPERATIONS: dict[str, Callable[[Fs, Folder], object]] = {
     "sync_file": lambda fs, folder: fs.sync_file(folder, "file"),
     "sync_folder": lambda fs, folder: fs.sync_folder(folder),
     "close": lambda fs, folder: fs.close(folder.descriptor, folder.path),
-    "contents": lambda fs, folder: fs.contents(folder, "name"),
+    "read_bytes": lambda fs, folder: fs.read_bytes(folder, "name"),
     "digest": lambda fs, folder: fs.digest(folder, "name"),
     "rename": lambda fs, folder: fs.rename(folder, "name", folder, "new"),
     "link": lambda fs, folder: fs.link(folder, "name", folder, "new"),
@@ -97,7 +97,7 @@ OPERATIONS: dict[str, Callable[[Fs, Folder], object]] = {
     "link_text": lambda fs, folder: fs.link_text(folder, "name"),
     "unlink": lambda fs, folder: fs.unlink(folder, "name"),
     "remove_folder": lambda fs, folder: fs.remove_folder(folder, "name"),
-    "lock": lambda fs, folder: fs.lock(folder, "name"),
+    "try_lock": lambda fs, folder: fs.try_lock(folder, "name"),
 }
 
 
@@ -116,11 +116,11 @@ def test_every_operation_passes_the_one_place(operation: Callable[[Fs, Folder], 
 THROUGH_LINKS: dict[str, Callable[[Fs, Folder], object]] = {
     "open_folder": lambda fs, folder: fs.open_folder(folder, "link"),
     "create": lambda fs, folder: fs.create(folder, "link"),
-    "contents": lambda fs, folder: fs.contents(folder, "link"),
+    "read_bytes": lambda fs, folder: fs.read_bytes(folder, "link"),
     "digest": lambda fs, folder: fs.digest(folder, "link"),
     "chmod_file": lambda fs, folder: fs.chmod_file(folder, "link", 0o666),
     "copy": lambda fs, folder: fs.copy(folder, "link", -1, folder.path),
-    "lock": lambda fs, folder: fs.lock(folder, "link"),
+    "try_lock": lambda fs, folder: fs.try_lock(folder, "link"),
 }
 
 
@@ -147,7 +147,7 @@ def test_removing_a_link_leaves_what_it_leads_to(folder: Folder) -> None:
 
     Fs().unlink(folder, "link")
 
-    assert Fs().names(folder) == ["file"]
+    assert Fs().list_names(folder) == ["file"]
 
 
 def test_an_open_folder_stays_the_same_when_its_path_is_taken_by_another(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_what_is_written_is_what_is_digested(folder: Folder) -> None:
     fs.sync(descriptor, folder.path / "name")
     fs.close(descriptor, folder.path / "name")
 
-    assert fs.contents(folder, "name") == DATA
+    assert fs.read_bytes(folder, "name") == DATA
     assert fs.digest(folder, "name") == (len(DATA), hashlib.sha256(DATA).hexdigest())
 
 
@@ -254,25 +254,25 @@ def test_a_folder_is_made_once_and_for_this_user_only(folder: Folder) -> None:
 
 
 def test_what_is_missing_has_no_status_and_no_contents(folder: Folder) -> None:
-    assert Fs().status(folder, "name") is None
-    assert Fs().contents(folder, "name") is None
+    assert Fs().lstat(folder, "name") is None
+    assert Fs().read_bytes(folder, "name") is None
     Fs().unlink(folder, "name")
 
 
 def test_a_pipe_in_place_of_a_file_does_not_hold_us(folder: Folder) -> None:
     os.mkfifo(folder.path / "pipe")
 
-    assert Fs().contents(folder, "pipe") == b""
+    assert Fs().read_bytes(folder, "pipe") == b""
 
 
 def test_a_lock_is_held_by_one(folder: Folder) -> None:
-    first = Fs().lock(folder, "lock")
+    first = Fs().try_lock(folder, "lock")
     assert first is not None
-    assert Fs().lock(folder, "lock") is None
+    assert Fs().try_lock(folder, "lock") is None
 
     os.close(first)
 
-    second = Fs().lock(folder, "lock")
+    second = Fs().try_lock(folder, "lock")
     assert second is not None
     os.close(second)
 

@@ -59,8 +59,8 @@ class Deleted(Fs):
     def __init__(self) -> None:
         self.times = 0
 
-    def lock(self, folder: Folder, name: str) -> int | None:
-        descriptor = super().lock(folder, name)
+    def try_lock(self, folder: Folder, name: str) -> int | None:
+        descriptor = super().try_lock(folder, name)
         self.times += 1
         if self.times <= 2:
             self.unlink(folder, name)
@@ -72,22 +72,22 @@ def test_a_lock_on_a_removed_file_is_none(folder: Folder) -> None:
     lock = Lock(fs, folder, timeout=0)
 
     assert fs.times == 3
-    lock.check()
-    assert Fs().lock(folder, LOCK_FILE) is None
+    lock.require_held()
+    assert Fs().try_lock(folder, LOCK_FILE) is None
     lock.release()
 
 
 def test_a_removed_or_replaced_file_is_noticed(folder: Folder) -> None:
     lock = Lock(Fs(), folder, timeout=0)
-    lock.check()
+    lock.require_held()
 
     (folder.path / LOCK_FILE).unlink()
     with pytest.raises(TryLaterError, match=f"the lock of {folder.path.parent} was removed"):
-        lock.check()
+        lock.require_held()
     other = Lock(Fs(), folder, timeout=0)
     with pytest.raises(TryLaterError, match=f"the lock of {folder.path.parent} was removed"):
-        lock.check()
-    other.check()
+        lock.require_held()
+    other.require_held()
     lock.release()
     other.release()
 

@@ -17,14 +17,14 @@ from ftetl.store.manifest import (
     JSON,
     Manifest,
     StoredFile,
-    all_versions,
-    canonical,
-    damage,
-    decode,
-    encode,
-    file_name,
-    load,
-    newest,
+    canonical_json,
+    decode_manifest,
+    encode_manifest,
+    find_damage,
+    list_versions,
+    load_manifest,
+    manifest_name,
+    newest_manifest,
     snapshot_folder,
 )
 
@@ -51,32 +51,32 @@ def write(target: Path, *manifests: Manifest) -> None:
         for name, data in DATA.items():
             (folder / name).write_bytes(data)
         manifest_path(target, manifest.version).parent.mkdir(parents=True, exist_ok=True)
-        manifest_path(target, manifest.version).write_bytes(encode(manifest))
+        manifest_path(target, manifest.version).write_bytes(encode_manifest(manifest))
 
 
 def manifest_path(target: Path, version: int) -> Path:
-    return target / "_ftetl" / "manifests" / file_name(version)
+    return target / "_ftetl" / "manifests" / manifest_name(version)
 
 
 def sealed(document: dict[str, JSON]) -> bytes:
     """The document with a right checksum, whatever it says."""
-    checksum = hashlib.sha256(canonical(document)).hexdigest()
-    return canonical({**document, "checksum": checksum}) + b"\n"
+    checksum = hashlib.sha256(canonical_json(document)).hexdigest()
+    return canonical_json({**document, "checksum": checksum}) + b"\n"
 
 
 def test_a_manifest_comes_back_as_it_was() -> None:
-    assert a_manifest(7) == decode(encode(a_manifest(7)), 7)
+    assert a_manifest(7) == decode_manifest(encode_manifest(a_manifest(7)), 7)
 
 
 def test_every_flipped_bit_shows() -> None:
-    raw = encode(a_manifest())
+    raw = encode_manifest(a_manifest())
     accepted = []
     for position in range(len(raw)):
         for bit in range(8):
             flipped = bytearray(raw)
             flipped[position] ^= 1 << bit
             try:
-                decode(bytes(flipped), 1)
+                decode_manifest(bytes(flipped), 1)
             except ValueError:
                 continue
             accepted.append((position, bit))
@@ -85,13 +85,13 @@ def test_every_flipped_bit_shows() -> None:
 
 
 def test_every_cut_shows() -> None:
-    raw = encode(a_manifest())
+    raw = encode_manifest(a_manifest())
     for end in range(len(raw)):
         with pytest.raises(ValueError, match=r"cut off|checksum"):
-            decode(raw[:end], 1)
+            decode_manifest(raw[:end], 1)
 
 
-DOCUMENT = {key: value for key, value in json.loads(encode(a_manifest())).items() if key != "checksum"}
+DOCUMENT = {key: value for key, value in json.loads(encode_manifest(a_manifest())).items() if key != "checksum"}
 NO_OBJECT, CHANGED, NOT_OURS = "empty, cut off or no JSON object", "checksum is wrong", "ftetl cannot have written it"
 NO_MANIFESTS = {
     "empty": (b"", NO_OBJECT),
@@ -99,9 +99,9 @@ NO_MANIFESTS = {
     "an array": (b"[]\n", NO_OBJECT),
     "deep": (b"[" * 100_000, NO_OBJECT),
     "not a number": (b'{"facts":NaN}\n', NO_OBJECT),
-    "spaces": (encode(a_manifest()).replace(b",", b", "), CHANGED),
-    "no newline": (encode(a_manifest()).rstrip(), CHANGED),
-    "another version": (encode(a_manifest(2)), "it says version 2"),
+    "spaces": (encode_manifest(a_manifest()).replace(b",", b", "), CHANGED),
+    "no newline": (encode_manifest(a_manifest()).rstrip(), CHANGED),
+    "another version": (encode_manifest(a_manifest(2)), "it says version 2"),
     "no fields": (sealed({}), NOT_OURS),
     "files of no shape": (sealed({**DOCUMENT, "files": [1]}), NOT_OURS),
     "no time": (sealed({**DOCUMENT, "committed_at": "yesterday"}), NOT_OURS),
@@ -115,13 +115,13 @@ NO_MANIFESTS = {
 @pytest.mark.parametrize(("raw", "reason"), NO_MANIFESTS.values(), ids=NO_MANIFESTS.keys())
 def test_what_is_no_manifest_is_refused_and_passed_over(raw: bytes, reason: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=reason):
-        decode(raw, 1)
+        decode_manifest(raw, 1)
 
     write(tmp_path, a_manifest(0), a_manifest(1))
     manifest_path(tmp_path, 1).write_bytes(raw)
     said: list[str] = []
 
-    assert newest(tmp_path, said) == a_manifest(0)
+    assert newest_manifest(tmp_path, said) == a_manifest(0)
     assert len(said) == 1
     assert "version 1 is damaged" in said[0]
     assert reason in said[0]
@@ -130,8 +130,8 @@ def test_what_is_no_manifest_is_refused_and_passed_over(raw: bytes, reason: str,
 def test_newest_is_the_greatest_version_not_the_latest_file(tmp_path: Path) -> None:
     write(tmp_path, a_manifest(10), a_manifest(9), a_manifest(2))
 
-    assert newest(tmp_path) == a_manifest(10)
-    assert all_versions(tmp_path) == [2, 9, 10]
+    assert newest_manifest(tmp_path) == a_manifest(10)
+    assert list_versions(tmp_path) == [2, 9, 10]
 
 
 def test_newest_passes_over_a_version_without_its_snapshot(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_newest_passes_over_a_version_without_its_snapshot(tmp_path: Path) -> No
     snapshot_folder(tmp_path, a_manifest(2)).rename(tmp_path / "away")
     said: list[str] = []
 
-    assert newest(tmp_path, said) == a_manifest(1)
+    assert newest_manifest(tmp_path, said) == a_manifest(1)
     assert said == [f"version 2 is passed over: its snapshot {a_manifest(2).run_id} is missing"]
 
 
@@ -149,9 +149,9 @@ def test_other_files_beside_manifests_are_not_looked_at(name: str, tmp_path: Pat
     (tmp_path / "_ftetl" / "manifests" / name).write_bytes(b"whatever")
     said: list[str] = []
 
-    assert newest(tmp_path, said) == a_manifest(1)
+    assert newest_manifest(tmp_path, said) == a_manifest(1)
     assert said == []
-    assert all_versions(tmp_path) == [1]
+    assert list_versions(tmp_path) == [1]
 
 
 def test_a_folder_in_place_of_a_manifest_is_damage(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_folder_in_place_of_a_manifest_is_damage(tmp_path: Path) -> None:
     manifest_path(tmp_path, 2).mkdir()
     said: list[str] = []
 
-    assert newest(tmp_path, said) == a_manifest(1)
+    assert newest_manifest(tmp_path, said) == a_manifest(1)
     assert "version 2" in said[0]
 
 
@@ -167,14 +167,14 @@ def test_a_folder_in_place_of_a_manifest_is_damage(tmp_path: Path) -> None:
 def test_where_nothing_was_committed_there_is_no_newest(there: Callable[[Path], None], tmp_path: Path) -> None:
     there(tmp_path / "target")
 
-    assert newest(tmp_path / "target") is None
-    assert all_versions(tmp_path / "target") == []
+    assert newest_manifest(tmp_path / "target") is None
+    assert list_versions(tmp_path / "target") == []
 
 
 def test_load_gives_the_version_asked_for(tmp_path: Path) -> None:
     write(tmp_path, a_manifest(1), a_manifest(2))
 
-    assert load(tmp_path, 1) == a_manifest(1)
+    assert load_manifest(tmp_path, 1) == a_manifest(1)
 
 
 def test_load_says_that_a_version_is_missing_or_damaged(tmp_path: Path) -> None:
@@ -182,20 +182,20 @@ def test_load_says_that_a_version_is_missing_or_damaged(tmp_path: Path) -> None:
     manifest_path(tmp_path, 1).write_bytes(b"{}")
 
     with pytest.raises(StorageError, match="has no version 2"):
-        load(tmp_path, 2)
+        load_manifest(tmp_path, 2)
     with pytest.raises(StorageError, match=r"version 1 in .* is damaged: its checksum is wrong"):
-        load(tmp_path, 1)
+        load_manifest(tmp_path, 1)
 
 
 def test_a_name_too_long_to_be_a_target_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="the name is too long"):
-        newest(tmp_path / ("x" * 300))
+        newest_manifest(tmp_path / ("x" * 300))
 
 
 def test_a_sound_snapshot_has_no_damage(tmp_path: Path) -> None:
     write(tmp_path, a_manifest())
 
-    assert damage(tmp_path, a_manifest()) == []
+    assert find_damage(tmp_path, a_manifest()) == []
 
 
 def link_elsewhere(path: Path) -> None:
@@ -223,7 +223,7 @@ def test_damage_names_the_file_and_the_fault(harm: Callable[[Path], object], fau
     write(tmp_path, a_manifest())
     harm(snapshot_folder(tmp_path, a_manifest()) / "a")
 
-    assert damage(tmp_path, a_manifest()) == [f"snapshots/{a_manifest().run_id}/a: {fault}"]
+    assert find_damage(tmp_path, a_manifest()) == [f"snapshots/{a_manifest().run_id}/a: {fault}"]
 
 
 def test_damage_finds_a_flip_of_any_bit(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_damage_finds_a_flip_of_any_bit(tmp_path: Path) -> None:
             flipped = bytearray(DATA["a"])
             flipped[position] ^= 1 << bit
             path.write_bytes(flipped)
-            assert len(damage(tmp_path, a_manifest())) == 1
+            assert len(find_damage(tmp_path, a_manifest())) == 1
 
 
 def test_reading_needs_neither_locks_nor_anything_heavy(tmp_path: Path) -> None:

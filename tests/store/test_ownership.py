@@ -17,11 +17,11 @@ from ftetl.store.target import Target
 
 
 def commit(path: Path, data: bytes = b"data", file_mode: int = 0o600) -> None:
-    with Target(path, file_mode=file_mode) as target, target.begin() as stage:
+    with Target(path, file_mode=file_mode) as target, target.begin_transaction() as transaction:
         for name in ("a", "b"):
-            with stage.create(name) as file:
+            with transaction.create_file(name) as file:
                 file.write(name.encode() + (data if name == "a" else b""))
-        stage.commit({})
+        transaction.commit({})
 
 
 def modes(path: Path) -> dict[str, int]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ftetl.store.retention import kept
+from ftetl.store.retention import versions_to_keep
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -36,11 +36,11 @@ CASES = {
 
 @pytest.mark.parametrize(("committed", "keep", "expected"), CASES.values(), ids=CASES.keys())
 def test_keeps(committed: list[tuple[int, datetime]], keep: int, expected: set[int]) -> None:
-    assert expected == kept(committed, keep=keep, now=NOW)
-    assert expected == kept(reversed(committed), keep=keep, now=NOW)
+    assert expected == versions_to_keep(committed, keep=keep, now=NOW)
+    assert expected == versions_to_keep(reversed(committed), keep=keep, now=NOW)
 
 
 def test_keeps_about_24_snapshots_of_a_month_of_hourly_runs_with_n_10() -> None:
-    stay = kept(aged(*range(24 * 30, -1, -1)), keep=10, now=NOW)
+    stay = versions_to_keep(aged(*range(24 * 30, -1, -1)), keep=10, now=NOW)
 
     assert 24 + 6 <= len(stay) <= 24 + 8

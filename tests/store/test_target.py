@@ -26,7 +26,16 @@ from pyarrow import dataset
 import ftetl
 from ftetl.errors import ConfigError, FtetlError, SoftwareError, StorageError, TryLaterError
 from ftetl.store.filesystem import Folder, Fs, Link
-from ftetl.store.manifest import RUN_ID, all_versions, damage, encode, file_name, load, newest, snapshot_folder
+from ftetl.store.manifest import (
+    RUN_ID,
+    encode_manifest,
+    find_damage,
+    list_versions,
+    load_manifest,
+    manifest_name,
+    newest_manifest,
+    snapshot_folder,
+)
 from ftetl.store.target import Commit, Target
 
 T = TypeVar("T")
@@ -39,15 +48,15 @@ class Recording(Fs):
     """Remembers what was done, and to what."""
 
     def __init__(self) -> None:
-        self.deeds: list[tuple[str, Path]] = []
+        self.operations: list[tuple[str, Path]] = []
 
-    def perform(self, deed: str, path: Path, call: Callable[[], T]) -> T:
-        self.deeds.append((deed, path))
-        return super().perform(deed, path, call)
+    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
+        self.operations.append((operation, path))
+        return super().perform(operation, path, call)
 
     def published(self) -> bool:
         """Whether a manifest was given its name."""
-        return any(deed == "link" and path.parent.name == "manifests" for deed, path in self.deeds)
+        return any(operation == "link" and path.parent.name == "manifests" for operation, path in self.operations)
 
 
 class Failing(Recording):
@@ -59,18 +68,18 @@ class Failing(Recording):
         self.failed = False
         self.failed_after_publishing = False
 
-    def perform(self, deed: str, path: Path, call: Callable[[], T]) -> T:
+    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
         def fail() -> T:
-            if deed == "close":
+            if operation == "close":
                 call()
             raise OSError(self.number, "injected")
 
-        count = len(self.deeds) + 1
+        count = len(self.operations) + 1
         if count == self.k or (count > self.k and self.ever_after):
             if not self.failed:
                 self.failed, self.failed_after_publishing = True, self.published()
-            return super().perform(deed, path, fail)
-        return super().perform(deed, path, call)
+            return super().perform(operation, path, fail)
+        return super().perform(operation, path, call)
 
 
 class Dying(Recording):
@@ -80,26 +89,26 @@ class Dying(Recording):
         super().__init__()
         self.k = k
 
-    def perform(self, deed: str, path: Path, call: Callable[[], T]) -> T:
-        if len(self.deeds) + 1 == self.k:
+    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
+        if len(self.operations) + 1 == self.k:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().perform(deed, path, call)
+        return super().perform(operation, path, call)
 
 
 def commit(path: Path, files: Mapping[str, bytes], facts: dict[str, Any] = FACTS, **options: Any) -> Commit:
-    with Target(path, **options) as target, target.begin() as stage:
+    with Target(path, **options) as target, target.begin_transaction() as transaction:
         for name, data in files.items():
-            with stage.create(name) as file:
+            with transaction.create_file(name) as file:
                 file.write(data)
-        return stage.commit(facts)
+        return transaction.commit(facts)
 
 
 def seen(path: Path) -> dict[str, bytes] | None:
     """The files that a reader finds, each verified; None where nothing was committed."""
-    manifest = newest(path)
+    manifest = newest_manifest(path)
     if manifest is None:
         return None
-    assert damage(path, manifest) == []
+    assert find_damage(path, manifest) == []
     return {file.name: (snapshot_folder(path, manifest) / file.name).read_bytes() for file in manifest.files}
 
 
@@ -109,7 +118,7 @@ def through_current(path: Path) -> dict[str, bytes]:
 
 def leftovers(path: Path) -> list[str]:
     """What does not belong: temporary names, and snapshots that no manifest names."""
-    named = {load(path, version).run_id for version in all_versions(path)}
+    named = {load_manifest(path, version).run_id for version in list_versions(path)}
     temps = [p for p in path.rglob("*") if p.name.startswith(".")]
     orphans = [p for p in (path / "snapshots").iterdir() if p.name not in {*named, *(p.name for p in temps)}]
     return [str(p.relative_to(path)) for p in temps + orphans]
@@ -128,7 +137,11 @@ def target(tmp_path: Path) -> Path:
 
 def test_a_reader_of_the_whole_folder_passes_over_what_is_not_committed(target: Path) -> None:
     commit(target, {"jobs.parquet": b"1"})
-    with Target(target) as opened, opened.begin() as stage, stage.create("jobs.parquet") as file:
+    with (
+        Target(target) as opened,
+        opened.begin_transaction() as transaction,
+        transaction.create_file("jobs.parquet") as file,
+    ):
         file.write(b"half")
         found = dataset.dataset(target / "snapshots", format="parquet", schema=pa.schema([("a", pa.int64())]))
 
@@ -139,7 +152,7 @@ def test_a_reader_of_the_whole_folder_passes_over_what_is_not_committed(target: 
 def test_a_first_commit_is_what_a_reader_finds(target: Path) -> None:
     done = commit(target, FIRST)
 
-    assert done == Commit(newest(target), changed=True, warnings=[])  # type: ignore[arg-type]
+    assert done == Commit(newest_manifest(target), changed=True, warnings=[])  # type: ignore[arg-type]
     assert (done.manifest.version, done.manifest.base, done.manifest.facts) == (1, None, FACTS)
     assert seen(target) == through_current(target) == FIRST
     assert (target / "current").readlink() == Path("snapshots") / done.manifest.run_id
@@ -174,7 +187,7 @@ def test_a_second_commit_shares_what_did_not_change(target: Path) -> None:
 
     assert (second.version, second.base) == (2, 1)
     assert seen(target) == through_current(target) == SECOND
-    assert damage(target, first) == []
+    assert find_damage(target, first) == []
     same = [(snapshot_folder(target, manifest) / "b.bin").stat().st_ino for manifest in (first, second)]
     assert same[0] == same[1]
     assert leftovers(target) == []
@@ -213,48 +226,48 @@ def test_the_target_knows_its_base_before_and_after_a_commit(target: Path) -> No
     first = commit(target, FIRST).manifest
     with Target(target) as opened:
         assert opened.base == first
-        with opened.begin() as stage:
-            with stage.create("a") as file:
+        with opened.begin_transaction() as transaction:
+            with transaction.create_file("a") as file:
                 file.write(b"x")
-            done = stage.commit(FACTS)
+            done = transaction.commit(FACTS)
         assert opened.base == done.manifest
-        assert done.manifest.run_id == stage.run_id == opened.run_id
+        assert done.manifest.run_id == transaction.run_id == opened.run_id
         with pytest.raises(SoftwareError, match="only once"):
-            opened.begin()
+            opened.begin_transaction()
 
 
 def test_files_are_known_once_they_are_closed(target: Path) -> None:
-    with Target(target) as opened, opened.begin() as stage:
-        file = stage.create("a")
+    with Target(target) as opened, opened.begin_transaction() as transaction:
+        file = transaction.create_file("a")
         file.write(b"12345")
-        assert (file.tell(), stage.files) == (5, {})
+        assert (file.tell(), transaction.files) == (5, {})
         file.close()
         file.close()
 
-        assert stage.files["a"].bytes == 5
-        assert (stage.path / "a").read_bytes() == b"12345"
+        assert transaction.files["a"].bytes == 5
+        assert (transaction.path / "a").read_bytes() == b"12345"
 
 
 @pytest.mark.parametrize("sizes", [[0], [1], [(1 << 20) - 1, 1, 1], [1 << 20], [3 << 20, 5], [1] * 1000])
 def test_a_file_is_the_same_however_it_was_written(sizes: list[int], target: Path) -> None:
     data = os.urandom(sum(sizes))
-    with Target(target) as opened, opened.begin() as stage:
-        with stage.create("a") as file:
+    with Target(target) as opened, opened.begin_transaction() as transaction:
+        with transaction.create_file("a") as file:
             for start, size in zip(itertools.accumulate(sizes, initial=0), sizes, strict=False):
                 assert file.write(memoryview(data)[start : start + size]) == size
-        stage.commit(FACTS)
+        transaction.commit(FACTS)
 
     assert seen(target) == {"a": data}
 
 
 def test_commit_reads_the_disk_back(target: Path) -> None:
     commit(target, FIRST)
-    with Target(target) as opened, opened.begin() as stage:
-        with stage.create("a") as file:
+    with Target(target) as opened, opened.begin_transaction() as transaction:
+        with transaction.create_file("a") as file:
             file.write(b"right")
-        (stage.path / "a").write_bytes(b"wrong")
+        (transaction.path / "a").write_bytes(b"wrong")
         with pytest.raises(StorageError, match="a does not read back as it was written"):
-            stage.commit(FACTS)
+            transaction.commit(FACTS)
 
     assert seen(target) == FIRST
     assert leftovers(target) == []
@@ -283,21 +296,21 @@ def test_a_write_that_was_only_said_to_be_done_is_noticed(what: str, target: Pat
 
 
 def leave_by_an_exception(opened: Target) -> None:
-    with contextlib.suppress(KeyError), opened.begin() as stage, stage.create("a") as file:
+    with contextlib.suppress(KeyError), opened.begin_transaction() as transaction, transaction.create_file("a") as file:
         file.write(b"half")
         raise KeyError
 
 
 def leave_without_a_commit(opened: Target) -> None:
-    with opened.begin() as stage, stage.create("a") as file:
+    with opened.begin_transaction() as transaction, transaction.create_file("a") as file:
         file.write(b"whole")
 
 
 def discard_with_a_file_open(opened: Target) -> None:
-    stage = opened.begin()
-    stage.create("a").write(b"half")
-    stage.discard()
-    stage.discard()
+    transaction = opened.begin_transaction()
+    transaction.create_file("a").write(b"half")
+    transaction.discard()
+    transaction.discard()
 
 
 @pytest.mark.parametrize("leave", [leave_by_an_exception, leave_without_a_commit, discard_with_a_file_open])
@@ -306,52 +319,52 @@ def test_a_stage_that_is_left_leaves_nothing(leave: Callable[[Target], None], ta
     with Target(target) as opened:
         leave(opened)
         assert leftovers(target) == []
-        with opened.begin() as stage:  # and another may follow
-            with stage.create("a") as file:
+        with opened.begin_transaction() as transaction:  # and another may follow
+            with transaction.create_file("a") as file:
                 file.write(b"second try")
-            stage.commit(FACTS)
+            transaction.commit(FACTS)
 
     assert seen(target) == {"a": b"second try"}
 
 
 def test_a_file_that_is_left_by_an_exception_is_none(target: Path) -> None:
-    with Target(target) as opened, opened.begin() as stage:
-        with pytest.raises(KeyError), stage.create("a") as file:
+    with Target(target) as opened, opened.begin_transaction() as transaction:
+        with pytest.raises(KeyError), transaction.create_file("a") as file:
             raise KeyError
         assert file.closed
-        assert stage.files == {}
+        assert transaction.files == {}
         with pytest.raises(SoftwareError, match="not closed"):
-            stage.commit(FACTS)
+            transaction.commit(FACTS)
 
 
 def test_a_file_that_is_open_or_foreign_cannot_be_committed(target: Path) -> None:
     with Target(target) as opened:
-        with opened.begin() as stage:
-            stage.create("a")
+        with opened.begin_transaction() as transaction:
+            transaction.create_file("a")
             with pytest.raises(SoftwareError, match="not closed"):
-                stage.commit(FACTS)
-        with opened.begin() as stage:
-            (stage.path / "foreign").write_bytes(b"")
-            with pytest.raises(SoftwareError, match="not made by the stage"):
-                stage.commit(FACTS)
+                transaction.commit(FACTS)
+        with opened.begin_transaction() as transaction:
+            (transaction.path / "foreign").write_bytes(b"")
+            with pytest.raises(SoftwareError, match="not made by the transaction"):
+                transaction.commit(FACTS)
 
     assert seen(target) is None
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", ".tmp-a", ".hidden", "a\n", "a\0", "ä", "a" * 300])
 def test_no_name_leads_out_of_the_stage(name: str, target: Path) -> None:
-    with Target(target) as opened, opened.begin() as stage, pytest.raises(SoftwareError):
-        stage.create(name)
+    with Target(target) as opened, opened.begin_transaction() as transaction, pytest.raises(SoftwareError):
+        transaction.create_file(name)
 
 
 def test_a_name_is_staged_once(target: Path) -> None:
-    with Target(target) as opened, opened.begin() as stage:
-        stage.create("a").close()
+    with Target(target) as opened, opened.begin_transaction() as transaction:
+        transaction.create_file("a").close()
         with pytest.raises(SoftwareError, match="twice"):
-            stage.create("a")
-        with pytest.raises(SoftwareError, match="one stage at a time"):
-            opened.begin()
-        assert stage.files.keys() == {"a"}
+            transaction.create_file("a")
+        with pytest.raises(SoftwareError, match="one transaction at a time"):
+            opened.begin_transaction()
+        assert transaction.files.keys() == {"a"}
 
 
 @pytest.mark.parametrize("facts", [{"x": float("nan")}, {"x": {1, 2}}, {"x": b""}], ids=["nan", "set", "bytes"])
@@ -384,26 +397,26 @@ def test_the_order_is_data_then_snapshot_then_manifest_then_pointer(target: Path
         [("sync", target.parent), ("sync", target), ("sync", control), ("sync", snapshots / temp)],
         [("rename to", snapshots / run_id)],
         [("sync", snapshots)],
-        [("link", manifests / file_name(1))],
+        [("link", manifests / manifest_name(1))],
         [("sync", manifests)],
         [("remove", manifests / temp)],
         [("rename to", target / "current")],
         [("sync", target)],
     )
     # Nor before: whoever follows the pointer would read what may yet be undone.
-    committed = fs.deeds.index(("link", manifests / file_name(1)))
-    assert ("rename to", target / "current") not in fs.deeds[:committed]
+    committed = fs.operations.index(("link", manifests / manifest_name(1)))
+    assert ("rename to", target / "current") not in fs.operations[:committed]
 
 
 def test_an_old_manifest_is_hidden_durably_before_its_snapshot_goes(target: Path) -> None:
     prepare(target)
-    first, fs = load(target, 1), Recording()
+    first, fs = load_manifest(target, 1), Recording()
     commit(target, SECOND, fs=fs, keep=2)
     manifests = target / "_ftetl" / "manifests"
 
     assert_in_order(
         fs,
-        [("link", manifests / file_name(4))],
+        [("link", manifests / manifest_name(4))],
         [("rename to", manifests / f".tmp-{first.run_id}")],
         [("sync", manifests)],
         [("remove", snapshot_folder(target, first))],
@@ -417,14 +430,14 @@ def test_a_run_that_changes_nothing_vouches_for_what_it_found(target: Path) -> N
     fs = Recording()
     commit(target, FIRST, fs=fs)
 
-    assert ("sync", target / "_ftetl" / "manifests") in fs.deeds
+    assert ("sync", target / "_ftetl" / "manifests") in fs.operations
 
 
 def assert_in_order(fs: Recording, *steps: list[tuple[str, Path]]) -> None:
-    """Each step's deeds, in any order among themselves, come after those of the step before."""
+    """Each step's operations, in any order among themselves, come after those of the step before."""
     last = -1
     for step in steps:
-        last = max(fs.deeds.index(deed, last + 1) for deed in step)
+        last = max(fs.operations.index(operation, last + 1) for operation in step)
 
 
 def prepare(path: Path) -> None:
@@ -432,8 +445,8 @@ def prepare(path: Path) -> None:
     for n in range(3):
         commit(path, {**FIRST, "a": b"%d" % n})
     for version in (1, 2):
-        long_ago = replace(load(path, version), committed_at="2020-01-01T00:00:00.000000Z")
-        (path / "_ftetl" / "manifests" / file_name(version)).write_bytes(encode(long_ago))
+        long_ago = replace(load_manifest(path, version), committed_at="2020-01-01T00:00:00.000000Z")
+        (path / "_ftetl" / "manifests" / manifest_name(version)).write_bytes(encode_manifest(long_ago))
 
 
 def attempts(tmp_path: Path, start: str) -> Iterator[tuple[int, Path]]:
@@ -522,16 +535,16 @@ def test_a_run_killed_in_the_middle_of_its_stage_is_cleaned_up_by_the_next(targe
         process.kill()
 
     assert seen(target) == FIRST
-    assert commit(target, SECOND) == Commit(newest(target), changed=True, warnings=[])  # type: ignore[arg-type]
+    assert commit(target, SECOND) == Commit(newest_manifest(target), changed=True, warnings=[])  # type: ignore[arg-type]
     assert seen(target) == SECOND
     assert leftovers(target) == []
 
 
 def hang(path: Path) -> None:
-    with Target(path) as target, target.begin() as stage:
-        (target.scratch() / "spool").write_bytes(b"spooled")
-        stage.create("done").close()
-        stage.create("half").write(b"x" * (2 << 20))
+    with Target(path) as target, target.begin_transaction() as transaction:
+        (target.scratch_folder() / "spool").write_bytes(b"spooled")
+        transaction.create_file("done").close()
+        transaction.create_file("half").write(b"x" * (2 << 20))
         print("staged", flush=True)
         sys.stdin.read()
 
@@ -546,10 +559,10 @@ def test_of_four_processes_at_once_each_commits_on_top_of_another_or_says_try_la
     assert [process.returncode for process in processes] == [0] * 4
     committed = sorted(int(line) for line in said if line != "75")
     assert len(said) == 4 * ROUNDS
-    assert committed == list(range(1, len(committed) + 1)) == all_versions(target)
-    assert [load(target, version).base for version in committed] == [None, *committed[:-1]]
+    assert committed == list(range(1, len(committed) + 1)) == list_versions(target)
+    assert [load_manifest(target, version).base for version in committed] == [None, *committed[:-1]]
     for version in committed:
-        assert damage(target, load(target, version)) == []
+        assert find_damage(target, load_manifest(target, version)) == []
     assert leftovers(target) == []
 
 
@@ -580,7 +593,7 @@ def program(*words: object) -> subprocess.CompletedProcess[str]:
 def test_a_damaged_manifest_falls_back_to_the_one_before_and_is_kept(harm: bytes, target: Path) -> None:
     commit(target, FIRST)
     commit(target, SECOND)
-    bad = target / "_ftetl" / "manifests" / file_name(2)
+    bad = target / "_ftetl" / "manifests" / manifest_name(2)
     bad.write_bytes(harm)
 
     assert seen(target) == FIRST
@@ -601,7 +614,7 @@ def test_a_damaged_base_is_replaced_by_sound_bytes_never_shared(target: Path) ->
     first = commit(target, FIRST).manifest
     path = snapshot_folder(target, first) / "b.bin"
     path.write_bytes(path.read_bytes().replace(b"same", b"sane", 1))
-    assert damage(target, first) == [
+    assert find_damage(target, first) == [
         f"snapshots/{first.run_id}/b.bin: its SHA-256 is not that of what was written",
     ]
 
@@ -625,7 +638,7 @@ def test_without_hard_links_files_are_copies_and_versions_still_unique(target: P
     commit(target, SECOND, fs=NoLinks())
 
     assert seen(target) == SECOND
-    assert all_versions(target) == [1, 2]
+    assert list_versions(target) == [1, 2]
     assert leftovers(target) == []
 
 
@@ -653,10 +666,10 @@ class LostAnswer(Fs):
             raise StorageError("S07", "no answer")
         return link
 
-    def contents(self, folder: Folder, name: str) -> bytes | None:
+    def read_bytes(self, folder: Folder, name: str) -> bytes | None:
         if self.lost and self.forever:
             raise StorageError("S07", "no answer")
-        return super().contents(folder, name)
+        return super().read_bytes(folder, name)
 
 
 def test_a_commit_that_landed_but_was_reported_failed_is_a_commit(target: Path) -> None:
@@ -677,13 +690,13 @@ def test_where_the_outcome_is_unknown_nothing_is_removed(target: Path) -> None:
 def test_a_version_that_another_run_took_is_never_overwritten(kind: type[Fs], target: Path) -> None:
     """As between hosts that do not see each other's locks."""
     commit(target, FIRST)
-    with Target(target, fs=kind()) as slow, slow.begin() as stage:
-        (target / "_ftetl" / "manifests" / file_name(2)).write_bytes(b"of another run")
-        with stage.create("a") as file:
+    with Target(target, fs=kind()) as slow, slow.begin_transaction() as transaction:
+        (target / "_ftetl" / "manifests" / manifest_name(2)).write_bytes(b"of another run")
+        with transaction.create_file("a") as file:
             file.write(b"slow")
         with pytest.raises(TryLaterError, match=r"another run committed version 2 of .* meanwhile; run again"):
-            stage.commit(FACTS)
-    assert (target / "_ftetl" / "manifests" / file_name(2)).read_bytes() == b"of another run"
+            transaction.commit(FACTS)
+    assert (target / "_ftetl" / "manifests" / manifest_name(2)).read_bytes() == b"of another run"
     assert seen(target) == FIRST
     assert len(list((target / "snapshots").iterdir())) == 1
 
@@ -691,12 +704,12 @@ def test_a_version_that_another_run_took_is_never_overwritten(kind: type[Fs], ta
 def test_a_run_whose_staged_files_another_run_removed_is_to_try_later(target: Path) -> None:
     """As between hosts that do not see each other's locks."""
     commit(target, FIRST)
-    with Target(target) as slow, slow.begin() as stage:
-        with stage.create("a") as file:
+    with Target(target) as slow, slow.begin_transaction() as transaction:
+        with transaction.create_file("a") as file:
             file.write(b"slow")
-        (stage.path / "a").unlink()
+        (transaction.path / "a").unlink()
         with pytest.raises(TryLaterError, match="another run removed files of this one"):
-            stage.commit(FACTS)
+            transaction.commit(FACTS)
     assert seen(target) == FIRST
 
 
@@ -705,34 +718,34 @@ def test_a_name_that_a_dying_run_took_without_hard_links_is_no_lost_past(target:
 
     class Dies(NoLinks):
         def rename(self, folder: Folder, name: str, to: Folder, new: str) -> None:
-            if new == file_name(1):
+            if new == manifest_name(1):
                 raise KeyboardInterrupt
             super().rename(folder, name, to, new)
 
         def unlink(self, folder: Folder, name: str) -> None:
-            if name != file_name(1):
+            if name != manifest_name(1):
                 super().unlink(folder, name)
 
     with pytest.raises(KeyboardInterrupt):
         commit(target, FIRST, fs=Dies())
-    assert (target / "_ftetl" / "manifests" / file_name(1)).read_bytes() == b""
+    assert (target / "_ftetl" / "manifests" / manifest_name(1)).read_bytes() == b""
 
     with Target(target) as again:
         assert (again.base, again.has_manifests) == (None, False)
     commit(target, SECOND)
     assert seen(target) == SECOND
-    (target / "_ftetl" / "manifests" / file_name(2)).write_bytes(b"damaged")
+    (target / "_ftetl" / "manifests" / manifest_name(2)).write_bytes(b"damaged")
     with Target(target) as lost:
         assert (lost.base, lost.has_manifests) == (None, True)
 
 
 def test_a_run_whose_lock_was_removed_does_not_commit(target: Path) -> None:
-    with Target(target) as slow, slow.begin() as stage:
+    with Target(target) as slow, slow.begin_transaction() as transaction:
         (target / "_ftetl" / "lock").unlink()
-        with stage.create("a") as file:
+        with transaction.create_file("a") as file:
             file.write(b"slow")
         with pytest.raises(TryLaterError, match="was removed while this run held it"):
-            stage.commit(FACTS)
+            transaction.commit(FACTS)
 
     assert seen(target) is None
 
@@ -768,8 +781,8 @@ def test_an_interrupt_after_the_commit_undoes_nothing(target: Path) -> None:
 
 def test_a_record_is_replaced_whole(target: Path) -> None:
     with Target(target) as opened:
-        opened.record(opened.run_id, {"exit": 0, "state": "began"})
-        opened.record(opened.run_id, {"exit": 0})
+        opened.write_run_record(opened.run_id, {"exit": 0, "state": "began"})
+        opened.write_run_record(opened.run_id, {"exit": 0})
         path = target / "_ftetl" / "runs" / f"{opened.run_id}.json"
 
         assert path.read_bytes() == b'{"exit":0}\n'
@@ -777,18 +790,18 @@ def test_a_record_is_replaced_whole(target: Path) -> None:
         assert [p.name for p in path.parent.iterdir()] == [path.name]
         for run_id in ("../x", "x", "20261123T042000Z-12345678\n"):
             with pytest.raises(SoftwareError):
-                opened.record(run_id, {})
+                opened.write_run_record(run_id, {})
 
 
 def test_evidence_is_private_and_of_the_last_5_runs(target: Path) -> None:
     run_ids = [f"20261123T042000Z-0000000{9 - n}" for n in range(8)]  # ids that sort the other way round
     with Target(target, file_mode=0o644) as opened:
         for n, run_id in enumerate(run_ids):
-            opened.keep_evidence(run_id, "body.json", b"first")
-            opened.keep_evidence(run_id, "body.json", b"second")
+            opened.keep_failed_response(run_id, "body.json", b"first")
+            opened.keep_failed_response(run_id, "body.json", b"second")
             os.utime(target / "_ftetl" / "failed" / run_id, ns=(n, n))
         with pytest.raises(SoftwareError):
-            opened.keep_evidence(run_ids[0], "../body", b"")
+            opened.keep_failed_response(run_ids[0], "../body", b"")
 
     failed = target / "_ftetl" / "failed"
     assert {path.name for path in failed.iterdir()} == set(run_ids[-5:])
@@ -800,8 +813,8 @@ def test_evidence_is_private_and_of_the_last_5_runs(target: Path) -> None:
 
 def test_scratch_is_private_and_gone_afterwards(target: Path) -> None:
     with Target(target, file_mode=0o644) as opened:
-        scratch = opened.scratch()
-        assert scratch == opened.scratch()
+        scratch = opened.scratch_folder()
+        assert scratch == opened.scratch_folder()
         assert scratch.stat().st_mode & 0o777 == 0o700
         (scratch / "deep").mkdir()
         (scratch / "deep" / "spool").write_bytes(b"x")

@@ -16,7 +16,7 @@ import pytest
 import ftetl
 from ftetl.contract import tables
 from ftetl.errors import SoftwareError
-from ftetl.snapshot.table_reader import Stored, path
+from ftetl.snapshot.table_reader import TableReader, table_file
 from ftetl.validate import focus_checks
 
 TABLE = tables()["focus_costs"]
@@ -38,10 +38,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def check(sound: Path, folder: Path, rows: Rows) -> None:
     """The gate's word on these rows, beside the sound jobs and anomalies."""
     for name in focus_checks.OTHERS:
-        path(folder, name).write_bytes(path(sound, name).read_bytes())
-    found = pa.Table.from_pylist(rows, schema=pq.read_schema(path(sound, "focus_costs")))
-    pq.write_table(found, path(folder, "focus_costs"), row_group_size=4, write_page_checksum=True)
-    focus_checks.check(Stored(folder, exact=True), TABLE, len(rows))
+        table_file(folder, name).write_bytes(table_file(sound, name).read_bytes())
+    found = pa.Table.from_pylist(rows, schema=pq.read_schema(table_file(sound, "focus_costs")))
+    pq.write_table(found, table_file(folder, "focus_costs"), row_group_size=4, write_page_checksum=True)
+    focus_checks.check_focus_costs(TableReader(folder, exact=True), TABLE, len(rows))
 
 
 def put(at: int, **cells: Any) -> Callable[[Rows], None]:
@@ -108,12 +108,12 @@ DAMAGE: dict[str, Callable[[Rows], None]] = {
 
 
 def test_the_sound_table_passes(sound: Path, tmp_path: Path) -> None:
-    check(sound, tmp_path, pq.read_table(path(sound, "focus_costs")).to_pylist())
+    check(sound, tmp_path, pq.read_table(table_file(sound, "focus_costs")).to_pylist())
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_refused(sound: Path, tmp_path: Path, damage: str) -> None:
-    rows = pq.read_table(path(sound, "focus_costs")).to_pylist()
+    rows = pq.read_table(table_file(sound, "focus_costs")).to_pylist()
     DAMAGE[damage](rows)
     with pytest.raises(SoftwareError, match="table focus_costs breaks its contract") as caught:
         check(sound, tmp_path, rows)
@@ -122,24 +122,24 @@ def test_damage_is_refused(sound: Path, tmp_path: Path, damage: str) -> None:
 
 @pytest.mark.parametrize("kind", ["charge_without_time", "refund_exceeds_price"])
 def test_what_is_left_out_without_an_anomaly_is_refused(sound: Path, tmp_path: Path, kind: str) -> None:
-    jobs = pq.read_table(path(sound, "jobs")).to_pylist()
+    jobs = pq.read_table(table_file(sound, "jobs")).to_pylist()
     jobs[6] |= {"total_price_nanousd": 1, "created_at": None, "updated_at": None, "refund_amount_nanousd": None}
     if kind == "refund_exceeds_price":
         jobs[6] |= {"total_price_nanousd": 0, "refund_amount_nanousd": 5}
-    rows = pq.read_table(path(sound, "focus_costs")).to_pylist()
+    rows = pq.read_table(table_file(sound, "focus_costs")).to_pylist()
     changed = tmp_path / "changed"
     changed.mkdir()
     (tmp_path / "out").mkdir()
     for name in ("anomalies", "focus_costs"):
-        path(changed, name).write_bytes(path(sound, name).read_bytes())
-    of = pq.read_schema(path(sound, "jobs"))
-    pq.write_table(pa.Table.from_pylist(jobs, schema=of), path(changed, "jobs"), write_page_checksum=True)
+        table_file(changed, name).write_bytes(table_file(sound, name).read_bytes())
+    of = pq.read_schema(table_file(sound, "jobs"))
+    pq.write_table(pa.Table.from_pylist(jobs, schema=of), table_file(changed, "jobs"), write_page_checksum=True)
     with pytest.raises(SoftwareError, match=kind):
         check(changed, tmp_path / "out", rows)
 
 
 def test_verify_uses_the_gate(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(focus_checks, "sums", lambda *_: iter([("is the canary alive", pa.array([False]))]))
+    monkeypatch.setattr(focus_checks, "total_rules", lambda *_: iter([("is the canary alive", pa.array([False]))]))
     from ftetl.snapshot.snapshot import verify
 
     assert [line for line in verify(sound.parent).damage if "canary" in line]

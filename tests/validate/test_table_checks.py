@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ftetl.contract import Column, Table, arrow_schema, tables
 from ftetl.errors import SoftwareError, StorageError
-from ftetl.snapshot.table_reader import Stored, path
+from ftetl.snapshot.table_reader import TableReader, table_file
 from ftetl.validate import table_checks
 
 CANARY = "canary"
@@ -76,10 +76,10 @@ class Folder:
         self.write(tables()["jobs"], made(tables()["jobs"], rows(tables()["jobs"])))
 
     def write(self, table: Table, data: pa.Table) -> None:
-        pq.write_table(data, path(self.folder, table.name), row_group_size=2, write_page_checksum=True)
+        pq.write_table(data, table_file(self.folder, table.name), row_group_size=2, write_page_checksum=True)
 
     def check(self, table: Table, written: int = 4) -> None:
-        table_checks.check_table(Stored(self.folder, exact=True), table, written)
+        table_checks.check_table(TableReader(self.folder, exact=True), table, written)
 
     def refused(self, table: Table, data: pa.Table, rule: str) -> str:
         """The message of the refusal."""
@@ -142,7 +142,7 @@ def test_a_null_in_a_required_column_is_refused(table: Table) -> None:
     for name in required:
         data[2][name] = None
     with pytest.raises(SoftwareError, match=f"{len(required)} cells break it .column .*: required") as caught:
-        table_checks.Gate(table).check(made(table, data))
+        table_checks.TableValidator(table).check_rows(made(table, data))
     assert CANARY not in str(caught.value)
 
 
@@ -240,7 +240,7 @@ def test_rows_that_were_written_and_are_not_there_are_missed(folder: Folder, tab
     for written in (3, 5):
         with pytest.raises(SoftwareError, match="count"):
             folder.check(table, written)
-    path(folder.folder, table.name).unlink()
+    table_file(folder.folder, table.name).unlink()
     with pytest.raises(StorageError):
         folder.check(table, 0)
 
@@ -294,9 +294,9 @@ def test_whatever_a_contract_allows_passes(data: st.DataObject) -> None:
         st.sampled_from([tables()[n] for n in ("events", "job_history", "quarantine", "anomalies", "stages")])
     )
     found = made(table, data.draw(contents(table)))
-    gate = table_checks.Gate(table)
+    gate = table_checks.TableValidator(table)
     for group in groups(found):
-        gate.check(group)
+        gate.check_rows(group)
     assert gate.rows == found.num_rows
 
 

@@ -30,7 +30,7 @@ def make(voice: Voice, targets: Sequence[Path], output: Path, mode: int) -> None
     if str(output) == _STDOUT:
         cli_output.ours(made.html.removesuffix("\n").encode())
         return
-    html_report.write(output, made.html, mode)
+    html_report.write_text_atomically(output, made.html, mode)
     voice.result({"file": str(output), "bytes": len(made.html.encode()), **made.headline.document()})
     jobs, size = pluralize(made.headline.jobs, "job"), format_bytes(len(made.html.encode()))
     cli_output.well(voice, EXITS["OK"], f"{output}: {jobs}, {size}")

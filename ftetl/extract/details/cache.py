@@ -40,7 +40,7 @@ class DetailCache:
     def __init__(self, target: Target, archive: Archive, settled: UnchangedDetails) -> None:
         self._fs, self._archive, self._settled = target.fs, archive, settled
         self._stack = ExitStack()
-        self._folder = target.part(FOLDER, self._stack)
+        self._folder = target.open_part(FOLDER, self._stack)
         self._mode = target.file_mode
         self._own = f"{target.run_id}{SUFFIX}"
         self._done = f"{target.base.run_id}{SUFFIX}" if target.base else ""  # of a run that died behind its commit
@@ -104,11 +104,13 @@ class DetailCache:
         self._fs.write(self._descriptor, line, path)
 
     def _names(self) -> list[str]:
-        return [n for n in self._fs.names(self._folder) if n.endswith(SUFFIX) and RUN_ID.fullmatch(n[: -len(SUFFIX)])]
+        return [
+            n for n in self._fs.list_names(self._folder) if n.endswith(SUFFIX) and RUN_ID.fullmatch(n[: -len(SUFFIX)])
+        ]
 
     def _read(self) -> Iterator[tuple[tuple[str, str], _Kept]]:
         for name in sorted(set(self._names()) - {self._done}):
-            for line in (self._fs.contents(self._folder, name) or b"").splitlines():
+            for line in (self._fs.read_bytes(self._folder, name) or b"").splitlines():
                 entry = _entry(line)
                 if entry is not None:
                     yield (

@@ -18,7 +18,7 @@ import pyarrow.feather as feather
 
 from ftetl.errors import StorageError
 from ftetl.extract.extract import Extraction
-from ftetl.snapshot.table_reader import Stored
+from ftetl.snapshot.table_reader import TableReader
 from ftetl.transform.raw_job import RawJob
 
 FILE = "listed.arrow"  # beside the tables of a snapshot, so that it is committed with them
@@ -67,9 +67,9 @@ class UnchangedDetails:
         return self.listed.get(job_id) != listed
 
 
-def unchanged_details(stored: Stored, memory: Mapping[str, bytes], observed_at: datetime) -> UnchangedDetails:
+def unchanged_details(stored: TableReader, memory: Mapping[str, bytes], observed_at: datetime) -> UnchangedDetails:
     """What the last snapshot knows well enough, as of now."""
-    jobs = stored.table("jobs", ["job_id", "events_state", "is_terminal", "finished_at", "updated_at"])
+    jobs = stored.read_table("jobs", ["job_id", "events_state", "is_terminal", "finished_at", "updated_at"])
     ended = pc.coalesce(jobs.column("finished_at"), jobs.column("updated_at"))
     late = pc.less_equal(ended, pa.scalar(observed_at - SETTLES, pa.timestamp("us", "UTC")))
     known = pc.and_(pc.equal(jobs.column("events_state"), "detail"), pc.fill_null(jobs.column("is_terminal"), False))

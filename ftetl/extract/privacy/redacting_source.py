@@ -112,11 +112,11 @@ def begin(target: Target, people: Mapping[str, str]) -> None:
     """
     if target.base is not None:  # whose identity tells
         return
-    before = target.told(_TOLD)
+    before = target.read_document(_TOLD)
     if before == people:
         return
     with ExitStack() as stack:
-        left = {name for folder in _LEFT for name in target.fs.names(target.part(folder, stack))}
+        left = {name for folder in _LEFT for name in target.fs.list_names(target.open_part(folder, stack))}
         if left - {INDEX}:
             guards.same_people(before, people)
-    target.tell(_TOLD, people)
+    target.write_document(_TOLD, people)

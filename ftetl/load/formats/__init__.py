@@ -45,7 +45,7 @@ def names() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__))
 
 
-def load(name: str) -> Format:
+def load_format(name: str) -> Format:
     """The format of this name.
 
     Raises:
@@ -61,7 +61,7 @@ def load(name: str) -> Format:
     raise ConfigError("P05", "unknown format", next=f"choose one of: {', '.join(names())}")
 
 
-def require(table: pa.Table, schema: pa.Schema) -> None:
+def require_schema(table: pa.Table, schema: pa.Schema) -> None:
     """Nothing, if the table has the columns that were announced.
 
     Raises:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
-from ftetl.load.formats import SECONDS, Writer, require
+from ftetl.load.formats import SECONDS, Writer, require_schema
 
 SUFFIX = "csv"
 # OWASP's triggers, the full-width ones too, at the start of a cell or after spaces and quotes; in RE2's syntax.
@@ -40,7 +40,7 @@ class _Writer:
         self._file = pcsv.CSVWriter(sink, cells, write_options=pcsv.WriteOptions(eol="\r\n"))
 
     def write(self, table: pa.Table) -> None:
-        require(table, self._schema)
+        require_schema(table, self._schema)
         for batch in table.to_batches(max_chunksize=BATCH_ROWS):
             columns = [self._cut(name, batch.column(name)) for name in table.column_names]
             cells = [_cells(column, guard=self._guard) for column in columns]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ftetl.errors import SoftwareError
-from ftetl.load.formats import KEY, Writer, require
+from ftetl.load.formats import KEY, Writer, require_schema
 
 SUFFIX = "parquet"
 # All of these are part of what makes the bytes: a change rewrites every file of every target.
@@ -67,7 +67,7 @@ class _Writer:
             file.is_open = False
 
     def write(self, table: pa.Table) -> None:
-        require(table, self._schema)
+        require_schema(table, self._schema)
         self._pending.append(table)
         self._rows += table.num_rows
         while self._rows >= self._group:

@@ -18,7 +18,7 @@ from ftetl.arrays import one, seconds_between, where
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import TYPES
 from ftetl.raw.findings import Anomaly
-from ftetl.snapshot.table_reader import Stored
+from ftetl.snapshot.table_reader import TableReader
 from ftetl.transform import assemble
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.merge import carry_over, quarantine, row_anomalies, stored_events
@@ -78,7 +78,7 @@ class _Told:
 class Merge:
     """One run's merge; feed it the batches in key order, then take the rest."""
 
-    stored: Stored
+    stored: TableReader
     seen: RunContext
     counts: Counts = field(default_factory=Counts)
     new_anomalies: list[Anomaly] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Merge:
     current_states: list[pa.Table] = field(default_factory=list)  # of those that did
 
     def __post_init__(self) -> None:
-        self._jobs = self.stored.table("jobs")
+        self._jobs = self.stored.read_table("jobs")
         ids = self._jobs.column("job_id")
         self._held = stored_events.counts(self.stored, one(ids))
         self._ids: list[str] = ids.to_pylist()
@@ -94,7 +94,7 @@ class Merge:
         self._events = stored_events.Stream(self.stored)
         self._told = _Told()
         self._spared: set[str] = set()
-        self._firsts = row_anomalies.firsts(self.stored.table("anomalies"))
+        self._firsts = row_anomalies.firsts(self.stored.read_table("anomalies"))
         self._confirmed = pa.array(sorted(self.seen.confirmed), pa.string())
 
     def protect_from_vanishing(self, job_ids: Iterable[str]) -> None:
@@ -123,7 +123,7 @@ class Merge:
     def anomaly_table(self, anomalies: list[Anomaly]) -> pa.Table:
         """The next anomalies: this run's, and those stored ones whose value is still the current one."""
         found = quarantine.tallied([*anomalies, *self.new_anomalies], self.seen.project)
-        stored = self.stored.table("anomalies")
+        stored = self.stored.read_table("anomalies")
         kept = stored.filter(pc.invert(self._is_told(stored)))
         return quarantine.anomalies(kept, found.filter(self._is_current(found)))
 

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 from ftetl.arrays import one
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty
-from ftetl.snapshot.table_reader import Stored
+from ftetl.snapshot.table_reader import TableReader
 
 
-def counts(stored: Stored, ids: pa.Array) -> pa.Array:
+def counts(stored: TableReader, ids: pa.Array) -> pa.Array:
     """How many stored events each of these jobs has."""
-    found = [_counted(group) for group in stored.groups("events", ["job_id"])]
+    found = [_counted(group) for group in stored.read_row_groups("events", ["job_id"])]
     if not found:
         return pc.fill_null(pa.nulls(len(ids), pa.int64()), 0)
     # A job at the end of one row group may go on in the next.
@@ -35,8 +35,8 @@ def _counted(group: pa.Table) -> pa.Table:
 class Stream:
     """Hands out the stored events from the first to the last; each row once."""
 
-    def __init__(self, stored: Stored) -> None:
-        self._groups = stored.groups("events")
+    def __init__(self, stored: TableReader) -> None:
+        self._groups = stored.read_row_groups("events")
         self._held = empty(tables()["events"])
 
     def up_to(self, last: str) -> Iterator[pa.Table]:

@@ -26,7 +26,7 @@ from ftetl.contract import people, tables
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
 from ftetl.extract.privacy import pseudonyms, redacting_source, redactor
 from ftetl.pipeline import export as pipeline_export
-from ftetl.store.manifest import newest
+from ftetl.store.manifest import newest_manifest
 from ftetl.store.target import Target
 from tests.demo.generator import generate_jobs
 from tests.integration.canary import MAIL
@@ -183,7 +183,7 @@ def test_all_else_is_what_it_is_without(kind: str, mode: str, key: Path, tmp_pat
     run("export", plain, "--from", place)
     run("export", target, "--from", place, *words(mode, key))
 
-    assert newest(plain).facts["identity"].keys() == {"project", "service"}
+    assert newest_manifest(plain).facts["identity"].keys() == {"project", "service"}
     for name, table in tables().items():
         before, after = ftetl.open(plain).arrow(name), ftetl.open(target).arrow(name)
         assert before.num_rows == after.num_rows
@@ -217,12 +217,12 @@ class TestOverHttp:
         server.requests.clear()
         code, said = self.export(server, target, mode, key, "--observed-at", "2027-01-01T00:00:00Z")
 
-        assert (code, newest(target).version) == (0, 1)
+        assert (code, newest_manifest(target).version) == (0, 1)
         assert "nothing changed" in said
         assert len(server.requests) <= 1 + len(server.jobs)
         code, said = run("rebuild", target)  # the archive has been rewritten already: no key
 
-        assert (code, newest(target).version) == (0, 1)
+        assert (code, newest_manifest(target).version) == (0, 1)
         assert "nothing changed" in said
 
     def test_evidence_of_a_failed_run_is_no_way_out(
@@ -277,7 +277,7 @@ class TestTheTargetsIdentity:
         place, _ = source("a.json", tmp_path)
         target = tmp_path / "target"
         run("export", target, "--from", place, *words(first, key))
-        before = newest(target)
+        before = newest_manifest(target)
         key.write_bytes(b"another key, as long as it must be")
 
         code, told = run("export", target, "--from", place, *words(then, key))
@@ -285,12 +285,12 @@ class TestTheTargetsIdentity:
         assert code == 78
         assert said in told
         assert "new target" in told
-        assert newest(target) == before
+        assert newest_manifest(target) == before
 
     def test_what_a_dead_first_run_left_is_refused_as_well(self, tmp_path: Path) -> None:
         target = tmp_path / "target"
         with Target(target) as held:
-            held.keep_evidence(held.run_id, "answer", b"somebody")
+            held.keep_failed_response(held.run_id, "answer", b"somebody")
         place, _ = source("a.json", tmp_path)
 
         with pytest.raises(ConfigError, match="made with --pii keep, not drop"):

@@ -96,7 +96,7 @@ def written() -> Callable[..., bytes]:
 
     def write(name: str, *pieces: pa.Table, raw: bool = False) -> bytes:
         sink = io.BytesIO()
-        writer = formats.load(name).writer(sink, pieces[0].schema, metadata=METADATA, raw=raw)
+        writer = formats.load_format(name).writer(sink, pieces[0].schema, metadata=METADATA, raw=raw)
         for piece in pieces:
             writer.write(piece)
         writer.close()

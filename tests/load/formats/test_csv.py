@@ -204,7 +204,7 @@ def test_times_of_whole_seconds_have_no_fraction_where_that_is_said() -> None:
     moments = [datetime(2026, 7, 2, 8, 10, 14, tzinfo=UTC), None, datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)]
     table = pa.table({name: pa.array(moments, pa.timestamp("us", "UTC")) for name in ("a", "b")})
     sink = io.BytesIO()
-    writer = formats.load("csv").writer(sink, table.schema, metadata={SECONDS: "b"})
+    writer = formats.load_format("csv").writer(sink, table.schema, metadata={SECONDS: "b"})
     writer.write(table)
     writer.close()
     assert sink.getvalue().decode().split("\r\n")[1:4] == [

@@ -52,14 +52,14 @@ def test_a_format_is_a_file() -> None:
 
 @every_format
 def test_a_file_is_named_after_its_format(name: str) -> None:
-    suffix = formats.load(name).SUFFIX
+    suffix = formats.load_format(name).SUFFIX
     assert suffix == name
 
 
 @pytest.mark.parametrize("name", ["xlsx", "", "__init__", "csv.csv", "CSV"])
 def test_an_unknown_format_is_refused_with_those_that_exist(name: str) -> None:
     with pytest.raises(ConfigError, match=r"unknown format; choose one of: csv, parquet$"):
-        formats.load(name)
+        formats.load_format(name)
 
 
 @every_format
@@ -95,7 +95,7 @@ def test_a_file_without_rows_has_every_column(name: str, plain: pa.Table, writte
 @every_format
 def test_closing_leaves_the_sink_open_and_complete(name: str, plain: pa.Table, metadata, written) -> None:
     sink = io.BytesIO()
-    writer = formats.load(name).writer(sink, plain.schema, metadata=metadata)
+    writer = formats.load_format(name).writer(sink, plain.schema, metadata=metadata)
     writer.write(plain)
     writer.close()
     assert not sink.closed
@@ -117,7 +117,7 @@ def test_closing_leaves_the_sink_open_and_complete(name: str, plain: pa.Table, m
     ids=["a column less", "another order", "another type", "a null allowed"],
 )
 def test_other_columns_than_announced_are_a_fault_of_ours(name: str, change, plain: pa.Table, metadata) -> None:
-    writer = formats.load(name).writer(io.BytesIO(), plain.schema, metadata=metadata)
+    writer = formats.load_format(name).writer(io.BytesIO(), plain.schema, metadata=metadata)
     with pytest.raises(SoftwareError, match=r"^a table's columns are not those"):
         writer.write(change(plain))
 
@@ -126,13 +126,13 @@ def test_other_columns_than_announced_are_a_fault_of_ours(name: str, change, pla
 def test_an_error_of_the_sink_arrives_as_it_is(name: str, metadata) -> None:
     table = many(200_000)
     with pytest.raises(StorageError, match=r"^the disk is full$"):
-        formats.load(name).writer(Full(), table.schema, metadata=metadata).write(table)
+        formats.load_format(name).writer(Full(), table.schema, metadata=metadata).write(table)
 
 
 @every_format
 def test_an_abandoned_writer_says_nothing_to_a_closed_sink(name: str, metadata) -> None:
     sink, table = io.BytesIO(), many(200_000)
-    writer = formats.load(name).writer(sink, table.schema, metadata=metadata)
+    writer = formats.load_format(name).writer(sink, table.schema, metadata=metadata)
     writer.write(table)
     sink.close()
     del writer  # pytest makes an error of an exception in a destructor

@@ -113,7 +113,7 @@ def drop(target: Path, manifests: Path, left: dict[str, Any]) -> None:
     """Make the newest snapshot one that has only these tables."""
     from ftetl.store import manifest
 
-    newest = manifest.newest(target, [])
+    newest = manifest.newest_manifest(target, [])
     assert newest is not None
     files = tuple(f for f in newest.files if f.name.split(".")[0] in {*left, "listed"})
     facts = dict(newest.facts)
@@ -122,4 +122,4 @@ def drop(target: Path, manifests: Path, left: dict[str, Any]) -> None:
     for name in DERIVED:
         (manifest.snapshot_folder(target, newest) / f"{name}.parquet").unlink()
     (file,) = manifests.glob("*.json")
-    file.write_bytes(manifest.encode(old))
+    file.write_bytes(manifest.encode_manifest(old))

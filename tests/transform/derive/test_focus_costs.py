@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
-from ftetl.snapshot.table_reader import Stored, path
+from ftetl.snapshot.table_reader import TableReader, table_file
 from ftetl.transform.derive import charges, focus_costs
 from ftetl.transform.derive.derive import DerivedTables
 from ftetl.validate import focus_checks
@@ -205,9 +205,11 @@ def test_the_rows_are_those_of_the_rules(found: list[Row], told: list[Any], acco
     )
     # And the gate agrees, of which the demo and the golden charges see less.
     for group in costs.to_batches():
-        focus_checks.require(TABLE, focus_checks.rows(dict(zip(group.schema.names, group.columns, strict=True))))
-    for rules in (focus_checks.resources(costs), focus_checks.skus(costs)):
-        focus_checks.require(TABLE, rules)
+        focus_checks.require_rules(
+            TABLE, focus_checks.row_rules(dict(zip(group.schema.names, group.columns, strict=True)))
+        )
+    for rules in (focus_checks.resource_rules(costs), focus_checks.sku_rules(costs)):
+        focus_checks.require_rules(TABLE, rules)
 
 
 def test_the_rows_do_not_depend_on_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,11 +230,11 @@ def test_the_sums_of_many_large_prices_are_exact(tmp_path: Path) -> None:
     found = [{"job_id": f"ft-{n}", "created_at": day, "total_price_nanousd": 2**63 - 1 - n} for n in range(40)]
     jobs, costs, anomalies = derived(found, [], ACCOUNTS[0])
     for name, table in (("jobs", jobs), ("anomalies", anomalies)):
-        pq.write_table(table, path(tmp_path, name), write_page_checksum=True)
-    stored = Stored(tmp_path, exact=True)
-    focus_checks.require(TABLE, focus_checks.sums(costs, stored))
+        pq.write_table(table, table_file(tmp_path, name), write_page_checksum=True)
+    stored = TableReader(tmp_path, exact=True)
+    focus_checks.require_rules(TABLE, focus_checks.total_rules(costs, stored))
     at = costs.schema.get_field_index("BilledCost")
     off = [cost + Decimal("0.000000001") * (n == 7) for n, cost in enumerate(costs["BilledCost"].to_pylist())]
     spoiled = costs.set_column(at, costs.schema.field(at), pa.array(off, costs.schema.field(at).type))
     with pytest.raises(Exception, match="sum that of the prices"):
-        focus_checks.require(TABLE, focus_checks.sums(spoiled, stored))
+        focus_checks.require_rules(TABLE, focus_checks.total_rules(spoiled, stored))

@@ -20,7 +20,7 @@ import ftetl
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.load.formats import parquet
-from ftetl.snapshot.table_reader import Stored, path
+from ftetl.snapshot.table_reader import TableReader, table_file
 from ftetl.transform.decode import decoder
 from ftetl.transform.merge import stored_events
 from ftetl.transform.merge.merger import Merge, RunContext
@@ -278,15 +278,15 @@ def test_a_target_remembers_what_the_model_remembers(small: None, days: list[Ans
             assert report.version == model.versions
 
 
-def stored(folder: Path, rows: list[tuple[str, int]], group: int) -> Stored:
+def stored(folder: Path, rows: list[tuple[str, int]], group: int) -> TableReader:
     """A snapshot of nothing but events."""
     data = [{"project": "p", "job_id": job_id, "position": position} for job_id, position in rows]
     found = pa.Table.from_pylist(data, schema=schema(tables()["events"]))
     folder.mkdir(exist_ok=True)
-    with parquet.pq.ParquetWriter(path(folder, "events"), found.schema, write_page_checksum=True) as file:
+    with parquet.pq.ParquetWriter(table_file(folder, "events"), found.schema, write_page_checksum=True) as file:
         for at in range(0, len(data), group):
             file.write_table(found.slice(at, group))
-    return Stored(folder)
+    return TableReader(folder)
 
 
 ROWS = [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("c", 1), ("c", 2), ("c", 3), ("e", 0)]
@@ -309,7 +309,7 @@ def test_the_stream_hands_out_each_event_once_and_in_order(tmp_path: Path, group
 def test_events_are_counted_across_row_groups(tmp_path: Path, group: int) -> None:
     ids = pa.array(["e", "x", "c", "a", "b"])
     assert stored_events.counts(stored(tmp_path / "s", ROWS, group), ids).to_pylist() == [1, 0, 4, 2, 1]
-    assert stored_events.counts(Stored(None), ids).to_pylist() == [0] * 5
+    assert stored_events.counts(TableReader(None), ids).to_pylist() == [0] * 5
     assert stored_events.counts(stored(tmp_path / "s", ROWS, group), ids.slice(0, 0)).to_pylist() == []
 
 
@@ -320,6 +320,6 @@ def test_events_of_one_late_job_do_not_bring_all_others_into_memory(tmp_path: Pa
 
 
 def test_nothing_is_left_over_of_an_empty_target() -> None:
-    merged = Merge(Stored(None), RunContext("p", ()))
+    merged = Merge(TableReader(None), RunContext("p", ()))
     assert list(merged.rest()) == []
     assert merged.anomalies([]).num_rows == 0
