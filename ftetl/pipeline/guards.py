@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import ExitStack
 from types import MappingProxyType
 
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError
+from ftetl.extract.archive import BODIES, INDEX
+from ftetl.extract.details.cache import FOLDER
 from ftetl.extract.privacy.pseudonyms import IDENTITY, KEPT, MODE
 from ftetl.raw.element import Scan
 from ftetl.snapshot.table_reader import TableReader
+from ftetl.store.target import Target
 
 ENOUGH = 10  # known jobs from which on a share means something
 SHARE = 0.5
+_PRIVACY = "pii"  # file in the target's control folder: how the run before the first version treated people's data
+_LEFTOVERS = (BODIES, FOLDER, "failed")  # folders in which a failed first run leaves what it received
 _AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -95,6 +101,24 @@ def same_people(stored: Mapping[str, str], people: Mapping[str, str]) -> None:
             "the key of --pii-key-file is not the one that the target's pseudonyms were made with",
             next="give that key, or export into a new target",
         )
+
+
+def same_people_as_failed_runs(target: Target, people: Mapping[str, str]) -> None:
+    """In a target without a version, refuse what a failed run stored with people's data treated otherwise.
+
+    Raises:
+        ConfigError: There is something like that.
+    """
+    if target.base is not None:  # its identity was compared
+        return
+    before = target.read_document(_PRIVACY)
+    if before == people:
+        return
+    with ExitStack() as stack:
+        stored = {name for folder in _LEFTOVERS for name in target.fs.list_names(target.open_part(folder, stack))}
+        if stored - {INDEX}:
+            same_people(before, people)
+    target.write_document(_PRIVACY, people)
 
 
 def whole_list(settings: Settings, stored: TableReader, whole: Scan) -> None:

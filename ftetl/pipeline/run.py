@@ -26,7 +26,7 @@ from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
 from ftetl.extract.details.cache import DetailCache
 from ftetl.extract.privacy.pseudonyms import read_pseudonyms
-from ftetl.extract.privacy.redacting_source import RedactingSource, begin
+from ftetl.extract.privacy.redacting_source import RedactingSource
 from ftetl.extract.source import Source
 from ftetl.load.table_writers import TableWriters
 from ftetl.pipeline import advisories, guards, list_watermark, provenance
@@ -74,7 +74,7 @@ def run(settings: Settings, source: Source, target: Target, progress: Progress |
         def note(given: extract.Extraction) -> None:
             provenance.note(archive, settings, source, given, recalls[0], target, digests)
 
-        begin(target, people)
+        guards.same_people_as_failed_runs(target, people)
         report = _run(settings, source, target, memory, note, progress or Silent(), people)
         with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
             archive.drop_unfinished(target.base, target.version)  # of a version that there was no need to make
@@ -220,11 +220,10 @@ def _commit(
             )
         _log.info("written %s", " ".join(f"{name}={count}" for name, count in outcome.rows.items()))
         with transaction.create_file(fingerprints.FILE) as file:
-            file.write(
-                fingerprints.serialize(
-                    fingerprints.updated_fingerprints(fingerprints.read_fingerprints(stored.folder), work.items, given)
-                )
-            )
+            jobs = (item.job_id for item in work.items)
+            before = fingerprints.read_fingerprints(stored.folder)
+            after = fingerprints.updated_fingerprints(before, jobs, given.listed, given.details.had)
+            file.write(fingerprints.serialize(after))
         work.items.clear()  # hundreds of bytes a job, which the gate needs more
         writers.validate()
         _log.info("checked against the contracts, read back from disk")

@@ -44,8 +44,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 PENDING = {
     ("cli.exit_handling", "store.manifest"),
     ("contract.sql", "config.settings"),
-    ("extract.details.fingerprints", "transform.raw_job"),
-    ("extract.privacy.redacting_source", "pipeline.guards"),
     ("snapshot.snapshot", "validate.focus_checks"),
     ("snapshot.snapshot", "validate.table_checks"),
     ("validate.focus_checks", "transform.derive.charges"),

@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,9 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from ftetl.errors import StorageError
-from ftetl.extract.extract import Extraction
 from ftetl.snapshot.table_reader import TableReader
-from ftetl.transform.raw_job import RawJob
 
 FILE = "listed.arrow"  # beside the tables of a snapshot, so that it is committed with them
 SETTLES = timedelta(days=3)
@@ -78,16 +77,25 @@ def unchanged_details(stored: TableReader, memory: Mapping[str, bytes], observed
     return UnchangedDetails({job_id: memory[job_id] for job_id in ids if job_id in memory})
 
 
-def updated_fingerprints(memory: Mapping[str, bytes], items: Iterable[RawJob], given: Extraction) -> dict[str, bytes]:
-    """The memory after a run: the jobs whose detail came are known by what was listed of them now.
+def updated_fingerprints(
+    previous: Mapping[str, bytes], job_ids: Iterable[str], listed: Mapping[str, bytes], fetched: AbstractSet[str]
+) -> dict[str, bytes]:
+    """The fingerprints after a run.
 
-    A job whose row was made from something else, and not from the same listed document, is known no more.
+    A job whose row was made from something else than its fetched detail, and not from the same listed document, has
+    no fingerprint any more.
+
+    Args:
+        previous: The fingerprints before it.
+        job_ids: The jobs with a row made in this run.
+        listed: The fingerprint of what was listed, by job without events.
+        fetched: The jobs whose detail was fetched and used.
     """
-    known = dict(memory)
-    for job_id in {item.job_id for item in items}:
-        listed = given.listed.get(job_id)
-        if job_id in given.details.had and listed:
-            known[job_id] = listed
-        elif listed is None or known.get(job_id) != listed:
-            known.pop(job_id, None)
-    return known
+    updated = dict(previous)
+    for job_id in set(job_ids):
+        fingerprint = listed.get(job_id)
+        if job_id in fetched and fingerprint:
+            updated[job_id] = fingerprint
+        elif fingerprint is None or updated.get(job_id) != fingerprint:
+            updated.pop(job_id, None)
+    return updated

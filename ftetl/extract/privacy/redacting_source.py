@@ -6,27 +6,21 @@ and answers, not what in them tells of a person.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ftetl.errors import DataError, FtetlError
-from ftetl.extract.archive import BODIES, INDEX
-from ftetl.extract.details.cache import FOLDER
 from ftetl.extract.privacy.pseudonyms import Pseudonyms
 from ftetl.extract.privacy.redactor import LONGEST, EndlessError, Redactor
 from ftetl.extract.source import Detail, Source
-from ftetl.pipeline import guards
 from ftetl.raw import decompress
 from ftetl.raw.blob import Blob, Memory, Spooled
 from ftetl.raw.response import Response, Shape, window
-from ftetl.store.target import Target
 
 _PIECE = 1 << 20
-_TOLD = "pii"  # beside the versions: how the run before the first version treated people's data
-_LEFT = (BODIES, FOLDER, "failed")  # where a run that came to nothing leaves what it was told
 
 
 class RedactingSource:
@@ -102,21 +96,3 @@ class RedactingSource:
 
 def _pieces(response: Response) -> Iterable[bytes]:
     return (window(response, start, _PIECE) for start in range(0, response.blob.size, _PIECE))
-
-
-def begin(target: Target, people: Mapping[str, str]) -> None:
-    """Before the first version: refuse what another run has left here that treated people's data otherwise.
-
-    Raises:
-        ConfigError: There is something like that.
-    """
-    if target.base is not None:  # whose identity tells
-        return
-    before = target.read_document(_TOLD)
-    if before == people:
-        return
-    with ExitStack() as stack:
-        left = {name for folder in _LEFT for name in target.fs.list_names(target.open_part(folder, stack))}
-        if left - {INDEX}:
-            guards.same_people(before, people)
-    target.write_document(_TOLD, people)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,15 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match=fingerprints.FILE):
         fingerprints.read_fingerprints(tmp_path)
+
+
+def test_a_fetched_detail_gets_the_listed_fingerprint_and_a_row_made_from_something_else_loses_it() -> None:
+    old, new = hashlib.sha256(b"old").digest(), hashlib.sha256(b"new").digest()
+    previous = dict.fromkeys(["fetched", "same", "changed", "unlisted", "twice", "untouched"], old)
+    listed = {"fetched": new, "first": new, "same": old, "changed": new, "twice": b""}
+
+    updated = fingerprints.updated_fingerprints(
+        previous, [*listed, "fetched", "unlisted"], listed, {"fetched", "first", "twice"}
+    )
+
+    assert updated == {"fetched": new, "first": new, "same": old, "untouched": old}
