@@ -41,3 +41,23 @@ def seconds_between(start: pa.Array | pa.ChunkedArray, end: pa.Array | pa.Chunke
 def next_month(months: pa.Array) -> pa.Array:
     """The first instants of the months after these."""
     return pc.ceil_temporal(months, unit="month", ceil_is_strictly_greater=True)
+
+
+def group_starts(keys: pa.Array) -> pa.Array:
+    """Whether each row is the first of its key, where equal keys lie together and none is null."""
+    return pa.concat_arrays([_edge(keys), _key_changes(keys)])
+
+
+def group_ends(keys: pa.Array) -> pa.Array:
+    """Whether each row is the last of its key, where equal keys lie together and none is null."""
+    return pa.concat_arrays([_key_changes(keys), _edge(keys)])
+
+
+def _key_changes(keys: pa.Array) -> pa.Array:
+    later = keys.slice(1)
+    return pc.not_equal(later, keys.slice(0, len(later)))
+
+
+def _edge(keys: pa.Array) -> pa.Array:
+    """For the row without a neighbour, if there is a row."""
+    return pa.array([True] * min(1, len(keys)), pa.bool_())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl.arrays import scaled_decimal, seconds_between
+from ftetl.arrays import group_ends, group_starts, scaled_decimal, seconds_between
 from ftetl.contract.arrow_schema import NANO, TYPES, USD_LIMIT
 
 
@@ -43,3 +43,14 @@ def test_seconds_reach_over_all_years_and_keep_microseconds() -> None:
     seconds = seconds_between(pa.array(start, instant), pa.array(end, instant))
 
     assert seconds.to_pylist() == [315_537_811_199.0, 0.749999, None]
+
+
+@pytest.mark.parametrize(
+    ("keys", "starts", "ends"),
+    [("", [], []), ("a", [1], [1]), ("aab", [1, 0, 1], [0, 1, 1]), ("abbb", [1, 1, 0, 0], [1, 0, 0, 1])],
+)
+def test_rows_that_start_and_end_a_group_are_found(keys: str, starts: list[int], ends: list[int]) -> None:
+    array = pa.array([*"x", *keys], pa.string()).slice(1)
+
+    assert group_starts(array).to_pylist() == [bool(start) for start in starts]
+    assert group_ends(array).to_pylist() == [bool(end) for end in ends]

@@ -1,7 +1,4 @@
-"""The batches of a run, decoded and flattened ahead in threads, handed on in order; a bounded number is held.
-
-Knows neither what is stored nor where the rows go.
-"""
+"""Decodes and flattens the batches of a run ahead in threads; they come in order, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from ftetl.contract import tables
 from ftetl.raw.response import Response
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
+from ftetl.transform.flatten.terminal_event import terminal_columns
 from ftetl.transform.raw_job import RawJob
 
 THREADS = 2  # decode at once; more do not help where the merge and the writing wait for them
@@ -32,7 +30,7 @@ class Batch:
 def batches(items: Sequence[RawJob], responses: Sequence[Response], *, events: bool) -> Iterator[Batch]:
     """The batches in order; without `events`, as if none of the jobs had any."""
 
-    def work(batch: list[RawJob]) -> Batch:
+    def decode_and_flatten(batch: list[RawJob]) -> Batch:
         decoded = decoder.decode(batch, responses)
         flat = flatten_tables.flatten(decoded)
         return Batch(decoded, flat if events else _without_events(flat))
@@ -41,7 +39,7 @@ def batches(items: Sequence[RawJob], responses: Sequence[Response], *, events: b
         pending: deque[Future[Batch]] = deque()
         try:
             for batch in decoder.batches(items, decoder.BATCH):
-                pending.append(pool.submit(work, batch))
+                pending.append(pool.submit(decode_and_flatten, batch))
                 if len(pending) > THREADS:
                     yield pending.popleft().result()
             while pending:
@@ -53,8 +51,8 @@ def batches(items: Sequence[RawJob], responses: Sequence[Response], *, events: b
 
 def _without_events(flat: flatten_tables.Flat) -> flatten_tables.Flat:
     jobs = flat.jobs
-    for column in [c for c in tables()["jobs"].columns if c.read == "last_event"]:
+    for column in terminal_columns():
         at = jobs.schema.get_field_index(column.name)
         jobs = jobs.set_column(at, column.name, pa.nulls(jobs.num_rows, jobs.schema.field(at).type))
-    anomalies = [o for o in flat.anomalies if o.path.split(".")[0] != tables()["events"].rows]
+    anomalies = [a for a in flat.anomalies if a.path.split(".")[0] != tables()["events"].rows]
     return flatten_tables.Flat(jobs, flat.events.slice(0, 0), flat.parents.slice(0, 0), anomalies, events_read=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.arrays import one, seconds_between
+from ftetl.arrays import group_starts, one, seconds_between
 from ftetl.contract import tables
 from ftetl.transform import assemble
 
@@ -41,7 +41,7 @@ def stages(events: pa.Table, project: str) -> pa.Table:
     """
     ids, types = one(events.column("job_id")), one(events.column("type_index"))
     stage = pc.take(_STAGE_AFTER, types)
-    is_first = _is_first_of_job(ids)
+    is_first = group_starts(ids)
     is_change = pc.or_kleene(is_first, pc.not_equal(stage, _previous(stage)))
     run = pc.add(_count_within_job(pc.equal(types, EVENT_TYPES.index(_RESTART)), is_first), 1)
     times = one(events.column("created_at"))
@@ -68,11 +68,6 @@ def _count_within_job(mask: pa.Array, is_first: pa.Array) -> pa.Array:
     total = pc.cumulative_sum(ones)
     before_job = pc.if_else(is_first, pc.subtract(total, ones), pa.scalar(None, pa.int64()))
     return pc.subtract(total, pc.fill_null_forward(before_job))
-
-
-def _is_first_of_job(ids: pa.Array) -> pa.Array:
-    later = ids.slice(1)
-    return pa.concat_arrays([_edge(ids, True, pa.bool_()), pc.not_equal(later, ids.slice(0, len(later)))])
 
 
 def _previous(values: pa.Array) -> pa.Array:

@@ -1,7 +1,7 @@
-"""The cells of a flat column: aliases, the reader that the contract names, null policy, and the contract's own rules.
+"""Flat columns: aliases, the reader that the contract names, null policy, and the contract's own rules.
 
-Columnar: nothing here runs once per row unless a value is odd; an odd value becomes NULL or stays, as the contract
-says, and is noted. Knows no table by name.
+Columnar: only values that become an anomaly are handled one by one; such a value becomes NULL or stays, as the contract
+says.
 """
 
 from __future__ import annotations
@@ -21,160 +21,145 @@ from ftetl.raw.findings import Anomaly
 from ftetl.transform import timestamps
 from ftetl.transform.decode.source_schema import other_name
 
-MAX = "max"  # the word for the largest batch size
+MAX_WORD = "max"  # the largest batch size
 
 
 @dataclass
 class Rows:
     """The rows of one table before they are flat: the nested values, and the job that each belongs to."""
 
-    values: dict[str, pa.Array]  # the row's own keys
-    jobs: dict[str, pa.Array]  # the keys of its job
-    count: int
-    ids: pa.Array  # the job's id, by row
+    values: dict[str, pa.Array]  # by key of the row
+    jobs: dict[str, pa.Array]  # by key of its job
+    ids: pa.Array  # the job's id
     prefix: str = ""  # of the paths in anomalies
-    places: pa.Array | None = None  # the position of an event
+    positions: pa.Array | None = None  # of an event in its job's list
     extra: pa.Array | None = None
-    silent: pa.Array | None = None  # by row: whether its odd values are not noted
+    silent: pa.Array | None = None  # mask of the rows that have no anomalies
+
+    def at(self, source: Source) -> pa.Array:
+        """The nested values at a source."""
+        values = (self.jobs if source.job else self.values)[source.keys[0]]
+        return pc.struct_field(values, list(source.keys[1:])) if len(source.keys) > 1 else values
+
+    def other_kind_at(self, source: Source) -> pa.Array:
+        """The values of the other kind at a source of a union field."""
+        return self.at(Source((*source.keys[:-1], other_name(source.keys[-1])), source.job))
 
 
-class Notes:
-    """Collects the odd values of one table."""
+class AnomalyCollector:
+    """Collects the anomalies of one table."""
 
     def __init__(self, rows: Rows, anomalies: list[Anomaly]) -> None:
-        self.rows, self.anomalies = rows, anomalies
+        self._rows, self._anomalies = rows, anomalies
 
-    def mask(self, path: str, kind: str, odd: pa.Array, raw: Callable[[int], str]) -> None:
-        """Note every row where `odd` holds; `raw` gives the row's value as JSON text."""
-        for row in pc.indices_nonzero(odd).to_pylist():
-            self.at(path, kind, row, raw(row))
+    def add_masked(self, path: str, kind: str, mask: pa.Array, raw: Callable[[int], str]) -> None:
+        """Add every row of the mask; `raw` gives a row's value as JSON text."""
+        for row in pc.indices_nonzero(mask).to_pylist():
+            self.add(path, kind, row, raw(row))
 
-    def at(self, path: str, kind: str, row: int, raw: str) -> None:
-        """Note one row."""
-        if self.rows.silent is not None and self.rows.silent[row].as_py():
+    def add_values(self, path: str, kind: str, mask: pa.Array, values: pa.Array) -> bool:
+        """Add every row of the mask with its value, where null is not in the mask; whether there is one."""
+        mask = pc.fill_null(mask, False)
+        if not pc.any(mask).as_py():
+            return False
+        self.add_masked(path, kind, mask, lambda row: _json(values[row].as_py()))
+        return True
+
+    def add(self, path: str, kind: str, row: int, raw: str) -> None:
+        """Add one row."""
+        if self._rows.silent is not None and self._rows.silent[row].as_py():
             return
-        place = self.rows.places[row].as_py() if self.rows.places is not None else 0
-        self.anomalies.append(Anomaly(self.rows.ids[row].as_py(), path, kind, raw, place))
+        place = self._rows.positions[row].as_py() if self._rows.positions is not None else 0
+        self._anomalies.append(Anomaly(self._rows.ids[row].as_py(), path, kind, raw, place))
 
 
-def cells(column: Column, rows: Rows, note: Notes) -> pa.Array:
-    """The cells of one column: aliases in order, then the reader, then the contract's own rules."""
+def flat_column(column: Column, rows: Rows, collector: AnomalyCollector) -> pa.Array:
+    """The values of one column: of its aliases the first that is not null, by its reader, its type and its minimum."""
     path = rows.prefix + str(column.sources[0])
-    values = _read(column, rows, column.sources[0])
+    values = _read_source(column, rows, column.sources[0])
     if column.read == "is_max":
-        _note_words(path, _at(rows, _sibling(column.sources[0])), note)
+        words = rows.other_kind_at(column.sources[0])
+        collector.add_values(path, "wrong_type", pc.not_equal(_null_if_empty(words), MAX_WORD), words)
     for alias in column.sources[1:]:
-        values, more = _told(values), _told(_read(column, rows, alias))
-        differ = pc.fill_null(pc.not_equal(values, more), False)
-        if pc.any(differ).as_py():
-            _note_conflict(rows.prefix + str(alias), differ, more, note)
-        values = pc.coalesce(values, more)
-    if values.null_count < len(values):
-        values = _RULES.get(column.type, _unchanged)(column, values, path, note)
-    else:
-        values = pa.nulls(len(values), TYPES[column.type])
+        values, alias_values = _null_if_empty(values), _null_if_empty(_read_source(column, rows, alias))
+        differ = pc.not_equal(values, alias_values)
+        collector.add_values(rows.prefix + str(alias), "alias_conflict", differ, alias_values)
+        values = pc.coalesce(values, alias_values)
+    if values.null_count == len(values):
+        return pa.nulls(len(values), TYPES[column.type])
+    if column.type in _CONVERT:
+        values = _CONVERT[column.type](column, values, path, collector)
     if column.minimum is not None:
-        low = pc.fill_null(pc.less(values, column.minimum), False)
-        if pc.any(low).as_py():
-            kept = values
-            note.mask(path, "out_of_range", low, lambda row: _raw(kept[row].as_py()))
-            values = pc.if_else(low, pa.scalar(None, values.type), values)
+        values = _null_where(pc.less(values, column.minimum), values, path, collector)
     return values
 
 
-def _note_words(path: str, words: pa.Array, note: Notes) -> None:
-    """A word in the place of a number is lost if it is not the one that has a column of its own."""
-    odd = pc.fill_null(pc.not_equal(_nothing(words), MAX), False)
-    if pc.any(odd).as_py():
-        note.mask(path, "wrong_type", odd, lambda row: _raw(words[row].as_py()))
-
-
-def _note_conflict(path: str, differ: pa.Array, values: pa.Array, note: Notes) -> None:
-    note.mask(path, "alias_conflict", differ, lambda row: _raw(values[row].as_py()))
-
-
-def _read(column: Column, rows: Rows, source: Source) -> pa.Array:
-    """The raw values at one source, as the column's reader sees them."""
-    values = _at(rows, source)
+def _read_source(column: Column, rows: Rows, source: Source) -> pa.Array:
+    """The values at one source, as the column's reader gives them."""
+    values = rows.at(source)
     if column.read == "bool_text":
-        other = _at(rows, _sibling(source))
-        return pc.coalesce(_nothing(values), pc.cast(other, pa.string()))
+        return pc.coalesce(_null_if_empty(values), pc.cast(rows.other_kind_at(source), pa.string()))
     if column.read == "is_max":
-        word = pc.equal(_at(rows, _sibling(source)), MAX)
-        nothing = pa.scalar(None, pa.bool_())
-        return pc.if_else(pc.fill_null(word, False), True, pc.if_else(pc.is_valid(values), False, nothing))
+        is_max = pc.fill_null(pc.equal(rows.other_kind_at(source), MAX_WORD), False)
+        return pc.if_else(is_max, True, pc.if_else(pc.is_valid(values), False, pa.scalar(None, pa.bool_())))
     if column.read == "is_one_of":
-        found = pc.is_in(values, value_set=pa.array(column.values, pa.string()))
-        return pc.if_else(pc.is_valid(_nothing(values)), found, pa.scalar(None, pa.bool_()))
+        is_one = pc.is_in(values, value_set=pa.array(column.values, pa.string()))
+        return pc.if_else(pc.is_valid(_null_if_empty(values)), is_one, pa.scalar(None, pa.bool_()))
     return values
 
 
-def _sibling(source: Source) -> Source:
-    return Source((*source.keys[:-1], other_name(source.keys[-1])), source.job)
+def _null_if_empty(values: pa.Array) -> pa.Array:
+    """The values, with null for empty text."""
+    if not pa.types.is_string(values.type):
+        return values
+    is_empty = pc.equal(values, "")
+    return pc.if_else(is_empty, pa.scalar(None, pa.string()), values) if pc.any(is_empty).as_py() else values
 
 
-def _at(rows: Rows, source: Source) -> pa.Array:
-    values = (rows.jobs if source.job else rows.values)[source.keys[0]]
-    return pc.struct_field(values, list(source.keys[1:])) if len(source.keys) > 1 else values
+def _null_where(mask: pa.Array, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
+    """The values, with null and an anomaly where the mask says that they are out of range."""
+    if not collector.add_values(path, "out_of_range", mask, values):
+        return values
+    return pc.if_else(pc.fill_null(mask, False), pa.scalar(None, values.type), values)
 
 
-def _nothing(texts: pa.Array) -> pa.Array:
-    """Empty text is none."""
-    empty = pc.equal(texts, "")
-    return pc.if_else(empty, pa.scalar(None, pa.string()), texts) if pc.any(empty).as_py() else texts
-
-
-def _told(values: pa.Array) -> pa.Array:
-    return _nothing(values) if pa.types.is_string(values.type) else values
-
-
-def _raw(value: Any) -> str:
+def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _unchanged(_column: Column, values: pa.Array, _path: str, _note: Notes) -> pa.Array:
-    return values
+def _convert_text(column: Column, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
+    values = _null_if_empty(values)
+    return _convert_enum(column, values, path, collector) if column.enum else values
 
 
-def _text(column: Column, values: pa.Array, path: str, note: Notes) -> pa.Array:
-    values = _nothing(values)
-    return _enumerated(column, values, path, note) if column.enum else values
-
-
-def _enumerated(column: Column, values: pa.Array, path: str, note: Notes) -> pa.Array:
-    """Known spellings as the contract's words; an unknown text stays as it is and is noted."""
+def _convert_enum(column: Column, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
+    """Known spellings as the contract's words; an unknown text stays and becomes an anomaly."""
     encoded = pc.dictionary_encode(values)
-    words = encoded.dictionary.to_pylist()
-    lower = column.read == "lower_case"
-    settled = []
-    for word in words:
-        key = word.lower() if lower else word
-        settled.append(key if key in column.enum else column.spellings.get(key))
-    unknown = pa.array([i for i, word in enumerate(settled) if word is None], pa.int32())
+    texts, words = encoded.dictionary.to_pylist(), []
+    for text in texts:
+        key = text.lower() if column.read == "lower_case" else text
+        words.append(key if key in column.enum else column.spellings.get(key))
+    unknown = pa.array([place for place, word in enumerate(words) if word is None], pa.int32())
     if len(unknown):
-        odd = pc.is_in(encoded.indices, value_set=unknown)
-        note.mask(path, "unknown_enum", odd, lambda row: _raw(values[row].as_py()))
-        settled = [word if word is not None else words[i] for i, word in enumerate(settled)]
-    return pc.take(pa.array(settled, pa.string()), encoded.indices)
+        collector.add_values(path, "unknown_enum", pc.is_in(encoded.indices, value_set=unknown), values)
+        words = [text if word is None else word for text, word in zip(texts, words, strict=True)]
+    return pc.take(pa.array(words, pa.string()), encoded.indices)
 
 
-def _instants(_column: Column, values: pa.Array, path: str, note: Notes) -> pa.Array:
-    instants, odd = timestamps.column(values)
-    for row, kind, text in odd:
-        note.at(path, kind, row, _raw(text))
+def _convert_times(_: Column, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
+    instants, anomalies = timestamps.column(values)
+    for row, kind, text in anomalies:
+        collector.add(path, kind, row, _json(text))
     return instants
 
 
-def _usd(_column: Column, values: pa.Array, path: str, note: Notes) -> pa.Array:
-    high = pc.fill_null(pc.or_(pc.greater_equal(values, USD_LIMIT), pc.less_equal(values, -USD_LIMIT)), False)
-    if pc.any(high).as_py():
-        note.mask(path, "out_of_range", high, lambda row: _raw(values[row].as_py()))
-        values = pc.if_else(high, pa.scalar(None, pa.int64()), values)
-    return scaled_decimal(values, NANO, TYPES["decimal"])
+def _convert_usd(_: Column, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
+    too_large = pc.or_(pc.greater_equal(values, USD_LIMIT), pc.less_equal(values, -USD_LIMIT))
+    return scaled_decimal(_null_where(too_large, values, path, collector), NANO, TYPES["decimal"])
 
 
-_RULES: dict[str, Callable[[Column, pa.Array, str, Notes], pa.Array]] = {
-    "string": _text,
-    "datetime": _instants,
-    "decimal": _usd,
+_CONVERT: dict[str, Callable[[Column, pa.Array, str, AnomalyCollector], pa.Array]] = {
+    "string": _convert_text,
+    "datetime": _convert_times,
+    "decimal": _convert_usd,
 }

@@ -21,13 +21,13 @@ from ftetl.raw.findings import Anomaly
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.transform import assemble
 from ftetl.transform.flatten.tables import Flat
+from ftetl.transform.flatten.terminal_event import clear_while_running, terminal_columns
 from ftetl.transform.merge import carry_over, quarantine, row_anomalies, stored_events
 from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
 from ftetl.transform.raw_job import RawJob
 
 INSTANT = TYPES["datetime"]
-FROM_EVENTS = ("finished_at", "failure_reason")
 _REMEMBERED = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
 _STEP = 50_000  # stored rows that are passed on at once behind the last batch
 _EPOCH = pa.scalar(datetime(1, 1, 1), pa.timestamp("us")).cast(INSTANT)
@@ -213,10 +213,9 @@ class Merge:
     ) -> dict[str, pa.ChunkedArray]:
         """The cells of jobs of which some are stored; where `keep` holds, the stored events stay."""
         cells = {c: carry_over.column(c, new, old, wins, told) for c in new.jobs.column_names}
-        running = pc.invert(pc.fill_null(cells["is_terminal"], True))
-        for name in FROM_EVENTS:
-            value = pc.if_else(keep, old.column(name), new.jobs.column(name))
-            cells[name] = pc.if_else(running, pa.scalar(None, value.type), value)
+        for name in (column.name for column in terminal_columns()):
+            cells[name] = pc.if_else(keep, old.column(name), new.jobs.column(name))
+        clear_while_running(cells)
         return cells
 
     def _wins(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:

@@ -1,0 +1,70 @@
+"""Drift between the API and the contracts: keys that no column reads, and columns for which no job had a value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.contract import tables
+from ftetl.raw import strict_json
+from ftetl.run_report import Drift
+from ftetl.transform.decode.extra_keys import Texts, paths
+
+# A key and its scalar value: without the values, texts of the same structure are equal and are parsed once.
+_SCALAR = r'("(?:[^"\\]|\\.)*":)(?:"(?:[^"\\]|\\.)*"|[^,\[\]{}"]+)'
+
+
+class DriftDetector:
+    """Collects the drift of one run, from its decoded batches and the stored rows that the list confirms."""
+
+    def __init__(self, confirmed: Iterable[str]) -> None:
+        self._confirmed = pa.array(sorted(confirmed), pa.string())  # jobs whose stored rows stand for this run's
+        columns = [c for c in tables()["jobs"].columns if c.sources and c.read != "last_event"]
+        self._without_value = {c.name: str(c.sources[0]) for c in columns}
+        self._unknown_keys: Counter[str] = Counter()
+        self._confirmed_with: dict[str, list[pa.Array]] = {}  # by the path of an unknown key: ids of confirmed jobs
+
+    def add_decoded(self, jobs: pa.Table, unknown_keys: Mapping[str, int]) -> None:
+        """Add the flat jobs of a batch, and in how many of them each unknown key was."""
+        self._unknown_keys.update(unknown_keys)
+        self._drop_columns_with_value(jobs)
+
+    def add_merged_jobs(self, jobs: pa.Table) -> None:
+        """Add the next rows of `jobs`, of which only the confirmed ones count."""
+        if len(self._confirmed):
+            confirmed = jobs.filter(pc.is_in(jobs.column("job_id"), value_set=self._confirmed))
+            self._drop_columns_with_value(confirmed)
+            self._add_extra(confirmed, lambda extra: Texts(extra=extra))
+
+    def add_merged_events(self, events: pa.Table) -> None:
+        """Add the next rows of `events`, of which only those of confirmed jobs count."""
+        if len(self._confirmed) and events.column("extra").null_count < events.num_rows:
+            columns = events.select(["job_id", "extra"])
+            confirmed = columns.filter(pc.is_in(columns.column("job_id"), value_set=self._confirmed))
+            self._add_extra(confirmed, lambda extra: Texts(events={0: extra}))
+
+    def drift(self) -> Drift:
+        """The drift of everything that was added."""
+        unknown_keys = Counter(self._unknown_keys)
+        for path, jobs in self._confirmed_with.items():
+            unknown_keys[path] += len(pc.unique(pa.chunked_array(jobs)))  # its events may have come in two batches
+        return Drift(dict(sorted(unknown_keys.items())), tuple(dict.fromkeys(self._without_value.values())))
+
+    def _drop_columns_with_value(self, jobs: pa.Table) -> None:
+        for name in [n for n in self._without_value if jobs.column(n).null_count < jobs.num_rows]:
+            del self._without_value[name]
+
+    def _add_extra(self, rows: pa.Table, texts: Callable[[dict[str, Any]], Texts]) -> None:
+        rows = rows.select(["job_id", "extra"]).filter(pc.is_valid(rows.column("extra")))
+        structures = pc.replace_substring_regex(rows.column("extra"), _SCALAR, r"\10")
+        structures_with: dict[str, list[str]] = {}
+        for structure in pc.unique(structures).to_pylist():
+            for path in paths(texts(strict_json.parse(structure.encode()))):
+                structures_with.setdefault(path, []).append(structure)
+        for path, having in structures_with.items():
+            has_key = pc.is_in(structures, value_set=pa.array(having, pa.string()))
+            self._confirmed_with.setdefault(path, []).append(pc.unique(rows.column("job_id").filter(has_key)))
