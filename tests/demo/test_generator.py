@@ -48,19 +48,19 @@ jobs_of = lru_cache(generate_jobs)  # no test changes a job
 
 
 @pytest.fixture
-def found() -> list[Job]:
+def jobs() -> list[Job]:
     return jobs_of(SEED)
 
 
-def when(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def types(job: Job) -> list[str]:
+def event_types(job: Job) -> list[str]:
     return [event["type"] for event in job["events"]]
 
 
-def legacy(job: Job) -> bool:
+def is_legacy(job: Job) -> bool:
     return "Suffix" in job
 
 
@@ -78,12 +78,12 @@ def digest_elsewhere(**environ: str) -> str:
     ).stdout
 
 
-def test_every_process_invents_the_same_jobs_whatever_its_hash_seed_and_time_zone() -> None:
+def test_every_process_generates_the_same_jobs_whatever_its_hash_seed_and_time_zone() -> None:
     assert digest_elsewhere(PYTHONHASHSEED="1", TZ="Asia/Kathmandu") == digest_elsewhere(PYTHONHASHSEED="2", TZ="UTC")
 
 
-def test_another_seed_invents_other_jobs(found: list[Job]) -> None:
-    assert {job["id"] for job in generate_jobs(seed=1)}.isdisjoint(job["id"] for job in found)
+def test_another_seed_generates_other_jobs(jobs: list[Job]) -> None:
+    assert {job["id"] for job in generate_jobs(seed=1)}.isdisjoint(job["id"] for job in jobs)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 9, 40, 361])
@@ -101,17 +101,17 @@ def test_ids_are_unique(seed: int) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_ids_are_uuids_until_april_2025_and_short_ones_since(found: list[Job]) -> None:
+def test_ids_are_uuids_until_april_2025_and_short_ones_since(jobs: list[Job]) -> None:
     uuid, short = r"ft-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"ft-[0-9a-f]{8}-[0-9a-f]{4}"
 
-    for job in found:
+    for job in jobs:
         assert re.fullmatch(uuid if job["created_at"] < "2025-04-10" else short, job["id"])
 
 
 @seeds
 def test_prices_are_whole_and_add_up(seed: int) -> None:
     for job in jobs_of(seed):
-        if legacy(job):
+        if is_legacy(job):
             assert job["total_price"] is None or type(job["total_price"]) is int
             continue
         prices = [job[key] for key in ("train_price", "eval_price", "total_price", "refund_amount")]
@@ -121,7 +121,7 @@ def test_prices_are_whole_and_add_up(seed: int) -> None:
 
 
 @seeds
-def test_every_price_is_a_rate_a_token_or_the_minimum(seed: int) -> None:
+def test_every_price_is_a_rate_times_tokens_or_the_minimum(seed: int) -> None:
     for job in jobs_of(seed):
         if job["total_price"]:
             rate, rest = divmod(job["total_price"], job["token_count"])
@@ -129,23 +129,23 @@ def test_every_price_is_a_rate_a_token_or_the_minimum(seed: int) -> None:
             assert by_token or (job["total_price"] == 4_000_000_000 and job["created_at"] >= "2026-07")
 
 
-def rates(found: list[Job], *kind: str) -> set[int]:
+def token_rates(jobs: list[Job], *kind: str) -> set[int]:
     """Nano-USD a token of the jobs of one kind, (model, type, method), those at the minimum left out."""
     return {
         job["total_price"] // job["token_count"]
-        for job in found
+        for job in jobs
         if job["total_price"] not in {None, 0, 4_000_000_000}
         and kind == (job["model"], job["training_type"]["type"], job.get("training_method", {}).get("method"))
     }
 
 
-def test_larger_models_full_training_and_preferences_are_dearer(found: list[Job]) -> None:
+def test_larger_models_full_training_and_preferences_cost_more(jobs: list[Job]) -> None:
     small, large = "meta-llama/Meta-Llama-3.1-8B-Instruct-Reference", "meta-llama/Llama-3.3-70B-Instruct-Reference"
     [plain], [full], [dpo], [big] = (
-        rates(found, small, "Lora", "sft"),
-        rates(found, "meta-llama/Llama-3.2-1B-Instruct", "Full", "sft"),
-        rates(found, small, "Lora", "dpo"),
-        rates(found, large, "Lora", "sft"),
+        token_rates(jobs, small, "Lora", "sft"),
+        token_rates(jobs, "meta-llama/Llama-3.2-1B-Instruct", "Full", "sft"),
+        token_rates(jobs, small, "Lora", "dpo"),
+        token_rates(jobs, large, "Lora", "sft"),
     )
 
     assert plain == 480
@@ -153,70 +153,72 @@ def test_larger_models_full_training_and_preferences_are_dearer(found: list[Job]
 
 
 @seeds
-def test_times_are_wire_times_within_the_two_years(seed: int) -> None:
+def test_times_have_the_format_of_the_api_and_are_within_the_two_years(seed: int) -> None:
     for job in jobs_of(seed):
         texts = [job["created_at"], job["updated_at"], *(event["created_at"] for event in job["events"])]
         texts += [text for key in ("started_at", "tokenized_dataset_uploaded_at") if (text := job.get(key))]
         for text in texts:
-            assert text == ZERO_TIME or (TIME.fullmatch(text) and OPENED_AT <= when(text) <= demo.OBSERVED_AT)
+            assert text == ZERO_TIME or (TIME.fullmatch(text) and OPENED_AT <= parse_time(text) <= demo.OBSERVED_AT)
 
 
 @seeds
 def test_what_happens_to_a_job_happens_in_order(seed: int) -> None:
     for job in jobs_of(seed):
-        moments = [when(event["created_at"]) for event in job["events"]]
+        moments = [parse_time(event["created_at"]) for event in job["events"]]
         assert moments == sorted(moments)
-        assert when(job["created_at"]) <= moments[0]
-        assert moments[-1] <= when(job["updated_at"])
+        assert parse_time(job["created_at"]) <= moments[0]
+        assert moments[-1] <= parse_time(job["updated_at"])
 
 
 @seeds
-def test_events_and_status_tell_the_same(seed: int) -> None:
+def test_events_and_status_agree(seed: int) -> None:
     for job in jobs_of(seed):
-        ends = [kind for kind in types(job) if kind in TERMINAL.values()]
+        ends = [kind for kind in event_types(job) if kind in TERMINAL.values()]
         assert ends == ([TERMINAL[job["status"]]] if job["status"] in TERMINAL else [])
-        assert (types(job)[0], job["events"][0]["level"]) == ("JOB_PENDING", "")
-        assert ("JOB_START" in types(job)) is (job["status"] not in {"pending", "queued"}) or job["status"] in TERMINAL
+        assert (event_types(job)[0], job["events"][0]["level"]) == ("JOB_PENDING", "")
+        assert ("JOB_START" in event_types(job)) is (job["status"] not in {"pending", "queued"}) or job[
+            "status"
+        ] in TERMINAL
 
 
-def test_tokens_and_price_are_unknown_until_the_data_is_there(found: list[Job]) -> None:
-    for job in found:
-        if "TRAINING_DATA_DOWNLOAD_COMPLETE" not in types(job):
+def test_tokens_and_price_are_unknown_until_the_data_is_there(jobs: list[Job]) -> None:
+    for job in jobs:
+        if "TRAINING_DATA_DOWNLOAD_COMPLETE" not in event_types(job):
             assert (job["token_count"], job["total_price"] or 0) == (0, 0)
-        if "TRAINING_START" in types(job):
+        if "TRAINING_START" in event_types(job):
             assert job["token_count"] > 0
 
 
 @seeds
-def test_failed_jobs_get_all_back_and_stopped_ones_what_was_not_run(seed: int) -> None:
+def test_failed_jobs_are_refunded_in_full_and_stopped_ones_for_the_steps_not_run(seed: int) -> None:
     for job in jobs_of(seed):
-        if "REFUND" not in types(job):
+        if "REFUND" not in event_types(job):
             assert job.get("refund_amount", 0) == 0
-        elif not legacy(job):
+        elif not is_legacy(job):
             share = job["refund_amount"] / job["total_price"]
             failed = job["status"] in {"error", "user_error"}
             assert share == 1 if failed else share == pytest.approx(1 - job["steps_completed"] / job["total_steps"])
 
 
-def test_a_restarted_job_has_a_successor_with_its_suffix_and_file(found: list[Job]) -> None:
-    restarted = [job for job in found if "JOB_RESTARTED" in types(job)]
+def test_a_restarted_job_has_a_successor_with_its_suffix_and_file(jobs: list[Job]) -> None:
+    restarted = [job for job in jobs if "JOB_RESTARTED" in event_types(job)]
 
     assert restarted
     for job in restarted:
-        moment = when(next(event["created_at"] for event in job["events"] if event["type"] == "JOB_RESTARTED"))
+        moment = parse_time(next(event["created_at"] for event in job["events"] if event["type"] == "JOB_RESTARTED"))
         assert [
             other["status"]
-            for other in found
+            for other in jobs
             if other["training_file"] == job["training_file"]
             and other.get("suffix", other.get("Suffix")) == job.get("suffix", job.get("Suffix"))
-            and moment <= when(other["created_at"]) <= moment + timedelta(seconds=5)
+            and moment <= parse_time(other["created_at"]) <= moment + timedelta(seconds=5)
         ] == ["completed"]
 
 
-def test_checkpoints_that_are_continued_are_those_of_older_jobs(found: list[Job]) -> None:
+def test_checkpoints_that_are_continued_are_those_of_older_jobs(jobs: list[Job]) -> None:
     names: dict[str, str] = {}
     continued = 0
-    for job in found:
+    for job in jobs:
         if origin := job.get("from_checkpoint"):
             continued += 1
             assert names[origin.partition(":")[0]] < job["created_at"]
@@ -225,73 +227,73 @@ def test_checkpoints_that_are_continued_are_those_of_older_jobs(found: list[Job]
     assert continued > 3
 
 
-def test_jobs_are_ascii_with_their_keys_in_order(found: list[Job]) -> None:
-    for job in found:
+def test_jobs_are_ascii_with_their_keys_in_order(jobs: list[Job]) -> None:
+    for job in jobs:
         assert json.dumps(job, ensure_ascii=False, allow_nan=False).isascii()
         assert json.dumps(job, sort_keys=True) == json.dumps(job)
 
 
-# --- believable
+# --- plausible
 
 
-def test_statuses_come_in_believable_shares(found: list[Job]) -> None:
-    count = Counter(job["status"] for job in found)
-    failed = (count["error"] + count["user_error"]) / len(found)
+def test_statuses_have_plausible_shares(jobs: list[Job]) -> None:
+    count = Counter(job["status"] for job in jobs)
+    failed = (count["error"] + count["user_error"]) / len(jobs)
 
     assert set(count) == OPEN | set(TERMINAL)
     assert 0.06 < failed < 0.10
-    assert 0.03 < count["cancelled"] / len(found) < 0.05
+    assert 0.03 < count["cancelled"] / len(jobs) < 0.05
 
 
-def test_spend_is_skewed_but_no_model_and_no_user_is_everything(found: list[Job]) -> None:
-    total = sum(job["total_price"] or 0 for job in found)
+def test_spend_is_skewed_but_no_model_and_no_user_is_everything(jobs: list[Job]) -> None:
+    total = sum(job["total_price"] or 0 for job in jobs)
 
     for key in ("model", "user_id"):
         spend: Counter[str] = Counter()
-        for job in found:
+        for job in jobs:
             spend[job[key]] += job["total_price"] or 0
         assert len(spend) >= 10
         assert 0.2 < spend.most_common(1)[0][1] / total < 0.6
 
 
-def test_prices_go_from_hundredths_of_a_cent_to_thousands_of_dollars(found: list[Job]) -> None:
-    prices = {job["total_price"] for job in found}
+def test_prices_go_from_hundredths_of_a_cent_to_thousands_of_dollars(jobs: list[Job]) -> None:
+    prices = {job["total_price"] for job in jobs}
 
     assert 314_400 in prices
     assert max(price for price in prices if price) > 2_000 * 10**9
 
 
-def test_jobs_become_more_and_rest_at_weekends_and_around_new_year(found: list[Job]) -> None:
-    created = [when(job["created_at"]) for job in found]
+def test_jobs_increase_and_are_few_at_weekends_and_around_new_year(jobs: list[Job]) -> None:
+    created = [parse_time(job["created_at"]) for job in jobs]
     first_year = sum(moment < datetime(2025, 11, 20, tzinfo=UTC) for moment in created)
     weekend = sum(moment.weekday() >= 5 for moment in created)
     new_year = sum((moment.month, moment.day) in {(12, d) for d in range(24, 32)} for moment in created)
 
-    assert first_year < 0.45 * len(found)
-    assert 0 < weekend < 0.1 * len(found)
-    assert new_year < 0.02 * len(found)
+    assert first_year < 0.45 * len(jobs)
+    assert 0 < weekend < 0.1 * len(jobs)
+    assert new_year < 0.02 * len(jobs)
 
 
-def test_a_finished_job_has_about_twenty_events(found: list[Job]) -> None:
-    counts = [len(job["events"]) for job in found if job["status"] == "completed"]
+def test_a_finished_job_has_about_twenty_events(jobs: list[Job]) -> None:
+    counts = [len(job["events"]) for job in jobs if job["status"] == "completed"]
 
     assert 17 < sum(counts) / len(counts) < 24
     assert min(counts) >= 13
 
 
-def test_large_jobs_take_longer(found: list[Job]) -> None:
+def test_large_jobs_take_longer(jobs: list[Job]) -> None:
     def minutes(job: Job) -> float:
-        return (when(job["updated_at"]) - when(job["created_at"])).total_seconds() / 60
+        return (parse_time(job["updated_at"]) - parse_time(job["created_at"])).total_seconds() / 60
 
-    done = sorted((job for job in found if job["status"] == "completed"), key=lambda job: job["token_count"])
+    done = sorted((job for job in jobs if job["status"] == "completed"), key=lambda job: job["token_count"])
     few, many = done[: len(done) // 4], done[-len(done) // 4 :]
 
     assert sum(map(minutes, many)) > 3 * sum(map(minutes, few))
 
 
-# --- the wire's quirks
+# --- variants of the API's format
 
-QUIRKS: dict[str, Callable[[Job], bool]] = {
+VARIANTS: dict[str, Callable[[Job], bool]] = {
     "fraction of three digits": lambda j: bool(re.search(r"\.\d{3}Z", j["created_at"])),
     "fraction trimmed": lambda j: bool(re.search(r"\.\d{1,2}Z", j["created_at"])),
     "no fraction": lambda j: "." not in j["created_at"],
@@ -302,9 +304,9 @@ QUIRKS: dict[str, Callable[[Job], bool]] = {
     "legacy levels": lambda j: "legacy_info" in {event["level"] for event in j["events"]},
     "thirteen keys in a legacy event": lambda j: len(j["events"][0]) == 14,
     "five keys in an event": lambda j: len(j["events"][0]) == 5,
-    "compressing": lambda j: "COMPRESSING_MODEL" in types(j),
+    "compressing": lambda j: "COMPRESSING_MODEL" in event_types(j),
     "adapter only": lambda j: any("adapter_path" in event for event in j["events"]),
-    "to the hub": lambda j: "MODEL_UPLOAD_TO_HF_COMPLETE" in types(j),
+    "to the hub": lambda j: "MODEL_UPLOAD_TO_HF_COMPLETE" in event_types(j),
     "scheduler without arguments": lambda j: j["lr_scheduler"]["lr_scheduler_args"] == {},
     "scheduler with null": lambda j: j["lr_scheduler"] == {"lr_scheduler_args": None, "lr_scheduler_type": "linear"},
     "cosine": lambda j: j["lr_scheduler"]["lr_scheduler_type"] == "cosine",
@@ -329,10 +331,10 @@ QUIRKS: dict[str, Callable[[Job], bool]] = {
     "integers for reals": lambda j: j["max_grad_norm"] == 1 and type(j["max_grad_norm"]) is int,
     "seed null": lambda j: "random_seed" in j and j["random_seed"] is None,
     "validation_file empty": lambda j: j.get("validation_file") == "",
-    "validation_file left out": lambda j: not legacy(j) and "validation_file" not in j,
+    "validation_file left out": lambda j: not is_legacy(j) and "validation_file" not in j,
     "suffix empty": lambda j: j.get("suffix") == "",
     "address": lambda j: j.get("owner_address", "").endswith("@example.com"),
-    "wandb": lambda j: bool(j.get("wandb_project_name")) and "WANDB_INIT" in types(j),
+    "wandb": lambda j: bool(j.get("wandb_project_name")) and "WANDB_INIT" in event_types(j),
     "wandb_entity": lambda j: "wandb_entity" in j,
     "from_checkpoint empty": lambda j: j.get("from_checkpoint") == "",
     "from_checkpoint with a step": lambda j: ":" in j.get("from_checkpoint", ""),
@@ -345,14 +347,14 @@ QUIRKS: dict[str, Callable[[Job], bool]] = {
     "job_id": lambda j: j.get("job_id") == j["id"],
     "checkpoints null": lambda j: "checkpoints" in j and j["checkpoints"] is None,
     "training_files": lambda j: bool(j.get("training_files")),
-    "evaluated": lambda j: j.get("eval_price", 0) > 0 and "EVAL_COMPLETE" in types(j),
+    "evaluated": lambda j: j.get("eval_price", 0) > 0 and "EVAL_COMPLETE" in event_types(j),
     "stopped early": lambda j: j.get("early_stopped") is True and j["refund_amount"] > 0,
     "cancelled with refund": lambda j: j["status"] == "cancelled" and 0 < j.get("refund_amount", 0) < j["total_price"],
-    "billing limit": lambda j: "BILLING_LIMIT" in types(j),
+    "billing limit": lambda j: "BILLING_LIMIT" in event_types(j),
     "failed before there was a price": lambda j: j["status"] == "user_error" and j["total_price"] == 0,
     "failed with a full refund": lambda j: j["status"] == "error" and j.get("refund_amount") == j["total_price"] != 0,
     "refund on another day": lambda j: (
-        "REFUND" in types(j) and j["events"][-1]["created_at"][:10] > j["events"][-2]["created_at"][:10]
+        "REFUND" in event_types(j) and j["events"][-1]["created_at"][:10] > j["events"][-2]["created_at"][:10]
     ),
     "message with quotation marks": lambda j: any('"' in event["message"] for event in j["events"]),
     "message like a formula": lambda j: any(event["message"].startswith("=") for event in j["events"]),
@@ -361,21 +363,21 @@ QUIRKS: dict[str, Callable[[Job], bool]] = {
 }
 
 
-@pytest.mark.parametrize("quirk", QUIRKS)
-def test_the_quirk_is_in_some_job_but_not_in_all(found: list[Job], quirk: str) -> None:
-    jobs = [job["id"] for job in found if QUIRKS[quirk](job)]
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_variant_is_in_some_job_but_not_in_all(jobs: list[Job], variant: str) -> None:
+    job_ids = [job["id"] for job in jobs if VARIANTS[variant](job)]
 
-    assert len(jobs) > 0
-    assert len(jobs) < len(found)
+    assert len(job_ids) > 0
+    assert len(job_ids) < len(jobs)
 
 
-ODDITIES: dict[str, Callable[[Job], bool]] = {
+ANOMALIES: dict[str, Callable[[Job], bool]] = {
     "text for an integer": lambda j: isinstance(j.get("max_seq_length"), str),
-    "unknown event type": lambda j: not PUBLISHED_AND_KNOWN_TYPES.issuperset(types(j)),
+    "unknown event type": lambda j: not PUBLISHED_AND_KNOWN_TYPES.issuperset(event_types(j)),
     "unknown scheduler": lambda j: j["lr_scheduler"]["lr_scheduler_type"] not in {"", "linear", "cosine"},
 }
 
 
-@pytest.mark.parametrize("oddity", ODDITIES)
-def test_the_oddity_is_in_exactly_one_job(found: list[Job], oddity: str) -> None:
-    assert sum(ODDITIES[oddity](job) for job in found) == 1
+@pytest.mark.parametrize("anomaly", ANOMALIES)
+def test_the_anomaly_is_in_exactly_one_job(jobs: list[Job], anomaly: str) -> None:
+    assert sum(ANOMALIES[anomaly](job) for job in jobs) == 1

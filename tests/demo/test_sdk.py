@@ -1,4 +1,4 @@
-"""The vendor's own SDK is the judge of the stand-in: it must not notice a difference."""
+"""The vendor's own SDK reads the demo API as it reads the real one."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ def server() -> Iterator[demo.Server]:
         yield running
 
 
-def client(server: demo.Server, key: str) -> together.Together:
+def open_client(server: demo.Server, key: str) -> together.Together:
     # Since 3.0 the SDK adds /v1 itself.
     return together.Together(api_key=key, base_url=server.url.removesuffix("/v1"), max_retries=0)
 
 
 @pytest.fixture
 def sdk(server: demo.Server) -> Iterator[together.Together]:
-    with client(server, server.key) as found:
-        yield found
+    with open_client(server, server.key) as sdk:
+        yield sdk
 
 
 def test_it_lists_all_jobs_without_events(sdk: together.Together) -> None:
-    found = sdk.fine_tuning.list().data
+    listed = sdk.fine_tuning.list().data
 
-    assert sorted(job.id for job in found) == sorted(job["id"] for job in JOBS)
-    assert {job.status for job in found} == {job["status"] for job in JOBS}
-    assert all(isinstance(job.created_at, datetime) for job in found)
-    assert not any(job.events for job in found)
+    assert sorted(job.id for job in listed) == sorted(job["id"] for job in JOBS)
+    assert {job.status for job in listed} == {job["status"] for job in JOBS}
+    assert all(isinstance(job.created_at, datetime) for job in listed)
+    assert not any(job.events for job in listed)
 
 
 @pytest.mark.parametrize("job", JOBS[:: len(JOBS) // 12], ids=lambda job: job["id"])
 def test_it_retrieves_a_job_with_its_events(sdk: together.Together, job: dict[str, object]) -> None:
-    found = sdk.fine_tuning.retrieve(str(job["id"]))
+    retrieved = sdk.fine_tuning.retrieve(str(job["id"]))
 
-    assert (found.id, found.status, found.total_price) == (job["id"], job["status"], job["total_price"])
-    assert [event.model_dump(exclude_unset=True, by_alias=True) for event in found.events or []] == job["events"]
+    assert (retrieved.id, retrieved.status, retrieved.total_price) == (job["id"], job["status"], job["total_price"])
+    assert [event.model_dump(exclude_unset=True, by_alias=True) for event in retrieved.events or []] == job["events"]
 
 
 @pytest.mark.parametrize("job", JOBS[:: len(JOBS) // 5], ids=lambda job: job["id"])
 def test_it_lists_the_events_of_a_job(sdk: together.Together, job: dict[str, object]) -> None:
-    found = sdk.fine_tuning.list_events(str(job["id"])).data
+    events = sdk.fine_tuning.list_events(str(job["id"])).data
 
-    assert [event.model_dump(exclude_unset=True, by_alias=True) for event in found] == job["events"]
+    assert [event.model_dump(exclude_unset=True, by_alias=True) for event in events] == job["events"]
 
 
 def test_a_wrong_key_is_its_authentication_error(server: demo.Server) -> None:
-    with client(server, "wrong") as sdk, pytest.raises(together.AuthenticationError) as caught:
+    with open_client(server, "wrong") as sdk, pytest.raises(together.AuthenticationError) as caught:
         sdk.fine_tuning.list()
 
     assert "invalid_api_key" in str(caught.value.body)

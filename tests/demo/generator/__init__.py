@@ -1,4 +1,4 @@
-"""Invents fine-tuning jobs: the same for the same seed and count. `python -m tests.demo.generator` ships them."""
+"""Generates the jobs of the demo; `python -m tests.demo.generator` writes the data file that the package ships."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The invented jobs: the same for the same seed, on every machine and on every day.
-
-Puts plans, stories and the wire's forms together, and plants the few oddities that a tour of the tool should meet.
-Knows nothing of HTTP.
-"""
+"""Generates jobs: the same for the same seed and count, on every machine and on every day."""
 
 from __future__ import annotations
 
@@ -12,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 from ftetl.demo import OBSERVED_AT
-from tests.demo.generator.api_format import detail
-from tests.demo.generator.job_spec import Fate, Plan
-from tests.demo.generator.job_state import creation, seen
-from tests.demo.generator.planted_anomalies import planted
-from tests.demo.generator.rng import chance
-from tests.demo.generator.scenarios import story
-from tests.demo.generator.workload import new_id, plans
+from tests.demo.generator.api_format import job_detail
+from tests.demo.generator.job_spec import JobSpec, Scenario
+from tests.demo.generator.job_state import creation_time, state_at
+from tests.demo.generator.planted_anomalies import plant_anomalies
+from tests.demo.generator.rng import random_for
+from tests.demo.generator.scenarios import job_timeline
+from tests.demo.generator.workload import job_specs, new_id
 
 SEED = 27
 COUNT = 360
@@ -27,27 +23,27 @@ Job = dict[str, Any]
 
 
 def generate_jobs(seed: int = SEED, count: int = COUNT) -> list[Job]:
-    """`count` jobs as `GET /fine-tunes/{id}` answers them, the oldest first.
+    """`count` jobs as `GET /fine-tunes/{id}` returns them, the oldest first.
 
-    All that happens lies in the two years before `OBSERVED_AT`. Money is in nano-USD.
+    All times are in the two years before `OBSERVED_AT`. Amounts are in nano-USD.
     """
-    found = [job for plan in plans(seed, count) for job in _lives(seed, plan)]
-    found.sort(key=lambda job: (job["created_at"], job["id"]))
-    return planted(found, chance(seed, "quirks"))
+    jobs = [job for spec in job_specs(seed, count) for job in _jobs_of_spec(seed, spec)]
+    jobs.sort(key=lambda job: (job["created_at"], job["id"]))
+    return plant_anomalies(jobs, random_for(seed, "quirks"))
 
 
-def _lives(seed: int, plan: Plan) -> Iterator[Job]:
-    """The job of a plan; if it is restarted, the one that takes its place as well."""
-    rng = chance(seed, "story", plan.job_id)
-    beats = story(plan, rng)
-    if plan.seen_in:
-        plan = replace(plan, created=creation(beats, plan.seen_in, OBSERVED_AT, rng))
+def _jobs_of_spec(seed: int, spec: JobSpec) -> Iterator[Job]:
+    """The job of a specification; if it is restarted, also the job that replaces it."""
+    rng = random_for(seed, "story", spec.job_id)
+    entries = job_timeline(spec, rng)
+    if spec.open_status:
+        spec = replace(spec, created=creation_time(entries, spec.open_status, OBSERVED_AT, rng))
     else:
-        # Whoever has ended must have had the time for it.
-        plan = replace(plan, created=min(plan.created, OBSERVED_AT - timedelta(seconds=round(beats[-1].at) + 60)))
-    yield detail(plan, seen(beats, plan.created, OBSERVED_AT), rng)
-    if plan.fate is Fate.RESTARTED:
-        restarted = next(beat.at for beat in beats if beat.event and beat.event.type == "JOB_RESTARTED")
-        created = plan.created + timedelta(seconds=int(restarted) + 2)
-        again = replace(plan, job_id=new_id(rng, created), created=created, fate=Fate.COMPLETED)
-        yield from _lives(seed, again)
+        # A job that has ended was created early enough to have ended by now.
+        spec = replace(spec, created=min(spec.created, OBSERVED_AT - timedelta(seconds=round(entries[-1].offset) + 60)))
+    yield job_detail(spec, state_at(entries, spec.created, OBSERVED_AT), rng)
+    if spec.scenario is Scenario.RESTARTED:
+        restarted_after = next(entry.offset for entry in entries if entry.event and entry.event.type == "JOB_RESTARTED")
+        created = spec.created + timedelta(seconds=int(restarted_after) + 2)
+        successor = replace(spec, job_id=new_id(rng, created), created=created, scenario=Scenario.COMPLETED)
+        yield from _jobs_of_spec(seed, successor)

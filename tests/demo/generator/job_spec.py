@@ -1,7 +1,4 @@
-"""What was asked for: one plan a job, with who, when, which model and data, and how it is fated to end.
-
-Knows neither where plans come from, nor events, nor the wire.
-"""
+"""The specification of a job: who created it and when, its model and data, and how it ends."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from tests.demo.generator.models import Model
-from tests.demo.generator.prices import Charge, charge, rate
+from tests.demo.generator.prices import Charge, charge_for, rate_per_token
 from tests.demo.generator.team import Project
 
 LEGACY_UNTIL = datetime(2025, 2, 1, tzinfo=UTC)  # full training by SFT only, and few fields
@@ -20,8 +17,8 @@ ADAPTER_ONLY_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 EARLY_STOP_SINCE = datetime(2026, 2, 1, tzinfo=UTC)
 
 
-class Fate(StrEnum):
-    """How a job ends, if it is left to."""
+class Scenario(StrEnum):
+    """How a job ends; an open job is seen before its end."""
 
     COMPLETED = "completed"
     EARLY_STOPPED = "early_stopped"
@@ -32,13 +29,13 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One job as it was asked for."""
+class JobSpec:
+    """One job as it was requested."""
 
     job_id: str
     created: datetime
-    fate: Fate
-    seen_in: str | None  # the status in which an open job is seen; None: it has ended
+    scenario: Scenario
+    open_status: str | None  # the status of an open job; None: the job has ended
     project: Project
     model: Model
     suffix: str
@@ -55,7 +52,7 @@ class Plan:
 
     @property
     def legacy(self) -> bool:
-        """Whether it was asked for when there was neither LoRA nor DPO nor validation."""
+        """Whether it was created before there were LoRA, DPO and validation."""
         return self.created < LEGACY_UNTIL
 
     @property
@@ -65,7 +62,7 @@ class Plan:
 
     @property
     def dpo(self) -> bool:
-        """Whether it learns from preferences."""
+        """Whether it is trained by direct preference optimization."""
         return self.project.dpo and not self.legacy
 
     @property
@@ -81,8 +78,8 @@ class Plan:
     @property
     def charge(self) -> Charge:
         """The price of the whole job."""
-        per_token = rate(self.model.billions, full=self.full, dpo=self.dpo)
-        return charge(self.tokens, self.eval_tokens, per_token, created=self.created, exempt=self.model.exempt)
+        per_token = rate_per_token(self.model.billions, full=self.full, dpo=self.dpo)
+        return charge_for(self.tokens, self.eval_tokens, per_token, created=self.created, exempt=self.model.exempt)
 
     @property
     def tokens(self) -> int:
@@ -90,23 +87,23 @@ class Plan:
         return self.epochs * self.epoch_tokens + self.eval_tokens
 
 
-def output_name(plan: Plan) -> str:
-    """The name of the model that the job makes."""
-    middle = f"-{plan.suffix}" if plan.suffix else ""
-    return f"acme_1a2b/{plan.model.short}{middle}-{plan.job_id.split('-')[1]}"
+def output_name(spec: JobSpec) -> str:
+    """The name of the model that the job creates."""
+    middle = f"-{spec.suffix}" if spec.suffix else ""
+    return f"acme_1a2b/{spec.model.short}{middle}-{spec.job_id.split('-')[1]}"
 
 
-def output_path(plan: Plan) -> str:
-    """Where the model lies; the adapter lies beside it."""
-    owner = plan.project.owner.user_id
-    return f"s3://example-bucket/finetune/{owner}/{output_name(plan)}/{plan.job_id}"
+def output_path(spec: JobSpec) -> str:
+    """The path of the model."""
+    owner = spec.project.owner.user_id
+    return f"s3://example-bucket/finetune/{owner}/{output_name(spec)}/{spec.job_id}"
 
 
-def wandb_url(plan: Plan) -> str:
-    """The page of the run, where the project is tracked."""
-    return f"https://wandb.example.com/example-team/{plan.project.wandb}/runs/{plan.job_id[-8:]}"
+def wandb_url(spec: JobSpec) -> str:
+    """The URL of the run in Weights & Biases."""
+    return f"https://wandb.example.com/example-team/{spec.project.wandb}/runs/{spec.job_id[-8:]}"
 
 
-def tokenized_path(plan: Plan) -> str:
-    """Where the tokenised data lies."""
-    return f"{output_path(plan)}-tokenized.tar.gz"
+def tokenized_path(spec: JobSpec) -> str:
+    """The path of the tokenized dataset."""
+    return f"{output_path(spec)}-tokenized.tar.gz"

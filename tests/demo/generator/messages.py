@@ -1,6 +1,6 @@
-"""The words of the API's event messages, and the reasons that it gives when a job fails.
+"""The texts of the API's event messages, and its reasons for failed jobs.
 
-Facts only. `{ctime}` and `{iso}` stand for the time of the event; model names carry the mark that the API adds.
+`{ctime}` and `{iso}` are replaced by the time of the event. The API appends a mark to model names.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from tests.demo.generator.prices import NANO
 
 RENAMED = datetime(2025, 6, 1, tzinfo=UTC)  # from "Fine tune request" to "Fine-tuning request"
-MARK = "__TOG__FT"
+MODEL_MARK = "__TOG__FT"
 
-# One holds quotation marks, one starts like a spreadsheet formula: both happen, and CSV has to bear them.
+# Some contain quotation marks, one starts like a spreadsheet formula: both occur, and CSV must quote them.
 USER_ERRORS = (
     'Training file has an unsupported format: line 12 lacks the key "messages"',
     "=SUM(A1:A9) is not a JSON object: line 1 of the training file looks like a spreadsheet",
@@ -30,18 +30,18 @@ ERRORS = {
 NODE_LOST = "Training failed at step {step}: contact with worker 5 was lost"
 
 
-def requested(created: datetime) -> str:
-    """The first message of every job, as it was worded at that time."""
+def first_message(created: datetime) -> str:
+    """The first message of every job, in the wording of that time."""
     return "Fine tune request created" if created < RENAMED else "Fine-tuning request created"
 
 
-def dollars(nano: int) -> str:
+def format_dollars(nano: int) -> str:
     """An amount as a message shows it: exact, at least two decimals."""
     whole, fraction = divmod(nano, NANO)
     return f"${whole}.{f'{fraction:09d}'.rstrip('0').ljust(2, '0')}"
 
 
-def fill(message: str, moment: datetime) -> str:
+def fill_times(message: str, moment: datetime) -> str:
     """A message with its times written as the API writes them."""
     # `ctime` names days and months in English whatever the locale.
     text = moment.ctime()

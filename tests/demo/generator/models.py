@@ -1,7 +1,4 @@
-"""The public base models that the invented team tunes, and since when each could be had.
-
-Facts only. Knows neither prices nor jobs.
-"""
+"""The public base models that the invented team fine-tunes, and the times in which each is chosen."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ class Model:
     name: str
     billions: float  # parameters
     context: int  # tokens
-    liking: float  # how often it is chosen, against the others
-    since: datetime  # first choice possible
-    until: datetime = _STILL  # out of fashion afterwards
+    weight: float  # how often it is chosen, relative to the others
+    since: datetime  # not chosen before
+    until: datetime = _STILL  # not chosen afterwards
     vision: bool = False
     exempt: bool = False  # from the minimum price
 
@@ -51,6 +48,6 @@ MODELS: tuple[Model, ...] = (
 )
 
 
-def choices(moment: datetime) -> list[Model]:
-    """The models that could be chosen at a moment."""
+def available_models(moment: datetime) -> list[Model]:
+    """The models that can be chosen at a moment."""
     return [m for m in MODELS if m.since <= moment < m.until]

@@ -1,6 +1,6 @@
-"""What a job costs: a rate by model size, training type and method, times its tokens, in whole nano-US-dollars.
+"""The price of a job: a rate by model size, training type and method, times its tokens, in whole nano-US-dollars.
 
-Knows nothing of the wire. A price per million tokens with at most three decimals is a whole number of nano-US-dollars
+A price per million tokens with at most three decimals is a whole number of nano-US-dollars
 a token, so every sum here is exact.
 """
 
@@ -13,7 +13,7 @@ NANO = 1_000_000_000
 MINIMUM = 4 * NANO
 MINIMUM_SINCE = datetime(2026, 7, 1, tzinfo=UTC)
 
-# Up to so many billion parameters: US dollars per million tokens in thousandths, by (full, dpo).
+# (largest model in billions of parameters, thousandths of a US dollar per million tokens by (full, dpo)).
 _RATES: tuple[tuple[float, dict[tuple[bool, bool], int]], ...] = (
     (16.0, {(False, False): 480, (True, False): 540, (False, True): 1200, (True, True): 1350}),
     (69.0, {(False, False): 1500, (True, False): 1650, (False, True): 3750, (True, True): 4125}),
@@ -31,13 +31,13 @@ class Charge:
     evaluation: int
 
 
-def rate(billions: float, *, full: bool, dpo: bool) -> int:
-    """Nano-US-dollars a token."""
+def rate_per_token(billions: float, *, full: bool, dpo: bool) -> int:
+    """The rate in nano-US-dollars."""
     return next(rates for limit, rates in _RATES if billions <= limit)[full, dpo]
 
 
-def charge(tokens: int, eval_tokens: int, per_token: int, *, created: datetime, exempt: bool) -> Charge:
-    """The price of `tokens` tokens, of which `eval_tokens` are those of evaluations; the minimum where it applies."""
+def charge_for(tokens: int, eval_tokens: int, per_token: int, *, created: datetime, exempt: bool) -> Charge:
+    """The price of `tokens` tokens, of which `eval_tokens` are for evaluations; at least the minimum price."""
     evaluation = eval_tokens * per_token
     total = tokens * per_token
     if created >= MINIMUM_SINCE and not exempt:

@@ -1,7 +1,6 @@
-"""A story while it is told: beats in order, each with the state in which it leaves the job.
+"""The timeline of a job: entries in order, each with the state of the job from then on.
 
-A beat's time is counted in seconds from the creation, so that a story can be told first and dated afterwards. Knows
-nothing of what happens in it.
+Times are in seconds after the creation of the job, so that the timeline can be made before its date is known.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
 
-from tests.demo.generator.job_spec import Plan
-from tests.demo.generator.messages import dollars
+from tests.demo.generator.job_spec import JobSpec
+from tests.demo.generator.messages import format_dollars
 
 _NO_KEYS: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Event:
-    """One event before it is dated; `keys` are those beyond type, level and message."""
+    """An event without its date; `keys` are those beyond type, level and message."""
 
     type: str
     level: str
@@ -28,10 +27,10 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Beat:
-    """Something that happened `at` so many seconds after the creation, and the state of the job from then on."""
+class TimelineEntry:
+    """The state of the job from this moment on, and the event that led to it."""
 
-    at: float
+    offset: float  # seconds after the creation
     status: str
     steps: int
     priced: bool
@@ -39,40 +38,42 @@ class Beat:
     event: Event | None
 
 
-class Telling:
-    """A story while it is told: where the job stands, and the beats so far."""
+class TimelineBuilder:
+    """Builds a timeline: holds the current state of the job and the entries so far."""
 
-    def __init__(self, plan: Plan, rng: Random) -> None:
-        self.plan = plan
+    def __init__(self, spec: JobSpec, rng: Random) -> None:
+        self.spec = spec
         self.rng = rng
-        self.beats: list[Beat] = []
-        self.at = 0.0
+        self.entries: list[TimelineEntry] = []
+        self.offset = 0.0
         self.status = "pending"
         self.steps = 0
         self.priced = False
         self.refund = 0
 
-    def wait(self, low: float, high: float) -> None:
-        """Some seconds go by."""
-        self.at += self.rng.uniform(low, high)
+    def advance(self, low: float, high: float) -> None:
+        """Moves the clock by a random number of seconds."""
+        self.offset += self.rng.uniform(low, high)
 
-    def note(self, event: Event | None = None) -> None:
-        """The state is remembered, as of now."""
-        self.beats.append(Beat(self.at, self.status, self.steps, self.priced, self.refund, event))
+    def record_state(self, event: Event | None = None) -> None:
+        """Appends an entry with the current state."""
+        self.entries.append(TimelineEntry(self.offset, self.status, self.steps, self.priced, self.refund, event))
 
-    def become(self, status: str) -> None:
-        """The status changes, and no event tells."""
+    def set_status(self, status: str) -> None:
+        """Changes the status without an event."""
         self.status = status
-        self.note()
+        self.record_state()
 
-    def say(self, kind: str, message: str, *, level: str = "Info", keys: Mapping[str, object] = _NO_KEYS) -> None:
-        """An event."""
-        self.note(Event(kind, level, message, keys))
+    def add_event(
+        self, event_type: str, message: str, *, level: str = "Info", keys: Mapping[str, object] = _NO_KEYS
+    ) -> None:
+        """Appends an entry with an event."""
+        self.record_state(Event(event_type, level, message, keys))
 
-    def pay_back(self, amount: int) -> None:
-        """Refunds come late: minutes, and now and then a day and a half."""
+    def add_refund(self, amount: int) -> None:
+        """Appends a refund, minutes later and now and then a day and a half later; nothing for an amount of 0."""
         if not amount:
             return
-        self.wait(120, 5400 if self.rng.random() < 0.8 else 130_000)
+        self.advance(120, 5400 if self.rng.random() < 0.8 else 130_000)
         self.refund = amount
-        self.say("REFUND", f"Refund of {dollars(amount)} issued")
+        self.add_event("REFUND", f"Refund of {format_dollars(amount)} issued")

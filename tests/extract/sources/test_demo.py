@@ -1,4 +1,4 @@
-"""The demo as a source: the road of the real API, with the demo's day as the time of every observation."""
+"""The demo as a source: fetched like the real API, and every response dated with the day of the demo."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from tests.demo.generator import generate_jobs
 
 @pytest.fixture
 def source() -> Iterator[DemoSource]:
-    found = DemoSource(jobs=generate_jobs(count=40))
-    yield found
-    found.close()
+    demo_source = DemoSource(jobs=generate_jobs(count=40))
+    yield demo_source
+    demo_source.close()
 
 
 def test_without_jobs_it_has_those_of_the_data_file() -> None:
     source = DemoSource()
     try:
         [listing] = source.responses()
-        listed = {job["id"] for job in json.loads(text(listing))["data"]}
+        listed = {job["id"] for job in json.loads(body_of(listing))["data"]}
     finally:
         source.close()
 
     assert listed == {job["id"] for job in demo.load_jobs()}
 
 
-def text(response: Response | None) -> bytes:
+def body_of(response: Response | None) -> bytes:
     assert response is not None
     return response.blob.read(0, response.blob.size)
 
 
-def whole_run(source: Source) -> dict[str, bytes]:
-    """The bytes of all answers of a run by their names, the details of all listed jobs included."""
+def all_bodies(source: Source) -> dict[str, bytes]:
+    """The bytes of all responses of a run by their names, the details of all listed jobs included."""
     [listing] = source.responses()
-    ids = [job["id"] for job in json.loads(text(listing))["data"]]
-    return {listing.name: text(listing)} | {d.job_id: text(d.response) for d in source.details(ids)}
+    ids = [job["id"] for job in json.loads(body_of(listing))["data"]]
+    return {listing.name: body_of(listing)} | {d.job_id: body_of(d.response) for d in source.details(ids)}
 
 
-def test_it_gives_the_whole_list_and_every_detail(source: DemoSource) -> None:
+def test_it_returns_the_whole_list_and_every_detail(source: DemoSource) -> None:
     jobs = {job["id"]: job for job in generate_jobs(count=40)}
-    found = whole_run(source)
-    listing = json.loads(found.pop("GET /fine-tunes"))
+    bodies = all_bodies(source)
+    listing = json.loads(bodies.pop("GET /fine-tunes"))
 
     assert {job["id"] for job in listing["data"]} == set(jobs)
-    assert {job_id: json.loads(body) for job_id, body in found.items()} == jobs
+    assert {job_id: json.loads(body) for job_id, body in bodies.items()} == jobs
 
 
-def test_all_is_observed_on_the_day_of_the_demo(source: DemoSource) -> None:
+def test_every_response_is_dated_with_the_day_of_the_demo(source: DemoSource) -> None:
     [listing] = source.responses()
     [detail] = source.details([generate_jobs(count=40)[0]["id"]])
 
@@ -68,7 +68,7 @@ def test_all_is_observed_on_the_day_of_the_demo(source: DemoSource) -> None:
 def test_two_runs_give_the_same_bytes(source: DemoSource) -> None:
     other = DemoSource(jobs=generate_jobs(count=40))
     try:
-        assert whole_run(other) == whole_run(source)
+        assert all_bodies(other) == all_bodies(source)
     finally:
         other.close()
 
@@ -93,10 +93,10 @@ def test_it_is_a_service_of_its_own(source: DemoSource) -> None:
     assert source.service == "demo"
 
 
-def test_nothing_of_it_stays_behind_and_it_can_be_closed_twice() -> None:
+def test_no_thread_stays_and_it_can_be_closed_twice() -> None:
     before = set(threading.enumerate())
     source = DemoSource(jobs=generate_jobs(count=9))
-    whole_run(source)
+    all_bodies(source)
     source.close()
     source.close()
 
@@ -109,6 +109,6 @@ def test_a_proxy_or_a_key_in_the_environment_does_not_matter(monkeypatch: pytest
     monkeypatch.setenv("TOGETHER_API_KEY", "not the key of the demo")
     source = DemoSource(jobs=generate_jobs(count=9))
     try:
-        assert len(whole_run(source)) == 10
+        assert len(all_bodies(source)) == 10
     finally:
         source.close()
