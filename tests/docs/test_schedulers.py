@@ -74,9 +74,9 @@ def calls(fake: Path) -> list[str]:
 
 def test_every_code_stands_in_the_table_and_where_it_belongs() -> None:
     rows = re.findall(r"^\| ([\d, ]+) \| [^|]+ \| ([^|,]+)", PAGE, re.MULTILINE)
-    told = [({int(code) for code in codes.split(", ")}, what.strip()) for codes, what in rows]
+    table = [({int(code) for code in codes.split(", ")}, what.strip()) for codes, what in rows]
 
-    assert told == [({0}, "success"), (COMMITTED - {0}, "success"), (TRY_AGAIN, "try again"), (PERMANENT, "stop")]
+    assert table == [({0}, "success"), (COMMITTED - {0}, "success"), (TRY_AGAIN, "retry"), (PERMANENT, "stop")]
 
 
 COMMANDS = {
