@@ -114,9 +114,9 @@ def schema(voice: Voice, table: str | None, sql: str | None) -> None:
 @_voiced
 def verify(voice: Voice, target: Path) -> int:
     """Check every checksum, row count, key and reference of the newest snapshot of TARGET, offline."""
-    from ftetl.snapshot.snapshot import verify as look
+    from ftetl.validate.verify import verify_snapshot
 
-    verdict = look(target)
+    verdict = verify_snapshot(target)
     end = EXITS["OK" if verdict.sound else "IOERR"]
     voice.result({**verdict.as_dict(), "exit_code": end.code, "exit": end.name, "code": verdict.code})
     cli_output.verdict(voice, end, target, verdict)

@@ -28,7 +28,7 @@ from ftetl.run_report import Report
 
 if TYPE_CHECKING:
     from ftetl.pipeline.doctor import Finding
-    from ftetl.snapshot.snapshot import VerifyResult
+    from ftetl.validate.verify import VerifyResult
 
 _KEYS_SHOWN = 5  # of those that no column reads
 

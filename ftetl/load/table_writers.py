@@ -81,10 +81,14 @@ class TableWriters:
         )
 
         pa.default_memory_pool().release_unused()
-        staged = TableReader(self._transaction.path, exact=True)
+        written = TableReader(self._transaction.path, exact=True)
+
+        def validate_table(name: str) -> None:
+            focus_checks.check_for(name, self.rows)(written, tables()[name], self.rows[name])
+
         threads = 2 if sum(self.rows.values()) > _MANY else 1
         with ThreadPoolExecutor(threads) as pool, _of_this_run():
-            list(pool.map(lambda name: focus_checks.check_for(name)(staged, tables()[name], self.rows[name]), tables()))
+            list(pool.map(validate_table, tables()))
 
 
 @contextmanager

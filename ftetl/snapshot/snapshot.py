@@ -1,28 +1,23 @@
-"""Reading back: one consistent snapshot of all tables, as Arrow tables and pandas frames, and its verification.
+"""Opens a committed snapshot and reads its tables, as Arrow tables or pandas frames.
 
-A snapshot is resolved once, from the newest sound manifest, so its tables belong together whatever a run does
-meanwhile. Reads only; works on every platform. pandas is imported where a frame is asked for.
+The manifest is resolved once, so the tables belong together whatever a run commits meanwhile. Read-only; works on every
+platform; imports pandas only for a frame.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ftetl.contract import tables
-from ftetl.errors import PREFIX, FtetlError, StorageError, TargetError, UsageError
-from ftetl.errors.os_errors import explained
+from ftetl.errors import TargetError, UsageError
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import manifest as manifests
 from ftetl.store.manifest import Manifest
-from ftetl.store.ownership import FORMAT, SIGNATURE
-
-_RESTORE = "restore _ftetl/manifests and snapshots from a backup, or make the tables again in an empty folder"
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,101 +111,3 @@ def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snaps
         why = "".join(f" ({line})" for line in passed_over[:1])
         raise TargetError("T01", f"{path} has no snapshot{why}", next="run `ftetl export`")
     return Snapshot(path, manifest)
-
-
-@dataclass(frozen=True)
-class VerifyResult:
-    """What `verify` found: the version it looked at, the rows of its tables, and a line for each damage."""
-
-    version: int
-    rows: Mapping[str, int]
-    files: int
-    damage: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing is damaged."""
-        return not self.damage
-
-    @property
-    def code(self) -> str | None:
-        """The code of the failure that damage is; None where there is none."""
-        return None if self.sound else f"{PREFIX}V08"
-
-    def as_dict(self) -> dict[str, Any]:
-        """The verdict as one JSON document."""
-        return {
-            "version": self.version,
-            "sound": self.sound,
-            "rows": dict(self.rows),
-            "files": self.files,
-            "damage": list(self.damage),
-            "notes": list(self.notes),
-        }
-
-
-def verify(target: str | os.PathLike[str], *, contents: bool = True) -> VerifyResult:
-    """Every checksum, row count, key and reference of the newest snapshot, and every manifest, read again.
-
-    Without `contents` only the bytes are, which is quick. What lags behind or was left over by a run that was killed
-    is no damage: the next run mends it.
-
-    Raises:
-        TargetError: There is no snapshot.
-        StorageError: There are manifests, but none that leads to a snapshot.
-    """
-    path = Path(target)
-    damage: list[str] = []
-    manifest = manifests.newest_manifest(path, damage)
-    if manifest is None:
-        if damage:
-            raise StorageError("V08", f"{path} has no snapshot that can be read: {'; '.join(damage)}", next=_RESTORE)
-        raise TargetError("T01", f"{path} has no snapshot", next="run `ftetl export`")
-    list(manifests.older_manifests(path, manifest.version, damage))
-    damage += _signature(path)
-    snapshot = Snapshot(path, manifest)
-    expected: dict[str, int] = dict(manifest.facts["rows"])
-    notes = _pointer(path, snapshot)
-    if broken := manifests.find_damage(path, manifest):
-        damage += broken  # contents are worth a look only where the bytes are right
-    elif contents:
-        made_by = manifest.facts["contracts"]
-        same = [name for name in expected if name in tables() and made_by.get(name) == tables()[name].fingerprint]
-        damage += _broken_contracts(snapshot, {name: expected[name] for name in same})
-        if others := sorted(set(expected) - set(same)):
-            notes.append(f"made by other contracts than today's, so only the bytes were checked: {', '.join(others)}")
-    return VerifyResult(manifest.version, expected, len(manifest.files), tuple(damage), tuple(notes))
-
-
-def _signature(target: Path) -> list[str]:
-    """The one file that no manifest vouches for."""
-    path = target / manifests.CONTROL / FORMAT
-    try:
-        found = path.read_bytes()
-    except OSError as error:
-        return [f"{manifests.CONTROL}/{FORMAT}: {explained(error, 'read', path).what}"]
-    what = f"{manifests.CONTROL}/{FORMAT}: is not what this ftetl writes; it is damaged, or a newer ftetl's"
-    return [] if found == SIGNATURE else [what]
-
-
-def _pointer(target: Path, snapshot: Snapshot) -> list[str]:
-    current = target / "current"
-    if current.is_symlink() and os.path.realpath(current) == os.path.realpath(snapshot.folder):
-        return []
-    return [f"`current` does not lead to version {snapshot.version}; the next run mends it"]
-
-
-def _broken_contracts(snapshot: Snapshot, expected: dict[str, int]) -> list[str]:
-    from ftetl.validate import focus_checks, table_checks
-
-    found = []
-    stored = TableReader(snapshot.folder, exact=True)
-    others = focus_checks.OTHERS
-    for name, rows in expected.items():
-        try:
-            gate = focus_checks.check_for(name) if {*others} <= {*expected} else table_checks.check_table
-            gate(stored, tables()[name], rows)
-        except FtetlError as error:
-            found.append(error.what)
-    return found

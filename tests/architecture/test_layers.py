@@ -44,10 +44,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 PENDING = {
     ("cli.exit_handling", "store.manifest"),
     ("contract.sql", "config.settings"),
-    ("snapshot.snapshot", "validate.focus_checks"),
-    ("snapshot.snapshot", "validate.table_checks"),
-    ("validate.focus_checks", "transform.derive.charges"),
-    ("validate.focus_checks", "transform.derive.focus_costs"),
 }
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from ftetl.errors import EXITS
-from ftetl.snapshot.snapshot import verify
 from ftetl.store import manifest as manifests
+from ftetl.validate.verify import verify_snapshot
 from tests.faults.runs import Ended, Injected, Runs
 
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
@@ -176,7 +176,7 @@ def wrong_afterwards(start: Start, again: Ended, *, was_new: bool) -> Iterator[s
 
 
 def _unsound(target: Path) -> Iterator[str]:
-    verdict = verify(target)
+    verdict = verify_snapshot(target)
     yield from verdict.damage
     current = target / "current"
     known = {manifests.load_manifest(target, version).run_id for version in manifests.list_versions(target)}

@@ -16,8 +16,8 @@ import pytest
 import ftetl
 from ftetl.errors import EXITS, FtetlError, StorageError, UsageError
 from ftetl.pipeline.export import rebuild
-from ftetl.snapshot.snapshot import verify
 from ftetl.store.manifest import encode_manifest, find_damage, load_manifest, manifest_name
+from ftetl.validate.verify import verify_snapshot
 
 Flips = Callable[[int], Iterator[tuple[int, int]]]  # of a file's length: the places and bits to try
 
@@ -99,7 +99,7 @@ def every_bit(size: int) -> Iterator[tuple[int, int]]:
 def judged(target: Path, *, contents: bool = True) -> tuple[int, str]:
     """The exit code of `verify`, and what it names."""
     try:
-        verdict = verify(target, contents=contents)
+        verdict = verify_snapshot(target, contents=contents)
     except FtetlError as error:
         return error.exit.code, str(error)
     return EXITS["OK" if verdict.sound else "IOERR"].code, "\n".join(verdict.damage)
@@ -107,14 +107,14 @@ def judged(target: Path, *, contents: bool = True) -> tuple[int, str]:
 
 def sweep(target: Path, files: list[Path], flips: Flips, also: Callable[[], None] = lambda: None) -> int:
     count = 0
-    assert verify(target).sound
+    assert verify_snapshot(target).sound
     for file in files:
         for what in flipped(file, flips):
             code, said = judged(target, contents=False)
             assert (code, file.name in said) == (74, True), f"{file.name}, {what}: {code} {said}"
             also()
             count += 1
-    assert verify(target).sound
+    assert verify_snapshot(target).sound
     print(f"{count} bits of {len(files)} files, all found")
     return count
 
@@ -212,7 +212,7 @@ def test_what_lags_or_was_left_over_is_no_damage(what: Callable[[Path], None], t
     what(target)
 
     assert judged(target) == (0, "")
-    assert len(verify(target).notes) == (what is not leave)
+    assert len(verify_snapshot(target).notes) == (what is not leave)
 
 
 @pytest.mark.parametrize("harm", [b"", b'{"format":1,"tool":"ftetl"}', None], ids=["empty", "cut", "gone"])
@@ -249,7 +249,7 @@ def test_after_the_damage_a_rebuild_makes_a_sound_version(target: Path) -> None:
     report, changed = rebuild(target)
 
     assert (changed, report.version) == (True, 3)
-    assert verify(target).sound
+    assert verify_snapshot(target).sound
     assert ftetl.open(target).jobs.status.tolist() == ["completed"] * 2
     assert ftetl.open(target, version=1).jobs.equals(before)
 

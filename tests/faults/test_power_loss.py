@@ -32,7 +32,6 @@ from ftetl.errors import FtetlError
 from ftetl.extract import archive
 from ftetl.pipeline import run_log
 from ftetl.run_report import Report
-from ftetl.snapshot.snapshot import verify
 from ftetl.store import target as store_target
 from ftetl.store.filesystem import Folder, Fs, Link
 from ftetl.store.manifest import (
@@ -48,6 +47,7 @@ from ftetl.store.manifest import (
     versions_in,
 )
 from ftetl.store.target import Commit, Target
+from ftetl.validate.verify import verify_snapshot
 
 T = TypeVar("T")
 Files = dict[str, bytes]
@@ -714,7 +714,7 @@ def test_a_version_is_never_there_without_what_it_was_made_from(
         target = materialise(dict(state), shm / f"state-{number}")
         before = newest_manifest(target) if target.exists() else None
         assert run(server, target, 3).version == (before.version if before else 0) + 1
-        assert verify(target).sound
+        assert verify_snapshot(target).sound
 
 
 @pytest.mark.slow

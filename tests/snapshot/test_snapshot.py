@@ -1,42 +1,26 @@
-"""Reading back: one version of all tables, and whether it is as it was written."""
+"""A snapshot is one version of all tables, whatever happens to the target meanwhile."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import ftetl
 from ftetl.contract import arrow_schema, tables
 from ftetl.errors import StorageError, TargetError, UsageError
-from ftetl.snapshot.snapshot import verify
-from ftetl.store import manifest
-
-SAMPLES = Path(__file__).parents[1] / "data" / "samples"
-DAY = "2026-07-02T00:00:00Z"
+from tests.snapshot.two_versions import SAMPLES, flip_bit, make_two_versions, manifest_file
 
 
 @pytest.fixture(scope="module")
 def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A target with two versions: the published sample, then the one of 2026. Not to be changed."""
-    target = tmp_path_factory.mktemp("two") / "target"
-    ftetl.export(target, source=SAMPLES / "list_2026.json", observed_at=DAY)
-    document = json.loads((SAMPLES / "list_2026.json").read_text("utf-8"))
-    document["data"][0]["status"] = "cancelled"
-    later = target.parent / "later.json"
-    later.write_text(json.dumps(document), "utf-8")
-    ftetl.export(target, source=later, observed_at="2026-07-03T00:00:00Z")
-    return target
+    """A target with two versions, not to be changed."""
+    return make_two_versions(tmp_path_factory.mktemp("two") / "target")
 
 
 @pytest.fixture
@@ -108,7 +92,7 @@ class TestOpen:
         snapshot = ftetl.open(target)
         file = snapshot.folder / "jobs.parquet"
         chunk = pq.read_metadata(file).row_group(0).column(1)
-        flip(file, chunk.data_page_offset + chunk.total_compressed_size - 1)
+        flip_bit(file, chunk.data_page_offset + chunk.total_compressed_size - 1)
 
         with pytest.raises(StorageError, match=r"jobs\.parquet cannot be read back"):
             snapshot.arrow("jobs")
@@ -122,7 +106,7 @@ class TestOpen:
             ftetl.open(path)
 
     def test_a_damaged_manifest_is_passed_over(self, target: Path) -> None:
-        flip(manifest_file(target, 2))
+        flip_bit(manifest_file(target, 2))
 
         assert ftetl.open(target).version == 1
 
@@ -135,138 +119,6 @@ class TestOpen:
         (target / "current").unlink()
 
         assert ftetl.open(target).version == 2
-
-
-class TestVerify:
-    def test_a_fresh_target_is_sound(self, two_versions: Path) -> None:
-        verdict = verify(two_versions)
-
-        assert verdict.sound
-        assert (verdict.version, verdict.files, verdict.damage, verdict.notes) == (
-            2,
-            len(tables()) + 3,  # the memory of what was listed, and two documents
-            (),
-            (),
-        )  # with the memory
-        assert verdict.rows == {name: ftetl.open(two_versions).arrow(name).num_rows for name in tables()}
-
-    def test_the_verdict_is_a_json_document(self, two_versions: Path) -> None:
-        document = json.loads(json.dumps(verify(two_versions).as_dict()))
-
-        assert document.keys() == {"version", "sound", "rows", "files", "damage", "notes"}
-
-    @pytest.mark.parametrize("name", [f"{table}.parquet" for table in tables()])
-    @pytest.mark.parametrize("harm", ["flip", "cut", "grow", "remove", "link"])
-    def test_harm_to_any_file_is_named(self, target: Path, name: str, harm: str) -> None:
-        file = ftetl.open(target).folder / name
-        HARM[harm](file)
-
-        damage = verify(target).damage
-
-        assert len(damage) == 1
-        assert damage[0].startswith(f"{file.relative_to(target)}: ")
-
-    @pytest.mark.parametrize("version", [1, 2])
-    def test_a_damaged_manifest_is_named(self, target: Path, version: int) -> None:
-        flip(manifest_file(target, version))
-
-        verdict = verify(target)
-
-        assert verdict.version == 3 - version
-        assert [f"version {version}" in line for line in verdict.damage] == [True]
-
-    def test_a_newest_version_without_its_folder_is_damage(self, target: Path) -> None:
-        shutil.rmtree((target / "current").resolve())
-
-        verdict = verify(target)
-
-        assert verdict.version == 1
-        assert any("version 2 is passed over: its snapshot" in line for line in verdict.damage)
-
-    @pytest.mark.parametrize("aim", [None, "snapshots/20200101T000000Z-00000000", "snapshots", "older"])
-    def test_a_link_that_leads_elsewhere_is_worth_a_note(self, target: Path, aim: str | None) -> None:
-        (target / "current").unlink()
-        if aim:
-            older = f"snapshots/{manifest.load_manifest(target, 1).run_id}"
-            (target / "current").symlink_to(older if aim == "older" else aim)
-
-        verdict = verify(target)
-
-        assert verdict.sound
-        assert verdict.notes == ("`current` does not lead to version 2; the next run mends it",)
-
-    def test_rows_that_break_their_contract_are_damage_also_where_every_byte_is_as_written(self, target: Path) -> None:
-        """A fault of ours, then, that the gate had let through."""
-        rewrite(target, "events", arrow_schema.empty(tables()["events"]), rows=7)
-
-        assert any("table events breaks its contract (count)" in line for line in verify(target).damage)
-
-    def test_a_reference_to_nothing_is_damage(self, target: Path) -> None:
-        rewrite(target, "jobs", arrow_schema.empty(tables()["jobs"]), rows=0)
-
-        assert any("(references): job_id names rows that do not exist" in line for line in verify(target).damage)
-
-    def test_what_another_contract_made_is_judged_by_its_bytes(self, target: Path) -> None:
-        rewrite(target, "quarantine", pa.table({"old": ["x"]}), rows=1, contract="1-0000")
-
-        verdict = verify(target)
-
-        assert verdict.sound
-        assert verdict.notes == ("made by other contracts than today's, so only the bytes were checked: quarantine",)
-
-    def test_nothing_to_verify_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(TargetError, match="has no snapshot"):
-            verify(tmp_path)
-
-    def test_it_writes_nothing(self, target: Path) -> None:
-        def state() -> dict[str, tuple[int, int]]:
-            return {str(p): (p.lstat().st_mtime_ns, p.lstat().st_ino) for p in [target, *target.rglob("*")]}
-
-        before = state()
-        verify(target)
-
-        assert state() == before
-
-
-def flip(file: Path, place: int | None = None) -> None:
-    """One bit of one byte, by default in the middle."""
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2 if place is None else place] ^= 1
-    file.write_bytes(data)
-
-
-def link(file: Path) -> None:
-    """The same bytes, but elsewhere."""
-    file.rename(file.with_suffix(".away"))
-    file.symlink_to(file.with_suffix(".away"))
-
-
-HARM: dict[str, Callable[[Path], Any]] = {
-    "flip": flip,
-    "cut": lambda file: os.truncate(file, file.stat().st_size - 1),
-    "grow": lambda file: file.write_bytes(file.read_bytes() + b"\0"),
-    "remove": Path.unlink,
-    "link": link,
-}
-
-
-def manifest_file(target: Path, version: int) -> Path:
-    return target / manifest.CONTROL / manifest.MANIFESTS / manifest.manifest_name(version)
-
-
-def rewrite(target: Path, name: str, table: pa.Table, *, rows: int, contract: str | None = None) -> None:
-    """Another table in place of one, with a manifest that vouches for it."""
-    old = manifest.load_manifest(target, 2)
-    file = manifest.snapshot_folder(target, old) / f"{name}.parquet"
-    file.unlink()
-    pq.write_table(table, file)
-    data = file.read_bytes()
-    stored = manifest.StoredFile(file.name, len(data), hashlib.sha256(data).hexdigest())
-    facts = {**old.facts, "rows": {**old.facts["rows"], name: rows}}
-    if contract:
-        facts["contracts"] = {**old.facts["contracts"], name: contract}
-    files = tuple(stored if f.name == stored.name else f for f in old.files)
-    manifest_file(target, 2).write_bytes(manifest.encode_manifest(replace(old, files=files, facts=facts)))
 
 
 @pytest.mark.parametrize("version", ["1", 1.0, 0, -1, True])

@@ -17,7 +17,9 @@ import ftetl
 from ftetl.contract import tables
 from ftetl.errors import SoftwareError
 from ftetl.snapshot.table_reader import TableReader, table_file
+from ftetl.transform.derive import charges, focus_costs
 from ftetl.validate import focus_checks
+from ftetl.validate.verify import verify_snapshot
 
 TABLE = tables()["focus_costs"]
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "charges.json"
@@ -37,7 +39,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check(sound: Path, folder: Path, rows: Rows) -> None:
     """The gate's word on these rows, beside the sound jobs and anomalies."""
-    for name in focus_checks.OTHERS:
+    for name in focus_checks.COMPARED_TABLES:
         table_file(folder, name).write_bytes(table_file(sound, name).read_bytes())
     found = pa.Table.from_pylist(rows, schema=pq.read_schema(table_file(sound, "focus_costs")))
     pq.write_table(found, table_file(folder, "focus_costs"), row_group_size=4, write_page_checksum=True)
@@ -107,6 +109,13 @@ DAMAGE: dict[str, Callable[[Rows], None]] = {
 }
 
 
+def test_it_names_the_table_and_the_anomalies_as_their_contracts_and_their_maker_do() -> None:
+    assert focus_checks.TABLE == focus_costs.TABLE
+    assert focus_checks.ANOMALY_KINDS == charges.ANOMALY_KINDS
+    assert {*focus_checks.ANOMALY_KINDS} <= {*tables()["anomalies"]["kind"].enum}
+    assert {*focus_checks.COMPARED_TABLES} <= {*tables()}
+
+
 def test_the_sound_table_passes(sound: Path, tmp_path: Path) -> None:
     check(sound, tmp_path, pq.read_table(table_file(sound, "focus_costs")).to_pylist())
 
@@ -140,6 +149,4 @@ def test_what_is_left_out_without_an_anomaly_is_refused(sound: Path, tmp_path: P
 
 def test_verify_uses_the_gate(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(focus_checks, "total_rules", lambda *_: iter([("is the canary alive", pa.array([False]))]))
-    from ftetl.snapshot.snapshot import verify
-
-    assert [line for line in verify(sound.parent).damage if "canary" in line]
+    assert [line for line in verify_snapshot(sound.parent).damage if "canary" in line]

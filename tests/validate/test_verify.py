@@ -1,0 +1,167 @@
+"""`verify` names every damage to a target, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import ftetl
+from ftetl.contract import arrow_schema, tables
+from ftetl.errors import TargetError
+from ftetl.store import manifest
+from ftetl.validate.verify import verify_snapshot
+from tests.snapshot.two_versions import flip_bit, make_two_versions, manifest_file
+
+
+@pytest.fixture(scope="module")
+def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A target with two versions, not to be changed."""
+    return make_two_versions(tmp_path_factory.mktemp("two") / "target")
+
+
+@pytest.fixture
+def target(two_versions: Path, tmp_path: Path) -> Path:
+    """A copy of it to break."""
+    copy = tmp_path / "target"
+    shutil.copytree(two_versions, copy, symlinks=True)
+    return copy
+
+
+def test_a_fresh_target_is_sound(two_versions: Path) -> None:
+    result = verify_snapshot(two_versions)
+
+    assert result.sound
+    assert (result.version, result.files, result.damage, result.notes) == (
+        2,
+        len(tables()) + 3,  # the memory of what was listed, and two documents
+        (),
+        (),
+    )  # with the memory
+    assert result.rows == {name: ftetl.open(two_versions).arrow(name).num_rows for name in tables()}
+
+
+def test_the_result_is_a_json_document(two_versions: Path) -> None:
+    document = json.loads(json.dumps(verify_snapshot(two_versions).as_dict()))
+
+    assert document.keys() == {"version", "sound", "rows", "files", "damage", "notes"}
+
+
+@pytest.mark.parametrize("name", [f"{table}.parquet" for table in tables()])
+@pytest.mark.parametrize("harm", ["flip", "cut", "grow", "remove", "link"])
+def test_harm_to_any_file_is_named(target: Path, name: str, harm: str) -> None:
+    file = ftetl.open(target).folder / name
+    HARM[harm](file)
+
+    damage = verify_snapshot(target).damage
+
+    assert len(damage) == 1
+    assert damage[0].startswith(f"{file.relative_to(target)}: ")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_damaged_manifest_is_named(target: Path, version: int) -> None:
+    flip_bit(manifest_file(target, version))
+
+    result = verify_snapshot(target)
+
+    assert result.version == 3 - version
+    assert [f"version {version}" in line for line in result.damage] == [True]
+
+
+def test_a_newest_version_without_its_folder_is_damage(target: Path) -> None:
+    shutil.rmtree((target / "current").resolve())
+
+    result = verify_snapshot(target)
+
+    assert result.version == 1
+    assert any("version 2 is passed over: its snapshot" in line for line in result.damage)
+
+
+@pytest.mark.parametrize("aim", [None, "snapshots/20200101T000000Z-00000000", "snapshots", "older"])
+def test_a_link_that_leads_elsewhere_is_worth_a_note(target: Path, aim: str | None) -> None:
+    (target / "current").unlink()
+    if aim:
+        older = f"snapshots/{manifest.load_manifest(target, 1).run_id}"
+        (target / "current").symlink_to(older if aim == "older" else aim)
+
+    result = verify_snapshot(target)
+
+    assert result.sound
+    assert result.notes == ("`current` does not lead to version 2; the next run mends it",)
+
+
+def test_rows_that_break_their_contract_are_damage_also_where_every_byte_is_as_written(target: Path) -> None:
+    """A fault of ours, then, that the gate had let through."""
+    rewrite(target, "events", arrow_schema.empty(tables()["events"]), rows=7)
+
+    assert any("table events breaks its contract (count)" in line for line in verify_snapshot(target).damage)
+
+
+def test_a_reference_to_nothing_is_damage(target: Path) -> None:
+    rewrite(target, "jobs", arrow_schema.empty(tables()["jobs"]), rows=0)
+
+    assert any("(references): job_id names rows that do not exist" in line for line in verify_snapshot(target).damage)
+
+
+def test_what_another_contract_made_is_judged_by_its_bytes(target: Path) -> None:
+    rewrite(target, "quarantine", pa.table({"old": ["x"]}), rows=1, contract="1-0000")
+
+    result = verify_snapshot(target)
+
+    assert result.sound
+    assert result.notes == ("made by other contracts than today's, so only the bytes were checked: quarantine",)
+
+
+def test_nothing_to_verify_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="has no snapshot"):
+        verify_snapshot(tmp_path)
+
+
+def test_it_writes_nothing(target: Path) -> None:
+    def state() -> dict[str, tuple[int, int]]:
+        return {str(p): (p.lstat().st_mtime_ns, p.lstat().st_ino) for p in [target, *target.rglob("*")]}
+
+    before = state()
+    verify_snapshot(target)
+
+    assert state() == before
+
+
+def link(file: Path) -> None:
+    """The same bytes, but elsewhere."""
+    file.rename(file.with_suffix(".away"))
+    file.symlink_to(file.with_suffix(".away"))
+
+
+HARM: dict[str, Callable[[Path], Any]] = {
+    "flip": flip_bit,
+    "cut": lambda file: os.truncate(file, file.stat().st_size - 1),
+    "grow": lambda file: file.write_bytes(file.read_bytes() + b"\0"),
+    "remove": Path.unlink,
+    "link": link,
+}
+
+
+def rewrite(target: Path, name: str, table: pa.Table, *, rows: int, contract: str | None = None) -> None:
+    """Another table in place of one, with a manifest that vouches for it."""
+    old = manifest.load_manifest(target, 2)
+    file = manifest.snapshot_folder(target, old) / f"{name}.parquet"
+    file.unlink()
+    pq.write_table(table, file)
+    data = file.read_bytes()
+    stored = manifest.StoredFile(file.name, len(data), hashlib.sha256(data).hexdigest())
+    facts = {**old.facts, "rows": {**old.facts["rows"], name: rows}}
+    if contract:
+        facts["contracts"] = {**old.facts["contracts"], name: contract}
+    files = tuple(stored if f.name == stored.name else f for f in old.files)
+    manifest_file(target, 2).write_bytes(manifest.encode_manifest(replace(old, files=files, facts=facts)))
