@@ -27,10 +27,26 @@ class Detail:
     response: Response | None = None
 
 
+@dataclass(frozen=True)
+class SourceStats:
+    """How often a source asked a service, and how many bytes of bodies came over the wire."""
+
+    requests: int = 0
+    bytes_read: int = 0
+
+
 class Source(Protocol):
     """Where raw jobs come from. `api`, `files` and `demo` are sources."""
 
     service: str | None  # which service the jobs belong to (`together`, `demo`, a host); None: the source cannot tell
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the report should know, as far as the responses were read."""
+
+    @property
+    def stats(self) -> SourceStats:
+        """The requests and bytes so far; zeros for a source that asks no service."""
 
     def responses(self) -> Iterable[Response]:
         """The responses of this run, in any order."""

@@ -26,7 +26,7 @@ AHEAD = timedelta(days=1)  # clocks differ; by more than this a time is a mistak
 
 def of(given: Extraction, source: Source, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """The lines, given the facts of the version before and of the one that stands now."""
-    yield from getattr(source, "notes", ())
+    yield from source.notes
     late = [response.name for response in given.responses if response.observed_at > now() + AHEAD]
     if late:
         yield f"{late[0]} was observed in the future; until then no other answer can replace what it says"

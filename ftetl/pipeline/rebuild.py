@@ -21,7 +21,7 @@ from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
 from ftetl.extract.privacy.pseudonyms import IDENTITY, MODE, Pseudonyms, read_pseudonyms
 from ftetl.extract.privacy.redacting_source import RedactingSource
-from ftetl.extract.source import Detail, Outcome, Source
+from ftetl.extract.source import Detail, Outcome, Source, SourceStats
 from ftetl.extract.sources.files import SavedFiles
 from ftetl.pipeline import guards, list_watermark, provenance, run
 from ftetl.pipeline.progress import Progress
@@ -36,6 +36,9 @@ _BLOCK = 1 << 20
 
 class Past:
     """A source that answers as the sources of a run did."""
+
+    notes: tuple[str, ...] = ()
+    stats = SourceStats()
 
     def __init__(
         self, archive: Archive, entry: dict[str, Any], scratch: Path, pseudonyms: Pseudonyms | None = None

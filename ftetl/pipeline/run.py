@@ -260,7 +260,6 @@ def _report(
     failed = given.details.failed or advisories.all_gone(given)
     partial = failed or (outcome.quarantined and settings.quarantine == "keep")
     counts = outcome.counts
-    client = getattr(source, "client", None)  # of those sources that ask a service
     return Report(
         target=str(target.path),
         source=settings.source,
@@ -278,7 +277,7 @@ def _report(
         refunds=dict(outcome.refunds),
         details=dict(given.details.outcomes),
         drift=outcome.drift,
-        requests=client.requests_made if client else 0,
+        requests=source.stats.requests,
         bytes_read=sum(a.blob.size for a in given.responses),
         files={f.name: f.bytes for f in commit.manifest.files},
         seconds=round(seconds, 3),

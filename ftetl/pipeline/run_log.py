@@ -21,7 +21,7 @@ from ftetl.clock import iso, now, parse_iso
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, FtetlError, TargetError
 from ftetl.errors.os_errors import explained
-from ftetl.extract.source import Source
+from ftetl.extract.source import Source, SourceStats
 from ftetl.run_report import Report
 from ftetl.store.manifest import CONTROL, RUN_ID, Manifest
 
@@ -80,7 +80,7 @@ class Begun:
             code, message = error.code, str(error)
         if committed and not isinstance(error, Exception):
             end, code, message = EXITS["OK"], None, "stopped after the commit"
-        client = getattr(self.source, "client", None)  # of those sources that ask a service
+        stats = self.source.stats if self.source else SourceStats()
         return Report(
             target=str(self.settings.target),
             source=self.settings.source,
@@ -89,8 +89,8 @@ class Begun:
             version=base.version if base else 0,
             changed=committed,
             rows=dict(base.facts["rows"]) if base and committed else {},
-            requests=client.requests_made if client else 0,
-            bytes_read=client.bytes_read if client else 0,
+            requests=stats.requests,
+            bytes_read=stats.bytes_read,
             seconds=self._seconds(),
             warnings=tuple(self.target.warnings) if self.target else (),
             exit_code=end.code,

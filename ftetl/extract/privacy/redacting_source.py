@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ftetl.errors import DataError, FtetlError
 from ftetl.extract.privacy.pseudonyms import Pseudonyms
 from ftetl.extract.privacy.redactor import LONGEST, EndlessError, Redactor
-from ftetl.extract.source import Detail, Source
+from ftetl.extract.source import Detail, Source, SourceStats
 from ftetl.raw import decompress
 from ftetl.raw.blob import Blob, Memory, Spooled
 from ftetl.raw.response import Response, Shape, window
@@ -33,9 +32,15 @@ class RedactingSource:
         self._stack = ExitStack()
         self.service: str | None = source.service
 
-    def __getattr__(self, name: str) -> Any:
-        """What some sources have and others have not."""
-        return getattr(self._source, name)
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Those of the source."""
+        return self._source.notes
+
+    @property
+    def stats(self) -> SourceStats:
+        """Those of the source."""
+        return self._source.stats
 
     def responses(self) -> Iterator[Response]:
         """The answers, rewritten.

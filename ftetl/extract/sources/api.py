@@ -11,7 +11,7 @@ from pathlib import Path
 from ftetl.clock import Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.errors import AccessError, FtetlError
-from ftetl.extract.source import Detail, Outcome
+from ftetl.extract.source import Detail, Outcome, SourceStats
 from ftetl.extract.together_api.client import Client, JobList
 from ftetl.extract.worker_pool import map_unordered
 from ftetl.raw.blob import Memory
@@ -29,6 +29,11 @@ class ApiSource:
         self._deadline = deadline
         self._concurrency = concurrency
         self.notes: tuple[str, ...] = ()  # what a reader of the report should know
+
+    @property
+    def stats(self) -> SourceStats:
+        """The requests that were made so far, and the bytes that came."""
+        return SourceStats(self.client.requests_made, self.client.bytes_read)
 
     def responses(self) -> Iterable[Response]:
         """The list, once.

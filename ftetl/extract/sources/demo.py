@@ -14,7 +14,7 @@ from ftetl import demo
 from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret
-from ftetl.extract.source import Detail
+from ftetl.extract.source import Detail, SourceStats
 from ftetl.extract.sources.api import ApiSource
 from ftetl.extract.together_api.client import Client
 from ftetl.raw.response import Response
@@ -26,6 +26,7 @@ class DemoSource:
     """A source that needs neither key nor network. The demo API runs until the source is closed."""
 
     service: str | None = SERVICE
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -41,11 +42,16 @@ class DemoSource:
         with ExitStack() as stack:
             server = stack.enter_context(demo.serve(jobs))
             key = Secret(server.key, "the demo")
-            self.client = Client(
+            client = Client(
                 server.url, key, deadline=deadline, max_bytes=max_bytes, pool=concurrency, progress=progress
             )
-            self._api = ApiSource(stack.enter_context(self.client), SERVICE, concurrency=concurrency, deadline=deadline)
+            self._api = ApiSource(stack.enter_context(client), SERVICE, concurrency=concurrency, deadline=deadline)
             self._open = stack.pop_all()
+
+    @property
+    def stats(self) -> SourceStats:
+        """The requests that were made to the demo API so far, and the bytes that came."""
+        return self._api.stats
 
     def responses(self) -> Iterable[Response]:
         """The list, dated with the day of the demo."""

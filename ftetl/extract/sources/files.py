@@ -20,7 +20,7 @@ import msgspec
 from ftetl.clock import now
 from ftetl.config import limits
 from ftetl.errors import DataError, FtetlError
-from ftetl.extract.source import Detail
+from ftetl.extract.source import Detail, SourceStats
 from ftetl.raw.blob import Blob, File, Memory, Spooled
 from ftetl.raw.decompress import Compression, chunks, sniffed, unpack
 from ftetl.raw.response import Response, Shape, stamp
@@ -44,6 +44,7 @@ class SavedFiles:
         DataError: There is no such file or folder, or nothing in it that could be an answer.
     """
 
+    stats = SourceStats()
     service: str | None = None  # a saved answer does not say whose it is
 
     def __init__(

@@ -17,7 +17,7 @@ from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, ConfigError, FtetlError, UnavailableError
-from ftetl.extract.source import Detail, Outcome
+from ftetl.extract.source import Detail, Outcome, SourceStats
 from ftetl.extract.sources.api import ApiSource, open_api
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.retry import RetryPolicy
@@ -259,7 +259,8 @@ def test_settings_make_a_source(serve, tmp_path) -> None:
 
     assert source.service == service.url.split("/")[2]
     assert [response.blob.read(0, 1000) for response in source.responses()] == [LIST]
-    assert counts == [len(LIST)] == [source.client.bytes_read]
+    assert counts == [len(LIST)] == [source.stats.bytes_read]
+    assert source.stats.requests == 1
     source.close()
     source.close()
 
@@ -277,7 +278,7 @@ def test_the_service_is_known_before_anything_is_asked(address: str | None, serv
     source = open_api({"TOGETHER_API_KEY": KEY}, base_url_option=address, deadline=Deadline(limits.DEADLINE))
 
     assert source.service == service
-    assert source.client.requests_made == 0
+    assert source.stats == SourceStats()
     source.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ftetl import demo
 from ftetl.clock import Deadline
-from ftetl.extract.source import Outcome, Source
+from ftetl.extract.source import Outcome, Source, SourceStats
 from ftetl.extract.sources.demo import DemoSource
 from ftetl.raw.response import Response
 from tests.demo.generator import generate_jobs
@@ -53,6 +53,15 @@ def test_it_returns_the_whole_list_and_every_detail(source: DemoSource) -> None:
 
     assert {job["id"] for job in listing["data"]} == set(jobs)
     assert {job_id: json.loads(body) for job_id, body in bodies.items()} == jobs
+
+
+def test_it_counts_its_requests_and_their_bytes(source: DemoSource) -> None:
+    assert source.stats == SourceStats()
+    all_bodies(source)
+
+    assert source.stats.requests == 41
+    assert source.stats.bytes_read > 10_000
+    assert source.notes == ()
 
 
 def test_every_response_is_dated_with_the_day_of_the_demo(source: DemoSource) -> None:
