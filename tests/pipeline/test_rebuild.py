@@ -128,13 +128,13 @@ class TestTheSame:
             exports(*many[:2])  # a guard
         exports(*many, job(20, token_count=7), events="list")
         exports(*many, job(20, token_count=8), events="none")
-        usual = server.answer
+        usual = server.response
         broken = b'{"data":[{"id":"ft-1","a":1,"a":2},5,' + server._list[9:]
-        server.answer = lambda path, authorization: (  # type: ignore[method-assign]
+        server.response = lambda path, authorization: (  # type: ignore[method-assign]
             (200, broken) if path == LIST else usual(path, authorization)
         )
         assert exports().quarantined == 2
-        server.answer = usual  # type: ignore[method-assign]
+        server.response = usual  # type: ignore[method-assign]
         exports(source=exports.save("one.ndjson", job(40)))
         exports(source=exports.save("whole.json.gz", {"data": [*many, job(41, wandb_key="secret")]}))
         exports.save("folder/a.json", job(42))

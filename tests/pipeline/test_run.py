@@ -154,7 +154,7 @@ def test_a_refused_answer_of_the_network_is_kept_without_its_secrets(tmp_path: P
     export(tmp_path / "t", [job(n) for n in range(12)])
     before = state(tmp_path / "t")
     with demo.serve(jobs=[]) as server:
-        server.answer = lambda path, key: (200, body % SECRET.encode())  # type: ignore[method-assign]
+        server.response = lambda path, key: (200, body % SECRET.encode())  # type: ignore[method-assign]
         with pytest.raises(kind) as caught:
             ftetl.export(tmp_path / "t", base_url=server.url, environ={"TOGETHER_API_KEY": server.key}, deadline=2)
     assert SECRET not in str(caught.value)
@@ -448,7 +448,7 @@ def test_evidence_that_cannot_be_kept_does_not_hide_the_error(tmp_path: Path, mo
 
     monkeypatch.setattr(Target, "keep_evidence", full)
     with demo.serve(jobs=[]) as server:
-        server.answer = lambda path, key: (200, b'{"items":[]}')  # type: ignore[method-assign]
+        server.response = lambda path, key: (200, b'{"items":[]}')  # type: ignore[method-assign]
         with pytest.raises(DataError, match="no `data`"):
             ftetl.export(tmp_path / "t", base_url=server.url, environ={"TOGETHER_API_KEY": server.key})
 

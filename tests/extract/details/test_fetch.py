@@ -45,8 +45,8 @@ class Service:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.answers: dict[str, Answer] = {}
-        usual = server.answer
-        server.answer = lambda path, key: self.answers.get(path) or usual(path, key)  # type: ignore[method-assign]
+        usual = server.response
+        server.response = lambda path, key: self.answers.get(path) or usual(path, key)  # type: ignore[method-assign]
 
     def says(self, number: int, answer: Answer) -> None:
         """What the detail of a job is from now on."""

@@ -231,7 +231,7 @@ class TestOverHttp:
         target = tmp_path / "target"
         for body in (b'{"x":[{"user_id":"%s"}],"m":"%s"}', b'{"error":{"user_id":"%s","message":"ask %s"}}'):
             said = body % (WHO.encode(), MAIL.encode())
-            server.answer = lambda *_, said=said: (200, said)  # type: ignore[method-assign, misc]
+            server.response = lambda *_, said=said: (200, said)  # type: ignore[method-assign, misc]
             code, told = self.export(server, target, mode, key)
 
             assert code == 65
