@@ -1,7 +1,4 @@
-"""How the program ends: one line, the right exit code, and never a traceback.
-
-Knows errors and signals, and no command.
-"""
+"""How the program ends: signals, one last line, the exit code, and never a traceback."""
 
 from __future__ import annotations
 
@@ -10,33 +7,34 @@ import logging
 import signal
 import sys
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
-from ftetl.cli import log_format, output
-from ftetl.cli.output import Voice
+from ftetl.cli import log_format
+from ftetl.cli.output import Output, failure
 from ftetl.errors import EXITS, PREFIX, FtetlError
+
+if TYPE_CHECKING:
+    from ftetl.pipeline.run_context import RunContext
 
 _log = logging.getLogger(__name__)
 
 
-class State:
-    """What the command that runs is at, for whoever has to tell how it ended."""
+@dataclass
+class CommandState:
+    """What the running command has reached, for whoever reports how it ended; click's `ctx.obj`."""
 
-    voice: Voice | None = None
-    target: Path | None = None  # that a run may commit to
-    before: int = 0  # its newest version when the run began
+    output: Output | None = None
+    run: RunContext | None = None  # of a command that commits
 
 
-def listen() -> None:
-    """From here on SIGTERM ends the program as an exception does, and no crash leaves the key in a core file."""
-    signal.signal(signal.SIGTERM, _terminated)
-    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+def command_state() -> CommandState:
+    """The state of the command that is running."""
+    return click.get_current_context().ensure_object(CommandState)
 
 
 class _TerminatedError(BaseException):
@@ -45,79 +43,78 @@ class _TerminatedError(BaseException):
     exit = EXITS["SIGTERM"]
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise _TerminatedError
+def install_signal_handlers() -> None:
+    """From now on SIGTERM ends the program as an exception does, and a crash leaves no core file with the key in it."""
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def deaf() -> None:
-    """From here on it is decided how the program ends, and no signal changes it any more."""
-    if signal.getsignal(signal.SIGTERM) is _terminated:  # not where somebody else's program calls a command
+def ignore_signals() -> None:
+    """From now on the exit code is decided, and no signal changes it."""
+    if signal.getsignal(signal.SIGTERM) is _raise_terminated:  # not where another program calls a command
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
 
 
-def told(error: BaseException) -> int:
-    """The exit code of a command that ended in this way, which is said as well."""
+def _raise_terminated(_signal: int, _frame: FrameType | None) -> None:
+    raise _TerminatedError
+
+
+def exit_code_for(error: BaseException, state: CommandState) -> int:
+    """The exit code of a command that ended with this error, which is also printed."""
     match error:
         case FtetlError():
             if error.exit is EXITS["SOFTWARE"]:
-                _frames(error.__cause__ or error)
-            output.failure(State.voice, error)
+                _log_frames(error.__cause__ or error)
+            failure(state.output, error.exit, error.code, str(error))
             return error.exit.code
         case click.ClickException():
-            return _misused(error)
+            return _usage_error(error, state)
         case click.Abort() | KeyboardInterrupt():
-            return _stopped("SIGINT", "interrupted")
+            return _stopped("SIGINT", "interrupted", state)
         case _TerminatedError():
-            return _stopped("SIGTERM", "terminated")
-        case SystemExit() if State.voice is None:  # so click ends when nobody reads its help to the end
+            return _stopped("SIGTERM", "terminated", state)
+        case SystemExit() if state.output is None:  # click ends so when the reader of its help has gone
             return EXITS["OK"].code
-    return _fault(error)
+    return _unexpected_error(error, state)
 
 
-def _misused(error: click.ClickException) -> int:
+def _usage_error(error: click.ClickException, state: CommandState) -> int:
     # The options were not understood, so whether JSON is wanted has to be looked up.
-    as_lines = "--log-format=json" in sys.argv or "--log-format json" in " ".join(sys.argv)
-    voice = State.voice or Voice(as_json="--json" in sys.argv, log_format=log_format.FORMATS[as_lines])
+    logs_json = "--log-format=json" in sys.argv or "--log-format json" in " ".join(sys.argv)
+    output = state.output or Output(as_json="--json" in sys.argv, log_format=log_format.FORMATS[logs_json])
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "ftetl"
-    said = error.format_message().rstrip(".")
+    what = error.format_message().rstrip(".")
     code = "X03" if getattr(error, "option_name", None) == "--api-key" else "P01"
-    message = f"{said}{'' if said.endswith('?') else ';'} see `{command} --help`"
-    output.ended(voice, EXITS["USAGE"], PREFIX + code, message)
+    message = f"{what}{'' if what.endswith('?') else ';'} see `{command} --help`"
+    failure(output, EXITS["USAGE"], PREFIX + code, message)
     return EXITS["USAGE"].code
 
 
-def _stopped(name: str, word: str) -> int:
-    version = newest(State.target)
-    if version > State.before:
-        message = f"{word}, but version {version} of {State.target} had been committed and is complete"
-        output.ended(State.voice, EXITS["OK"], None, message, version=version)
+def _stopped(name: str, word: str, state: CommandState) -> int:
+    version = state.run.committed_version() if state.run else None
+    if state.run and version is not None:
+        message = f"{word}, but version {version} of {state.run.settings.target} had been committed and is complete"
+        failure(state.output, EXITS["OK"], None, message, version=version)
         return EXITS["OK"].code
-    output.ended(State.voice, EXITS[name], f"{PREFIX}S06", f"{word}; nothing was committed")
+    failure(state.output, EXITS[name], f"{PREFIX}S06", f"{word}; nothing was committed")
     return EXITS[name].code
 
 
-def newest(target: Path | None) -> int:
-    """The newest version of a target, 0 where there is none."""
-    from ftetl.store import manifest
-
-    with contextlib.suppress(FtetlError):
-        return max(manifest.list_versions(target), default=0) if target else 0
-    return 0
-
-
-def _fault(error: BaseException) -> int:
-    # The text of an unknown error may hold data, so only its kind and place are told.
-    _frames(error)
+def _unexpected_error(error: BaseException, state: CommandState) -> int:
+    # The text of an unknown error may hold data, so only its type and place are printed.
+    _log_frames(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(place.filename).name}:{place.lineno}"
-    message = f"{type(error).__name__} in {where}; please report this, with -vv"
-    output.ended(State.voice, EXITS["SOFTWARE"], f"{PREFIX}B01", message)
+    message = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}; please report this, with -vv"
+    failure(state.output, EXITS["SOFTWARE"], f"{PREFIX}B01", message)
     return EXITS["SOFTWARE"].code
 
 
-def _frames(error: BaseException) -> None:
-    """Where a fault of ours happened, in the lines of the program, for whoever asked for the most."""
+def _log_frames(error: BaseException) -> None:
+    """Log where an internal error happened, in lines of the program, for -vv."""
     for frame in traceback.extract_tb(error.__traceback__):
         _log.debug("at %s:%s, in %s: %s", frame.filename, frame.lineno, frame.name, frame.line)

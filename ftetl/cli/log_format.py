@@ -1,7 +1,4 @@
-"""One line of talk: as people read it, or as JSON for whoever collects logs.
-
-Knows neither who talks nor where it goes. Text from outside is escaped in both forms.
-"""
+"""Log lines as text for people or as JSON for log collectors; text from outside is escaped in both."""
 
 from __future__ import annotations
 
@@ -17,16 +14,14 @@ from typing import Any, Final
 from ftetl.formatting import escape_unprintable
 
 FORMATS: Final = ("text", "json")
-_PAIR: Final = re.compile(r"(?<!\S)([a-z_]+)=(\S+)")
-_NUMBER: Final = re.compile(r"-?\d{1,18}(\.\d{1,9})?")
 
 
-class Lines(logging.Formatter):
-    """UTC to the millisecond, on one line."""
+class TextLines(logging.Formatter):
+    """One line a record, with its time in UTC to the millisecond."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
-        """The moment of a record."""
-        return _moment(record.created)
+        """The time of a record."""
+        return _timestamp(record.created)
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
@@ -34,36 +29,37 @@ class Lines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: `ts`, `level`, `logger`, `event`, `message`, `pid`, and what the message counts."""
+    """One JSON object a line: `ts`, `level`, `logger`, `event`, `message`, `pid`, and the record's `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         message = record.getMessage()
-        counts = {name: _value(text) for name, text in _PAIR.findall(message)}
-        event = re.sub(r"[^a-z0-9]+", "_", message.split(" ", 1)[0].lower()).strip("_") or "said"
-        return as_json(record.levelname, record.name, event, message, counts, created=record.created)
+        event = re.sub(r"[^a-z0-9]+", "_", message.split(" ", 1)[0].lower()).strip("_") or "message"
+        return json_line(record.levelname, event, message, getattr(record, "fields", {}), record=record)
 
 
-def as_json(
-    level: str, logger: str, event: str, message: str, more: Mapping[str, Any], *, created: float | None = None
+def json_line(
+    level: str, event: str, message: str, fields: Mapping[str, Any], *, record: logging.LogRecord | None = None
 ) -> str:
-    """One line of JSON, with what there is `more` to tell; ASCII only, so that every locale can write it."""
-    known = {
-        "ts": _moment(time.time() if created is None else created),
+    """One log line as JSON, in ASCII, so that it can be written in every locale.
+
+    Args:
+        level: such as `INFO`.
+        event: the kind of line, one word.
+        message: the text for people.
+        fields: more keys; none of them replaces a standard one.
+        record: where the time and the logger come from; else now, and `ftetl`.
+    """
+    standard = {
+        "ts": _timestamp(record.created if record else time.time()),
         "level": level,
-        "logger": logger,
+        "logger": record.name if record else "ftetl",
         "event": event,
         "message": message,
         "pid": os.getpid(),
     }
-    return json.dumps({**more, **known})
+    return json.dumps({**fields, **standard})
 
 
-def _moment(created: float) -> str:
+def _timestamp(created: float) -> str:
     return dt.datetime.fromtimestamp(created, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-
-
-def _value(text: str) -> Any:
-    if _NUMBER.fullmatch(text):
-        return float(text) if "." in text else int(text)
-    return {"True": True, "False": False}.get(text, text)

@@ -1,7 +1,4 @@
-"""The options that commands share, with help texts that tell the defaults from where they live.
-
-Knows words and defaults, no work.
-"""
+"""The options that commands share; their defaults are those of the settings."""
 
 from __future__ import annotations
 
@@ -13,15 +10,16 @@ from typing import Any, TypeVar
 
 import click
 
-from ftetl.cli import log_format as cli_log_format
-from ftetl.cli.output import Voice
+from ftetl.cli import exit_handling
+from ftetl.cli.log_format import FORMATS
+from ftetl.cli.output import Output
 from ftetl.config import limits, settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Mode(click.ParamType[int]):
-    """A mode of files, in octal: their owner may read and write them, nobody may run them, not everybody may write."""
+    """A file mode in octal that lets the owner read and write, nobody execute, and not everybody write."""
 
     name = "mode"
 
@@ -32,7 +30,7 @@ class _Mode(click.ParamType[int]):
 
 
 class _Seconds(click.ParamType[float]):
-    """A time to wait."""
+    """A duration."""
 
     name = "seconds"
     most = 1_000_000.0  # eleven days; not every platform can wait for much longer
@@ -47,8 +45,8 @@ class _Seconds(click.ParamType[float]):
         return seconds
 
 
-class _Named(click.Path):
-    """A path; an empty word, as an unset variable gives one, is not the present folder."""
+class _Path(click.Path):
+    """A path that is not empty: an unset shell variable must not become the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
@@ -56,44 +54,41 @@ class _Named(click.Path):
         return super().convert(value, param, ctx)
 
 
-def _filled(context: click.Context, parameter: click.Parameter, value: str) -> str:
+def _not_empty(context: click.Context, parameter: click.Parameter, value: str) -> str:
     if not value:
         raise click.BadParameter("the name is empty.", context, parameter)
     return value
 
 
-def _together(*parts: Callable[[Any], Any]) -> Callable[[Command], Command]:
+def _combined(*parts: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return lambda function: reduce(lambda f, part: part(f), reversed(parts), function)
 
 
-def voiced(function: Callable[..., int | None], told: Callable[[Voice], None]) -> Callable[..., int | None]:
-    """A command with `-q`, `-v`, `--json` and `--log-format`; it gets them as `voice`.
-
-    What it returns is the exit code.
-    """
+def with_output(function: Callable[..., int | None]) -> Callable[..., int]:
+    """Add `-q`, `-v`, `--json` and `--log-format` to a command, whose first argument they become as an `Output`."""
 
     @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
     @click.option("-v", "--verbose", count=True, help="Say more; -vv says most.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document on stdout.")
     @click.option(
         "--log-format",
-        type=click.Choice(cli_log_format.FORMATS),
-        default=cli_log_format.FORMATS[0],
+        type=click.Choice(FORMATS),
+        default=FORMATS[0],
         show_default=True,
         help="What is said on stderr: lines for people, or one JSON object a line.",
     )
     @wraps(function)
-    def command(*args: Any, quiet: bool, verbose: int, as_json: bool, log_format: str, **given: Any) -> int:
-        voice = Voice(quiet=quiet, verbose=verbose, as_json=as_json, log_format=log_format)
-        told(voice)
-        return function(voice, *args, **given) or 0
+    def command(*args: Any, quiet: bool, verbose: int, as_json: bool, log_format: str, **options: Any) -> int:
+        output = Output(quiet=quiet, verbose=verbose, as_json=as_json, log_format=log_format)
+        exit_handling.command_state().output = output
+        return function(output, *args, **options) or 0
 
     return command
 
 
-target = click.argument("target", type=_Named(path_type=Path))
-targets = click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=_Named(path_type=Path))
-demo_target = click.argument("target", type=_Named(path_type=Path), default=settings.DEMO_TARGET)
+target = click.argument("target", type=_Path(path_type=Path))
+targets = click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=_Path(path_type=Path))
+demo_target = click.argument("target", type=_Path(path_type=Path), default=settings.DEMO_TARGET)
 
 _ASKING = (
     click.option(
@@ -109,14 +104,14 @@ _ASKING = (
     ),
 )
 
-source = _together(
+source = _combined(
     click.option(
         "--from",
         "source",
         default=settings.SOURCE,
         show_default=True,
         metavar="SOURCE",
-        callback=_filled,
+        callback=_not_empty,
         help="`api`, `demo`, a saved answer (.json, .ndjson, each also .gz, .zst), a folder of them, or - for stdin.",
     ),
     *_ASKING,
@@ -146,22 +141,23 @@ sql = click.option(
 )
 
 
-def _file_mode(told: str) -> Callable[[Any], Any]:
+def _file_mode(help_text: str) -> Callable[[Any], Any]:
     return click.option(
         "--file-mode",
         type=_Mode(),
         default=f"{settings.FILE_MODE:04o}",
         show_default=True,
         metavar="OCTAL",
-        help=told,
+        help=help_text,
     )
 
 
-page = _together(
+page = _combined(
     click.option(
         "-o",
         "--output",
-        type=_Named(path_type=Path, allow_dash=True),
+        "file",
+        type=_Path(path_type=Path, allow_dash=True),
         default=settings.PAGE,
         show_default=True,
         metavar="FILE",
@@ -190,17 +186,17 @@ _UPKEEP = (
     ),
     click.option(
         "--publish",
-        type=_Named(path_type=Path),
+        type=_Path(path_type=Path),
         metavar="DIR",
         help="Also put real files here, each replaced as a whole, for readers that do not follow links.",
     ),
 )
 
-upkeep = _together(*_UPKEEP)
+upkeep = _combined(*_UPKEEP)
 
 pii_key = click.option(
     "--pii-key-file",
-    type=_Named(dir_okay=False, path_type=Path),
+    type=_Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help=f"The key for the pseudonyms of `--pii hash`: at least {limits.PSEUDONYM_KEY} bytes.",
 )
@@ -233,9 +229,9 @@ _BILLING = (
     click.option("--billing-account-name", metavar="NAME", help="The billing account's name, for the same table."),
 )
 
-asking = _together(*_ASKING, _PROJECT, *_PII)
+asking = _combined(*_ASKING, _PROJECT, *_PII)
 
-output = _together(
+output = _combined(
     click.option(
         "--format",
         "formats",
@@ -285,7 +281,7 @@ output = _together(
     ),
     click.option(
         "--metrics-file",
-        type=_Named(dir_okay=False, path_type=Path),
+        type=_Path(dir_okay=False, path_type=Path),
         metavar="FILE",
         help="Prometheus metrics of the run are written here, also when it fails.",
     ),

@@ -61,7 +61,7 @@ class Finding:
         return {**told, "exit_code": end, "code": self.code}
 
 
-def examine(settings: Settings) -> list[Finding]:
+def run_checks(settings: Settings) -> list[Finding]:
     """All findings, in the order in which a run would meet them."""
     return [*_service(settings), *_target(settings)]
 

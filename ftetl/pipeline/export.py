@@ -22,11 +22,10 @@ from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError, UsageError
 from ftetl.errors.os_errors import unforeseen
 from ftetl.pipeline import metrics, run_log
-from ftetl.pipeline.run_log import Begun
+from ftetl.pipeline.run_context import ARCHIVE, RunContext
 from ftetl.run_report import Drift, Report
 
 if TYPE_CHECKING:
-    from ftetl.pipeline.progress import Progress
     from ftetl.store.target import Target
 
 _PACKAGE = Path(__file__).parents[1]  # the root of all of our code, whose frames a bug report names
@@ -45,7 +44,7 @@ def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "
         FtetlError: Nothing was committed; `ftetl.errors` tells the kinds. A run that is only partial does not raise.
     """
     settings["environ"] = Environ(settings.get("environ", os.environ))  # for whoever shows the names of this frame
-    return run(settings_of(target, source, settings))
+    return run_export(RunContext(settings_of(target, source, settings)))
 
 
 def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], given: dict[str, Any]) -> Settings:
@@ -73,83 +72,100 @@ def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], 
     return Settings(target=Path(target), source=os.fspath(source), **given)
 
 
-def run(settings: Settings, progress: Progress | None = None, received: Callable[[int], None] | None = None) -> Report:
-    """One run with these settings; its record stays in the target, its metrics where they are wanted.
+def run_export(context: RunContext) -> Report:
+    """Run one export; its record is stored in the target, its metrics in the file of the settings.
 
     Raises:
         FtetlError: Nothing was committed.
     """
-    begun = run_log.Begun(settings)
+    file = context.settings.metrics_file
     try:
-        with _faults():
-            report = _run(begun, progress, received)
+        with _unexpected_errors():
+            report = _export(context)
     except BaseException as error:
-        if (file := settings.metrics_file) is not None:
+        if file is not None:
             try:
-                metrics.write(file, begun.failed(error))
-            except FtetlError as trouble:
-                _log.warning("%s", trouble)
+                metrics.write_metrics(file, context.failure_report(error))
+            except FtetlError as metrics_error:
+                _log.warning("%s", metrics_error)
         raise
-    if (file := settings.metrics_file) is not None:
+    if file is not None:
         try:
-            metrics.write(file, report)
-        except FtetlError as trouble:
-            report = replace(report, warnings=(*report.warnings, str(trouble)))
+            metrics.write_metrics(file, report)
+        except FtetlError as metrics_error:
+            report = replace(report, warnings=(*report.warnings, str(metrics_error)))
     return report
 
 
-def _run(begun: Begun, progress: Progress | None, received: Callable[[int], None] | None) -> Report:
+def _export(context: RunContext) -> Report:
     _require_unix()
     from ftetl.extract.sources import open_source
-    from ftetl.pipeline.run import run as corridor
+    from ftetl.pipeline.run import run
 
     def scratch() -> Path:
-        assert begun.target is not None
-        return begun.target.scratch_folder()
+        assert context.target is not None
+        return context.target.scratch_folder()
 
-    begun.source = open_source(begun.settings, scratch, received)
-    with closing(begun.source), _held(begun) as target, _published(begun.settings, target) as published:
-        report = published(begun.succeeded(corridor(begun.settings, begun.source, target, progress)))
+    settings = context.settings
+    context.source = open_source(settings, scratch, context.progress.received)
+    with closing(context.source), _held(context) as target, _published(settings, target) as publish:
+        report = publish(context.dated(run(settings, context.source, target, context.progress)))
         _record(target, report)
         return report
 
 
-def rebuild(
-    target: str | os.PathLike[str], *, progress: Progress | None = None, **settings: Any
-) -> tuple[Report, bool]:
-    """All tables of a target made again from its archive, offline: what was done, and if a version is new.
+def rebuild(target: str | os.PathLike[str], **settings: Any) -> Report:
+    """Rebuild all tables of a target from its archive, offline.
 
     Raises:
         FtetlError: Nothing was committed.
     """
-    if settings.get("pii_key_file") is not None:  # which is for nothing else
-        settings = {**settings, "pii": "hash"}
-    begun = run_log.Begun(settings_of(target, run_log.ARCHIVE, settings))
-    with _faults():
-        _require_unix()
-        run_log.require_target(begun.settings.target)
-        from ftetl.extract.archive import Archive
-        from ftetl.pipeline.rebuild import rebuild as again
+    return run_rebuild(RunContext(rebuild_settings(target, settings)))
 
-        with _held(begun) as held, _published(begun.settings, held) as published:
-            last, commit = again(held, begun.settings, progress)
-            with Archive(held) as archive:
-                runs = _repeated(archive.entries(), commit.manifest.version)
+
+def rebuild_settings(target: str | os.PathLike[str], options: dict[str, Any]) -> Settings:
+    """The settings of a rebuild.
+
+    Raises:
+        UsageError: One of the options is unknown or out of range.
+    """
+    if options.get("pii_key_file") is not None:  # it has no other use
+        options = {**options, "pii": "hash"}
+    return settings_of(target, ARCHIVE, options)
+
+
+def run_rebuild(context: RunContext) -> Report:
+    """Run one rebuild; its record is stored in the target.
+
+    Raises:
+        FtetlError: Nothing was committed.
+    """
+    settings = context.settings
+    with _unexpected_errors():
+        _require_unix()
+        run_log.require_target(settings.target)
+        from ftetl.extract.archive import Archive
+        from ftetl.pipeline.rebuild import rebuild as rebuild_tables
+
+        with _held(context) as target, _published(settings, target) as publish:
+            last, commit = rebuild_tables(target, settings, context.progress)
+            with Archive(target) as archive:
+                runs = _count_runs(archive.entries(), commit.manifest.version)
             report = replace(
-                begun.rebuilt(commit.manifest, commit.changed),
+                context.rebuild_report(commit.manifest, commit.changed),
                 rebuilt=runs,
                 anomalies=last.anomalies if last else {},
                 refunds=last.refunds if last else {},
                 drift=last.drift if last else Drift(),
-                warnings=(*held.warnings, *commit.warnings),
+                warnings=(*target.warnings, *commit.warnings),
             )
-            report = published(report)
-            _record(held, report)
-            return report, commit.changed
+            report = publish(report)
+            _record(target, report)
+            return report
 
 
-def _repeated(entries: Iterable[dict[str, Any]], version: int | None) -> int:
-    """Of how many runs this version came, other rebuilds not counted."""
+def _count_runs(entries: Iterable[dict[str, Any]], version: int | None) -> int:
+    """How many runs this version was made from, rebuilds not counted."""
     by_version = {entry["version"]: entry for entry in entries}
     count = 0
     while entry := by_version.pop(version, None):
@@ -166,25 +182,25 @@ def _require_unix() -> None:
 
 
 @contextmanager
-def _held(begun: Begun) -> Iterator[Target]:
-    """The target of a run, held; if the run fails in it, its record says so."""
+def _held(context: RunContext) -> Iterator[Target]:
+    """The target of a run, locked; a run that fails in it leaves a record that says so."""
     from ftetl.store.target import Target
 
-    chosen = begun.settings
-    if chosen.publish is not None:
+    settings = context.settings
+    if settings.publish is not None:
         from ftetl.load.publish import require_apart
 
-        require_apart(chosen.publish, chosen.target)
+        require_apart(settings.publish, settings.target)
     with Target(
-        chosen.target, lock_timeout=chosen.lock_timeout, file_mode=chosen.file_mode, keep=chosen.keep
+        settings.target, lock_timeout=settings.lock_timeout, file_mode=settings.file_mode, keep=settings.keep
     ) as target:
-        begun.target = target
+        context.hold(target)
         try:
-            with _faults():
+            with _unexpected_errors():
                 yield target
         except BaseException as error:
-            with suppress(Exception):  # the error that is on its way is the one to be told
-                run_log.write(target, begun.failed(error))
+            with suppress(Exception):  # the error on its way is the one to report
+                run_log.write_record(target, context.failure_report(error))
             raise
 
 
@@ -197,7 +213,7 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
     from ftetl.load.publish import PublishFolder
 
     names = {f"{table}.{form}" for table in tables() for form in ("parquet", *settings.formats)}
-    if settings.source == run_log.ARCHIVE and target.base is not None:
+    if settings.source == ARCHIVE and target.base is not None:
         names = {file.name for file in target.base.files}
     with ExitStack() as stack:
         publish_folder = PublishFolder(target, settings.publish, names, stack)
@@ -215,11 +231,11 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
 def _record(target: Target, report: Report) -> None:
     """Keep the run's report; the data is committed, so a failure here is no error any more."""
     with suppress(FtetlError):
-        run_log.write(target, report)
+        run_log.write_record(target, report)
 
 
 @contextmanager
-def _faults() -> Iterator[None]:
+def _unexpected_errors() -> Iterator[None]:
     """What nobody expected becomes a fault of ours, if not of the disk."""
     try:
         yield

@@ -21,7 +21,7 @@ MODE = 0o644
 _SUCCESS = "ftetl_last_success_timestamp_seconds"
 
 
-def write(file: Path, report: Report) -> None:
+def write_metrics(file: Path, report: Report) -> None:
     """Put the metrics of this run in the place of those of the last one, whole.
 
     When a run fails, the time of the last success is taken over from the file.
@@ -32,12 +32,12 @@ def write(file: Path, report: Report) -> None:
     at = now()
     try:
         success = at.timestamp() if report.exit.committed else _last_success(file, report.project)
-        _put(file, text(report, at, success).encode())
+        _put(file, metrics_text(report, at, success).encode())
     except OSError as error:
         raise explained(error, "write", file) from None
 
 
-def text(report: Report, at: datetime, success: float) -> str:
+def metrics_text(report: Report, at: datetime, success: float) -> str:
     """The metrics of a run that ended at this time; `success` is when a run last succeeded, 0 for never."""
     return "".join(f"{line}\n" for line in _lines(report, at, success))
 

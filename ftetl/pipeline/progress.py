@@ -1,4 +1,4 @@
-"""What a run tells while it works, and how not to listen. Knows no terminal."""
+"""The progress of a run, for whoever displays it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What a run tells about itself while it works."""
+    """Called while a run works, from any thread."""
+
+    def received(self, total: int) -> None:
+        """`total` bytes have been received so far."""
 
     def details(self, done: int, total: int) -> None:
-        """So many details have come."""
+        """`done` of `total` details have been fetched."""
 
     def jobs(self, done: int, total: int) -> None:
-        """So many jobs are in the tables."""
+        """`done` of `total` jobs have been written to the tables."""
 
 
 class Silent:
-    """Tells nothing."""
+    """Progress that nobody displays."""
+
+    def received(self, total: int) -> None:
+        """Do nothing."""
 
     def details(self, done: int, total: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def jobs(self, done: int, total: int) -> None:
-        """Nothing."""
+        """Do nothing."""

@@ -116,17 +116,17 @@ def _run(
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project, people)
     given = _responses(settings, source, target)
-    _log.info("received answers=%d bytes=%d", len(given.responses), sum(a.blob.size for a in given.responses))
+    _log_step("received", answers=len(given.responses), bytes=sum(a.blob.size for a in given.responses))
     with _evidence(target, source, given.responses), Scrap(target.scratch_folder) as scrap:
         given.spill = scrap.put
         extract.fetch_details(given, settings, source, memory(given), progress.details)
-        _log.info("scanned elements=%d details=%d", given.elements, sum(given.details.outcomes.values()))
+        _log_step("scanned", elements=given.elements, details=sum(given.details.outcomes.values()))
         if source.service is None and given.elements > _MANY:
             # While Arrow decodes, which needs no turn of ours; the scan before does.
             threading.Thread(target=_warm, daemon=True).start()
         outcome, commit = _commit(settings, target, given, identity, partial(note, given), progress, facts)
     report = _report(settings, source, target, given, outcome, commit, facts, time.monotonic() - started)
-    _log.info("committed changed=%s version=%d seconds=%.3f", commit.changed, report.version, report.seconds)
+    _log_step("committed", changed=commit.changed, version=report.version, seconds=report.seconds)
     return report
 
 
@@ -218,7 +218,7 @@ def _commit(
                 f"{outcome.quarantined} elements would go to quarantine; nothing was committed",
                 next="look at them with --quarantine keep and `ftetl quarantine`",
             )
-        _log.info("written %s", " ".join(f"{name}={count}" for name, count in outcome.rows.items()))
+        _log_step("written", **outcome.rows)
         with transaction.create_file(fingerprints.FILE) as file:
             jobs = (item.job_id for item in work.items)
             before = fingerprints.read_fingerprints(stored.folder)
@@ -232,6 +232,12 @@ def _commit(
     with contextlib.suppress(FtetlError):  # committed: what is missing is an hour, not a row
         list_watermark.remember(target, commit.manifest.run_id, newest_whole_at)
     return outcome, commit
+
+
+def _log_step(event: str, **fields: float) -> None:
+    """Log a step that is done: as text `event key=value ...`, and with the fields as data for JSON lines."""
+    text = " ".join(f"{k}={v:.3f}" if isinstance(v, float) else f"{k}={v}" for k, v in fields.items())
+    _log.info("%s %s", event, text, extra={"fields": fields})
 
 
 def _stored(target: Target) -> TableReader:

@@ -42,7 +42,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 # Imports that a cut has still to remove; nothing may be added.
 PENDING = {
-    ("cli.exit_handling", "store.manifest"),
     ("contract.sql", "config.settings"),
 }
 

@@ -26,7 +26,7 @@ PLACES = (
     "ftetl.store.transaction:commit_manifest",
     "ftetl.store.target.cleanup:update_current_link",
     "ftetl.pipeline.list_watermark:remember",
-    "ftetl.pipeline.run_log:write",
+    "ftetl.pipeline.run_log:write_record",
 )
 FAULTS = tuple(f"error={name}" for name in ("EIO", "ENOSPC", "EACCES", "EROFS", "EMFILE", "EINTR"))
 KILL = "signal=SIGKILL"

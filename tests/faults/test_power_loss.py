@@ -688,7 +688,7 @@ def whole_runs(server: demo.Server, folder: Path, monkeypatch: pytest.MonkeyPatc
         report = run(server, disk / TARGET, hour)
         assert report.version == hour
         watch.promise(None, hour)
-        kept = {f"{TARGET}/_ftetl/runs/{r.run_id}.json" for r in run_log.read(disk / TARGET, [])}
+        kept = {f"{TARGET}/_ftetl/runs/{r.run_id}.json" for r in run_log.read_records(disk / TARGET, [])}
         assert len(kept) == hour
         watch.also = partial(archived, records_of=frozenset(kept))
         watch(fs)

@@ -53,7 +53,7 @@ def test_before_the_commit_nothing_is_changed(
     [
         ("ftetl.store.target.cleanup:update_current_link", signal.SIGTERM),
         ("ftetl.pipeline.list_watermark:remember", signal.SIGINT),
-        ("ftetl.pipeline.run_log:write", signal.SIGTERM),
+        ("ftetl.pipeline.run_log:write_record", signal.SIGTERM),
     ],
 )
 def test_after_the_commit_it_is_a_success(

@@ -199,10 +199,10 @@ class Machine(RuleBasedStateMachine):
 
     def rebuilds_the_same(self) -> None:
         before = {path.name: path.read_bytes() for path in (self.target / "current").iterdir()}
-        _, changed = export.rebuild(self.target)
+        report = export.rebuild(self.target)
         after = {path.name: path.read_bytes() for path in (self.target / "current").iterdir()}
         assert {name for name in before if before[name] != after[name]} == set()
-        assert not changed
+        assert not report.changed
 
     def _event(self, number: int) -> Job:
         return {"type": "EPOCH_COMPLETE", "created_at": iso(START + timedelta(minutes=number)), "step": number}

@@ -510,9 +510,9 @@ class TestExport:
 
     def test_so_does_a_rebuild(self, service: demo.Server, target: Path, folder: Path) -> None:
         export(service, target)
-        report, changed = pipeline_export.rebuild(target, publish=folder)
+        report = pipeline_export.rebuild(target, publish=folder)
 
-        assert not changed
+        assert not report.changed
         assert report.published == Published(str(folder), 1, tuple(sorted(there(folder))))
         assert is_true(folder)
 

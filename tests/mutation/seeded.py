@@ -79,7 +79,7 @@ BUGS = [
     Bug("an error after the commit", "store/transaction.py", "cleanup.collect_errors(operations) + said", "[call() or '' for call in operations]",
         "tests/store/test_target.py -k trouble_after_the_commit"),
     Bug("an unknown error is told with its text", "pipeline/export.py", 'f"{type(error).__name__} in {where}"',
-        'f"{error} in {where}"', "tests/pipeline/test_run.py tests/cli/test_main.py"),
+        'f"{error} in {where}"', "tests/pipeline/test_run.py tests/cli/test_exit_handling.py"),
     Bug("commit before read-back", "store/transaction.py", "        self._read_back()\n", "", "tests/store/test_target.py -k disk_back"),
     Bug("quarantine dropped", "transform/merge/quarantine.py", "    if not rows:\n", "    if rows is not None:\n", "tests/transform/merge/test_quarantine.py"),
     Bug("anomalies dropped", "pipeline/build_tables.py", 'writers.write_rows("anomalies", anomaly_table)',

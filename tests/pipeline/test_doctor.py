@@ -31,7 +31,7 @@ KEY = "a-key-of-nobody-at-all"
 def examined(target: Path, url: str, key: str | None = KEY, **more: Any) -> dict[str, Finding]:
     environ = {"TOGETHER_API_KEY": key} if key else {}
     settings = export.settings_of(target, "api", {"base_url": url, "environ": environ, "deadline": 1.0, **more})
-    return {finding.name: finding for finding in doctor.examine(settings)}
+    return {finding.name: finding for finding in doctor.run_checks(settings)}
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:

@@ -27,6 +27,7 @@ from ftetl.errors import (
 )
 from ftetl.pipeline import export, run
 from ftetl.pipeline.export import settings_of
+from ftetl.pipeline.run_context import RunContext
 
 KEY = {"TOGETHER_API_KEY": "canary-0123456789"}
 
@@ -151,7 +152,7 @@ def test_an_error_that_nobody_expected_is_a_fault_of_ours(
 
     monkeypatch.setattr(run, "_commit", surprise)
     with pytest.raises(SoftwareError, match=r"ZeroDivisionError in pipeline/run\.py:\d+") as caught:
-        export.run(settings_of(tmp_path / "t", answer, {}))
+        export.run_export(RunContext(settings_of(tmp_path / "t", answer, {})))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     shown = "".join(traceback.format_exception(caught.value)).replace('raise ZeroDivisionError("canary")', "")
     assert "in surprise" in shown
@@ -176,7 +177,7 @@ def test_an_error_of_the_disk_is_one_wherever_it_comes_up(
 
     monkeypatch.setattr(run, "_commit", surprise)
     with pytest.raises(kind, match=r"pipeline/run\.py:\d+") as caught:
-        export.run(settings_of(tmp_path / "t", answer, {}))
+        export.run_export(RunContext(settings_of(tmp_path / "t", answer, {})))
     assert type(caught.value) is kind
     assert ("some/file" in str(caught.value)) == (kind is not SoftwareError)
     assert "canary" not in str(caught.value)

@@ -49,9 +49,9 @@ def test_a_rebuild_knows_of_the_run_that_changed_nothing(tmp_path: Path) -> None
         moment = datetime(2026, 3, day, tzinfo=UTC)
         ftetl.export(tmp_path / "target", source=file, observed_at=moment)
 
-    _, changed = pipeline_export.rebuild(tmp_path / "target")
+    report = pipeline_export.rebuild(tmp_path / "target")
 
-    assert not changed
+    assert not report.changed
     assert rows(tmp_path, "job_id", "present") == [("a", True), ("b", True), ("c", False)]
 
 

@@ -69,7 +69,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_every_number_of_a_run_is_there() -> None:
-    assert samples(metrics.text(REPORT, AT, 12.0)) == {
+    assert samples(metrics.metrics_text(REPORT, AT, 12.0)) == {
         ("ftetl_last_run_timestamp_seconds", ""): AT.timestamp(),
         ("ftetl_last_success_timestamp_seconds", ""): 12,
         ("ftetl_exit_code", ""): 3,
@@ -88,7 +88,7 @@ def test_every_number_of_a_run_is_there() -> None:
 
 
 def test_every_family_is_announced_once() -> None:
-    lines = metrics.text(REPORT, AT, 0.0).splitlines()
+    lines = metrics.metrics_text(REPORT, AT, 0.0).splitlines()
     for word in ("HELP", "TYPE"):
         names = [line.split()[2] for line in lines if line.startswith(f"# {word} ")]
         assert len(names) == len({*names}) == 10
@@ -107,7 +107,7 @@ def test_every_label_comes_back_as_it_was(tmp_path: Path, answer: Path, file: Pa
 def test_a_line_break_in_a_label_breaks_no_line() -> None:
     """No project has one, but nothing here relies on that."""
     report = Report("t", "api", "a\nb", "r", 1, changed=True, rows={})
-    assert samples(metrics.text(report, AT, 0.0), "a\nb")["ftetl_exit_code", ""] == 0
+    assert samples(metrics.metrics_text(report, AT, 0.0), "a\nb")["ftetl_exit_code", ""] == 0
 
 
 def _missing_file(target: Path, answer: Path, file: Path) -> None:
@@ -162,7 +162,7 @@ def test_another_projects_success_is_not_taken_over(tmp_path: Path, answer: Path
 def test_everybody_may_read_it_whatever_the_mask(tmp_path: Path, file: Path) -> None:
     before = os.umask(0o077)
     try:
-        metrics.write(file, REPORT)
+        metrics.write_metrics(file, REPORT)
     finally:
         os.umask(before)
 
@@ -171,9 +171,9 @@ def test_everybody_may_read_it_whatever_the_mask(tmp_path: Path, file: Path) -> 
 
 
 def test_it_is_replaced_and_never_written_into(file: Path) -> None:
-    metrics.write(file, REPORT)
+    metrics.write_metrics(file, REPORT)
     with file.open() as reader:
-        metrics.write(file, REPORT)
+        metrics.write_metrics(file, REPORT)
         assert file.stat().st_ino != os.fstat(reader.fileno()).st_ino
         assert samples(reader.read())
 

@@ -17,6 +17,7 @@ from ftetl import demo
 from ftetl.errors import DataError, FtetlError
 from ftetl.pipeline import export, provenance
 from ftetl.pipeline.progress import Silent
+from ftetl.pipeline.run_context import RunContext
 from ftetl.transform import deduplicate
 
 DAY = datetime(2026, 7, 20, tzinfo=UTC)
@@ -103,7 +104,7 @@ def test_a_saved_answer_that_changes_while_it_is_read_is_no_answer(tmp_path: Pat
 
     settings = export.settings_of(tmp_path / "t", path, {})
     with pytest.raises(DataError, match=f"{name} was changed while it was read"):
-        export.run(settings, Meanwhile())
+        export.run_export(RunContext(settings, Meanwhile()))
     with pytest.raises(FtetlError):
         ftetl.open(tmp_path / "t")
 

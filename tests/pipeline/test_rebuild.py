@@ -66,7 +66,7 @@ class Exports:
         return list(ftetl.open(self.target).arrow(table).to_pylist())
 
     def rebuild(self) -> bool:
-        return export.rebuild(self.target)[1]
+        return export.rebuild(self.target).changed
 
     def refuses(self, kind: type[FtetlError], match: str, code: int) -> None:
         """A rebuild fails, and leaves what there is, the archive included."""
@@ -215,8 +215,8 @@ class TestBetterContracts:
             False,
         ]
         contracts("jobs.toml", "[columns.status]", COLUMN + "[columns.status]")
-        report, changed = export.rebuild(exports.target)
-        assert changed
+        report = export.rebuild(exports.target)
+        assert report.changed
         assert report.exit_code == 0
         assert [row["speculator_enabled"] for row in exports.rows()] == [True, None, False]
         assert not any("speculator" in (row["extra"] or "") for row in exports.rows())

@@ -20,6 +20,7 @@ from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, St
 from ftetl.load.formats import parquet
 from ftetl.pipeline import export as pipeline_export
 from ftetl.pipeline.progress import Silent
+from ftetl.pipeline.run_context import RunContext
 from ftetl.run_report import Report
 from ftetl.store.manifest import newest_manifest
 from ftetl.store.target import Target
@@ -326,6 +327,10 @@ class Steps:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, int, int]] = []
+        self.bytes_received = 0
+
+    def received(self, total: int) -> None:
+        self.bytes_received = total
 
     def details(self, done: int, total: int) -> None:
         self.told.append(("details", done, total))
@@ -339,9 +344,11 @@ def test_progress_is_told_as_the_work_is_done(tmp_path: Path, monkeypatch: pytes
     steps = Steps()
     with demo.serve(jobs=[job(n, events=[{}]) for n in range(3)]) as server:
         given = {"base_url": server.url, "environ": {"TOGETHER_API_KEY": server.key}}
-        pipeline_export.run(pipeline_export.settings_of(tmp_path / "t", "api", given), steps)
+        settings = pipeline_export.settings_of(tmp_path / "t", "api", given)
+        report = pipeline_export.run_export(RunContext(settings, steps))
     assert steps.told[:3] == [("details", n, 3) for n in (1, 2, 3)]
     assert steps.told[3:] == [("jobs", n, 3) for n in (1, 2, 3)]
+    assert steps.bytes_received == report.bytes_read > 0
 
 
 def shards(jobs: list[Job], folder: Path, count: int) -> Path:

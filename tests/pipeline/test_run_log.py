@@ -45,7 +45,7 @@ def files(target: Path) -> list[Path]:
 
 def read(target: Path) -> list[ftetl.Report]:
     damaged: list[str] = []
-    found = run_log.read(target, damaged)
+    found = run_log.read_records(target, damaged)
     assert damaged == []
     return found
 
@@ -140,9 +140,9 @@ class TestEveryRun:
 
 class TestRebuild:
     def test_is_a_run_too(self, target: Path) -> None:
-        report, changed = export.rebuild(target)
+        report = export.rebuild(target)
 
-        assert (changed, report.rebuilt, report.version) == (False, 1, 1)
+        assert (report.changed, report.rebuilt, report.version) == (False, 1, 1)
         assert read(target)[-1] == report
         assert (report.source, report.project, report.rows["jobs"]) == ("archive", "default", 2)
 
@@ -202,8 +202,8 @@ class TestReading:
         (target / "_ftetl" / "runs" / "20200101T000000Z-00000001.json").write_bytes(text)
         damaged: list[str] = []
 
-        assert len(run_log.read(target, damaged)) == 1
-        assert damaged == ["_ftetl/runs/20200101T000000Z-00000001.json is no record of a run"]
+        assert len(run_log.read_records(target, damaged)) == 1
+        assert damaged == ["_ftetl/runs/20200101T000000Z-00000001.json is not a valid run record"]
 
     def test_takes_what_is_not_its_own_for_nothing(self, target: Path) -> None:
         for name in ("notes.txt", "20200101T000000Z-00000001.json.bak", ".json"):
@@ -226,11 +226,11 @@ class TestReading:
         (tmp_path / "folder").mkdir()
         (tmp_path / "file").touch()
         with pytest.raises(TargetError, match="not a target"):
-            run_log.read(tmp_path / kind, [])
+            run_log.read_records(tmp_path / kind, [])
 
 
 def test_the_newest_are_kept(target: Path, answer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_log, "KEPT", 3)
+    monkeypatch.setattr(run_log, "MAX_RECORDS", 3)
     runs = target / "_ftetl" / "runs"
     for number in range(5):  # the names do not tell the age
         file = runs / f"20300101T000000Z-{9 - number:08x}.json"

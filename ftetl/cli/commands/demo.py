@@ -1,42 +1,58 @@
-"""The end of `ftetl demo`: what was written, and two things to try next.
-
-The two lines are kept as text here so that a test can run exactly what a newcomer would.
-"""
+"""`ftetl demo`: runs an export from a stand-in for the API, and prints two things to try next."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from ftetl.cli.output import Voice
+import click
+
+from ftetl.cli import options
+from ftetl.cli.commands import export
+from ftetl.cli.output import Output
 from ftetl.config.settings import FORMATS
 
-DUCKDB = (
+_DUCKDB_QUERY = (
     "SELECT model, count(*) AS jobs, sum(total_price_usd) AS usd FROM '{folder}/jobs.parquet' "
     "GROUP BY model ORDER BY usd DESC LIMIT 5"
 )
-PANDAS = "import ftetl; print(ftetl.open({target!r}).jobs.groupby('status').total_price_usd.sum())"
+_PANDAS_CODE = "import ftetl; print(ftetl.open({target!r}).jobs.groupby('status').total_price_usd.sum())"
+
+
+@click.command(short_help="The main job on a stand-in for the API: no key, no network.")
+@options.demo_target
+@options.output
+@options.with_output
+def demo(output: Output, target: Path, **settings: Any) -> int:
+    """Run the main job on an embedded stand-in for the API: no key, no network.
+
+    The tables of its invented jobs are written into the folder TARGET (default: ftetl-demo).
+    """
+    report = export.run(output, target, "demo", settings)
+    print_next_steps(output, target, report.files)
+    return report.exit_code
+
+
+def print_next_steps(output: Output, target: Path, files: Iterable[str]) -> None:
+    """Print where the tables are and what to do with them."""
+    table_files = sorted(f for f in files if f.rpartition(".")[2] in FORMATS)
+    output.hint(f"Written to {target / 'current'}: {', '.join(table_files)}")
+    output.hint()
+    output.hint("Try next:")
+    output.hint(f"  duckdb -c {_quoted(duckdb_query(target))}")
+    output.hint(f"  python -c {_quoted(pandas_code(target))}")
 
 
 def duckdb_query(target: Path) -> str:
     """A first query, for DuckDB."""
-    return DUCKDB.format(folder=(target / "current").as_posix().replace("'", "''"))
+    return _DUCKDB_QUERY.format(folder=(target / "current").as_posix().replace("'", "''"))
 
 
-def pandas_line(target: Path) -> str:
+def pandas_code(target: Path) -> str:
     """A first look, for pandas."""
-    return PANDAS.format(target=target.as_posix())
-
-
-def next_steps(voice: Voice, target: Path, files: Iterable[str]) -> None:
-    """Say where the tables are and what to do with them."""
-    shown = sorted(f for f in files if f.rpartition(".")[2] in FORMATS)  # the others are no tables
-    voice.offer(f"Written to {target / 'current'}: {', '.join(shown)}")
-    voice.offer()
-    voice.offer("Try next:")
-    voice.offer(f"  duckdb -c {_quoted(duckdb_query(target))}")
-    voice.offer(f"  python -c {_quoted(pandas_line(target))}")
+    return _PANDAS_CODE.format(target=target.as_posix())
 
 
 def _quoted(text: str) -> str:

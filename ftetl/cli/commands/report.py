@@ -1,36 +1,40 @@
-"""The command that makes the page: opens, writes, says what was written. Knows neither figures nor HTML."""
+"""`ftetl report`: writes the HTML page about snapshots."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from ftetl.cli import output as cli_output
-from ftetl.cli.output import Voice
+import click
+
+from ftetl.cli import options
+from ftetl.cli.output import Output, print_escaped, success
 from ftetl.errors import EXITS, UsageError
 from ftetl.formatting import format_bytes, pluralize
 
-_STDOUT = "-"
+_STDOUT = Path("-")
 
 
-def make(voice: Voice, targets: Sequence[Path], output: Path, mode: int) -> None:
-    """Write the page of these targets, and say so.
+@click.command(short_help="One HTML page: spend, tokens, durations, failures.")
+@options.targets
+@options.page
+@options.with_output
+def report(output: Output, targets: tuple[Path, ...], file: Path, file_mode: int) -> None:
+    """Write one self-contained HTML page about the newest snapshot of TARGET, or of several together.
 
-    Raises:
-        UsageError: Two results would go to stdout, or two targets hold the same project.
-        TargetError: There is no snapshot, or the file cannot be written.
-        StorageError: A table cannot be read, or the disk fails.
+    It shows spend, tokens, durations, failures and all jobs, and needs no network to be read. It holds people's
+    data, so the file is private unless --file-mode says otherwise. The same snapshot gives the same bytes.
     """
-    if voice.as_json and str(output) == _STDOUT:
+    if output.as_json and file == _STDOUT:
         raise UsageError("P01", "the page and --json cannot both go to stdout", next="name a file with --output")
     from ftetl import html_report
     from ftetl.snapshot import multi_project
 
-    made = html_report.made(multi_project.open(*targets))
-    if str(output) == _STDOUT:
-        cli_output.ours(made.html.removesuffix("\n").encode())
+    page = html_report.made(multi_project.open(*targets))
+    if file == _STDOUT:
+        print_escaped(page.html.removesuffix("\n").encode())
         return
-    html_report.write_text_atomically(output, made.html, mode)
-    voice.result({"file": str(output), "bytes": len(made.html.encode()), **made.headline.document()})
-    jobs, size = pluralize(made.headline.jobs, "job"), format_bytes(len(made.html.encode()))
-    cli_output.well(voice, EXITS["OK"], f"{output}: {jobs}, {size}")
+    html_report.write_text_atomically(file, page.html, file_mode)
+    size = len(page.html.encode())
+    output.json_result({"file": str(file), "bytes": size, **page.headline.document()})
+    jobs = pluralize(page.headline.jobs, "job")
+    success(output, EXITS["OK"], f"{file}: {jobs}, {format_bytes(size)}")

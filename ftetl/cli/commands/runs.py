@@ -1,4 +1,4 @@
-"""The runs of a target, for people: a table on a terminal, a line each elsewhere. Knows how to print only."""
+"""`ftetl runs`: prints the run log, as a table on a terminal, a line a run elsewhere."""
 
 from __future__ import annotations
 
@@ -6,43 +6,54 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ftetl.cli.output import Voice
+import click
+
+from ftetl.cli import options
+from ftetl.cli.output import Output
 from ftetl.formatting import escape_unprintable, format_bytes, pluralize
 from ftetl.run_report import Report
 
 
-def show(voice: Voice, target: Path, runs: Sequence[Report], damaged: Sequence[str]) -> None:
-    """The runs, the newest last, then a note for each record that cannot be read."""
-    if not runs:
-        voice.say(f"{target} has no runs yet")
-    elif not voice.as_json and sys.stdout is not None and sys.stdout.isatty():
-        _rich(runs)
+@click.command(short_help="What happened in each run.")
+@options.target
+@options.with_output
+def runs(output: Output, target: Path) -> None:
+    """Show what each run of TARGET did: the newest last; --json gives all that is known of them."""
+    from ftetl.pipeline import run_log
+
+    damaged: list[str] = []
+    reports = run_log.read_records(target, damaged)
+    output.json_result({"runs": [report.as_dict() for report in reports], "damaged": damaged})
+    if not reports:
+        output.info(f"{target} has no runs yet")
+    elif not output.as_json and sys.stdout is not None and sys.stdout.isatty():
+        _print_table(reports)
     else:
-        for run in runs:
-            voice.out("  ".join(_line(run)))
+        for report in reports:
+            output.result("  ".join(_fields(report)))
     for note in damaged:
-        voice.say(f"note: {note}; it was passed over")
+        output.info(f"note: {note}; skipped")
 
 
-def _line(run: Report) -> list[str]:
-    told = [_when(run), f"{run.seconds:.1f} s", pluralize(run.requests, "request"), format_bytes(run.bytes_read)]
+def _fields(run: Report) -> list[str]:
+    fields = [_time(run), f"{run.seconds:.1f} s", pluralize(run.requests, "request"), format_bytes(run.bytes_read)]
     if run.rows:
-        told += [
+        fields += [
             f"{run.new:,} new, {run.changed_jobs:,} changed, {run.vanished:,} gone",
             pluralize(run.rows.get("events", 0), "event"),
             f"{run.quarantined:,} quarantined",
             pluralize(sum(run.anomalies.values()), "anomaly"),
             pluralize(len(run.drift.unknown), "unknown key"),
         ]
-    told += [_version(run), _end(run)]
-    return [*told, run.message] if run.message else told
+    fields += [_version(run), _result(run)]
+    return [*fields, run.message] if run.message else fields
 
 
-def _end(run: Report) -> str:
+def _result(run: Report) -> str:
     return f"{run.exit.name} ({run.exit_code})" + (f" {run.code}" if run.code else "")
 
 
-def _when(run: Report) -> str:
+def _time(run: Report) -> str:
     return f"{run.started_at[:19]}Z"
 
 
@@ -52,7 +63,7 @@ def _version(run: Report) -> str:
     return f"version {run.version}" if run.changed else "unchanged"
 
 
-def _rich(runs: Sequence[Report]) -> None:
+def _print_table(runs: Sequence[Report]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -66,29 +77,28 @@ def _rich(runs: Sequence[Report]) -> None:
         "requests\nbytes",
         "new\nchanged",
         "gone\nevents",
-        "aside\nodd",
+        "quarantined\nanomalies",
         "unknown\nkeys",
     ):
         grid.add_column(heading, justify="right")
     for run in runs:
-        end = f"{run.exit.name} ({run.exit_code})"
-        found = ("", "", "", "")
+        counts = ("", "", "", "")
         if run.rows:
-            found = (
+            counts = (
                 f"{run.new:,}\n{run.changed_jobs:,}",
                 f"{run.vanished:,}\n{run.rows.get('events', 0):,}",
                 f"{run.quarantined:,}\n{sum(run.anomalies.values()):,}",
                 f"{len(run.drift.unknown):,}",
             )
         grid.add_row(
-            Text(_when(run)).append(f"\n{end}", "dim" if run.exit.committed else "bold red"),
+            Text(_time(run)).append(
+                f"\n{run.exit.name} ({run.exit_code})", "dim" if run.exit.committed else "bold red"
+            ),
             f"{run.seconds:.1f}\n{run.version if run.changed else 'unchanged' if run.exit.committed else 'none'}",
             f"{run.requests:,}\n{format_bytes(run.bytes_read)}",
-            *found,
+            *counts,
         )
     console = Console(highlight=False)
     console.print(grid)
     if runs[-1].message:
-        console.print(
-            Text(f"The last run: {escape_unprintable(_end(runs[-1]))}: {escape_unprintable(runs[-1].message)}")
-        )
+        console.print(Text(escape_unprintable(f"The last run: {_result(runs[-1])}: {runs[-1].message}")))

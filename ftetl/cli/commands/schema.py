@@ -1,39 +1,53 @@
-"""The data dictionary on a terminal, or as SQL. Knows how to print, not what the tables are."""
+"""`ftetl schema`: prints the data dictionary, or the SQL that creates the tables."""
 
 from __future__ import annotations
 
 import sys
 
-from ftetl.cli import output
-from ftetl.cli.output import Voice
+import click
+
+from ftetl.cli import options
+from ftetl.cli.output import Output, print_escaped
 from ftetl.contract import Column, Table, markdown, tables
+from ftetl.errors import UsageError
 
 
-def show(voice: Voice, names: list[str], sql: str | None = None) -> None:
-    """The dictionary of these tables: as tables on a terminal, as Markdown elsewhere; or as SQL for a database."""
+@click.command(short_help="What each table and column means.")
+@click.argument("table", required=False)
+@options.sql
+@options.with_output
+def schema(output: Output, table: str | None, sql: str | None) -> None:
+    """Print the data dictionary: what each column means, its type, unit and source.
+
+    Of one TABLE, or of all. With --sql, print the statements that make the tables in a database.
+    """
+    names = list(tables())
+    if table is not None and table not in names:
+        raise UsageError("P04", f"there is no table {table!r}", next=f"choose one of: {', '.join(names)}")
+    names = [table] if table else names
     if sql:
-        _sql(voice, names, sql)
+        _print_sql(output, names, sql)
         return
-    voice.result(markdown.document(names))
-    if voice.as_json:
+    output.json_result(markdown.document(names))
+    if output.as_json:
         return
     for name in names:
         if sys.stdout is not None and sys.stdout.isatty():
-            _rich(tables()[name])
+            _print_table(tables()[name])
         else:
-            output.ours(markdown.section(tables()[name]))
+            print_escaped(markdown.section(tables()[name]))
 
 
-def _sql(voice: Voice, names: list[str], database: str) -> None:
+def _print_sql(output: Output, names: list[str], database: str) -> None:
     from ftetl.contract import sql as contract_sql  # here, since it imports pyarrow
 
     script = contract_sql.script(names, database)
-    voice.result({"database": database, "sql": script})
-    if not voice.as_json:
-        output.ours(script)
+    output.json_result({"database": database, "sql": script})
+    if not output.as_json:
+        print_escaped(script)
 
 
-def _rich(table: Table) -> None:
+def _print_table(table: Table) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table as Grid
@@ -43,11 +57,11 @@ def _rich(table: Table) -> None:
     grid = Grid("column", "meaning", box=SIMPLE_HEAD, pad_edge=False)
     grid.columns[0].no_wrap = True
     for column in table.columns:
-        named = Text(column.name, "bold").append(f"\n  {markdown.kind(column)}", "not bold dim")
-        told = Text(_plain(markdown.meaning(column)))
-        if not _is_plain(column):
-            told.append(f"\nfrom {_plain(markdown.origin(column))}", "dim")
-        grid.add_row(named, told)
+        name = Text(column.name, "bold").append(f"\n  {markdown.kind(column)}", "not bold dim")
+        meaning = Text(_plain(markdown.meaning(column)))
+        if not _has_obvious_origin(column):
+            meaning.append(f"\nfrom {_plain(markdown.origin(column))}", "dim")
+        grid.add_row(name, meaning)
     console = Console(highlight=False)
     console.print(Text(table.name, "bold"))
     sorting = f" Sorted by {', '.join(table.order)}." if table.order else ""
@@ -55,8 +69,8 @@ def _rich(table: Table) -> None:
     console.print(grid)
 
 
-def _is_plain(column: Column) -> bool:
-    """Whether the origin goes without saying: the key of the same name, or ftetl itself."""
+def _has_obvious_origin(column: Column) -> bool:
+    """Whether the value comes from the key of the same name, or from ftetl itself."""
     is_own = [str(source) for source in column.sources] == [column.name] and column.read == "value"
     return (is_own and not column.detail) or column.read in ("computed", "extra")
 

@@ -274,7 +274,7 @@ class TestResume:
         assert files(target) == files(tmp_path / "other")
         assert kept(target) == []
         assert not list((target / "_ftetl").rglob(".tmp-*"))
-        assert not pipeline_export.rebuild(target)[1]
+        assert not pipeline_export.rebuild(target).changed
 
     def test_a_kept_detail_counts_only_while_its_list_item_is_the_same(
         self, killed: tuple[Server, Path, list[str]], tmp_path: Path
@@ -305,7 +305,7 @@ class TestResume:
         assert not {e["job_id"] for e in entries[2:-1]} & again
         export(server, tmp_path / "other", day(20))
         assert files(target) == files(tmp_path / "other")
-        assert not pipeline_export.rebuild(target)[1]
+        assert not pipeline_export.rebuild(target).changed
 
     def test_runs_that_ask_for_no_details_leave_what_was_kept(
         self, killed: tuple[Server, Path, list[str]], tmp_path: Path
@@ -366,4 +366,4 @@ def test_no_secret_reaches_the_archive(tmp_path: Path) -> None:
         bodies = [opened.read_body(name) for name in names]
     assert len(bodies) == 2
     assert not any(secret.encode() in body for body in bodies)
-    assert not pipeline_export.rebuild(tmp_path / "t")[1]
+    assert not pipeline_export.rebuild(tmp_path / "t").changed

@@ -1,0 +1,41 @@
+"""`ftetl doctor`: prints what would make an export fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ftetl.cli import options
+from ftetl.cli.output import Output, last_line, success
+from ftetl.errors import EXITS
+from ftetl.formatting import pluralize
+
+
+@click.command(short_help="Look before the first scheduled run; changes nothing.")
+@options.target
+@options.asking
+@options.with_output
+def doctor(output: Output, target: Path, **settings: Any) -> int:
+    """Say what would make an export into TARGET fail, and how to mend it.
+
+    Looks at the key, the address, one answer of the API, the clock, the folder and its disk. Changes nothing.
+    """
+    from ftetl.pipeline.doctor import run_checks
+    from ftetl.pipeline.export import settings_of
+
+    findings = run_checks(settings_of(target, "api", settings))
+    end, code = next(((f.exit, f.code) for f in findings if f.exit), (EXITS["OK"], None))
+    document = {"findings": [f.as_dict() for f in findings], "exit_code": end.code, "exit": end.name, "code": code}
+    output.json_result(document)
+    for finding in findings:
+        advice = f"; {finding.next}" if finding.next else ""
+        output.result(f"{finding.state:<8} {finding.name}: {finding.what}{advice}")
+    failures = sum(f.state == "failure" for f in findings)
+    warnings = pluralize(sum(f.state == "warning" for f in findings), "warning")
+    if failures:
+        last_line(output, end, f"{target}: an export would fail: {pluralize(failures, 'failure')}, {warnings}", code)
+    else:
+        success(output, end, f"{target}: an export can run: {pluralize(len(findings), 'check')}, {warnings}")
+    return end.code

@@ -1,0 +1,100 @@
+"""`ftetl export`: runs an export and prints what it did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ftetl.cli import exit_handling, options
+from ftetl.cli.output import Output, success
+from ftetl.formatting import format_bytes, pluralize
+from ftetl.run_report import Report
+
+_KEYS_SHOWN = 5  # of those that no column reads
+
+
+@click.command(short_help="All jobs into the tables of TARGET.")
+@options.target
+@options.source
+@options.output
+@options.with_output
+def export(output: Output, target: Path, source: str, **settings: Any) -> int:
+    """Extract, transform, validate, load and commit all jobs into the folder TARGET.
+
+    TARGET is made if it is missing; a later run merges into it, and what a run wrote is seen as a whole or not at
+    all. Read the tables at TARGET/current. The key comes from TOGETHER_API_KEY or --api-key-file.
+    """
+    return run(output, target, source, settings).exit_code
+
+
+def run(output: Output, target: Path, source: str, settings: dict[str, Any]) -> Report:
+    """Run an export with these settings, and print its report."""
+    from ftetl.pipeline.export import run_export, settings_of
+    from ftetl.pipeline.run_context import RunContext
+
+    chosen = settings_of(target, source, settings)
+    with output.progress() as progress:
+        context = exit_handling.command_state().run = RunContext(chosen, progress)
+        report = run_export(context)
+    exit_handling.ignore_signals()
+    print_summary(output, report)
+    output.json_result(report.as_dict())
+    return report
+
+
+def print_summary(output: Output, report: Report) -> None:
+    """Print what a run did, for people: warnings, a table on a terminal, then one line."""
+    print_warnings(output, report)
+    unknown = report.drift.unknown
+    if unknown:
+        first = ", ".join(f"{path} ({pluralize(jobs, 'job')})" for path, jobs in list(unknown.items())[:_KEYS_SHOWN])
+        more = f" and {len(unknown) - _KEYS_SHOWN} more" if len(unknown) > _KEYS_SHOWN else ""
+        output.info(f"note: the API sends keys that no column reads; they are kept in `extra`: {first}{more}")
+    if output.on_terminal:
+        _print_table(report)
+    success(output, report.exit, _outcome(report))
+
+
+def print_warnings(output: Output, report: Report) -> None:
+    """Print the warnings of a run, a line each."""
+    for warning in report.warnings:
+        output.info(f"warning: {warning}")
+
+
+def published(report: Report) -> str:
+    """Where a run has published the tables, as the end of its last line."""
+    done = report.published
+    return f"; published to {done.folder}" if done and done.version else ""
+
+
+def _outcome(report: Report) -> str:
+    what = f"nothing changed, version {report.version} stands"
+    if report.changed:
+        what = f"version {report.version} committed ({report.new:,} new, {report.changed_jobs:,} changed, "
+        what += f"{report.vanished:,} gone)"
+    totals = (
+        pluralize(report.rows["jobs"], "job"),
+        pluralize(report.rows["events"], "event"),
+        pluralize(sum(report.anomalies.values()), "anomaly"),
+    )
+    problems = ""
+    if report.quarantined:
+        problems += f"; {report.quarantined:,} newly in quarantine, see `ftetl quarantine`"
+    if failed := report.details.get("failed"):
+        problems += f"; {pluralize(failed, 'detail request')} failed; retried on the next run"
+    return f"{report.target}: {what}: {', '.join(totals)}{problems}{published(report)}"
+
+
+def _print_table(report: Report) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("table", box=SIMPLE_HEAD)
+    for heading in ("rows", "Parquet"):
+        table.add_column(heading, justify="right")
+    for name, count in report.rows.items():
+        table.add_row(name, f"{count:,}", format_bytes(report.files.get(f"{name}.parquet", 0)))
+    Console(stderr=True).print(table)

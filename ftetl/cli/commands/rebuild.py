@@ -1,0 +1,39 @@
+"""`ftetl rebuild`: runs a rebuild and prints what it came to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ftetl.cli import exit_handling, options
+from ftetl.cli.commands import export
+from ftetl.cli.output import Output, success
+from ftetl.formatting import pluralize
+
+
+@click.command(short_help="All tables again from the archive, offline.")
+@options.target
+@options.pii_key
+@options.upkeep
+@options.with_output
+def rebuild(output: Output, target: Path, **settings: Any) -> None:
+    """Make all tables of TARGET again, offline, with today's contracts.
+
+    Every run is repeated from the raw answers in the archive. The outcome is a new version, or none if it is what
+    is there. Saved answers are read once more; for pseudonyms in them the key is needed again.
+    """
+    from ftetl.pipeline.export import rebuild_settings, run_rebuild
+    from ftetl.pipeline.run_context import RunContext
+
+    chosen = rebuild_settings(target, settings)
+    with output.progress() as progress:
+        context = exit_handling.command_state().run = RunContext(chosen, progress)
+        report = run_rebuild(context)
+    exit_handling.ignore_signals()
+    export.print_warnings(output, report)
+    what = f"version {report.version} committed" if report.changed else "nothing changed"
+    runs = pluralize(report.rebuilt, "run")
+    success(output, report.exit, f"{report.target}: rebuilt {runs}: {what}{export.published(report)}")
+    output.json_result(report.as_dict())

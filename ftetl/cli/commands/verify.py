@@ -1,0 +1,35 @@
+"""`ftetl verify`: prints the damage in the newest snapshot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ftetl.cli import options
+from ftetl.cli.output import Output, last_line, success
+from ftetl.errors import EXITS
+from ftetl.formatting import pluralize
+
+
+@click.command(short_help="Look for damage in the newest snapshot.")
+@options.target
+@options.with_output
+def verify(output: Output, target: Path) -> int:
+    """Check every checksum, row count, key and reference of the newest snapshot of TARGET, offline."""
+    from ftetl.validate.verify import verify_snapshot
+
+    result = verify_snapshot(target)
+    end = EXITS["OK" if result.sound else "IOERR"]
+    output.json_result({**result.as_dict(), "exit_code": end.code, "exit": end.name, "code": result.code})
+    for line in result.damage:
+        output.result(f"damaged: {line}")
+    for line in result.notes:
+        output.info(f"note: {line}")
+    if result.sound:
+        counts = f"{pluralize(result.files, 'file')}, {pluralize(sum(result.rows.values()), 'row')}"
+        success(output, end, f"{target}: version {result.version} is sound: {counts}")
+    else:
+        advice = "restore what is named, or export again into an empty folder"
+        last_line(output, end, f"{target}: {pluralize(len(result.damage), 'problem')} found; {advice}", result.code)
+    return end.code

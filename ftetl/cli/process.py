@@ -1,0 +1,29 @@
+"""Settings of the process itself, made before the large libraries are imported."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+
+def tune_process() -> None:
+    """Set the garbage collector, Arrow's allocator and numpy's threads for one short run; a user's setting wins."""
+    # The libraries and an index of jobs are hundreds of thousands of objects, none of them garbage. Searching them as
+    # often as Python would takes a tenth of a second of the smallest run, and more of larger ones.
+    gc.set_threshold(1_000_000, 50, 1_000)
+    # pyarrow's own allocator keeps hundreds of megabytes of freed memory; glibc's returns it and is as fast. The
+    # allocators of other systems were not measured.
+    if _has_glibc():
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # pandera imports it where it is installed, for examples that are not used here: half a second of every run.
+    sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type]
+    # numpy starts a thread per core for matrix products, which are not used here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _has_glibc() -> bool:
+    try:
+        return bool(os.confstr("CS_GNU_LIBC_VERSION"))
+    except (AttributeError, OSError, ValueError):  # Windows has no confstr, other libraries not this name
+        return False

@@ -1,0 +1,101 @@
+"""One run from its settings to its report: what it has opened so far, and the report it ends with if it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ftetl.clock import iso, now
+from ftetl.config.settings import Settings
+from ftetl.errors import EXITS, PREFIX, FtetlError
+from ftetl.extract.source import Source, SourceStats
+from ftetl.pipeline.progress import Progress, Silent
+from ftetl.run_report import Report
+from ftetl.store.manifest import Manifest, list_versions
+
+if TYPE_CHECKING:
+    from ftetl.store.target import Target
+
+ARCHIVE = "archive"  # the source of a rebuild
+
+
+@dataclass
+class RunContext:
+    """A run in progress; `source` and `target` are set once they are open, `first_version` with the target."""
+
+    settings: Settings
+    progress: Progress = field(default_factory=Silent)
+    started_at: datetime = field(default_factory=now)
+    source: Source | None = None
+    target: Target | None = None
+    first_version: int = 0  # the number that this run's commit gets
+    _clock: float = field(default_factory=time.monotonic)
+
+    def hold(self, target: Target) -> None:
+        """Note the target, which this run alone may write to from now on."""
+        self.target, self.first_version = target, target.version
+
+    def committed_version(self) -> int | None:
+        """The version that this run has committed, read from the disk: a signal may arrive at any moment."""
+        if self.target is not None:
+            with contextlib.suppress(FtetlError):
+                newest = max(list_versions(self.target.path), default=0)
+                return newest if newest >= self.first_version else None
+        return None
+
+    def dated(self, report: Report) -> Report:
+        """The report with the time at which this run started."""
+        return replace(report, started_at=iso(self.started_at))
+
+    def rebuild_report(self, manifest: Manifest, changed: bool) -> Report:
+        """The report of a rebuild whose newest version is `manifest`; `changed` if the rebuild committed it."""
+        return self.dated(
+            Report(
+                target=str(self.settings.target),
+                source=self.settings.source,
+                project=manifest.facts["identity"]["project"],
+                run_id=self.target.run_id if self.target else manifest.run_id,
+                version=manifest.version,
+                changed=changed,
+                rows=dict(manifest.facts["rows"]),
+                files={f.name: f.bytes for f in manifest.files},
+                seconds=self._seconds(),
+            )
+        )
+
+    def failure_report(self, error: BaseException) -> Report:
+        """The report of a run that ended with this error: an `FtetlError`, or a signal."""
+        base = self.target.base if self.target else None
+        is_rebuild = base is not None and self.settings.source == ARCHIVE  # its project is the target's
+        committed = base is not None and self.target is not None and base.run_id == self.target.run_id
+        end = getattr(error, "exit", EXITS["SIGINT"])
+        code: str | None = f"{PREFIX}S06"
+        message = "stopped"
+        if isinstance(error, FtetlError):
+            code, message = error.code, str(error)
+        if committed and not isinstance(error, Exception):
+            end, code, message = EXITS["OK"], None, "stopped after the commit"
+        stats = self.source.stats if self.source else SourceStats()
+        return Report(
+            target=str(self.settings.target),
+            source=self.settings.source,
+            project=base.facts["identity"]["project"] if base and is_rebuild else self.settings.project,
+            run_id=self.target.run_id if self.target else "",
+            version=base.version if base else 0,
+            changed=committed,
+            rows=dict(base.facts["rows"]) if base and committed else {},
+            requests=stats.requests,
+            bytes_read=stats.bytes_read,
+            seconds=self._seconds(),
+            warnings=tuple(self.target.warnings) if self.target else (),
+            exit_code=end.code,
+            started_at=iso(self.started_at),
+            message=message,
+            code=code,
+        )
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._clock, 3)
