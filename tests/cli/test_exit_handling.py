@@ -76,11 +76,11 @@ import os, signal
 from ftetl.cli.main import main
 from ftetl.store.target import Target
 
-def stopped(target, run_id, document, record=Target.record):
+def stopped(target, run_id, document, record=Target.write_run_record):
     os.kill(os.getpid(), signal.{name})
     record(target, run_id, document)
 
-Target.record = stopped
+Target.write_run_record = stopped
 main()
 """
         given = [sys.executable, "-c", program, "export", tmp_path / "t", "--from", SAMPLE, "--json"]

@@ -432,7 +432,7 @@ def test_a_record_that_cannot_be_written_costs_no_committed_run(
     def full(*_: Any) -> None:
         raise StorageError("S01", "the disk is full")
 
-    monkeypatch.setattr(Target, "record", full)
+    monkeypatch.setattr(Target, "write_run_record", full)
     assert export(tmp_path / "t", [job(1)]).exit_code == 0
     assert newest_manifest(tmp_path / "t") is not None
 
@@ -453,7 +453,7 @@ def test_evidence_that_cannot_be_kept_does_not_hide_the_error(tmp_path: Path, mo
     def full(*_: Any) -> None:
         raise StorageError("S01", "the disk is full")
 
-    monkeypatch.setattr(Target, "keep_evidence", full)
+    monkeypatch.setattr(Target, "keep_failed_response", full)
     with demo.serve(jobs=[]) as server:
         server.response = lambda path, key: (200, b'{"items":[]}')  # type: ignore[method-assign]
         with pytest.raises(DataError, match="no `data`"):

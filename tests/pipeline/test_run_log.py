@@ -126,7 +126,7 @@ class TestEveryRun:
         def full(*_: Any) -> None:
             raise StorageError("S01", "the disk is full")
 
-        monkeypatch.setattr(Target, "record", full)
+        monkeypatch.setattr(Target, "write_run_record", full)
         (tmp_path / "page.json").write_bytes(b'{"a": 1}')
         with pytest.raises(DataError, match=r"page\.json"):
             ftetl.export(target, source=tmp_path / "page.json")
