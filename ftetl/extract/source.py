@@ -29,7 +29,7 @@ class Detail:
 
 @dataclass(frozen=True)
 class SourceStats:
-    """How often a source asked a service, and how many bytes of bodies came over the wire."""
+    """How many requests a source has sent, and how many bytes of bodies it has read, as sent over the network."""
 
     requests: int = 0
     bytes_read: int = 0
@@ -42,11 +42,11 @@ class Source(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the report should know, as far as the responses were read."""
+        """Lines for the warnings of the report; complete once the responses were read."""
 
     @property
     def stats(self) -> SourceStats:
-        """The requests and bytes so far; zeros for a source that asks no service."""
+        """The requests so far; zero for a source without a network."""
 
     def responses(self) -> Iterable[Response]:
         """The responses of this run, in any order."""
@@ -55,4 +55,4 @@ class Source(Protocol):
         """The details of these jobs, in any order, each exactly once; nothing for a source that has none."""
 
     def close(self) -> None:
-        """Give back what was opened; safe to call twice."""
+        """Release files and connections; safe to call twice."""

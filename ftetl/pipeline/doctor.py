@@ -22,6 +22,7 @@ from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
 from ftetl.extract.privacy import pseudonyms
 from ftetl.extract.together_api.client import Client
+from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.pipeline import guards
 from ftetl.raw import index
 from ftetl.raw.blob import Memory
@@ -103,9 +104,9 @@ def _service(settings: Settings) -> Iterator[Finding]:
 def _request(settings: Settings, url: str, key: credentials.Secret, people: dict[str, str]) -> Iterator[Finding]:
     started = time.monotonic()
     deadline = Deadline(min(settings.deadline, limits.LOOK))
-    with Client(url, key, deadline=deadline, max_bytes=settings.max_bytes) as client:
+    with Client(url, key, RequestLimits(deadline, settings.max_bytes)) as client:
         listed = client.list_jobs()
-    body, ahead = listed.body, listed.ahead
+    body, ahead = listed.body, listed.clock_ahead
     seconds = time.monotonic() - started
     found = index.scan(Response("GET /fine-tunes", Memory(body), now()))
     took = f"{found.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s"

@@ -51,15 +51,15 @@ BUGS = [
     Bug(
         "redirects are followed",
         "extract/together_api/connections.py",
-        "        return None\n\n\ndef session(",
+        "        return None\n\n\ndef open_session(",
         "        return super().get_redirect_target(resp)\n\n"
         "    def send(self, request: Any, **given: Any) -> Any:\n"
-        "        return super().send(request, **{**given, 'allow_redirects': True})\n\n\ndef session(",
+        "        return super().send(request, **{**given, 'allow_redirects': True})\n\n\ndef open_session(",
         "tests/extract/together_api/test_client.py -k redirect",
     ),
     Bug("text is decoded with replacement", "transform/merge/quarantine.py", 'element.raw.decode("utf-8")',
         'element.raw.decode("utf-8", "replace")', "tests/transform/merge/test_quarantine.py tests/transform/decode/test_extra_keys.py tests/integration/test_incremental_runs.py"),
-    Bug("the key is a header", "extract/together_api/connections.py", "session.auth = Bearer(key)",
+    Bug("the key is a header", "extract/together_api/connections.py", "session.auth = BearerAuth(key)",
         'session.headers["Authorization"] = f"Bearer {key.reveal()}"', "tests/extract/together_api/test_client.py -k netrc"),
     Bug("no deadline", "clock.py", "max(0.0, self._end - time.monotonic())", "60.0",
         "tests/extract/together_api/test_client.py tests/extract/together_api/test_retry.py -k deadline"),

@@ -1,12 +1,11 @@
-"""A source whose answers hold no people's data any more: the door at which they are rewritten.
+"""A source whose responses hold no people's data: decorates another source and rewrites what it returns.
 
-Whatever comes after, tables, texts that are kept, digests and evidence, is made from what passes here. Knows sources
-and answers, not what in them tells of a person.
+Tables, stored texts, digests and evidence are all made from the rewritten responses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ _PIECE = 1 << 20
 
 
 class RedactingSource:
-    """Answers as another source has them, but for people's data; what is large waits in a file without a name."""
+    """The responses of another source, redacted. Large ones are written to an unnamed file in the scratch folder."""
 
     def __init__(self, source: Source, pseudonyms: Pseudonyms, scratch: Callable[[], Path]) -> None:
         self._source = source
@@ -34,70 +33,67 @@ class RedactingSource:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Those of the source."""
+        """As the source."""
         return self._source.notes
 
     @property
     def stats(self) -> SourceStats:
-        """Those of the source."""
+        """As the source."""
         return self._source.stats
 
     def responses(self) -> Iterator[Response]:
-        """The answers, rewritten.
+        """The responses, redacted.
 
         Raises:
-            FtetlError: As the source; or there is no end to what should be a person's name.
+            FtetlError: As the source; or a person's name does not end.
         """
-        with self._evidence():
-            yield from map(self.clean, self._source.responses())
+        with self._redacted_evidence():
+            yield from map(self.redact, self._source.responses())
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
-        """The details, rewritten.
+        """The details, redacted.
 
         Raises:
             FtetlError: As the source.
         """
-        with self._evidence():
+        with self._redacted_evidence():
             for detail in self._source.details(job_ids):
-                yield replace(detail, response=detail.response and self.clean(detail.response))
+                yield replace(detail, response=detail.response and self.redact(detail.response))
 
     def close(self) -> None:
-        """Close what was rewritten, and the source; safe to call twice."""
+        """Close the rewritten files and the source; safe to call twice."""
         self._stack.close()
         self._source.close()
 
-    def clean(self, response: Response) -> Response:
-        """One answer, rewritten.
+    def redact(self, response: Response) -> Response:
+        """One response, redacted.
 
         Raises:
-            DataError: There is no end to what should be a person's name, or the answer became shorter.
-            StorageError: There is no room for it.
+            DataError: A person's name does not end, or the response became shorter.
+            StorageError: The disk is full.
         """
         lines = response.shape is Shape.LINES
         blob: Blob
         if isinstance(response.blob, Memory):
-            blob = Memory(self._redactor.whole(response.blob.data, lines=lines))
+            blob = Memory(self._redactor.redact(response.blob.data, lines=lines))
         else:
+            pieces = (window(response, start, _PIECE) for start in range(0, response.blob.size, _PIECE))
             try:
-                pieces = self._redactor.stream(_pieces(response), lines=lines)
-                blob = decompress.put(pieces, self._scratch(), response.name)
+                redacted = self._redactor.redact_stream(pieces, lines=lines)
+                blob = decompress.put(redacted, self._scratch(), response.name)
             except EndlessError:
                 what = f"{response.name} has a value of more than {LONGEST:,} bytes where a person should be named"
                 raise DataError("E04", what, next="look at the answer; it is damaged") from None
             self._stack.callback(blob.close)
             if isinstance(response.blob, Spooled):
-                response.blob.close()  # which frees the place of what had to be unpacked
+                response.blob.close()  # frees the disk space of what was unpacked
         return replace(response, blob=blob)
 
     @contextmanager
-    def _evidence(self) -> Iterator[None]:
+    def _redacted_evidence(self) -> Iterator[None]:
         try:
             yield
         except FtetlError as error:
             if error.evidence is not None:
-                error.evidence = self._redactor.whole(error.evidence)
+                error.evidence = self._redactor.redact(error.evidence)
             raise
-
-
-def _pieces(response: Response) -> Iterable[bytes]:
-    return (window(response, start, _PIECE) for start in range(0, response.blob.size, _PIECE))

@@ -33,11 +33,11 @@ class Redactor:
     def __init__(self, replace: Replace) -> None:
         self._replace = replace
 
-    def whole(self, raw: bytes, *, lines: bool = False) -> bytes:
+    def redact(self, raw: bytes, *, lines: bool = False) -> bytes:
         """These bytes, rewritten; with `lines`, no value goes on in the next line."""
         return _Pass(raw, self._replace, lines=lines, last=True).done()[0]
 
-    def stream(self, pieces: Iterable[bytes], *, lines: bool = False) -> Iterator[bytes]:
+    def redact_stream(self, pieces: Iterable[bytes], *, lines: bool = False) -> Iterator[bytes]:
         """The bytes in these pieces, rewritten, a window at a time.
 
         Raises:

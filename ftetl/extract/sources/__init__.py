@@ -1,7 +1,7 @@
 """Where raw jobs come from: one module a source (the API, the demo API, saved files).
 
-A source hands over bytes, and says when and from where they came; it does not look into an answer. `open_source`
-imports only the source that a run reads.
+A source returns bytes, with where and when they were received; it does not parse them. `open_source` imports only the
+source that a run reads.
 """
 
 from __future__ import annotations
@@ -15,35 +15,32 @@ from ftetl.extract.source import Source
 
 
 def open_source(
-    settings: Settings, scratch: Callable[[], Path], progress: Callable[[int], None] | None = None
+    settings: Settings, scratch: Callable[[], Path], on_bytes: Callable[[int], None] | None = None
 ) -> Source:
-    """The source of a run, before anything was asked of it; `scratch` makes a folder to unpack into.
+    """The source of a run; no request was sent yet.
+
+    Args:
+        settings: The settings of the run.
+        scratch: Makes a folder for unpacked files.
+        on_bytes: Is called with the number of bytes received so far.
 
     Raises:
         ConfigError: The key or the address is missing or malformed.
         DataError: There is no such file.
     """
+    if settings.source not in ("api", "demo"):
+        from ftetl.extract.sources.files import SavedFiles
+
+        return SavedFiles(
+            settings.source, scratch=scratch, max_bytes=settings.max_bytes, observed_at=settings.observed_at
+        )
+    from ftetl.extract.together_api.transport import RequestLimits
+
+    limits = RequestLimits(Deadline(settings.deadline), settings.max_bytes, settings.concurrency)
     if settings.source == "demo":
         from ftetl.extract.sources.demo import DemoSource
 
-        return DemoSource(
-            concurrency=settings.concurrency,
-            deadline=Deadline(settings.deadline),
-            max_bytes=settings.max_bytes,
-            progress=progress,
-        )
-    if settings.source == "api":
-        from ftetl.extract.sources.api import open_api
+        return DemoSource(limits=limits, on_bytes=on_bytes)
+    from ftetl.extract.sources.api import open_api
 
-        return open_api(
-            settings.environ,
-            settings.api_key_file,
-            settings.base_url,
-            deadline=Deadline(settings.deadline),
-            max_bytes=settings.max_bytes,
-            concurrency=settings.concurrency,
-            progress=progress,
-        )
-    from ftetl.extract.sources.files import SavedFiles
-
-    return SavedFiles(settings.source, scratch=scratch, max_bytes=settings.max_bytes, observed_at=settings.observed_at)
+    return open_api(settings.environ, settings.api_key_file, settings.base_url, limits=limits, on_bytes=on_bytes)

@@ -12,11 +12,12 @@ from typing import Any
 
 from ftetl import demo
 from ftetl.clock import Deadline
-from ftetl.config import limits
 from ftetl.config.credentials import Secret
+from ftetl.config.limits import DEADLINE
 from ftetl.extract.source import Detail, SourceStats
 from ftetl.extract.sources.api import ApiSource
 from ftetl.extract.together_api.client import Client
+from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.raw.response import Response
 
 SERVICE = "demo"
@@ -32,25 +33,20 @@ class DemoSource:
         self,
         *,
         jobs: Sequence[dict[str, Any]] | None = None,
-        concurrency: int = limits.CONCURRENCY,
-        deadline: Deadline | None = None,
-        max_bytes: int = limits.MAX_BYTES,
-        progress: Callable[[int], None] | None = None,
+        limits: RequestLimits | None = None,
+        on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         """Starts the demo API with `jobs`, or with the jobs of the demo."""
-        deadline = deadline or Deadline(limits.DEADLINE)
         with ExitStack() as stack:
             server = stack.enter_context(demo.serve(jobs))
             key = Secret(server.key, "the demo")
-            client = Client(
-                server.url, key, deadline=deadline, max_bytes=max_bytes, pool=concurrency, progress=progress
-            )
-            self._api = ApiSource(stack.enter_context(client), SERVICE, concurrency=concurrency, deadline=deadline)
+            client = Client(server.url, key, limits or RequestLimits(Deadline(DEADLINE)), on_bytes=on_bytes)
+            self._api = ApiSource(stack.enter_context(client), SERVICE)
             self._open = stack.pop_all()
 
     @property
     def stats(self) -> SourceStats:
-        """The requests that were made to the demo API so far, and the bytes that came."""
+        """The requests so far."""
         return self._api.stats
 
     def responses(self) -> Iterable[Response]:

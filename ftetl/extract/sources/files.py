@@ -63,7 +63,7 @@ class SavedFiles:
         self._opened: WeakSet[Spooled] = WeakSet()
         self._is_folder = False
         self.files: tuple[Path, ...] = ()  # the originals; none for stdin
-        self.notes: tuple[str, ...] = ()  # what a reader of the report should know
+        self.notes: tuple[str, ...] = ()
         if str(path) != STDIN:
             self._is_folder, self.files = _find(Path(path))
             if self._is_folder:

@@ -1,7 +1,4 @@
-"""How requests is plugged in: every connection can be pulled, nothing prints, and the key comes in one place.
-
-Knows urllib3's pools; nothing of requests' answers.
-"""
+"""The session of requests: the API key, the connection pools, and a registry of open connections to shut down."""
 
 from __future__ import annotations
 
@@ -21,8 +18,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from ftetl.config.credentials import Secret
 
 
-class Bearer(AuthBase):
-    """Puts the key into a request, at the last moment."""
+class BearerAuth(AuthBase):
+    """Adds the key to a request, at the last moment."""
 
     def __init__(self, key: Secret) -> None:
         self._key = key
@@ -40,8 +37,8 @@ class ConnectionRegistry:
         self._lock = threading.Lock()
         self._connections: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
 
-    def add(self, connection: HTTPConnection) -> HTTPConnection:
-        """The connection, which `shutdown_all` will know."""
+    def register(self, connection: HTTPConnection) -> HTTPConnection:
+        """The connection, which `shutdown_all` will end."""
         connection.set_debuglevel(0)  # http.client would print the headers
         with self._lock:
             self._connections.add(connection)
@@ -52,27 +49,27 @@ class ConnectionRegistry:
         with self._lock:
             connections = list(self._connections)
         for connection in connections:
-            plug = connection.sock
-            if plug is not None:
+            sock = connection.sock  # another thread may close it meanwhile
+            if sock is not None:
                 with suppress(OSError):
-                    plug.shutdown(socket.SHUT_RDWR)
+                    sock.shutdown(socket.SHUT_RDWR)
 
 
-class Adapter(HTTPAdapter):
-    """Requests' adapter without any retry, whose connections `plugs` knows, also those through a proxy."""
+class _RegisteringAdapter(HTTPAdapter):
+    """Registers its connections, also those through a proxy; does not retry."""
 
-    def __init__(self, plugs: ConnectionRegistry, pool: int) -> None:
-        def plain(*args: Any, **options: Any) -> HTTPConnection:
-            return plugs.add(HTTPConnection(*args, **options))
+    def __init__(self, registry: ConnectionRegistry, pool_size: int) -> None:
+        def open_plain(*args: Any, **options: Any) -> HTTPConnection:
+            return registry.register(HTTPConnection(*args, **options))
 
-        def tls(*args: Any, **options: Any) -> HTTPConnection:
-            return plugs.add(HTTPSConnection(*args, **options))
+        def open_tls(*args: Any, **options: Any) -> HTTPConnection:
+            return registry.register(HTTPSConnection(*args, **options))
 
         self._pools = {
-            "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": staticmethod(plain)}),
-            "https": type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": staticmethod(tls)}),
+            "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": staticmethod(open_plain)}),
+            "https": type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": staticmethod(open_tls)}),
         }
-        super().__init__(pool_connections=1, pool_maxsize=pool, max_retries=0)
+        super().__init__(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """The pools of direct connections."""
@@ -87,18 +84,18 @@ class Adapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - the signature is theirs
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests calls it so
         # Even with allow_redirects=False requests looks where a redirect leads, and for that reads its whole body.
         return None
 
 
-def session(url: str, key: Secret, plugs: ConnectionRegistry, pool: int) -> requests.Session:
-    """A session for an address that `base_url` made; it keeps nothing of one answer for the next request."""
+def open_session(url: str, key: Secret, registry: ConnectionRegistry, pool_size: int) -> requests.Session:
+    """A session for an address that `base_url` returned; it stores nothing of a response for the next request."""
     session = _Session()
-    adapter = Adapter(plugs, pool)
+    adapter = _RegisteringAdapter(registry, pool_size)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    session.auth = Bearer(key)  # and not headers=, which an entry in .netrc overrides (psf/requests#3929)
+    session.auth = BearerAuth(key)  # and not headers=, which an entry in .netrc overrides (psf/requests#3929)
     session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "ftetl"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     # http goes to loopback only; a proxy of the environment would carry the key there in the clear.

@@ -1,7 +1,4 @@
-"""Text from the other side, made fit to be shown: short, printable, without the key or anybody's address.
-
-Knows what error bodies look like, and nothing of when they come.
-"""
+"""The message in an error body, and server text made safe for log lines: short, printable, keys and e-mails masked."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _REQUEST_ID_HEADERS: Final = ("cf-ray", "x-request-id")
 
 
-def fit(text: str, key: Secret) -> str:
+def printable(text: str, key: Secret) -> str:
     """At most 200 characters: keys and e-mail addresses masked, control and bidi characters escaped."""
     masked = key.hide(text[: 4 * limits.REMOTE_TEXT])
     masked = _TOKEN.sub(MASK, _EMAIL.sub(MASK, masked))
@@ -28,25 +25,25 @@ def fit(text: str, key: Secret) -> str:
     return escaped if len(escaped) <= limits.REMOTE_TEXT else escaped[: limits.REMOTE_TEXT - 1] + "…"
 
 
-def message(body: bytes) -> str:
-    """What an error body says, in any of the shapes that the API and what stands before it use; "" if nothing."""
+def error_message(body: bytes) -> str:
+    """The message of an error body, in any of the shapes that the API and proxies use; "" without one."""
     if is_markup(body):
         return ""
-    document = decoded(body)
+    document = parse_json(body)
     if document is None:
         return body.decode("utf-8", errors="replace")
     if not isinstance(document, dict):
         return ""
     error = document.get("error")
     inner = error if isinstance(error, dict) else {}
-    for said in (inner.get("message"), error, document.get("message"), inner.get("type"), document.get("details")):
-        if isinstance(said, str) and said:
-            return said
+    for text in (inner.get("message"), error, document.get("message"), inner.get("type"), document.get("details")):
+        if isinstance(text, str) and text:
+            return text
     return ""
 
 
-def decoded(body: bytes) -> object:
-    """The body as JSON; None where it is none or is too long for an error."""
+def parse_json(body: bytes) -> object:
+    """The body as JSON; None if it is not JSON or too long for an error."""
     if len(body) > limits.ERROR_BODY:
         return None
     try:
@@ -61,7 +58,7 @@ def is_markup(body: bytes) -> bool:
 
 
 def request_id(headers: Mapping[str, str], key: Secret) -> str:
-    """The id under which the other side can find this request; "" if it gave none."""
+    """The server's id of this request; "" without one."""
     for name in _REQUEST_ID_HEADERS:
         value = headers.get(name, "")
         if _REQUEST_ID.fullmatch(value) and key.hide(value) == value:

@@ -1,6 +1,6 @@
-"""What can go wrong with a request, as values, and how a library's exception becomes one.
+"""Failures of a request, as values, and which failure an exception of requests, urllib3, http.client or ssl is.
 
-Tells exceptions apart by their classes. Their texts, which hold addresses and headers, go nowhere.
+Exceptions are told apart by their classes. Their texts, which hold addresses and headers, are never repeated.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from ftetl.errors import AccessError, ConfigError, FtetlError, ProtocolError, So
 
 @dataclass(frozen=True)
 class RequestFailure:
-    """Why a request gave nothing to work with, and what becomes of it."""
+    """Why a request has no usable response, and whether to retry it."""
 
-    kind: type[FtetlError]  # the error, if it stays so
+    kind: type[FtetlError]  # the error to raise after the last retry
     code: str
     what: str
     next: str
-    repeats: int = 0  # how many more requests such a thing is worth
+    retries: int = 0  # how many retries such a failure is worth
     retry_after: float | None = None  # seconds that the server asked for
-    everybody: bool = False  # whether all workers have to wait
+    pauses_all: bool = False  # whether all workers have to wait
 
-    def error(self, requests_made: int) -> FtetlError:
-        """The error to raise once so many requests have ended in trouble."""
-        tries = f" after {requests_made} requests" if requests_made > 1 else ""
+    def error(self, requests_sent: int) -> FtetlError:
+        """The error to raise after this many requests."""
+        tries = f" after {requests_sent} requests" if requests_sent > 1 else ""
         return self.kind(self.code, f"{self.what}{tries}", next=self.next)
 
 
 class RequestFailedError(Exception):
     """Carries a `RequestFailure` out of the reading of a body."""
 
-    def __init__(self, trouble: RequestFailure) -> None:
+    def __init__(self, failure: RequestFailure) -> None:
         super().__init__()
-        self.trouble = trouble
+        self.failure = failure
 
 
-class _Breakage(NamedTuple):
+class _Known(NamedTuple):
     """One row of the table below: `{host}` stands for the host."""
 
     exceptions: tuple[type[BaseException], ...]
@@ -54,30 +54,34 @@ class _Breakage(NamedTuple):
     code: str
     what: str
     next: str
-    repeats: int = limits.REQUESTS
+    retries: int = limits.REQUESTS
 
 
 _LATER = "try again later"
 _NETWORK = "check the network, then try again"
+_PROXY_REFUSES = "the proxy refuses to connect to {host}"
+_SILENT = "{host} stopped sending its answer"
+_CUT_OFF = "{host} ended the connection before its answer was complete"
+_CERTIFICATE = "check the host, this computer's clock and, behind a proxy that signs by itself, REQUESTS_CA_BUNDLE"
+_NO_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    urllib3_errors.LocationValueError,
+)
 
 # The first row that fits any exception of the chain counts: the narrower classes stand first.
-_BREAKAGES: Final = (
-    _Breakage(
+_KNOWN: Final = (
+    _Known(
         (ssl.SSLCertVerificationError,),
         ProtocolError,
         "H30",
         "the certificate of {host} could not be verified",
-        "check the host, this computer's clock and, behind a proxy that signs by itself, REQUESTS_CA_BUNDLE",
-        0,
+        _CERTIFICATE,
+        retries=0,
     ),
-    _Breakage(
-        (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError),
-        UnavailableError,
-        "H15",
-        "{host} ended the connection before its answer was complete",
-        _LATER,
-    ),
-    _Breakage(
+    _Known((ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError), UnavailableError, "H15", _CUT_OFF, _LATER),
+    _Known(
         (ssl.SSLError, urllib3_errors.SSLError),
         ProtocolError,
         "H30",
@@ -85,117 +89,82 @@ _BREAKAGES: Final = (
         "check --base-url, its port, and REQUESTS_CA_BUNDLE where it is set",
         limits.DOUBTS,
     ),
-    _Breakage(
-        (urllib3_errors.ProxyError,),
-        UnavailableError,
-        "H35",
-        "the proxy does not let us to {host}",
-        "check HTTPS_PROXY",
-    ),
-    _Breakage(
+    _Known((urllib3_errors.ProxyError,), UnavailableError, "H35", _PROXY_REFUSES, "check HTTPS_PROXY"),
+    _Known(
         (urllib3_errors.NameResolutionError, socket.gaierror),
         UnavailableError,
         "H29",
         "the name of {host} could not be resolved",
         _NETWORK,
     ),
-    _Breakage((ConnectionRefusedError,), UnavailableError, "H14", "{host} refused the connection", _NETWORK),
-    _Breakage((urllib3_errors.NewConnectionError,), UnavailableError, "H14", "{host} could not be reached", _NETWORK),
-    _Breakage((urllib3_errors.ConnectTimeoutError,), UnavailableError, "H38", "{host} could not be reached", _NETWORK),
-    _Breakage(
-        (urllib3_errors.ReadTimeoutError, TimeoutError),
-        UnavailableError,
-        "H28",
-        "{host} fell silent in its answer",
-        _LATER,
-    ),
-    _Breakage(
-        (urllib3_errors.InvalidChunkLength,),
-        UnavailableError,
-        "H20",
-        "{host} broke off in its answer",
-        _LATER,
-    ),
-    _Breakage(
-        (http.client.IncompleteRead, urllib3_errors.IncompleteRead),
-        UnavailableError,
-        "H17",
-        "{host} ended the connection before its answer was complete",
-        _LATER,
-    ),
-    _Breakage(
-        (ConnectionError,),
-        UnavailableError,
-        "H15",
-        "{host} ended the connection before its answer was complete",
-        _LATER,
-    ),
-    _Breakage(
-        (
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.MissingSchema,
-            urllib3_errors.LocationValueError,
-        ),
+    _Known((ConnectionRefusedError,), UnavailableError, "H14", "{host} refused the connection", _NETWORK),
+    _Known((urllib3_errors.NewConnectionError,), UnavailableError, "H14", "{host} could not be reached", _NETWORK),
+    _Known((urllib3_errors.ConnectTimeoutError,), UnavailableError, "H38", "{host} could not be reached", _NETWORK),
+    _Known((urllib3_errors.ReadTimeoutError, TimeoutError), UnavailableError, "H28", _SILENT, _LATER),
+    _Known((urllib3_errors.InvalidChunkLength,), UnavailableError, "H20", "{host} broke off in its answer", _LATER),
+    _Known((http.client.IncompleteRead, urllib3_errors.IncompleteRead), UnavailableError, "H17", _CUT_OFF, _LATER),
+    _Known((ConnectionError,), UnavailableError, "H15", _CUT_OFF, _LATER),
+    _Known(
+        _NO_ADDRESS,
         ConfigError,
         "X06",
-        "the address of {host}, or that of the proxy, is none",
+        "the address of {host}, or that of the proxy, is not valid",
         "check --base-url and HTTPS_PROXY",
-        0,
+        retries=0,
     ),
-    _Breakage(
+    _Known(
         (http.client.HTTPException,),
         ProtocolError,
         "H37",
         "{host} answers in a way that is not HTTP",
-        "check --base-url and what stands between you and the API",
+        "check --base-url and every proxy before the API",
         limits.DOUBTS,
     ),
-    _Breakage(
+    _Known(
         (requests.RequestException, urllib3_errors.HTTPError),
         UnavailableError,
         "N01",
         "the connection with {host} broke",
         _NETWORK,
     ),
-    _Breakage(  # not a library's, but an OSError as it is: requests looks for this file before it connects
+    _Known(  # not a library's, but an OSError as it is: requests looks for this file before it connects
         (OSError,),
         ConfigError,
         "P09",
         "the file of certificate authorities cannot be read",
         "check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
-        0,
+        retries=0,
     ),
 )
-_TUNNEL: Final = re.compile(r"Tunnel connection failed: 407\b")  # http.client says it in words only
+_PROXY_LOGIN: Final = re.compile(r"Tunnel connection failed: 407\b")  # http.client has no class for it
 
 
 def failure_from_exception(error: Exception, host: str) -> RequestFailure:
-    """The trouble behind an exception of requests, urllib3, http.client, ssl or socket."""
+    """The failure behind an exception of requests, urllib3, http.client, ssl or socket."""
     causes = list(_chain(error))
-    if any(isinstance(cause, OSError) and _TUNNEL.match(str(cause)) for cause in causes):
-        return RequestFailure(
-            AccessError, "H35", "the proxy wants a login (407)", "put user and password into HTTPS_PROXY"
-        )
-    for row in _BREAKAGES:
+    if any(isinstance(cause, OSError) and _PROXY_LOGIN.match(str(cause)) for cause in causes):
+        what, advice = "the proxy wants a login (407)", "put user and password into HTTPS_PROXY"
+        return RequestFailure(AccessError, "H35", what, advice)
+    for row in _KNOWN:
         if any(isinstance(cause, row.exceptions) for cause in causes):
-            return RequestFailure(row.kind, row.code, row.what.format(host=host), row.next, row.repeats)
+            return RequestFailure(row.kind, row.code, row.what.format(host=host), row.next, row.retries)
     what = f"an unexpected {type(error).__name__} in the exchange with {host}"
     return RequestFailure(SoftwareError, "B01", what, "please report this")
 
 
-def within(trouble: RequestFailure, *, chunked: bool) -> RequestFailure:
-    """The same trouble, called by what it is where the answer had begun."""
+def failure_in_body(failure: RequestFailure, *, chunked: bool) -> RequestFailure:
+    """The same failure, with the code that it has within the body of a response."""
     codes = {"H15": "H16", "H17": "H20" if chunked else "H17"}
-    return replace(trouble, code=codes.get(trouble.code, trouble.code))
+    return replace(failure, code=codes.get(failure.code, failure.code))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and everything that it was raised from or holds."""
     seen: set[int] = set()
     todo: list[object] = [error]
     while todo:
-        found = todo.pop()
-        if isinstance(found, BaseException) and id(found) not in seen:
-            seen.add(id(found))
-            yield found
-            todo += [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]
+        cause = todo.pop()
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            todo += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]

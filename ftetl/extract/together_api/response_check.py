@@ -1,7 +1,6 @@
-"""What an answer means: a body to go on with, or trouble of a certain kind.
+"""Classifies a response: usable, worth a retry, or a fatal error, by its status and a look at its body.
 
-Statuses are facts in a table. Of a body this looks only at what tells a list or a job from an error, from a web page
-and from half an answer.
+Of a body it checks only what tells a list or a job from an error, from a web page and from a truncated response.
 """
 
 from __future__ import annotations
@@ -16,93 +15,98 @@ from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, DataError, FtetlError, ProtocolError, TryLaterError, UnavailableError
 from ftetl.extract.together_api import error_body
 from ftetl.extract.together_api.network_errors import RequestFailure
-from ftetl.extract.together_api.retry import retry_after
-from ftetl.extract.together_api.transport import Reply
+from ftetl.extract.together_api.retry import parse_retry_after
+from ftetl.extract.together_api.transport import HttpResponse
 
 NOT_FOUND: Final = 404
 _OK: Final = 200
-_TOO_MANY: Final = 429
+_TOO_MANY_REQUESTS: Final = 429
 _FORBIDDEN: Final = 403
-_ADDRESS: Final = "check --base-url and what stands between you and the API"
-_KEY: Final = "give a key that is valid for this project"
+_CHECK_ADDRESS: Final = "check --base-url and every proxy before the API"
+_CHECK_KEY: Final = "give a key that is valid for this project"
+_LATER: Final = "try again later"
+_LATER_OR_ADDRESS: Final = "try again later; if it happens again, check --base-url"
 
 _ACCESS: Final = {
-    401: ("H01", "{host} refused the API key from {source} with the fingerprint {fingerprint}", _KEY),
+    401: ("H01", "{host} refused the API key from {source} with the fingerprint {fingerprint}", _CHECK_KEY),
     402: ("H02", "{host} wants a payment or a higher spending limit", "settle that in the account, then run again"),
-    403: ("H03", "{host} does not let this API key read fine-tuning jobs", _KEY),
+    403: ("H03", "{host} does not let this API key read fine-tuning jobs", _CHECK_KEY),
     407: ("H35", "the proxy before {host} wants a login", "put user and password into HTTPS_PROXY"),
 }
-_PASSING: Final = {408: "H06", 409: "H07", 425: "H06", _TOO_MANY: "H08"}
-_NOT_WORTH_RETRYING: Final = frozenset({501, 505, 511})
+_RETRYABLE: Final = {408: "H06", 409: "H07", 425: "H06", _TOO_MANY_REQUESTS: "H08"}
+_NOT_RETRYABLE: Final = frozenset({501, 505, 511})  # of the 5xx
 
 
-def classify_response(reply: Reply, host: str, key: Secret, *, holds: str, gone: bool) -> RequestFailure | None:
-    """The trouble with an answer; None for one to go on with.
+def classify_response(
+    response: HttpResponse, host: str, key: Secret, required_key: str, *, one_job: bool
+) -> RequestFailure | None:
+    """The failure that a response is; None for a usable one.
 
-    `holds` is the name that a body must have to be no error; with `gone`, a 404 is an answer as well.
+    Args:
+        response: The response to classify.
+        host: Names the server in messages.
+        key: The API key, which no message repeats.
+        required_key: The key that an object must have to be no error.
+        one_job: Whether one job was requested: then a 404 is usable, and a 403 is about this job.
     """
-    if reply.status == _OK:
-        return _body(reply, host, key, holds)
-    if reply.status == NOT_FOUND and gone:
+    status = response.status
+    if status == _OK:
+        return _classify_body(response, host, key, required_key)
+    if status == NOT_FOUND and one_job:
         return None
-    facts = _facts(reply, key)
-    if reply.status == _FORBIDDEN and gone:  # of one job, whose list this key may read: it is about the job
-        return RequestFailure(
-            UnavailableError, "N03", f"{host} does not show this job {facts}", "look at it in the account"
-        )
-    if reply.status in _ACCESS:
-        code, what, advice = _ACCESS[reply.status]
+    facts = _facts(response, key)
+    if status == _FORBIDDEN and one_job:  # the list was readable with this key
+        what = f"{host} does not show this job {facts}"
+        return RequestFailure(UnavailableError, "N03", what, "look at it in the account")
+    if status in _ACCESS:
+        code, what, advice = _ACCESS[status]
         what = what.format(host=host, source=key.source or "the settings", fingerprint=key.fingerprint)
         return RequestFailure(AccessError, code, f"{what} {facts}", advice)
-    if reply.status in _PASSING or (500 <= reply.status < 600 and reply.status not in _NOT_WORTH_RETRYING):
-        return _passing(reply, host, facts)
-    if 300 <= reply.status < 400 and "location" in reply.headers:
-        what = f"{host} redirects to {_target(reply, host, key)}, and a key is never sent on {facts}"
+    if status in _RETRYABLE or (500 <= status < 600 and status not in _NOT_RETRYABLE):
+        return _retryable(response, host, facts)
+    if 300 <= status < 400 and "location" in response.headers:
+        what = f"{host} redirects to {_redirect_target(response, host, key)}, and a key is never sent on {facts}"
         return RequestFailure(ProtocolError, "H31", what, "if that is the API, give it as --base-url")
-    if reply.status == NOT_FOUND:
+    if status == NOT_FOUND:
         what = f"no such endpoint at {host} {facts}"
         return RequestFailure(ProtocolError, "H04", what, "check --base-url: its host and its path")
     what = f"{host} does not answer as the Together API does {facts}"
-    return RequestFailure(ProtocolError, _strange(reply.status), what, _ADDRESS)
+    return RequestFailure(ProtocolError, _code_of_unknown_status(status), what, _CHECK_ADDRESS)
 
 
-def _strange(status: int) -> str:
-    """The code of a status that the API does not have."""
-    if status in _NOT_WORTH_RETRYING:
+def _code_of_unknown_status(status: int) -> str:
+    if status in _NOT_RETRYABLE:
         return "H13"
     return "H34" if status < 400 else "H05" if status < 500 else "H37"
 
 
-def _passing(reply: Reply, host: str, facts: str) -> RequestFailure:
-    many = reply.status == _TOO_MANY
-    kind: type[FtetlError] = TryLaterError if many else UnavailableError
-    what = f"{host} allows no more requests now" if many else f"{host} cannot answer now"
-    wait = retry_after(reply.headers)
-    code = _PASSING.get(reply.status, "H12")
-    return RequestFailure(kind, code, f"{what} {facts}", "try again later", limits.REQUESTS, wait, everybody=many)
+def _retryable(response: HttpResponse, host: str, facts: str) -> RequestFailure:
+    rate_limited = response.status == _TOO_MANY_REQUESTS
+    kind: type[FtetlError] = TryLaterError if rate_limited else UnavailableError
+    what = f"{host} allows no more requests now" if rate_limited else f"{host} cannot answer now"
+    wait = parse_retry_after(response.headers)
+    code = _RETRYABLE.get(response.status, "H12")
+    return RequestFailure(kind, code, f"{what} {facts}", _LATER, limits.REQUESTS, wait, pauses_all=rate_limited)
 
 
-def _body(reply: Reply, host: str, key: Secret, holds: str) -> RequestFailure | None:
-    body = reply.body
+def _classify_body(response: HttpResponse, host: str, key: Secret, required_key: str) -> RequestFailure | None:
+    body = response.body
     if error_body.is_markup(body):
-        what = f"{host} answered with a web page, which the Together API never does {_facts(reply, key)}"
-        return RequestFailure(ProtocolError, "H32", what, _ADDRESS, limits.DOUBTS)
-    later = "try again later; if it stays so, check --base-url"
-    if not body and not reply.framed:  # as it looks when the connection ends within the headers
-        what = f"{host} ended the connection before its answer was complete {_facts(reply, key)}"
-        return RequestFailure(UnavailableError, "H15", what, "try again later", limits.REQUESTS)
+        what = f"{host} answered with a web page, which the Together API never does {_facts(response, key)}"
+        return RequestFailure(ProtocolError, "H32", what, _CHECK_ADDRESS, limits.DOUBTS)
+    if not body and not response.framed:  # as it looks when the connection ends within the headers
+        what = f"{host} ended the connection before its answer was complete {_facts(response, key)}"
+        return RequestFailure(UnavailableError, "H15", what, _LATER, limits.REQUESTS)
     if not body[: limits.CHUNK].strip(b"\xef\xbb\xbf \t\r\n"):
-        return RequestFailure(
-            DataError, "R02", f"{host} gave an empty answer {_facts(reply, key)}", later, limits.DOUBTS
-        )
-    document = error_body.decoded(body) if _names_an_error(body) else None
-    if isinstance(document, dict) and document.get("error") and not document.get(holds):
-        return RequestFailure(
-            DataError, "R01", f"{host} gave an error as its answer {_facts(reply, key)}", later, limits.DOUBTS
-        )
-    if not reply.framed and _is_cut(body):
-        what = f"the answer of {host} ends in the middle {_facts(reply, key)}"
-        return RequestFailure(DataError, "H19", what, later, limits.DOUBTS)
+        what = f"{host} gave an empty answer {_facts(response, key)}"
+        return RequestFailure(DataError, "R02", what, _LATER_OR_ADDRESS, limits.DOUBTS)
+    document = error_body.parse_json(body) if _may_be_error(body) else None
+    if isinstance(document, dict) and document.get("error") and not document.get(required_key):
+        what = f"{host} gave an error as its answer {_facts(response, key)}"
+        return RequestFailure(DataError, "R01", what, _LATER_OR_ADDRESS, limits.DOUBTS)
+    if not response.framed and _is_truncated(body):
+        what = f"the answer of {host} ends in the middle {_facts(response, key)}"
+        return RequestFailure(DataError, "H19", what, _LATER_OR_ADDRESS, limits.DOUBTS)
     return None
 
 
@@ -113,8 +117,8 @@ class _Error(msgspec.Struct):
 _error = msgspec.json.Decoder(_Error)
 
 
-def _names_an_error(body: bytes) -> bool:
-    """Whether the body may be an object with an `error`; to know it costs a fraction of reading all of a job."""
+def _may_be_error(body: bytes) -> bool:
+    """Whether the body may be an object with an `error`; costs a fraction of parsing a whole job."""
     if len(body) > limits.ERROR_BODY:
         return False
     try:
@@ -123,35 +127,33 @@ def _names_an_error(body: bytes) -> bool:
         return True
 
 
-def _is_cut(body: bytes) -> bool:
+def _is_truncated(body: bytes) -> bool:
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError as error:
-        # Its only word for "more was to come". Anything else is for the decoder, which loses no job over it.
+        # msgspec has no class for it. Every other error is for the decoder, which quarantines single elements.
         return str(error) == "Input data was truncated"
     except (ValueError, RecursionError):
         return False
     return False
 
 
-def _facts(reply: Reply, key: Secret) -> str:
-    """The status, and what the other side said about it, in brackets."""
-    facts = [f"HTTP {reply.status}"]
-    if said := error_body.fit(error_body.message(reply.body), key):
-        facts.append(f'remote="{said}"')
-    if request_id := error_body.request_id(reply.headers, key):
+def _facts(response: HttpResponse, key: Secret) -> str:
+    """The status, the server's message and the request's id, in brackets."""
+    facts = [f"HTTP {response.status}"]
+    if message := error_body.printable(error_body.error_message(response.body), key):
+        facts.append(f'remote="{message}"')
+    if request_id := error_body.request_id(response.headers, key):
         facts.append(f"request id {request_id}")
     return f"({', '.join(facts)})"
 
 
-def _target(reply: Reply, host: str, key: Secret) -> str:
+def _redirect_target(response: HttpResponse, host: str, key: Secret) -> str:
     try:
-        parts = urlsplit(urljoin(f"https://{host}/", reply.headers.get("location", "")))
-        where = f"{parts.scheme}://{parts.hostname or ''}"
+        parts = urlsplit(urljoin(f"https://{host}/", response.headers.get("location", "")))
+        address = f"{parts.scheme}://{parts.hostname or ''}"
     except ValueError:
         return "another address"
-    return (
-        error_body.fit(where, key)
-        if where.isascii() and where.isprintable() and " " not in where
-        else "another address"
-    )
+    if address.isascii() and address.isprintable() and " " not in address:
+        return error_body.printable(address, key)
+    return "another address"

@@ -1,7 +1,4 @@
-"""How long to wait before asking again: jitter, the server's own wish, and one pause for all workers after a 429.
-
-Knows the deadline and response headers; not who asks, nor what for.
-"""
+"""Retries: exponential backoff with jitter, the server's Retry-After, and one pause for all workers after a 429."""
 
 from __future__ import annotations
 
@@ -22,9 +19,9 @@ _MILLISECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?")
 
 
 class RetryPolicy:
-    """The waiting of one run, shared by its workers.
+    """The waits between the requests of one run, shared by its workers.
 
-    `sleep` waits that many seconds, and `rng` gives a number between two; both can be replaced by a test.
+    `sleep` waits that many seconds, and `rng` gives a number between two; tests replace both.
     """
 
     def __init__(
@@ -41,22 +38,25 @@ class RetryPolicy:
         self._lock = threading.Lock()
         self._not_before = 0.0  # of the monotonic clock
 
-    def turn(self) -> bool:
-        """Wait for the end of the pause, if there is one; False at once if it lasts beyond the deadline."""
+    def wait_for_pause(self) -> bool:
+        """Wait for the end of the pause of all workers; False at once if it lasts beyond the deadline."""
         with self._lock:
             seconds = self._not_before - time.monotonic()
         return seconds <= 0.0 or self._wait(seconds)
 
-    def after(self, failures: int, asked: float | None, *, everybody: bool) -> bool:
-        """Wait after the given number of failures, `asked` seconds at least; False at once if the deadline is nearer.
+    def back_off(self, failures: int, retry_after: float | None, *, all_workers: bool) -> bool:
+        """Wait before a retry; False at once if the deadline is nearer.
 
-        With `everybody` the wait becomes a pause, in which `turn` holds all workers, this one included.
+        Args:
+            failures: How many requests have failed; the backoff doubles with each.
+            retry_after: The seconds to wait at least.
+            all_workers: Do not wait here, but begin a pause, which `wait_for_pause` waits for in every worker.
         """
-        seconds = self._rng(0.0, min(limits.LONGEST_JITTER, 2.0 ** (failures - 1)))
-        seconds = max(seconds, asked or 0.0)
-        if not everybody:
+        backoff = self._rng(0.0, min(limits.LONGEST_JITTER, 2.0 ** (failures - 1)))
+        seconds = max(backoff, retry_after or 0.0)
+        if not all_workers:
             return self._wait(seconds)
-        if not self._fits(seconds):
+        if not self._before_deadline(seconds):
             return False
         with self._lock:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
@@ -67,19 +67,19 @@ class RetryPolicy:
         self._stopped.set()
 
     def _wait(self, seconds: float) -> bool:
-        if not self._fits(seconds):
+        if not self._before_deadline(seconds):
             return False
         self._sleep(seconds)
         return True
 
-    def _fits(self, seconds: float) -> bool:
+    def _before_deadline(self, seconds: float) -> bool:
         return seconds < self._deadline.left()
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that an answer asks to wait; None where it asks for nothing, or for nothing that can be understood.
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds of `retry-after-ms`, else of `Retry-After`; None without either, or if they cannot be parsed.
 
-    `retry-after-ms` goes before `Retry-After`. A date counts from the answer's own `Date`, not from our clock.
+    A date counts from the response's own `Date`, not from our clock.
     """
     milliseconds = headers.get("retry-after-ms", "").strip()
     if _MILLISECONDS.fullmatch(milliseconds):
@@ -87,15 +87,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):
         return float(text)
-    moment = http_date(text)
+    moment = parse_http_date(text)
     if moment is None:
         return None
-    seconds = (moment - (http_date(headers.get("date", "")) or now())).total_seconds()
+    seconds = (moment - (parse_http_date(headers.get("date", "")) or now())).total_seconds()
     return seconds if seconds > 0 else None
 
 
-def http_date(text: str) -> datetime | None:
-    """The moment that a header names; None where it names none."""
+def parse_http_date(text: str) -> datetime | None:
+    """The time in a header; None if it cannot be parsed."""
     try:
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,7 +1,7 @@
-"""One request and its answer, read whole, within the deadline whatever the server does.
+"""One HTTP request and its complete response, within the deadline whatever the server does.
 
-Knows HTTP, TLS and gzip, and what can break there; not what a status means, and nothing of retries. A failure is a
-value, `RequestFailure`, and never a library's exception: those keep the frames in which the key lies open.
+A failure is returned as a `RequestFailure` and never raised as a library's exception: those hold the frames in which
+the key is readable. Does not depend on statuses or retries.
 """
 
 from __future__ import annotations
@@ -22,175 +22,183 @@ from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret, host_of
 from ftetl.errors import DataError, ProtocolError, UnavailableError
-from ftetl.extract.together_api.connections import ConnectionRegistry, session
-from ftetl.extract.together_api.network_errors import RequestFailedError, RequestFailure, failure_from_exception, within
+from ftetl.extract.together_api.connections import ConnectionRegistry, open_session
+from ftetl.extract.together_api.network_errors import (
+    RequestFailedError,
+    RequestFailure,
+    failure_from_exception,
+    failure_in_body,
+)
 from ftetl.raw.gunzip import DamagedGzipError, gunzip
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An answer: complete for a 200, as much as makes a message for everything else."""
+class RequestLimits:
+    """What bounds the requests of a run."""
+
+    deadline: Deadline
+    max_bytes: int = limits.MAX_BYTES  # of one body, decompressed
+    concurrency: int = limits.CONCURRENCY  # details fetched in parallel, and connections kept open
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    """A response: complete for a 200, the beginning of its body for every other status."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)  # names in any case
     body: bytes = field(repr=False)  # decompressed
-    framed: bool  # whether HTTP or gzip told where the body ends; otherwise it ended with the connection
+    framed: bool  # whether HTTP or gzip marks the end of the body; otherwise it ended with the connection
 
 
 class Transport:
     """The pooled connections to one host. Threads share it."""
 
     def __init__(
-        self,
-        url: str,
-        key: Secret,
-        *,
-        deadline: Deadline,
-        max_bytes: int,
-        pool: int,
-        progress: Callable[[int], None] | None = None,
+        self, url: str, key: Secret, request_limits: RequestLimits, on_bytes: Callable[[int], None] | None = None
     ) -> None:
         self.host = host_of(url)
-        self.requests_made = 0
-        self.bytes_read = 0  # of bodies, as they came over the wire
-        self._deadline = deadline
-        self._max_bytes = max_bytes
-        self._progress = progress
+        self.requests_sent = 0
+        self.bytes_read = 0  # of bodies, as sent over the network
+        self._deadline = request_limits.deadline
+        self._max_bytes = request_limits.max_bytes
+        self._on_bytes = on_bytes
         self._lock = threading.Lock()
-        self._waiting: set[Future[Reply | RequestFailure]] = set()
+        self._waiting: set[Future[HttpResponse | RequestFailure]] = set()
         self._closed = False
-        self._plugs = ConnectionRegistry()
+        self._connections = ConnectionRegistry()
         self._url = url
-        self._session = session(url, key, self._plugs, pool)
+        self._session = open_session(url, key, self._connections, request_limits.concurrency)
 
-    def get(self, url: str) -> Reply | RequestFailure:
-        """The answer to one GET, or why there is none; at the latest when the deadline passes."""
-        future: Future[Reply | RequestFailure] = Future()
+    def get(self, url: str) -> HttpResponse | RequestFailure:
+        """The response to one GET, or why there is none; at the latest when the deadline passes."""
+        future: Future[HttpResponse | RequestFailure] = Future()
         with self._lock:
             self._waiting.add(future)
-        # A thread of its own, since no timeout of requests bounds a name lookup, a handshake or dripping headers: the
+
+        def work() -> None:
+            _set_result(future, self.get_in_this_thread(url))
+
+        # A thread of its own, since no timeout of requests bounds a name lookup, a handshake or slow headers: the
         # caller leaves at the deadline, and the thread, a daemon, ends with its connection.
-        threading.Thread(target=lambda: _settle(future, self.ask(url)), name="ftetl-request", daemon=True).start()
+        threading.Thread(target=work, name="ftetl-request", daemon=True).start()
         try:
             return future.result(timeout=self._deadline.left())
         except TimeoutError:
-            self._plugs.shutdown_all()
-            return _too_late(self.host, self._deadline)
+            self._connections.shutdown_all()
+            return _deadline_passed(self.host, self._deadline)
         finally:
             with self._lock:
                 self._waiting.discard(future)
 
-    def ask(self, url: str) -> Reply | RequestFailure:
-        """As `get`, but in this thread, which nobody may wait for beyond the deadline."""
+    def get_in_this_thread(self, url: str) -> HttpResponse | RequestFailure:
+        """As `get`, but it can outlast the deadline."""
         with self._lock:
             if self._closed:
                 return _stopped(self.host)
-            self.requests_made += 1
+            self.requests_sent += 1
         try:
             return self._exchange(url)
         except RequestFailedError as error:
-            return error.trouble
-        except Exception as error:  # noqa: BLE001 - whatever a library raises is told apart there, by its class
+            return error.failure
+        except Exception as error:  # noqa: BLE001 - whatever a library raises is classified there
             return failure_from_exception(error, self.host)
 
     def close(self) -> None:
-        """End everything that is under way; safe to call twice."""
+        """End all open requests; safe to call twice."""
         with self._lock:
             self._closed = True
             waiting = list(self._waiting)
         for future in waiting:
-            _settle(future, _stopped(self.host))
-        self._plugs.shutdown_all()
+            _set_result(future, _stopped(self.host))
+        self._connections.shutdown_all()
         self._session.close()
 
-    def _exchange(self, url: str) -> Reply:
-        left = self._deadline.left() + 1.0  # a little more, so that at the deadline it is the deadline that speaks
+    def _exchange(self, url: str) -> HttpResponse:
+        left = self._deadline.left() + 1.0  # a little more, so that at the deadline the error is about the deadline
         timeout = (min(limits.CONNECT, left), min(limits.SILENCE, left))
-        prepared = self._template.copy()
+        prepared = self._prepared_request.copy()
         prepared.url = url
-        sent = self._session.send(prepared, allow_redirects=False, timeout=timeout, **self._way)
+        sent = self._session.send(prepared, allow_redirects=False, timeout=timeout, **self._environment_settings)
         with sent as response:
-            encoding = response.headers.get("content-encoding", "").strip().lower() or "identity"
-            if response.status_code != requests.codes.ok:
-                body = self._beginning(response.raw, encoding)
-                return Reply(response.status_code, response.headers, body, framed=True)
+            status, headers = response.status_code, response.headers
+            encoding = headers.get("content-encoding", "").strip().lower() or "identity"
+            if status != requests.codes.ok:
+                return HttpResponse(status, headers, self._read_beginning(response.raw, encoding), framed=True)
             if encoding not in {"identity", "gzip", "x-gzip"}:
                 raise RequestFailedError(_unknown_encoding(self.host))
             try:
-                body = self._whole(response.raw, encoding)
+                body = self._read_body(response.raw, encoding)
             except RequestFailedError:
                 raise
-            except Exception as error:  # noqa: BLE001 - as in `ask`
-                chunked = "transfer-encoding" in response.headers
-                raise RequestFailedError(within(failure_from_exception(error, self.host), chunked=chunked)) from None
-            return Reply(response.status_code, response.headers, body, _is_framed(response.headers, encoding))
+            except Exception as error:  # noqa: BLE001 - as in `get_in_this_thread`
+                failure = failure_from_exception(error, self.host)
+                raise RequestFailedError(failure_in_body(failure, chunked="transfer-encoding" in headers)) from None
+            framed = encoding != "identity" or "content-length" in headers or "transfer-encoding" in headers
+            return HttpResponse(status, headers, body, framed)
 
     @cached_property
-    def _template(self) -> requests.PreparedRequest:
-        # Made once: of what a request costs, preparing it is a third, and all of a run differ in their path only.
+    def _prepared_request(self) -> requests.PreparedRequest:
+        # Prepared once, which is a third of a request's cost: the requests of a run differ in their path only.
         return self._session.prepare_request(requests.Request("GET", self._url))
 
     @cached_property
-    def _way(self) -> dict[str, Any]:
-        """Proxies and authorities, as the environment names them."""
+    def _environment_settings(self) -> dict[str, Any]:
+        """Proxies and certificate authorities, as the environment names them."""
         return dict(self._session.merge_environment_settings(self._url, {}, True, None, None))
 
-    def _whole(self, raw: Any, encoding: str) -> bytes:
-        wire = self._wire(raw)
-        first = next(wire, b"")
+    def _read_body(self, raw: Any, encoding: str) -> bytes:
+        chunks = self._read_chunks(raw)
+        first = next(chunks, b"")
         if not first:
             return b""
-        pieces = chain([first], wire)
+        received = chain([first], chunks)
         body = io.BytesIO()
         try:
-            for piece in pieces if encoding == "identity" else gunzip(pieces):
+            for piece in received if encoding == "identity" else gunzip(received):
                 if body.tell() + len(piece) > self._max_bytes:
                     raise RequestFailedError(_too_large(self.host, self._max_bytes, packed=encoding != "identity"))
                 body.write(piece)
         except DamagedGzipError as error:
-            raise RequestFailedError(_damaged(self.host, cut=error.cut)) from None
+            raise RequestFailedError(_damaged(self.host, truncated=error.cut)) from None
         return body.getvalue()
 
-    def _beginning(self, raw: Any, encoding: str) -> bytes:
-        """As much of an error's body as can be had: the status counts, whatever happens to its explanation."""
-        enough = Deadline(limits.ERROR_BODY_WAIT)
+    def _read_beginning(self, raw: Any, encoding: str) -> bytes:
+        """The beginning of an error's body, as far as it can be read: the status counts without it."""
+        deadline = Deadline(limits.ERROR_BODY_WAIT)
         body = b""
         with suppress(Exception):
-            wire = self._wire(raw)
-            for piece in wire if encoding == "identity" else gunzip(wire):
+            chunks = self._read_chunks(raw)
+            for piece in chunks if encoding == "identity" else gunzip(chunks):
                 body += piece
-                if len(body) > limits.ERROR_BODY or enough.passed():
+                if len(body) > limits.ERROR_BODY or deadline.passed():
                     break
         return body[: limits.ERROR_BODY]
 
-    def _wire(self, raw: Any) -> Iterator[bytes]:
+    def _read_chunks(self, raw: Any) -> Iterator[bytes]:
         total = 0
-        # read1 and not read: it gives what has come, so that a dripping body meets the deadline here.
+        # read1 and not read: it returns what was received, so that a slow body meets the deadline here.
         while chunk := raw.read1(limits.CHUNK, decode_content=False):
             total += len(chunk)
             with self._lock:
                 self.bytes_read += len(chunk)
-                read = self.bytes_read
-            if self._progress is not None:
-                self._progress(read)
-            # Twice, since gzip makes what cannot be compressed a little longer, and can be long and hold nothing.
+                bytes_read = self.bytes_read
+            if self._on_bytes is not None:
+                self._on_bytes(bytes_read)
+            # Twice, since gzip makes incompressible data a little longer, and a long stream can decompress to nothing.
             if total > 2 * self._max_bytes:
                 raise RequestFailedError(_too_large(self.host, self._max_bytes))
             if self._deadline.passed():
-                raise RequestFailedError(_too_late(self.host, self._deadline))
+                raise RequestFailedError(_deadline_passed(self.host, self._deadline))
             yield chunk
 
 
-def _settle(future: Future[Reply | RequestFailure], outcome: Reply | RequestFailure) -> None:
+def _set_result(future: Future[HttpResponse | RequestFailure], result: HttpResponse | RequestFailure) -> None:
     with suppress(InvalidStateError):  # nobody waits for it any more
-        future.set_result(outcome)
+        future.set_result(result)
 
 
-def _is_framed(headers: Mapping[str, str], encoding: str) -> bool:
-    return encoding != "identity" or "content-length" in headers or "transfer-encoding" in headers
-
-
-def _too_late(host: str, deadline: Deadline) -> RequestFailure:
+def _deadline_passed(host: str, deadline: Deadline) -> RequestFailure:
     what = f"no complete answer from {host} within the deadline of {deadline.seconds:g} seconds"
     return RequestFailure(UnavailableError, "C09", what, "try again later, or raise --deadline")
 
@@ -201,14 +209,16 @@ def _stopped(host: str) -> RequestFailure:
 
 def _too_large(host: str, max_bytes: int, *, packed: bool = False) -> RequestFailure:
     what = f"the answer of {host} is larger than {max_bytes:,} bytes"
-    return RequestFailure(DataError, "H23" if packed else "H25", what, "raise --max-bytes if so much is to be expected")
+    advice = "raise --max-bytes if you expect this size"
+    return RequestFailure(DataError, "H23" if packed else "H25", what, advice)
 
 
-def _damaged(host: str, *, cut: bool) -> RequestFailure:
+def _damaged(host: str, *, truncated: bool) -> RequestFailure:
     what = f"the compressed answer of {host} is cut short or damaged"
-    return RequestFailure(UnavailableError, "H21" if cut else "H22", what, "try again later", limits.REQUESTS)
+    code = "H21" if truncated else "H22"
+    return RequestFailure(UnavailableError, code, what, "try again later", limits.REQUESTS)
 
 
 def _unknown_encoding(host: str) -> RequestFailure:
-    what = f"{host} answers in a compression that was not asked for"
-    return RequestFailure(ProtocolError, "H24", what, "check --base-url and what stands between you and the API")
+    what = f"{host} answers in a compression that was not requested"
+    return RequestFailure(ProtocolError, "H24", what, "check --base-url and every proxy before the API")

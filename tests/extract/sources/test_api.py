@@ -21,6 +21,7 @@ from ftetl.extract.source import Detail, Outcome, SourceStats
 from ftetl.extract.sources.api import ApiSource, open_api
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.retry import RetryPolicy
+from ftetl.extract.together_api.transport import RequestLimits
 from tests.integration.canary import KEY
 
 LIST = b'{"data":[{"id":"ft-1"}]}'
@@ -88,9 +89,9 @@ def job(job_id: str) -> Reply:
 
 def api(service: Service, *, seconds: float = 60, concurrency: int = 4, waits: list[float] | None = None) -> ApiSource:
     deadline = Deadline(seconds)
-    patience = RetryPolicy(deadline, sleep=([] if waits is None else waits).append)
-    client = Client(service.url, Secret(KEY), deadline=deadline, max_bytes=10**6, pool=concurrency, patience=patience)
-    return ApiSource(client, "test", concurrency=concurrency, deadline=deadline)
+    retry = RetryPolicy(deadline, sleep=([] if waits is None else waits).append)
+    client = Client(service.url, Secret(KEY), RequestLimits(deadline, 10**6, concurrency), retry=retry)
+    return ApiSource(client, "test")
 
 
 def outcomes(details: list[Detail]) -> dict[str, Outcome]:
@@ -255,7 +256,7 @@ def test_settings_make_a_source(serve, tmp_path) -> None:
     file.write_text(f"{KEY}\n")
     counts: list[int] = []
 
-    source = open_api({}, file, service.url, deadline=Deadline(60), progress=counts.append)
+    source = open_api({}, file, service.url, limits=RequestLimits(Deadline(60)), on_bytes=counts.append)
 
     assert source.service == service.url.split("/")[2]
     assert [response.blob.read(0, 1000) for response in source.responses()] == [LIST]
@@ -275,7 +276,9 @@ def test_settings_make_a_source(serve, tmp_path) -> None:
     ],
 )
 def test_the_service_is_known_before_anything_is_asked(address: str | None, service: str) -> None:
-    source = open_api({"TOGETHER_API_KEY": KEY}, base_url_option=address, deadline=Deadline(limits.DEADLINE))
+    source = open_api(
+        {"TOGETHER_API_KEY": KEY}, base_url_option=address, limits=RequestLimits(Deadline(limits.DEADLINE))
+    )
 
     assert source.service == service
     assert source.stats == SourceStats()
@@ -292,7 +295,7 @@ def test_the_service_is_known_before_anything_is_asked(address: str | None, serv
 )
 def test_settings_that_do_not_do_are_refused(environ, address: str | None, kind: type[FtetlError]) -> None:
     with pytest.raises(kind):
-        open_api(environ, base_url_option=address, deadline=Deadline(1))
+        open_api(environ, base_url_option=address, limits=RequestLimits(Deadline(1)))
 
 
 @pytest.mark.parametrize(
@@ -314,7 +317,8 @@ def test_what_is_odd_about_an_answer_that_can_be_used_is_noted(
     if isinstance(headers, timedelta):  # from now
         headers = {"Date": format_datetime(datetime.now(UTC) + headers, usegmt=True)}
     service = serve(lambda _: (200, LIST, headers))
-    with closing(open_api({"TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": service.url}, deadline=Deadline(30))) as api:
+    environ = {"TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": service.url}
+    with closing(open_api(environ, limits=RequestLimits(Deadline(30)))) as api:
         assert [response.blob.read(0, 100) for response in api.responses()] == [LIST]
         assert len(api.notes) == len(said)
         assert all(text in note for text, note in zip(said, api.notes, strict=True))

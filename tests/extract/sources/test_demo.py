@@ -12,6 +12,7 @@ from ftetl import demo
 from ftetl.clock import Deadline
 from ftetl.extract.source import Outcome, Source, SourceStats
 from ftetl.extract.sources.demo import DemoSource
+from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.raw.response import Response
 from tests.demo.generator import generate_jobs
 
@@ -89,7 +90,7 @@ def test_an_unknown_job_is_gone(source: DemoSource) -> None:
 
 
 def test_at_the_deadline_the_details_are_failed() -> None:
-    source = DemoSource(jobs=generate_jobs(count=9), deadline=Deadline(0))
+    source = DemoSource(jobs=generate_jobs(count=9), limits=RequestLimits(Deadline(0)))
     try:
         outcomes = [detail.outcome for detail in source.details([job["id"] for job in generate_jobs(count=9)])]
     finally:

@@ -39,9 +39,10 @@ from ftetl.errors import (
 )
 from ftetl.errors.catalog import FAULTS
 from ftetl.extract.together_api.client import Client
-from ftetl.extract.together_api.connections import ConnectionRegistry, session
+from ftetl.extract.together_api.connections import ConnectionRegistry, open_session
 from ftetl.extract.together_api.network_errors import failure_from_exception
 from ftetl.extract.together_api.retry import RetryPolicy
+from ftetl.extract.together_api.transport import RequestLimits
 from tests.integration.canary import KEY, has
 
 LIST = b'{"data":[' + b",".join(b'{"id":"ft-%d","status":"completed"}' % number for number in range(500)) + b"]}"
@@ -170,10 +171,8 @@ def serve() -> Iterator[Start]:
 
 def client(url: str, *, seconds: float = 60, max_bytes: int = 10_000_000, waits: list[float] | None = None) -> Client:
     deadline = Deadline(seconds)
-    patience = RetryPolicy(deadline, sleep=([] if waits is None else waits).append)
-    return Client(
-        url, Secret(KEY, "TOGETHER_API_KEY"), deadline=deadline, max_bytes=max_bytes, pool=2, patience=patience
-    )
+    retry = RetryPolicy(deadline, sleep=([] if waits is None else waits).append)
+    return Client(url, Secret(KEY, "TOGETHER_API_KEY"), RequestLimits(deadline, max_bytes, concurrency=2), retry=retry)
 
 
 def refused(server: FaultServer, kind: type[FtetlError], code: str, **options: object) -> str:
@@ -220,8 +219,8 @@ def test_a_whole_answer_comes_out_as_the_server_meant_it(serve: Start, script: S
 
     with client(server.url) as api:
         assert api.list_jobs().body == LIST
-        assert (len(server.requests), api.requests_made) == (1, 1)
-        assert 0 < api.bytes_read <= len(LIST)
+        assert (len(server.requests), api.stats.requests) == (1, 1)
+        assert 0 < api.stats.bytes_read <= len(LIST)
 
 
 def test_a_request_carries_the_key_and_asks_for_what_can_be_read(serve: Start) -> None:
@@ -241,10 +240,10 @@ def test_the_bytes_are_counted_while_they_come(serve: Start) -> None:
     counts: list[int] = []
     deadline = Deadline(60)
 
-    with Client(server.url, Secret(KEY), deadline=deadline, max_bytes=10**6, progress=counts.append) as api:
+    with Client(server.url, Secret(KEY), RequestLimits(deadline, 10**6), on_bytes=counts.append) as api:
         api.list_jobs()
 
-    assert len(LIST) == counts[-1] == api.bytes_read
+    assert len(LIST) == counts[-1] == api.stats.bytes_read
     assert counts == sorted(counts)
 
 
@@ -488,7 +487,7 @@ def test_a_port_where_nobody_listens_is_tried_six_times(serve: Start) -> None:
         api.list_jobs()
 
     assert caught.value.code == "FTETL-H14"
-    assert api.requests_made == 6
+    assert api.stats.requests == 6
 
 
 @pytest.mark.parametrize(
@@ -712,7 +711,7 @@ def test_a_name_that_is_never_resolved_meets_the_deadline() -> None:
 def test_closing_does_not_wait_for_a_name() -> None:
     with client("http://localhost:9/v1") as api, ThreadPoolExecutor(1) as other:
         asking = other.submit(api.list_jobs)
-        while not api.requests_made:
+        while not api.stats.requests:
             wait([asking], timeout=0.01)
         api.close()
 
@@ -730,7 +729,7 @@ def test_a_name_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) ->
         api.list_jobs()
 
     assert caught.value.code == "FTETL-H29"
-    assert api.requests_made == 6
+    assert api.stats.requests == 6
     assert "canary" not in str(caught.value)
 
 
@@ -745,10 +744,10 @@ def test_after_the_deadline_nothing_is_asked(serve: Start) -> None:
 def test_a_wait_that_the_deadline_would_cut_is_not_begun(serve: Start) -> None:
     server = serve(answer(503, b""))
     deadline = Deadline(5)
-    patience = RetryPolicy(deadline, rng=lambda _, high: 10 * high)
+    retry = RetryPolicy(deadline, rng=lambda _, high: 10 * high)
 
     with (
-        Client(server.url, Secret(KEY), deadline=deadline, max_bytes=10**6, patience=patience) as api,
+        Client(server.url, Secret(KEY), RequestLimits(deadline, 10**6), retry=retry) as api,
         pytest.raises(UnavailableError, match="503"),
     ):
         api.list_jobs()
@@ -789,7 +788,7 @@ def test_the_key_goes_before_netrc(serve: Start) -> None:
 
     with client(server.url) as api:
         api.list_jobs()
-    with session("https://127.0.0.1/v1", Secret(KEY), ConnectionRegistry(), 1) as tls:
+    with open_session("https://127.0.0.1/v1", Secret(KEY), ConnectionRegistry(), 1) as tls:
         prepared = tls.prepare_request(requests.Request("GET", "https://127.0.0.1/v1/fine-tunes"))
 
     assert f"Bearer {KEY}" == server.requests[0].headers["authorization"] == prepared.headers["Authorization"]
@@ -905,7 +904,7 @@ def test_a_port_without_tls_is_not_the_api(serve: Start) -> None:
         greeting.join()
 
     assert caught.value.code == "FTETL-H30"
-    assert api.requests_made == 2
+    assert api.stats.requests == 2
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ftetl.config.credentials import Secret
-from ftetl.extract.together_api.error_body import fit, is_markup, message, request_id
+from ftetl.extract.together_api.error_body import error_message, is_markup, printable, request_id
 from tests.integration import canary
 
 KEY = Secret(canary.KEY)
@@ -33,7 +33,7 @@ KEY = Secret(canary.KEY)
     ],
 )
 def test_a_message_is_found_in_every_shape_of_an_error(body: bytes, said: str) -> None:
-    assert said == message(body)
+    assert said == error_message(body)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_message_is_found_in_every_shape_of_an_error(body: bytes, said: str) -
     ],
 )
 def test_a_text_is_fit_to_be_shown(text: str, shown: str) -> None:
-    assert shown == fit(text, KEY)
+    assert shown == printable(text, KEY)
 
 
 @pytest.mark.parametrize(

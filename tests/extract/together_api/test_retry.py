@@ -1,4 +1,4 @@
-"""How long is waited: jitter within its bounds, `Retry-After` in all its forms, and a pause for everybody."""
+"""How long is waited: jitter within its bounds, `Retry-After` in all its forms, and a pause for all_workers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from ftetl.clock import Deadline
-from ftetl.extract.together_api.retry import RetryPolicy, retry_after
+from ftetl.extract.together_api.retry import RetryPolicy, parse_retry_after
 
 DATE = "Mon, 23 Nov 2026 04:20:00 GMT"
 FAR = 999_999_999.0
@@ -43,11 +43,11 @@ FAR = 999_999_999.0
     ],
 )
 def test_a_wish_to_wait_is_understood_or_absent(headers: dict[str, str], seconds: float | None) -> None:
-    assert seconds == retry_after(headers)
+    assert seconds == parse_retry_after(headers)
 
 
 def test_a_date_in_the_year_9999_is_a_long_wait() -> None:
-    wait = retry_after({"date": DATE, "retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"})
+    wait = parse_retry_after({"date": DATE, "retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"})
 
     assert wait is not None
     assert wait > FAR
@@ -57,7 +57,9 @@ def test_a_date_in_the_year_9999_is_a_long_wait() -> None:
     ("failures", "asked", "most"),
     [(1, None, 1.0), (2, None, 2.0), (5, None, 16.0), (9, None, 60.0), (1, 7.0, 7.0), (5, 7.0, 16.0)],
 )
-def test_a_wait_is_jitter_or_the_wish_whichever_is_longer(failures: int, asked: float | None, most: float) -> None:
+def test_a_wait_is_the_backoff_or_retry_after_whichever_is_longer(
+    failures: int, asked: float | None, most: float
+) -> None:
     waits: list[float] = []
     ranges: list[tuple[float, float]] = []
 
@@ -65,42 +67,42 @@ def test_a_wait_is_jitter_or_the_wish_whichever_is_longer(failures: int, asked: 
         ranges.append((low, high))
         return high
 
-    patience = RetryPolicy(Deadline(1000), sleep=waits.append, rng=upper)
+    retry = RetryPolicy(Deadline(1000), sleep=waits.append, rng=upper)
 
-    assert patience.after(failures, asked, everybody=False)
+    assert retry.back_off(failures, asked, all_workers=False)
     assert [most] == waits
     assert [(0.0, min(60.0, 2.0 ** (failures - 1)))] == ranges
 
 
-@pytest.mark.parametrize("everybody", [False, True])
-def test_a_wait_beyond_the_deadline_is_not_begun(everybody: bool) -> None:
+@pytest.mark.parametrize("all_workers", [False, True])
+def test_a_wait_beyond_the_deadline_is_not_begun(all_workers: bool) -> None:
     waits: list[float] = []
-    patience = RetryPolicy(Deadline(5), sleep=waits.append)
+    retry = RetryPolicy(Deadline(5), sleep=waits.append)
 
-    assert not patience.after(1, 10.0, everybody=everybody)
-    assert patience.turn()
+    assert not retry.back_off(1, 10.0, all_workers=all_workers)
+    assert retry.wait_for_pause()
     assert waits == []
 
 
-def test_a_pause_for_everybody_is_waited_for_at_the_next_turn() -> None:
+def test_a_pause_of_all_workers_is_waited_for_before_the_next_request() -> None:
     waits: list[float] = []
-    patience = RetryPolicy(Deadline(1000), sleep=waits.append)
+    retry = RetryPolicy(Deadline(1000), sleep=waits.append)
 
-    assert patience.after(1, 100.0, everybody=True)
+    assert retry.back_off(1, 100.0, all_workers=True)
     assert waits == []
-    assert patience.turn()
-    assert patience.turn()
+    assert retry.wait_for_pause()
+    assert retry.wait_for_pause()
 
     assert len(waits) == 2
     assert all(90.0 < wait <= 100.0 for wait in waits)
 
 
 def test_stopping_ends_a_wait() -> None:
-    patience = RetryPolicy(Deadline(1000))
-    waiter = threading.Thread(target=patience.after, args=(1, 500.0), kwargs={"everybody": False})
+    retry = RetryPolicy(Deadline(1000))
+    waiter = threading.Thread(target=retry.back_off, args=(1, 500.0), kwargs={"all_workers": False})
     waiter.start()
 
-    patience.stop()
+    retry.stop()
     waiter.join(timeout=30)
 
     assert not waiter.is_alive()
