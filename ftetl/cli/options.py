@@ -14,6 +14,7 @@ from ftetl.cli import exit_handling
 from ftetl.cli.log_format import FORMATS
 from ftetl.cli.output import Output
 from ftetl.config import limits, settings
+from ftetl.load import formats
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -236,8 +237,8 @@ output = _combined(
         "--format",
         "formats",
         multiple=True,
-        type=click.Choice(settings.FORMATS),
-        default=("parquet",),
+        type=click.Choice(formats.names()),
+        default=settings.Settings.formats,
         show_default=True,
         help="May be given more than once; Parquet is always written, CSV beside it when asked.",
     ),

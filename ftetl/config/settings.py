@@ -13,7 +13,6 @@ from pathlib import Path
 from ftetl.config import limits
 from ftetl.errors import UsageError
 
-FORMATS = ("parquet", "csv")
 DATABASES = ("duckdb", "postgres")  # whose SQL we write
 EVENTS = ("auto", "list", "none")
 QUARANTINE = ("keep", "ok", "fail")
@@ -86,7 +85,6 @@ class Settings:
             ("events", self.events, EVENTS),
             ("quarantine", self.quarantine, QUARANTINE),
             ("pii", self.pii, PII),
-            *(("format", f, FORMATS) for f in self.formats),
         ):
             _require(value in known, f"{name} {value!r} is not known", f"choose one of: {', '.join(known)}")
         needless = self.pii_key_file is not None and self.pii != "hash"

@@ -21,8 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ftetl.config.settings import FORMATS
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
+from ftetl.load import formats
 from ftetl.run_report import Published
 from ftetl.store import cleanup, ownership
 from ftetl.store.durable_file import read_back_error
@@ -68,7 +68,7 @@ class PublishFolder:
         ownership.require_writable(self._fs, self._folder)
         self._record = self._read()
         self._owner = self._known_to_the_target()
-        self._refuse_anothers({*filter(_is_table, names), *self._files})
+        self._refuse_anothers({*filter(formats.is_table_file, names), *self._files})
         self._sweep()
 
     def publish(self, manifest: Manifest) -> tuple[Published, list[str]]:
@@ -86,7 +86,7 @@ class PublishFolder:
 
     def _fill(self, manifest: Manifest, replaced: list[str], warnings: list[str]) -> None:
         fs, folder = self._fs, self._folder
-        wanted = {f.name: f for f in manifest.files if _is_table(f.name)}
+        wanted = {f.name: f for f in manifest.files if formats.is_table_file(f.name)}
         stale = [file for name, file in wanted.items() if not self._is_right(file)]
         gone = [n for n in self._files if n not in wanted and fs.lstat(folder, n) is not None]
         record = self._told(manifest, wanted.values())
@@ -178,7 +178,7 @@ class PublishFolder:
             record = json.loads(raw)
             ours = record["tool"] == "ftetl" and isinstance(record["owner"], str) and type(record["format"]) is int
             ours = ours and isinstance(record["files"], dict)
-            ours = ours and all(FILE_NAME.fullmatch(name) and _is_table(name) for name in record["files"])
+            ours = ours and all(FILE_NAME.fullmatch(name) and formats.is_table_file(name) for name in record["files"])
         except (ValueError, TypeError, KeyError, RecursionError):
             ours = False
         if not ours:
@@ -216,7 +216,3 @@ class PublishFolder:
         with contextlib.suppress(FtetlError):
             left = [name for name in fs.list_names(folder) if _LEFT.fullmatch(name)]
             cleanup.collect_errors(partial(fs.unlink, folder, name) for name in left)
-
-
-def _is_table(name: str) -> bool:
-    return name.rpartition(".")[2] in FORMATS

@@ -26,23 +26,22 @@ _MANY = 100_000  # rows up to which the gate is mostly pandera's own Python, in 
 class TableWriters:
     """Open files for every table; leave them with `close`, before they are gated and committed."""
 
-    def __init__(self, transaction: Transaction, suffixes: Iterable[str], *, csv_raw: bool) -> None:
+    def __init__(self, transaction: Transaction, chosen_formats: Iterable[str], *, csv_raw: bool) -> None:
         self._transaction = transaction
         self._csv_raw = csv_raw
         self._writers: dict[str, list[formats.Writer]] = {}
         self._sinks: list[Any] = []
         self.rows: dict[str, int] = dict.fromkeys(tables(), 0)
-        # Parquet is always written: the next run merges from it.
-        self.suffixes = tuple(dict.fromkeys(["parquet", *suffixes]))
-        forms = [formats.load_format(suffix) for suffix in self.suffixes]
+        self.formats = formats.with_reference(chosen_formats)
+        modules = {name: formats.load_format(name) for name in self.formats}
         for name, table in tables().items():
             metadata = {FINGERPRINT: table.fingerprint, formats.KEY: ",".join(table.sorted_by)}
             if seconds := [column.name for column in table.columns if column.whole_seconds]:
                 metadata[formats.SECONDS] = ",".join(seconds)
-            for form in forms:
-                sink = transaction.create_file(f"{name}.{form.SUFFIX}")
+            for suffix, module in modules.items():
+                sink = transaction.create_file(f"{name}.{suffix}")
                 self._sinks.append(sink)
-                writer = form.writer(sink, schema(table), metadata=metadata, raw=csv_raw)
+                writer = module.writer(sink, schema(table), metadata=metadata, raw=csv_raw)
                 self._writers.setdefault(name, []).append(writer)
 
     def write_rows(self, name: str, rows: pa.Table) -> None:
@@ -62,7 +61,7 @@ class TableWriters:
         """Put the contracts beside the tables, in the words of others."""
         for room in (frictionless, odcs):
             with self._transaction.create_file(room.FILE) as file:
-                file.write(room.bytes_of(project, self.suffixes, csv_raw=self._csv_raw))
+                file.write(room.bytes_of(project, self.formats, csv_raw=self._csv_raw))
 
     def abandon(self) -> None:
         """Leave the files unfinished; the transaction removes them."""

@@ -23,6 +23,7 @@ from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetEr
 from ftetl.extract.privacy import pseudonyms
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
+from ftetl.load import formats
 from ftetl.pipeline import guards
 from ftetl.raw import index
 from ftetl.raw.blob import Memory
@@ -172,7 +173,7 @@ def _ours(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iterator[Findin
         yield Finding("target", line, "see `ftetl verify`", warning=True)
     if newest is None and manifest.list_versions(path):
         raise StorageError("S13", f"{path} has manifests, but none whose snapshot can be read", next="restore a backup")
-    integrity.require_undamaged_base(path, newest)
+    integrity.require_undamaged_base(path, newest, formats.is_read_back)
     yield Finding("target", f"{path} has version {newest.version}" if newest else f"{path} has no version yet")
 
 

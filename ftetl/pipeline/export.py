@@ -21,6 +21,7 @@ from ftetl.config.settings import Environ, Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError, UsageError
 from ftetl.errors.os_errors import unforeseen
+from ftetl.load import formats as table_formats
 from ftetl.pipeline import metrics, run_log
 from ftetl.pipeline.run_context import ARCHIVE, RunContext
 from ftetl.run_report import Drift, Report
@@ -61,7 +62,7 @@ def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], 
             raise UsageError("P02", "observed_at is no time", next="write it like 2026-07-02T08:10:14Z") from None
     if isinstance(moment, datetime):
         given = {**given, "observed_at": moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)}
-    formats = given.get("formats", ("parquet",))
+    formats = given.get("formats", Settings.formats)
     formats = (formats,) if isinstance(formats, str) else tuple(formats)
     given = {**given, "environ": Environ(given.get("environ", os.environ)), "formats": formats}
     paths = ("api_key_file", "pii_key_file", "metrics_file", "publish")
@@ -78,6 +79,7 @@ def run_export(context: RunContext) -> Report:
     Raises:
         FtetlError: Nothing was committed.
     """
+    table_formats.require_known(context.settings.formats)
     file = context.settings.metrics_file
     try:
         with _unexpected_errors():
@@ -212,7 +214,7 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
         return
     from ftetl.load.publish import PublishFolder
 
-    names = {f"{table}.{form}" for table in tables() for form in ("parquet", *settings.formats)}
+    names = {f"{table}.{form}" for table in tables() for form in table_formats.with_reference(settings.formats)}
     if settings.source == ARCHIVE and target.base is not None:
         names = {file.name for file in target.base.files}
     with ExitStack() as stack:

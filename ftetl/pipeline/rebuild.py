@@ -23,6 +23,7 @@ from ftetl.extract.privacy.pseudonyms import IDENTITY, MODE, Pseudonyms, read_ps
 from ftetl.extract.privacy.redacting_source import RedactingSource
 from ftetl.extract.source import Detail, Outcome, Source, SourceStats
 from ftetl.extract.sources.files import SavedFiles
+from ftetl.load import formats
 from ftetl.pipeline import guards, list_watermark, provenance, run
 from ftetl.pipeline.progress import Progress
 from ftetl.raw.blob import Memory
@@ -177,6 +178,7 @@ def _repeat(
     if entry.get("rebuilt"):
         return None  # a rebuild adds nothing to what the runs before it were made from
     told = entry["settings"]
+    formats.require_known(told["formats"])
     again = replace(
         settings,
         target=beside,

@@ -28,6 +28,7 @@ from ftetl.extract.details.cache import DetailCache
 from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.privacy.redacting_source import RedactingSource
 from ftetl.extract.source import Source
+from ftetl.load import formats
 from ftetl.load.table_writers import TableWriters
 from ftetl.pipeline import advisories, guards, list_watermark, provenance
 from ftetl.pipeline.billing_account import account_from_settings
@@ -112,7 +113,7 @@ def _run(
     if source.service is not None:
         threading.Thread(target=_warm, daemon=True).start()  # while the network is waited for
     integrity.require_readable_manifest(target)
-    integrity.require_undamaged_base(target.path, target.base)
+    integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)
     facts = dict(target.base.facts) if target.base else {}
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project, people)
     given = _responses(settings, source, target)
@@ -197,7 +198,8 @@ def _commit(
         "identity": identity,
         "contracts": {name: table.fingerprint for name, table in tables().items()},
         "formats": {
-            f: ("raw" if settings.csv_raw and f == "csv" else "plain") for f in sorted({*settings.formats, "parquet"})
+            name: "raw" if settings.csv_raw and name == "csv" else "plain"
+            for name in sorted(formats.with_reference(settings.formats))
         },
         list_watermark.FACT: iso(newest_whole_at) if newest_whole_at else None,
         advisories.ACCOUNT: account_from_settings(settings).id,

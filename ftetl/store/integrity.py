@@ -5,6 +5,7 @@ The row S13 of the fault catalogue. Knows manifests and checksums, no rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def require_readable_manifest(target: Target) -> None:
         )
 
 
-def require_undamaged_base(path: Path, base: Manifest | None) -> None:
+def require_undamaged_base(path: Path, base: Manifest | None, is_read_back: Callable[[str], bool]) -> None:
     """What is read is what was written, or a run would carry the damage on as if it were data.
 
     Raises:
@@ -35,7 +36,7 @@ def require_undamaged_base(path: Path, base: Manifest | None) -> None:
     """
     if base is None:
         return
-    merged = replace(base, files=tuple(f for f in base.files if not f.name.endswith(".csv")))
+    merged = replace(base, files=tuple(f for f in base.files if is_read_back(f.name)))
     if not (broken := find_damage(path, merged)):
         return
     sound = next((m.version for m in older_manifests(path, base.version) if not find_damage(path, m)), None)

@@ -17,7 +17,6 @@ from ftetl.errors import UsageError
     [
         ({"events": "all"}, "events 'all' is not known; choose one of: auto, list, none"),
         ({"quarantine": "drop"}, "quarantine 'drop' is not known; choose one of: keep, ok, fail"),
-        ({"formats": ("parquet", "xlsx")}, "format 'xlsx' is not known; choose one of: parquet, csv"),
         ({"project": ""}, "the project's label"),
         ({"project": " p"}, "the project's label"),
         ({"billing_account": ""}, "the billing account is"),

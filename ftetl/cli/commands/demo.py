@@ -12,7 +12,7 @@ import click
 from ftetl.cli import options
 from ftetl.cli.commands import export
 from ftetl.cli.output import Output
-from ftetl.config.settings import FORMATS
+from ftetl.load import formats
 
 _DUCKDB_QUERY = (
     "SELECT model, count(*) AS jobs, sum(total_price_usd) AS usd FROM '{folder}/jobs.parquet' "
@@ -37,7 +37,7 @@ def demo(output: Output, target: Path, **settings: Any) -> int:
 
 def print_next_steps(output: Output, target: Path, files: Iterable[str]) -> None:
     """Print where the tables are and what to do with them."""
-    table_files = sorted(f for f in files if f.rpartition(".")[2] in FORMATS)
+    table_files = sorted(f for f in files if formats.is_table_file(f))
     output.hint(f"Written to {target / 'current'}: {', '.join(table_files)}")
     output.hint()
     output.hint("Try next:")

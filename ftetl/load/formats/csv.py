@@ -17,7 +17,6 @@ import pyarrow.csv as pcsv
 
 from ftetl.load.formats import SECONDS, Writer, require_schema
 
-SUFFIX = "csv"
 # OWASP's triggers, the full-width ones too, at the start of a cell or after spaces and quotes; in RE2's syntax.
 FORMULA = r"""^[\p{Zs}\x{feff}"']*[=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"""
 BATCH_ROWS = 16_384  # bounds the memory of the texts; the bytes do not depend on it

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from ftetl.errors import SoftwareError
 from ftetl.load.formats import KEY, Writer, require_schema
 
-SUFFIX = "parquet"
 # All of these are part of what makes the bytes: a change rewrites every file of every target.
 ROW_GROUP_ROWS = 98_304
 ROW_GROUP_CELLS = 3_000_000  # of a wide table fewer rows, since what waits for its row group is held in memory
