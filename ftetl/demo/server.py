@@ -32,6 +32,7 @@ class Server(ThreadingMixIn, HTTPServer):
 
     Attributes:
         requests: (method, path) of every request so far.
+        list_body: The body of the list; it is made anew when `jobs` is set.
     """
 
     request_queue_size = 128
@@ -60,7 +61,7 @@ class Server(ThreadingMixIn, HTTPServer):
         self._jobs = jobs
         self._by_id = {job["id"]: job for job in jobs if "id" in job}
         # The newest first; the API promises no order.
-        self._list_body = _json({"data": [list_item(job) for job in reversed(jobs)]})
+        self.list_body = _json({"data": [list_item(job) for job in reversed(jobs)]})
 
     @property
     def url(self) -> str:
@@ -112,7 +113,7 @@ class Server(ThreadingMixIn, HTTPServer):
         """The body of a resource; None if there is no such resource."""
         match path.split("/")[1:]:
             case ["v1", "fine-tunes"]:
-                return self._list_body
+                return self.list_body
             case ["v1", "fine-tunes", job_id] if unquote(job_id) in self._by_id:
                 return _json(self._by_id[unquote(job_id)])
             case ["v1", "fine-tunes", job_id, "events"] if unquote(job_id) in self._by_id:

@@ -33,7 +33,7 @@ def test_an_answer_of_the_network_is_told_with_each_detail(tmp_path: Path) -> No
     with demo.serve(jobs=jobs, fail=fails.get) as server:
         environ = {"TOGETHER_API_KEY": server.key}
         ftetl.export(tmp_path / "t", base_url=server.url, environ=environ, observed_at=DAY, deadline=1.0)
-        body = server._list_body
+        body = server.list_body
     (told,) = indexes(tmp_path / "t")
     assert (told["version"], told["base"]) == (1, None)
     assert told["settings"] == {

@@ -129,7 +129,7 @@ class TestTheSame:
         exports(*many, job(20, token_count=7), events="list")
         exports(*many, job(20, token_count=8), events="none")
         usual = server.response
-        broken = b'{"data":[{"id":"ft-1","a":1,"a":2},5,' + server._list_body[9:]
+        broken = b'{"data":[{"id":"ft-1","a":1,"a":2},5,' + server.list_body[9:]
         server.response = lambda path, authorization: (  # type: ignore[method-assign]
             (200, broken) if path == LIST else usual(path, authorization)
         )

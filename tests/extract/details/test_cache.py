@@ -128,15 +128,15 @@ class TestRequests:
     def test_another_order_asks_for_nothing(self, server: Server, tmp_path: Path) -> None:
         export(server, tmp_path / "t", day(20))
         before = files(tmp_path / "t")
-        data = json.loads(server._list_body)["data"]
-        server._list_body = json.dumps({"data": [dict(reversed(i.items())) for i in reversed(data)]}, indent=1).encode()
+        data = json.loads(server.list_body)["data"]
+        server.list_body = json.dumps({"data": [dict(reversed(i.items())) for i in reversed(data)]}, indent=1).encode()
         assert not export(server, tmp_path / "t", day(21)).changed
         assert asked(server) == set()
         assert files(tmp_path / "t") == before
 
     def test_a_job_listed_twice_is_never_confirmed(self, server: Server, tmp_path: Path) -> None:
-        data = json.loads(server._list_body)["data"]
-        server._list_body = json.dumps({"data": [*data, data[0]]}).encode()
+        data = json.loads(server.list_body)["data"]
+        server.list_body = json.dumps({"data": [*data, data[0]]}).encode()
         for at in (20, 21):
             report = export(server, tmp_path / "t", day(at))
             assert data[0]["id"] in asked(server)
@@ -356,8 +356,8 @@ class TestResume:
 def test_no_secret_reaches_the_archive(tmp_path: Path) -> None:
     secret = "canary-of-a-token"
     with demo.serve(jobs=[job(1, wandb_key=secret, hf_api_token=secret)]) as server:
-        data = json.loads(server._list_body)["data"]
-        server._list_body = json.dumps({"data": [data[0] | {"wandb_key": secret}]}).encode()
+        data = json.loads(server.list_body)["data"]
+        server.list_body = json.dumps({"data": [data[0] | {"wandb_key": secret}]}).encode()
         export(server, tmp_path / "t", day(20))
         export(server, tmp_path / "t", day(21))
         assert asked(server) == set()
