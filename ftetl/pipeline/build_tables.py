@@ -51,13 +51,13 @@ def fill(
     quarantined = list(work.quarantined)
     merged.protect_from_vanishing(a.job_id for a in quarantined if a.job_id)
     done = 0
-    for batch in prefetch.batches(work.items, given.responses, events=settings.events != "none"):
+    for batch in prefetch.decoded_batches(work.items, given.responses, events=settings.events != "none"):
         done += len(batch.decoded.items)
         quarantined += batch.decoded.quarantined
         merged.protect_from_vanishing(a.job_id for a in batch.decoded.quarantined if a.job_id)
         if batch.decoded.items:
             anomalies += batch.flat.anomalies
-            drift.add_decoded(batch.flat.jobs, batch.decoded.unknown)
+            drift.add_decoded(batch.flat.jobs, batch.decoded.unknown_keys)
             _write(writers, merged.batch(batch.decoded.items, batch.flat), drift, derived)
         progress.jobs(done, len(work.items))
     for rows in merged.rest():

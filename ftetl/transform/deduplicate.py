@@ -148,7 +148,7 @@ def _copy(responses: Sequence[Response], item: RawJob, work: DecodePlan) -> _Cop
         work.quarantined.append(_quarantined(response, refused))
         return None
     text = value.get("updated_at")
-    instant = timestamps.read(text).instant if isinstance(text, str) else None
+    instant = timestamps.parse_timestamp(text).instant if isinstance(text, str) else None
     return _Copy(item, value, instant or _NEVER, response.observed_at)
 
 

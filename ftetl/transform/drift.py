@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ftetl.contract import tables
 from ftetl.raw import strict_json
 from ftetl.run_report import Drift
-from ftetl.transform.decode.extra_keys import Texts, paths
+from ftetl.transform.decode.extra_keys import ExtraTexts, unknown_key_paths
 
 # A key and its scalar value: without the values, texts of the same structure are equal and are parsed once.
 _SCALAR = r'("(?:[^"\\]|\\.)*":)(?:"(?:[^"\\]|\\.)*"|[^,\[\]{}"]+)'
@@ -38,14 +38,14 @@ class DriftDetector:
         if len(self._confirmed):
             confirmed = jobs.filter(pc.is_in(jobs.column("job_id"), value_set=self._confirmed))
             self._drop_columns_with_value(confirmed)
-            self._add_extra(confirmed, lambda extra: Texts(extra=extra))
+            self._add_extra(confirmed, lambda extra: ExtraTexts(extra=extra))
 
     def add_merged_events(self, events: pa.Table) -> None:
         """Add the next rows of `events`, of which only those of confirmed jobs count."""
         if len(self._confirmed) and events.column("extra").null_count < events.num_rows:
             columns = events.select(["job_id", "extra"])
             confirmed = columns.filter(pc.is_in(columns.column("job_id"), value_set=self._confirmed))
-            self._add_extra(confirmed, lambda extra: Texts(events={0: extra}))
+            self._add_extra(confirmed, lambda extra: ExtraTexts(events={0: extra}))
 
     def drift(self) -> Drift:
         """The drift of everything that was added."""
@@ -58,12 +58,12 @@ class DriftDetector:
         for name in [n for n in self._without_value if jobs.column(n).null_count < jobs.num_rows]:
             del self._without_value[name]
 
-    def _add_extra(self, rows: pa.Table, texts: Callable[[dict[str, Any]], Texts]) -> None:
+    def _add_extra(self, rows: pa.Table, texts: Callable[[dict[str, Any]], ExtraTexts]) -> None:
         rows = rows.select(["job_id", "extra"]).filter(pc.is_valid(rows.column("extra")))
         structures = pc.replace_substring_regex(rows.column("extra"), _SCALAR, r"\10")
         structures_with: dict[str, list[str]] = {}
         for structure in pc.unique(structures).to_pylist():
-            for path in paths(texts(strict_json.parse(structure.encode()))):
+            for path in unknown_key_paths(texts(strict_json.parse(structure.encode()))):
                 structures_with.setdefault(path, []).append(structure)
         for path, having in structures_with.items():
             has_key = pc.is_in(structures, value_set=pa.array(having, pa.string()))

@@ -27,7 +27,7 @@ class Batch:
     flat: flatten_tables.Flat
 
 
-def batches(items: Sequence[RawJob], responses: Sequence[Response], *, events: bool) -> Iterator[Batch]:
+def decoded_batches(items: Sequence[RawJob], responses: Sequence[Response], *, events: bool) -> Iterator[Batch]:
     """The batches in order; without `events`, as if none of the jobs had any."""
 
     def decode_and_flatten(batch: list[RawJob]) -> Batch:
@@ -38,7 +38,7 @@ def batches(items: Sequence[RawJob], responses: Sequence[Response], *, events: b
     with ThreadPoolExecutor(THREADS) as pool:
         pending: deque[Future[Batch]] = deque()
         try:
-            for batch in decoder.batches(items, decoder.BATCH):
+            for batch in decoder.split_into_batches(items, decoder.BATCH_BYTES):
                 pending.append(pool.submit(decode_and_flatten, batch))
                 if len(pending) > THREADS:
                     yield pending.popleft().result()

@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from ftetl import ahead, decode, fast
-from ftetl.transform.decode.union_fields import rename
+from ftetl.transform.decode.union_fields import rename_union_keys
 
 def pieces(file):
     rest = b""
@@ -38,7 +38,7 @@ def pieces(file):
         yield bytearray(body[:cut])
 
 def read(body):
-    rename(body, len(body))
+    rename_union_keys(body, len(body))
     return fast.read(memoryview(body), body.count(b"\\n")).num_rows
 
 def some(_):

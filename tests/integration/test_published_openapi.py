@@ -22,7 +22,7 @@ from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.raw.response import Response
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder
-from ftetl.transform.decode.source_schema import Items, Leaf, Node, job
+from ftetl.transform.decode.source_schema import Items, Leaf, Node, job_schema
 from ftetl.transform.flatten import tables as flatten_tables
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -129,12 +129,12 @@ def leaves(node: Node, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 
 def events_node() -> Node:
-    child = job().children[EVENTS]
+    child = job_schema().children[EVENTS]
     assert isinstance(child, Items)
     return child.node
 
 
-IN_JOBS = [(path, child) for path, child in leaves(job()) if path != ("id",)]
+IN_JOBS = [(path, child) for path, child in leaves(job_schema()) if path != ("id",)]
 IN_EVENTS = [(path, child) for path, child in leaves(events_node())]
 
 

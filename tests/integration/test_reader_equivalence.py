@@ -26,7 +26,7 @@ from ftetl.raw.findings import QuarantinedElement
 from ftetl.raw.response import Response, Shape
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder, type_probe
-from ftetl.transform.decode.source_schema import Items, Leaf, Node, job, null_name, other_name
+from ftetl.transform.decode.source_schema import Items, Leaf, Node, job_schema, null_key, other_kind_key
 from ftetl.transform.flatten import tables
 
 NOW = datetime(2026, 7, 3, 4, 20, tzinfo=UTC)
@@ -82,19 +82,18 @@ def paths(node: Node, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 def items_of(key: str) -> Node:
-    child = job().children[key]
+    child = job_schema().children[key]
     assert isinstance(child, Items)
     return child.node
 
 
-LISTS = tuple(key for key, child in job().children.items() if isinstance(child, Items))
-NODES = ((), *(path for path, child in paths(job()) if isinstance(child, Node)))
-JOB_PATHS = tuple(path for path, _ in paths(job()) if path != ("id",))
-SIBLINGS = sorted(
-    {name(path[-1]) for path, c in paths(job()) if isinstance(c, Leaf) and c.other for name in (other_name, null_name)}
-)
+LISTS = tuple(key for key, child in job_schema().children.items() if isinstance(child, Items))
+NODES = ((), *(path for path, child in paths(job_schema()) if isinstance(child, Node)))
+JOB_PATHS = tuple(path for path, _ in paths(job_schema()) if path != ("id",))
+UNION_KEYS = [path[-1] for path, child in paths(job_schema()) if isinstance(child, Leaf) and child.other_kind]
+SIBLINGS = sorted({name(key) for key in UNION_KEYS for name in (other_kind_key, null_key)})
 ITEM_PATHS = {key: tuple(path for path, _ in paths(items_of(key))) for key in LISTS}
-NEW_KEYS = (*UNKNOWN, *SIBLINGS, *(path[-1] for path, c in paths(job()) if isinstance(c, Leaf) and c.other))
+NEW_KEYS = (*UNKNOWN, *SIBLINGS, *UNION_KEYS)
 
 
 def valid(node: Node, dice: random.Random, share: float) -> Object:
@@ -110,7 +109,9 @@ def valid(node: Node, dice: random.Random, share: float) -> Object:
         elif child.is_json:
             found[key] = dice.choice(("[]", "{}", "null", '[{"step":1.50}]'))
         else:
-            found[key] = dice.choice(VALID[child.other if child.other and dice.random() < 0.4 else child.kind])
+            found[key] = dice.choice(
+                VALID[child.other_kind if child.other_kind and dice.random() < 0.4 else child.kind]
+            )
     return found
 
 
@@ -126,7 +127,7 @@ def put(found: Object, path: Sequence[str], value: str) -> None:
 def jobs(draw: st.DrawFn, job_id: str, odd: bool = True) -> Object:
     """A job; an odd one has some fields that are missing, null, of a wrong kind, extreme, unknown or there twice."""
     dice = random.Random(draw(st.integers(0, 2**16)))
-    found = valid(job(), dice, draw(st.sampled_from((0.0, 0.5, 1.0))))
+    found = valid(job_schema(), dice, draw(st.sampled_from((0.0, 0.5, 1.0))))
     found["id"] = json.dumps(job_id)
     if not odd:
         found.pop("weight_decay", None)  # for the damage to use
@@ -190,7 +191,7 @@ def _no_short_cut() -> Iterator[None]:
     """Small refused pieces take the careful road at once; here Arrow shall try each of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoder, "_SMALL", 0)
-        patch.setattr(decoder, "_REREAD", 1000)
+        patch.setattr(decoder, "_MAX_REREAD", 1000)
         yield
 
 
@@ -203,7 +204,7 @@ def said(decoded: decoder.Decoded) -> dict[str, Any]:
         "schema": decoded.jobs.schema,
         "extra": decoded.extra,
         "event extra": decoded.event_extra,
-        "unknown": decoded.unknown,
+        "unknown": decoded.unknown_keys,
         "quarantined": sorted((a.position, a.rule, a.job_id or "", a.raw) for a in decoded.quarantined),
         "anomalies": tables.tally(flat.anomalies),
         "jobs": flat.jobs.to_pylist(),
@@ -215,9 +216,9 @@ def both(a: Response) -> tuple[index.Scan, deduplicate.DecodePlan, dict[str, Any
     """An answer down both roads, and down the fast one without a look for odd jobs: they are found to say the same."""
     found = index.scan(a)
     work = deduplicate.resolve_duplicates([a], [found])
-    fast, careful = (decoder.decode(work.items, [a], fast=road) for road in (True, False))
+    fast, careful = (decoder.decode(work.items, [a], use_arrow=road) for road in (True, False))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type_probe, "odd", lambda _: set())
+        patch.setattr(type_probe, "find_mistyped", lambda _: set())
         unseen_said = said(decoder.decode(work.items, [a]))
     fast_said, careful_said = said(fast), said(careful)
     for part, value in careful_said.items():
@@ -296,7 +297,7 @@ def rows(
     work = deduplicate.resolve_duplicates([a], [found])
     table: dict[str, tuple[Any, Any]] = {}
     quarantined, noted = list(work.quarantined), {o.job_id for o in work.anomalies}
-    for batch in decoder.batches(work.items, size):
+    for batch in decoder.split_into_batches(work.items, size):
         decoded = decoder.decode(batch, [a])
         flat = tables.flatten(decoded)
         events = flat.events.to_pylist()
@@ -463,11 +464,13 @@ def test_every_wrapping_has_the_same_elements(
 
 def test_the_property_reaches_the_fast_road() -> None:
     """The valid jobs of this file are read by Arrow, so that comparing the roads compares two things."""
-    texts = [written(valid(job(), random.Random(n), 1.0) | {"id": f'"ft-{n}"'}, random.Random(n)) for n in range(50)]
+    texts = [
+        written(valid(job_schema(), random.Random(n), 1.0) | {"id": f'"ft-{n}"'}, random.Random(n)) for n in range(50)
+    ]
     a = response(("[" + ",".join(texts) + "]").encode())
 
     decoded = decoder.decode(deduplicate.resolve_duplicates([a], [index.scan(a)]).items, [a])
 
-    assert Counter(fast=50 - decoded.careful) == Counter(fast=50)
+    assert Counter(fast=50 - decoded.python_rows) == Counter(fast=50)
     assert isinstance(decoded.jobs, pa.Table)
     assert element.judge(texts[0].encode()) == ("ft-0", None, True)

@@ -66,9 +66,9 @@ BUGS = [
     Bug("pandera coerces", "validate/table_checks.py", "coerce=False", "coerce=True", "tests/validate/test_table_checks.py"),
     Bug("pandera drops rows", "validate/table_checks.py", "coerce=False", "coerce=False, drop_invalid_rows=True",
         "tests/validate/test_table_checks.py"),
-    Bug("pandas guesses times", "transform/timestamps.py", "    if _usual(texts):\n",
+    Bug("pandas guesses times", "transform/timestamps.py", "    if _has_usual_form(texts):\n",
         "    import pandas\n    guessed = pandas.to_datetime(texts.to_pandas(), utc=True, errors='coerce')\n"
-        "    return pa.array(guessed, INSTANT), []\n    if _usual(texts):\n", "tests/transform/test_timestamps.py"),
+        "    return pa.array(guessed, INSTANT), []\n    if _has_usual_form(texts):\n", "tests/transform/test_timestamps.py"),
     Bug("CSV without quotes", "load/formats/csv.py", 'eol="\\r\\n"', 'eol="\\r\\n", quoting_style="none"',
         "tests/load/formats/test_csv.py"),
     Bug("CSV with bare CR", "load/formats/csv.py", 'eol="\\r\\n"', 'eol="\\r"', "tests/load/formats/test_csv.py"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl.transform.timestamps import INSTANT, Reading, column, read
+from ftetl.transform.timestamps import INSTANT, ParsedTime, parse_column, parse_timestamp
 
 
 def at(*parts: int) -> datetime:
@@ -91,8 +91,8 @@ def test_a_text_is_the_instant_that_it_names(text: str) -> None:
     instant, kind = TIMES[text]
 
     if text:
-        assert read(text) == Reading(instant, kind)
-    cells, odd = column(pa.array([text]))
+        assert parse_timestamp(text) == ParsedTime(instant, kind)
+    cells, odd = parse_column(pa.array([text]))
     assert cells.type == INSTANT
     assert cells.to_pylist() == [instant]
     assert odd == ([(0, kind, text)] if kind else [])
@@ -101,7 +101,7 @@ def test_a_text_is_the_instant_that_it_names(text: str) -> None:
 def test_a_column_with_one_odd_text_reads_all_others_the_same() -> None:
     texts = [None, *TIMES]
 
-    cells, odd = column(pa.array(texts))
+    cells, odd = parse_column(pa.array(texts))
 
     assert cells.to_pylist() == [None, *(instant for instant, _ in TIMES.values())]
     assert odd == [(row, TIMES[t][1], t) for row, t in enumerate(texts) if t is not None and TIMES[t][1]]
@@ -109,7 +109,7 @@ def test_a_column_with_one_odd_text_reads_all_others_the_same() -> None:
 
 @pytest.mark.parametrize("texts", [[], [None], [None, None], ["", None]])
 def test_a_column_of_nothing_is_nothing(texts: list[str | None]) -> None:
-    cells, odd = column(pa.array(texts, pa.string()))
+    cells, odd = parse_column(pa.array(texts, pa.string()))
 
     assert cells.type == INSTANT
     assert cells.to_pylist() == [None] * len(texts)
@@ -131,9 +131,9 @@ def test_reading_undoes_writing(moment: datetime, minutes: int, letter: str, spe
     text = local.isoformat(sep=letter, timespec=spec)
     expected = datetime.fromisoformat(text).astimezone(UTC)
 
-    cells, odd = column(pa.array([text, text.removesuffix("+00:00") + "Z" if minutes == 0 else text]))
+    cells, odd = parse_column(pa.array([text, text.removesuffix("+00:00") + "Z" if minutes == 0 else text]))
 
-    assert read(text) == Reading(expected)
+    assert parse_timestamp(text) == ParsedTime(expected)
     assert cells.to_pylist() == [expected] * 2
     assert odd == []
 
@@ -145,9 +145,9 @@ def test_reading_undoes_writing(moment: datetime, minutes: int, letter: str, spe
     )
 )
 def test_the_column_and_the_single_text_never_disagree(text: str) -> None:
-    expected = read(text)
+    expected = parse_timestamp(text)
 
-    cells, odd = column(pa.array([text]))
+    cells, odd = parse_column(pa.array([text]))
 
     assert cells.to_pylist() == [expected.instant]
-    assert [kind for _, kind, _ in odd] == ([expected.kind] if expected.kind else [])
+    assert [kind for _, kind, _ in odd] == ([expected.anomaly] if expected.anomaly else [])

@@ -1,9 +1,9 @@
-"""Raw elements as one nested Arrow table: two roads with one meaning.
+"""Decodes raw jobs into one nested Arrow table, with two readers that give the same rows.
 
-The fast road reads a batch whole with Arrow's JSON reader. If Arrow refuses it, the jobs that look odd are taken out of
-it and go down the careful road, one at a time. If it is refused still, it is read again around the job that Arrow
-names, or else in halves, until the odd jobs stand alone. The cost stays linear: a batch that is refused over and over
-goes down the careful road. Knows the shape of a job, no tables.
+The Arrow reader takes a batch whole. If Arrow refuses it, the jobs that the type probe finds are left to the Python
+reader, which reads one job at a time. If the rest is refused still, it is read again around the job that Arrow names,
+or else in halves, until the refused jobs stand alone. The cost stays linear: a batch that is refused over and over is
+left to the Python reader.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from ftetl.raw import strict_json
 from ftetl.raw.element import own_id
 from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.raw.response import Response
-from ftetl.transform.decode import arrow_reader, extra_keys, python_reader, source_schema, type_probe
-from ftetl.transform.decode.arrow_reader import explicit, prepared, read
-from ftetl.transform.decode.raw_batch import Raws, length
+from ftetl.transform.decode import arrow_reader, extra_keys, python_reader, type_probe
+from ftetl.transform.decode.raw_batch import RawBatch, raw_length
+from ftetl.transform.decode.source_schema import Path, arrow_schema, job_schema
 from ftetl.transform.raw_job import RawJob
 
-BATCH = 12 << 20  # bytes of raw JSON in a batch: half of it costs a tenth more time, twice as much a tenth more memory
-_SMALL = 32 << 10  # bytes up to which the careful road is done before Arrow has started
-_REREAD = 4  # how many times its own bytes a batch may be read in vain
-_CALL = 8 << 10  # bytes that Arrow could have read in the time that it takes to begin
-_COPIED = 16  # so many times as fast as it reads
-_AROUND = 1 << 20  # bytes that are read at once around odd jobs
-_SLICES = 100  # of a table that are put together
+BATCH_BYTES = 12 << 20  # of raw JSON: half of it costs a tenth more time, twice as much a tenth more memory
+_SMALL = 32 << 10  # bytes that the Python reader has read before Arrow has started
+_MAX_REREAD = 4  # how many times its own bytes a batch may be read in vain
+_CALL_BYTES = 8 << 10  # that Arrow could have read in the time that it takes to begin
+_COPY_SPEED = 16  # how many times as fast as reading
+_PIECE_BYTES = 1 << 20  # that are read at once around refused jobs
+_MAX_SLICES = 100  # of a table that are concatenated
 
 
 @dataclass
 class Decoded:
-    """A batch: the nested rows, the items they came from, and what is beside them."""
+    """A decoded batch: the nested rows, the raw jobs they came from, and what is beside them."""
 
     jobs: pa.Table
     items: list[RawJob]
@@ -45,232 +45,237 @@ class Decoded:
     event_extra: dict[tuple[int, int], str] = field(default_factory=dict)  # by row and position
     quarantined: list[QuarantinedElement] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
-    unknown: Counter[str] = field(default_factory=Counter)
-    careful: int = 0  # rows that took the careful road
+    unknown_keys: Counter[str] = field(default_factory=Counter)  # by path: in how many jobs
+    python_rows: int = 0  # that the Python reader read
 
 
-def batches(items: Sequence[RawJob], size: int = BATCH) -> Iterator[list[RawJob]]:
-    """The items in runs of about `size` bytes; copies of one job stay together."""
+def split_into_batches(items: Sequence[RawJob], size: int = BATCH_BYTES) -> Iterator[list[RawJob]]:
+    """The items in batches of about `size` bytes; copies of one job stay together."""
     batch: list[RawJob] = []
     total = 0
     for item in items:
-        more = length(item)
-        if batch and total + more > size and batch[-1].job_id != item.job_id:
+        length = raw_length(item)
+        if batch and total + length > size and batch[-1].job_id != item.job_id:
             yield batch
             batch, total = [], 0
         batch.append(item)
-        total += more
+        total += length
     if batch:
         yield batch
 
 
-def decode(items: Sequence[RawJob], responses: Sequence[Response], *, fast: bool = True) -> Decoded:
-    """The nested rows of the items, in their order; what is no clean JSON after all is put aside.
+def decode(items: Sequence[RawJob], responses: Sequence[Response], *, use_arrow: bool = True) -> Decoded:
+    """The nested rows of the items, in their order; what is not clean JSON after all is quarantined.
 
-    `fast=False` sends every job down the careful road; the outcome is the same.
+    `use_arrow=False` leaves every job to the Python reader; the result is the same.
     """
-    plain = _worth_it([item for item in items if not item.odd], items) if fast else []
-    run = _Run(plain, responses)
-    if odd := run.take_all(look=True):
-        plain = _worth_it([item for at, item in enumerate(plain) if at not in odd], items)
-        run = _Run(plain, responses)
-        run.take_all(look=False)
-    if len(plain) == len(items):
-        return run.result()
-    mine = {id(item) for item in plain}
-    rest = _Run([item for item in items if id(item) not in mine], responses)
-    rest.take_careful(0, len(rest.items))
-    return _in_order(items, run.result(), rest.result()) if plain else rest.result()
+    for_arrow = _worth_arrow([item for item in items if not item.odd], items) if use_arrow else []
+    batch = _BatchDecoder(for_arrow, responses)
+    if mistyped := batch.read_with_arrow(probe=True):
+        for_arrow = _worth_arrow([item for place, item in enumerate(for_arrow) if place not in mistyped], items)
+        batch = _BatchDecoder(for_arrow, responses)
+        batch.read_with_arrow(probe=False)
+    if len(for_arrow) == len(items):
+        return batch.result()
+    done = {id(item) for item in for_arrow}
+    rest = _BatchDecoder([item for item in items if id(item) not in done], responses)
+    rest.read_with_python(0, len(rest.items))
+    return _in_order(items, batch.result(), rest.result()) if for_arrow else rest.result()
 
 
-def _worth_it(plain: list[RawJob], items: Sequence[RawJob]) -> list[RawJob]:
-    """What the fast road is begun for: nothing, where little is left beside odd ones."""
-    few = len(plain) < len(items) and sum(map(length, plain)) <= _SMALL
-    return [] if few else plain
+def _worth_arrow(for_arrow: list[RawJob], items: Sequence[RawJob]) -> list[RawJob]:
+    """The jobs for the Arrow reader: none, where only few are left of the items."""
+    are_few = len(for_arrow) < len(items) and sum(map(raw_length, for_arrow)) <= _SMALL
+    return [] if are_few else for_arrow
 
 
-def _in_order(items: Sequence[RawJob], one: Decoded, other: Decoded) -> Decoded:
+def _in_order(items: Sequence[RawJob], first: Decoded, second: Decoded) -> Decoded:
     """Both together, in the order of the items."""
     places = {id(item): place for place, item in enumerate(items)}
-    kept = [*one.items, *other.items]
-    order = sorted(range(len(kept)), key=lambda row: places[id(kept[row])])
-    rows = {old: new for new, old in enumerate(order)}
-    below = len(one.items)
+    decoded = [*first.items, *second.items]
+    order = sorted(range(len(decoded)), key=lambda row: places[id(decoded[row])])
+    new_rows = {old: new for new, old in enumerate(order)}
+    offset = len(first.items)
     return Decoded(
-        _taken(pa.concat_tables([one.jobs, other.jobs]), order),
-        [kept[row] for row in order],
-        {rows[row]: text for row, text in one.extra.items()}
-        | {rows[below + row]: text for row, text in other.extra.items()},
-        {(rows[row], at): text for (row, at), text in one.event_extra.items()}
-        | {(rows[below + row], at): text for (row, at), text in other.event_extra.items()},
-        [*one.quarantined, *other.quarantined],
-        [*one.anomalies, *other.anomalies],
-        one.unknown + other.unknown,
-        one.careful + other.careful,
+        _reordered(pa.concat_tables([first.jobs, second.jobs]), order),
+        [decoded[row] for row in order],
+        {new_rows[row]: text for row, text in first.extra.items()}
+        | {new_rows[offset + row]: text for row, text in second.extra.items()},
+        {(new_rows[row], position): text for (row, position), text in first.event_extra.items()}
+        | {(new_rows[offset + row], position): text for (row, position), text in second.event_extra.items()},
+        [*first.quarantined, *second.quarantined],
+        [*first.anomalies, *second.anomalies],
+        first.unknown_keys + second.unknown_keys,
+        first.python_rows + second.python_rows,
     )
 
 
-def _taken(jobs: pa.Table, order: list[int]) -> pa.Table:
-    """The rows in this order: run by run where there are few, which takes jobs of any size, else row by row."""
+def _reordered(jobs: pa.Table, order: list[int]) -> pa.Table:
+    """The rows in this order: by slices where there are few, which takes jobs of any size, else row by row."""
     runs = [[row for _, row in run] for _, run in groupby(enumerate(order), key=lambda pair: pair[1] - pair[0])]
-    if not 0 < len(runs) <= _SLICES:  # many slices take more memory than the rows: each is made of a hundred arrays
+    if not 0 < len(runs) <= _MAX_SLICES:  # many take more memory than the rows: each is made of a hundred arrays
         return jobs.take(pa.array(order, pa.int64())).combine_chunks()
     return pa.concat_tables([jobs.slice(run[0], len(run)) for run in runs]).combine_chunks()
 
 
-class _MixedError(Exception):
-    """A batch that Arrow refused has jobs that are better taken out of it."""
+class _MistypedError(Exception):
+    """A batch that Arrow refused has jobs that are better left to the Python reader."""
 
-    def __init__(self, odd: set[int]) -> None:
-        self.odd = odd
+    def __init__(self, places: set[int]) -> None:
+        self.places = places
 
 
-class _Run:
-    """One batch on its way: pieces in order, and what is beside them."""
+class _BatchDecoder:
+    """Decodes a batch piece by piece, in order."""
 
     def __init__(self, items: Sequence[RawJob], responses: Sequence[Response]) -> None:
-        self.items, self.raws, self.responses = items, Raws(items, responses), responses
-        self.pieces: list[pa.Table] = []
-        self.kept: list[RawJob] = []
-        self.found = Decoded(pa.table({}), self.kept)
-        self.budget, self.look = 0, False
+        self.items, self._responses = items, responses
+        self._raws = RawBatch(items, responses)
+        self._pieces: list[pa.Table] = []
+        self._decoded = Decoded(pa.table({}), [])
+        self._budget = 0  # bytes that may still be read in vain
+        self._may_probe = False
 
-    def take_all(self, *, look: bool) -> set[int]:
-        """Take every item by the fast road, as far as it goes.
+    def read_with_arrow(self, *, probe: bool) -> set[int]:
+        """Read every item, with Arrow as far as it takes them.
 
-        With `look`, nothing where Arrow refuses some and jobs are found that had better not be among them: then their
-        places are returned.
+        With `probe`, the places of the mistyped jobs, where Arrow refuses some: then nothing was read.
         """
-        self.budget, self.look = _REREAD * self.raws.size, look
+        self._budget, self._may_probe = _MAX_REREAD * self._raws.size, probe
         try:
             if self.items:
-                self.take_fast(0, len(self.items))
-        except _MixedError as mixed:
-            return mixed.odd
+                self._read_range(0, len(self.items))
+        except _MistypedError as error:
+            return error.places
         return set()
 
-    def take_fast(self, low: int, high: int) -> None:
-        raws = self.raws.part(low, high)
-        if extra_keys.sprawls(raws):
-            self.take_careful(low, high)
-            return
-        try:
-            body = prepared(raws.together())
-        except (pa.ArrowException, UnicodeDecodeError):
-            if self._is_spent(high - low, raws.size, raws.size):
-                self.take_careful(low, high)
-            else:
-                middle = (low + high) // 2
-                self.take_fast(low, middle)
-                self.take_fast(middle, high)
-        else:
-            self._take_prepared(body, low, high)
-
-    def _take_prepared(self, body: memoryview, low: int, high: int) -> None:
-        """Take jobs that lie in `body`, a line each: all at once, or, once Arrow has refused them, piece by piece."""
-        starts = [0, *accumulate(length(item) + 1 for item in self.items[low:high])]
-        most = high - low
-        waiting = [(0, high - low)]  # the next one last
-        while waiting:
-            at, end = waiting.pop()
-            if end - at > most:
-                waiting.append((at + most, end))
-                end = at + most
-            view = body[starts[at] : starts[end]]
-            try:
-                self._fast_piece(read(view, end - at), low + at)
-            except pa.ArrowException as error:
-                row = arrow_reader.refused_row(error, end - at)
-            else:
-                continue
-            self._look()
-            most = max(1, (high - low) * _AROUND // len(body))
-            tried = len(view) if row is None else starts[at + row] - starts[at] + _CALL + len(view) // _COPIED
-            if self._is_spent(end - at, len(view), tried):
-                rest = high - low if self.budget < 0 else end
-                self.take_careful(low + at, low + rest)
-                waiting = [] if self.budget < 0 else waiting
-            elif row == 0:
-                self.take_careful(low + at, low + at + 1)
-                waiting.append((at + 1, end))
-            else:
-                # Cut before the job that Arrow names, which may be odd only beside these; in half, if it names none.
-                cut = at + (row or (end - at) // 2)
-                waiting += [(cut, end), (at, cut)]
-
-    def _look(self) -> None:
-        look, self.look = self.look, False
-        if look and len(self.raws) > 1 and (odd := type_probe.odd(self.raws[at] for at in range(len(self.raws)))):
-            raise _MixedError(odd)
-
-    def _is_spent(self, count: int, size: int, tried: int) -> bool:
-        """Count what was tried in vain; whether what is left is for the careful road."""
-        self.budget -= tried
-        return count == 1 or size <= _SMALL or self.budget < 0
-
-    def take_careful(self, low: int, high: int) -> None:
+    def read_with_python(self, low: int, high: int) -> None:
+        """Read the items from `low` up to `high` one by one."""
         rows: list[dict[str, Any]] = []
-        for at in range(low, high):
-            item, raw = self.items[at], self.raws[at]
+        for place in range(low, high):
+            item, raw = self.items[place], self._raws[place]
             try:
                 value = strict_json.parse(raw)
             except strict_json.RefusedError as refusal:
-                self._refuse(item, raw, refusal.rule)
+                self._quarantine(item, raw, refusal.rule)
                 continue
-            note = self._noting(item)
-            rows.append(python_reader.normal(source_schema.job(), value, note))
-            self._texts(len(self.kept), item, extra_keys.texts_of(value, note))
-            self.kept.append(item)
-            self.found.careful += 1
-        self.pieces.append(pa.Table.from_pylist(rows, schema=explicit(json_as_text=True)))
-
-    def _noting(self, item: RawJob) -> python_reader.Note:
-        def note(path: str, kind: str, raw: str, place: int) -> None:
-            if not item.older:
-                self.found.anomalies.append(Anomaly(item.job_id, path, kind, raw, place))
-
-        return note
-
-    def _refuse(self, item: RawJob, raw: bytes, rule: str) -> None:
-        response = self.responses[item.response]
-        masked, name, at = strict_json.mask(raw), response.name, response.observed_at
-        self.found.quarantined.append(QuarantinedElement(masked, rule, own_id(raw), name, item.position, at))
-
-    def _fast_piece(self, table: pa.Table, low: int) -> None:
-        """Add the fast road's rows, with the texts that only the raw bytes tell."""
-        paths = list(extra_keys.unread(table.schema, source_schema.job()))
-        columns = {key: arrow_reader.json_column(table, key) for key in extra_keys.json_keys()}
-        rows = self._rows_to_read(table.num_rows, low, paths, columns)
-        wanted = {p[0] for p in paths} | set(extra_keys.json_keys())
-        try:
-            texts = {row: extra_keys.texts_of_raw(self.raws[low + row], wanted) for row in rows}
-        except (strict_json.RefusedError, msgspec.MsgspecError, RecursionError):
-            raise pa.ArrowInvalid("some element is not clean") from None
-        start = len(self.kept)
-        for row, text in texts.items():
-            self._texts(start + row, self.items[low + row], text)
-        self.kept.extend(self.items[low : low + table.num_rows])
-        self.pieces.append(arrow_reader.assembled(table, columns, texts))
-
-    def _rows_to_read(
-        self, count: int, low: int, paths: list[extra_keys.Path], columns: dict[str, arrow_reader.JsonColumn]
-    ) -> list[int]:
-        rows = {row for column in columns.values() for row in column.open_rows}
-        if paths:
-            pattern = extra_keys.key_pattern({p[-1] for p in paths})
-            rows |= {row for row in range(count) if pattern is None or pattern.search(self.raws[low + row])}
-        return sorted(rows)
-
-    def _texts(self, row: int, item: RawJob, texts: extra_keys.Texts) -> None:
-        if texts.extra:
-            self.found.extra[row] = strict_json.compact(texts.extra)
-        for position, rest in texts.events.items():
-            self.found.event_extra[row, position] = strict_json.compact(rest)
-        if (texts.extra or texts.events) and not item.older:
-            self.found.unknown.update(extra_keys.paths(texts))
+            add_anomaly = self._anomaly_adder(item)
+            rows.append(python_reader.read_object(job_schema(), value, add_anomaly))
+            self._add_texts(len(self._decoded.items), item, extra_keys.texts_of_job(value, add_anomaly))
+            self._decoded.items.append(item)
+            self._decoded.python_rows += 1
+        self._pieces.append(pa.Table.from_pylist(rows, schema=arrow_schema(json_as_text=True)))
 
     def result(self) -> Decoded:
-        schema = explicit(json_as_text=True)
-        pieces = [p for p in self.pieces if p.num_rows]
-        self.found.jobs = pa.concat_tables(pieces).combine_chunks() if pieces else schema.empty_table()
-        return self.found
+        """What was read."""
+        pieces = [piece for piece in self._pieces if piece.num_rows]
+        empty = arrow_schema(json_as_text=True).empty_table()
+        self._decoded.jobs = pa.concat_tables(pieces).combine_chunks() if pieces else empty
+        return self._decoded
+
+    def _read_range(self, low: int, high: int) -> None:
+        raws = self._raws.part(low, high)
+        if extra_keys.has_identifier_keys(raws):
+            self.read_with_python(low, high)
+            return
+        try:
+            body = arrow_reader.prepare_body(raws.concatenated())
+        except (pa.ArrowException, UnicodeDecodeError):
+            if self._is_spent(high - low, raws.size, raws.size):
+                self.read_with_python(low, high)
+            else:
+                middle = (low + high) // 2
+                self._read_range(low, middle)
+                self._read_range(middle, high)
+        else:
+            self._read_body(body, low, high)
+
+    def _read_body(self, body: memoryview, low: int, high: int) -> None:
+        """Read the jobs of `body`, one a line: all at once, or, once Arrow has refused them, piece by piece."""
+        starts = [0, *accumulate(raw_length(item) + 1 for item in self.items[low:high])]
+        max_count = high - low
+        waiting = [(0, high - low)]  # the next one last
+        while waiting:
+            start, end = waiting.pop()
+            if end - start > max_count:
+                waiting.append((start + max_count, end))
+                end = start + max_count
+            view = body[starts[start] : starts[end]]
+            try:
+                self._add_piece(arrow_reader.read_batch(view, end - start), low + start)
+            except pa.ArrowException as error:
+                row = arrow_reader.refused_row(error, end - start)
+            else:
+                continue
+            self._probe_once()
+            max_count = max(1, (high - low) * _PIECE_BYTES // len(body))
+            copied = _CALL_BYTES + len(view) // _COPY_SPEED
+            in_vain = len(view) if row is None else starts[start + row] - starts[start] + copied
+            if self._is_spent(end - start, len(view), in_vain):
+                rest = high - low if self._budget < 0 else end
+                self.read_with_python(low + start, low + rest)
+                waiting = [] if self._budget < 0 else waiting
+            elif row == 0:
+                self.read_with_python(low + start, low + start + 1)
+                waiting.append((start + 1, end))
+            else:
+                # Cut before the job that Arrow names, which may be refused only beside these, else in half.
+                cut = start + (row or (end - start) // 2)
+                waiting += [(cut, end), (start, cut)]
+
+    def _probe_once(self) -> None:
+        may_probe, self._may_probe = self._may_probe, False
+        if may_probe and len(self._raws) > 1:
+            places = type_probe.find_mistyped(self._raws[place] for place in range(len(self._raws)))
+            if places:
+                raise _MistypedError(places)
+
+    def _is_spent(self, count: int, size: int, in_vain: int) -> bool:
+        """Count bytes that were read in vain; whether what is left is for the Python reader."""
+        self._budget -= in_vain
+        return count == 1 or size <= _SMALL or self._budget < 0
+
+    def _add_piece(self, table: pa.Table, low: int) -> None:
+        """Add rows that Arrow read, with the texts that are in the raw bytes alone."""
+        paths = list(extra_keys.unread_paths(table.schema, job_schema()))
+        columns = {key: arrow_reader.json_column(table, key) for key in extra_keys.json_text_keys()}
+        keys = {path[0] for path in paths} | set(columns)
+        rows = self._rows_to_parse(table.num_rows, low, paths, columns)
+        try:
+            texts = {row: extra_keys.texts_of_raw(self._raws[low + row], keys) for row in rows}
+        except (strict_json.RefusedError, msgspec.MsgspecError, RecursionError):
+            raise pa.ArrowInvalid("some element is not clean") from None
+        start = len(self._decoded.items)
+        for row, text in texts.items():
+            self._add_texts(start + row, self.items[low + row], text)
+        self._decoded.items.extend(self.items[low : low + table.num_rows])
+        self._pieces.append(arrow_reader.decoded_table(table, columns, texts))
+
+    def _rows_to_parse(
+        self, count: int, low: int, paths: list[Path], columns: dict[str, arrow_reader.JsonColumn]
+    ) -> list[int]:
+        rows = {row for column in columns.values() for row in column.unresolved}
+        if paths:
+            pattern = extra_keys.key_pattern({path[-1] for path in paths})
+            rows |= {row for row in range(count) if pattern is None or pattern.search(self._raws[low + row])}
+        return sorted(rows)
+
+    def _add_texts(self, row: int, item: RawJob, texts: extra_keys.ExtraTexts) -> None:
+        if texts.extra:
+            self._decoded.extra[row] = strict_json.compact(texts.extra)
+        for position, unknown in texts.events.items():
+            self._decoded.event_extra[row, position] = strict_json.compact(unknown)
+        if (texts.extra or texts.events) and not item.older:
+            self._decoded.unknown_keys.update(extra_keys.unknown_key_paths(texts))
+
+    def _anomaly_adder(self, item: RawJob) -> python_reader.AddAnomaly:
+        def add_anomaly(path: str, kind: str, raw: str, position: int) -> None:
+            if not item.older:
+                self._decoded.anomalies.append(Anomaly(item.job_id, path, kind, raw, position))
+
+        return add_anomaly
+
+    def _quarantine(self, item: RawJob, raw: bytes, rule: str) -> None:
+        response = self._responses[item.response]
+        masked, name, at = strict_json.mask(raw), response.name, response.observed_at
+        self._decoded.quarantined.append(QuarantinedElement(masked, rule, own_id(raw), name, item.position, at))

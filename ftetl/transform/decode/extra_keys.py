@@ -1,7 +1,6 @@
-"""What the API sends that no contract reads, taken from the raw text so that it is exact.
+"""Keys of the API that no column reads (`extra`), and columns of JSON text: both are cut from the raw bytes, exactly.
 
-The fast road tells which keys it did not know; here the texts for `extra` and for the columns of JSON text are cut out
-of the raw bytes. Knows the shape of a job, no tables.
+The Arrow reader infers which unknown keys a batch has; here their texts are read.
 """
 
 from __future__ import annotations
@@ -18,159 +17,162 @@ import pyarrow as pa
 
 from ftetl.contract import tables
 from ftetl.raw import emails, strict_json
-from ftetl.transform.decode.python_reader import Note, mended
-from ftetl.transform.decode.raw_batch import Raws
-from ftetl.transform.decode.source_schema import Items, Leaf, Node, job, null_name, other_name, wire_name
-
-Path = tuple[str, ...]
+from ftetl.transform.decode.python_reader import AddAnomaly, clean_json
+from ftetl.transform.decode.raw_batch import RawBatch
+from ftetl.transform.decode.source_schema import (
+    Items,
+    Leaf,
+    Node,
+    Path,
+    job_schema,
+    null_key,
+    original_key,
+    other_kind_key,
+)
 
 
 @dataclass
-class Texts:
-    """What one raw job says beyond its columns."""
+class ExtraTexts:
+    """The parts of one raw job that are kept as JSON."""
 
-    extra: dict[str, Any] = field(default_factory=dict)
-    events: dict[int, dict[str, Any]] = field(default_factory=dict)  # by the event's position
+    extra: dict[str, Any] = field(default_factory=dict)  # by unknown key
+    events: dict[int, dict[str, Any]] = field(default_factory=dict)  # by position: an event's unknown keys
     json: dict[str, str] = field(default_factory=dict)  # by the key of a column of JSON text
 
 
 @cache
-def json_keys() -> tuple[str, ...]:
-    """The keys whose values are kept as JSON text."""
-    return tuple(k for k, child in job().children.items() if isinstance(child, Leaf) and child.is_json)
+def json_text_keys() -> tuple[str, ...]:
+    """The keys of the columns of JSON text."""
+    return tuple(k for k, child in job_schema().children.items() if isinstance(child, Leaf) and child.is_json)
 
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_top_level = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def texts_of_raw(raw: bytes, wanted: set[str]) -> Texts:
-    """The texts of a job that the fast road has read; only the values of the `wanted` top-level keys are looked at.
+def texts_of_raw(raw: bytes, keys: set[str]) -> ExtraTexts:
+    """The texts of a job that the Arrow reader has read; only the values of these top-level keys are parsed.
 
     Raises:
         RefusedError: The element is not one clean JSON value after all.
     """
-    values = _fields.decode(raw)
-    return texts_of({k: _masked(k, strict_json.parse(bytes(v), depth=1)) for k, v in values.items() if k in wanted})
+    values = _top_level.decode(raw)
+    return texts_of_job({k: _masked(k, strict_json.parse(bytes(v), depth=1)) for k, v in values.items() if k in keys})
 
 
 def _masked(key: str, value: Any) -> Any:
     return strict_json.MASK if key in tables()["jobs"].secrets and value not in (None, "") else value
 
 
-def texts_of(value: dict[str, Any], note: Note | None = None) -> Texts:
-    """The texts of a job that was read strictly; on the careful road with what `mended` notes."""
-    found = Texts()
-    for key in json_keys():
-        if value.get(key) is not None:
-            found.json[key] = strict_json.compact(value[key])
-    found.extra = _rest(job(), value, found)
-    if note is not None:
-        found.extra = mended(found.extra, note)
-        found.events = {at: mended(rest, note, "events", at) for at, rest in found.events.items()}
-    return found
+def texts_of_job(job: dict[str, Any], add_anomaly: AddAnomaly | None = None) -> ExtraTexts:
+    """The texts of a parsed job; with `add_anomaly`, without what JSON or UTF-8 cannot hold (see `clean_json`)."""
+    texts = ExtraTexts()
+    for key in json_text_keys():
+        if job.get(key) is not None:
+            texts.json[key] = strict_json.compact(job[key])
+    texts.extra = _unknown_keys(job_schema(), job, texts)
+    if add_anomaly is not None:
+        texts.extra = clean_json(texts.extra, add_anomaly)
+        texts.events = {at: clean_json(rest, add_anomaly, "events", at) for at, rest in texts.events.items()}
+    return texts
 
 
-def _rest(node: Node, value: dict[str, Any], found: Texts) -> dict[str, Any]:
-    """The keys of an object that no column reads, nested ones under their parents."""
-    rest: dict[str, Any] = {}
+def _unknown_keys(node: Node, value: dict[str, Any], texts: ExtraTexts) -> dict[str, Any]:
+    """The keys of an object that no column reads, nested ones under their parents; those of events go to the texts."""
+    unknown: dict[str, Any] = {}
     for key, item in value.items():
         child = node.children.get(key)
         if child is None:
             if key not in node.ignored:
-                rest[key] = item
+                unknown[key] = item
         elif isinstance(child, Node) and isinstance(item, dict):
-            if inner := _rest(child, item, found):
-                rest[key] = inner
+            if inner := _unknown_keys(child, item, texts):
+                unknown[key] = inner
         elif isinstance(child, Items) and isinstance(item, list):
             for position, row in enumerate(item):
-                if isinstance(row, dict) and (inner := _rest(child.node, row, found)):
-                    found.events[position] = inner
-    return rest
+                if isinstance(row, dict) and (inner := _unknown_keys(child.node, row, texts)):
+                    texts.events[position] = inner
+    return unknown
 
 
-def paths(found: Texts) -> Counter[str]:
-    """The paths of the unknown keys of one job, for the drift report."""
-    seen = set(_paths(job(), found.extra, ""))
-    for rest in found.events.values():
-        items = job().children["events"]
-        assert isinstance(items, Items)
-        seen |= set(_paths(items.node, rest, "events."))
-    return Counter(seen)
+def unknown_key_paths(texts: ExtraTexts) -> Counter[str]:
+    """The paths of the unknown keys of one job, each counted once."""
+    events = job_schema().children["events"]
+    assert isinstance(events, Items)
+    paths = set(_paths(job_schema(), texts.extra, ""))
+    for unknown in texts.events.values():
+        paths |= set(_paths(events.node, unknown, "events."))
+    return Counter(paths)
 
 
-def _paths(node: Node, rest: dict[str, Any], prefix: str) -> Iterator[str]:
-    for key, value in rest.items():
+def _paths(node: Node, unknown: dict[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in unknown.items():
         child = node.children.get(key)
         if isinstance(child, Node) and isinstance(value, dict):
             yield from _paths(child, value, f"{prefix}{key}.")
         else:
-            # The report is told to everybody; a key may be somebody's address all the same.
+            # The report is not private; a key may be an e-mail address all the same.
             yield prefix + emails.hidden(key, strict_json.MASK)
 
 
-def unread(fields: list[pa.Field[Any]] | pa.Schema, node: Node, above: Path = ()) -> Iterator[Path]:
-    """The paths in what Arrow inferred that the shape neither reads nor ignores; JSON texts are not among them."""
+def unread_paths(fields: list[pa.Field[Any]] | pa.Schema, node: Node, above: Path = ()) -> Iterator[Path]:
+    """The paths that Arrow inferred and the schema neither reads nor ignores, columns of JSON text left out."""
     for inner in fields:
         child = node.children.get(inner.name)
         if isinstance(child, Node) and pa.types.is_struct(inner.type):
-            yield from unread(list(inner.type), child, (*above, inner.name))
+            yield from unread_paths(list(inner.type), child, (*above, inner.name))
         elif isinstance(child, Items) and pa.types.is_list(inner.type):
-            yield from unread(list(inner.type.value_type), child.node, (*above, inner.name))
+            yield from unread_paths(list(inner.type.value_type), child.node, (*above, inner.name))
         elif child is None and _is_unread(inner, node):
-            yield (*above, wire_name(inner.name))
+            yield (*above, original_key(inner.name))
 
 
 def _is_unread(inner: pa.Field[Any], node: Node) -> bool:
     if inner.name in node.ignored:
-        # What is ignored is not looked at, but what lies inside it must be clean all the same.
+        # What lies inside an ignored key must be clean all the same.
         return pa.types.is_nested(inner.type)
-    return inner.name not in _siblings(node)
+    unions = [key for key, child in node.children.items() if isinstance(child, Leaf) and child.other_kind]
+    return inner.name not in {name(key) for key in unions for name in (other_kind_key, null_key)}
 
 
-def _siblings(node: Node) -> set[str]:
-    keys = [k for k, child in node.children.items() if isinstance(child, Leaf) and child.other]
-    return {other_name(k) for k in keys} | {null_name(k) for k in keys}
+_MAX_NAMES = 64  # in one pattern; with more, reading a job is faster than searching it
 
 
-_MANY = 64  # names in one pattern; with more, reading a job is faster than searching it
-
-
-def key_pattern(names: set[str]) -> re.Pattern[bytes] | None:
+def key_pattern(keys: set[str]) -> re.Pattern[bytes] | None:
     """A pattern that finds every raw job that may have one of these keys, whatever its value; None: any job may.
 
-    Arrow cannot tell an explicit null from an absent key, so the raw text is asked. A key may be written with escapes;
-    a text that holds one before a colon counts as having it.
+    Arrow cannot tell an explicit null from an absent key, so the raw text is searched. A key may be written with
+    escapes; a text that has one before a colon counts as having it.
     """
-    if len(names) > _MANY or not all(re.fullmatch(r"[\w .~^:/-]+", name, re.ASCII) for name in names):
+    if len(keys) > _MAX_NAMES or not all(re.fullmatch(r"[\w .~^:/-]+", key, re.ASCII) for key in keys):
         return None
-    plain = (b'"' + re.escape(name.encode()) + b'"' for name in sorted(names))
+    plain = (b'"' + re.escape(key.encode()) + b'"' for key in sorted(keys))
     escaped = rb'"[^"\\]*\\[^"]*"'
     return re.compile(rb"(?:" + b"|".join([*plain, escaped]) + rb")\s*:")
 
 
 _SAMPLE = 8  # jobs that stand for a batch
-_FIELDS = 1000  # unknown fields of a batch from which on Arrow is the slower road: it fills each of them in each row
+_MAX_FIELDS = 1000  # unknown keys of a batch from which on Arrow is the slower reader: it fills each in each row
 
 
-def sprawls(raws: Raws) -> bool:
-    """Whether the jobs seem to have unknown keys of their own each, such as identifiers: then Arrow would crawl."""
+def has_identifier_keys(raws: RawBatch) -> bool:
+    """Whether most jobs seem to have unknown keys of their own, such as identifiers, which slow Arrow down."""
     if len(raws) < _SAMPLE**2:
         return False
-    times_seen: Counter[Path] = Counter()
+    counts: Counter[Path] = Counter()
     samples = []
     for number in range(_SAMPLE):
         raw = raws[number * (len(raws) // _SAMPLE)]
         try:
-            samples.append(set(_keys(job(), msgspec.json.decode(raw), ())))
+            samples.append(set(_unknown_paths(job_schema(), msgspec.json.decode(raw), ())))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             continue
-        times_seen.update(samples[-1])
-    own = [sum(times_seen[path] == 1 for path in sample) for sample in samples]
-    return sum(map(bool, own)) > _SAMPLE // 2 and sum(own) * len(raws) >= _FIELDS * _SAMPLE
+        counts.update(samples[-1])
+    own = [sum(counts[path] == 1 for path in sample) for sample in samples]
+    return sum(map(bool, own)) > _SAMPLE // 2 and sum(own) * len(raws) >= _MAX_FIELDS * _SAMPLE
 
 
-def _keys(node: Node | None, value: Any, above: Path) -> Iterator[Path]:
-    """The paths of all keys in a value but those that the shape knows."""
+def _unknown_paths(node: Node | None, value: Any, above: Path) -> Iterator[Path]:
+    """The paths of all keys in a value, at any depth, that the schema does not read."""
     if isinstance(value, dict):
         for key, item in value.items():
             child = node.children.get(key) if node else None
@@ -178,7 +180,7 @@ def _keys(node: Node | None, value: Any, above: Path) -> Iterator[Path]:
                 yield (*above, key)
             if isinstance(item, dict | list):
                 inner = child.node if isinstance(child, Items) else child if isinstance(child, Node) else None
-                yield from _keys(inner, item, (*above, key))
+                yield from _unknown_paths(inner, item, (*above, key))
     elif isinstance(value, list):
         for item in value:
-            yield from _keys(node, item, above)
+            yield from _unknown_paths(node, item, above)

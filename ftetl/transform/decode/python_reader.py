@@ -1,7 +1,6 @@
-"""The careful road: one job at a time, in plain Python, by the same shape as the fast road.
+"""The Python reader: one job at a time, by the same schema as the Arrow reader.
 
-A value that its field cannot hold becomes none and is noted with its raw text; the job keeps its row.
-Knows neither Arrow nor tables.
+A value that its field cannot hold becomes null and an anomaly with its raw text; the job keeps its row.
 """
 
 from __future__ import annotations
@@ -12,89 +11,101 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ftetl.raw import strict_json
-from ftetl.transform.decode.source_schema import Items, Leaf, Node, other_name
+from ftetl.transform.decode.source_schema import Items, Leaf, Node, other_kind_key
 
-# (path, kind of anomaly, raw JSON text, position of the event or 0)
-Note = Callable[[str, str, str, int], None]
+# Takes the path, the kind of anomaly, the raw JSON text, and the position of the event or 0.
+AddAnomaly = Callable[[str, str, str, int], None]
 
-EXACT = 2**53  # whole reals up to here are exact
+MAX_EXACT = 2**53  # whole numbers up to here are exact as doubles
 _INT64 = 2**63
 
 
-def normal(node: Node, value: dict[str, Any], note: Note, prefix: str = "", place: int = 0) -> dict[str, Any]:
-    """The object with every field of the kind that the shape names, or none."""
-    found: dict[str, Any] = {}
+def read_object(
+    node: Node, value: dict[str, Any], add_anomaly: AddAnomaly, prefix: str = "", position: int = 0
+) -> dict[str, Any]:
+    """The fields of an object that the schema reads, each of its kind; null ones are left out.
+
+    Args:
+        node: The schema of the object.
+        value: The object, as `strict_json` parsed it.
+        add_anomaly: Called for every value that is not of its field's kind.
+        prefix: Of the paths in anomalies.
+        position: Of the event that the object is or lies in.
+    """
+    fields: dict[str, Any] = {}
     for key, child in node.children.items():
         item = value.get(key)
         if item is None:
             continue
         path = prefix + key
         if isinstance(child, Leaf) and child.is_json:
-            found[key] = strict_json.compact(mended(item, note, path, place))
+            fields[key] = strict_json.compact(clean_json(item, add_anomaly, path, position))
         elif isinstance(child, Leaf):
-            if anomaly := _leaf(found, key, child, item):
-                note(path, anomaly, strict_json.compact(item), place)
-        elif isinstance(child, Node):
-            if isinstance(item, dict):
-                found[key] = normal(child, item, note, path + ".", place)
-            else:
-                note(path, "wrong_type", strict_json.compact(item), place)
-        elif isinstance(item, list):
-            found[key] = [_row(child, row, note, path, at) for at, row in enumerate(item)]
+            if anomaly := _read_leaf(fields, key, child, item):
+                add_anomaly(path, anomaly, strict_json.compact(item), position)
+        elif isinstance(child, Node) and isinstance(item, dict):
+            fields[key] = read_object(child, item, add_anomaly, path + ".", position)
+        elif isinstance(child, Items) and isinstance(item, list):
+            fields[key] = [_read_row(child, row, add_anomaly, path, at) for at, row in enumerate(item)]
         else:
-            note(path, "wrong_type", strict_json.compact(item), place)
-    return found
+            add_anomaly(path, "wrong_type", strict_json.compact(item), position)
+    return fields
 
 
-def _row(items: Items, row: Any, note: Note, path: str, at: int) -> dict[str, Any] | None:
+def _read_row(items: Items, row: Any, add_anomaly: AddAnomaly, path: str, position: int) -> dict[str, Any] | None:
     if isinstance(row, dict):
-        return normal(items.node, row, note, path + ".", at)
+        return read_object(items.node, row, add_anomaly, path + ".", position)
     if row is None:
-        return None  # noted where both roads pass
-    note(path, "wrong_type", strict_json.compact(row), at)
+        return None  # becomes an anomaly when it is flattened, after both readers
+    add_anomaly(path, "wrong_type", strict_json.compact(row), position)
     return {}
 
 
-def _leaf(found: dict[str, Any], key: str, leaf: Leaf, item: Any) -> str | None:
-    """Put the value where it belongs; what is odd about it, if anything."""
-    if leaf.other and kind_of(item) == leaf.other:
-        value, anomaly = READ[leaf.other](item)
-        key = other_name(key)
+def _read_leaf(fields: dict[str, Any], key: str, leaf: Leaf, item: Any) -> str | None:
+    """Put the value under its key; the kind of its anomaly, if it has one."""
+    if leaf.other_kind and json_kind(item) == leaf.other_kind:
+        key, kind = other_kind_key(key), leaf.other_kind
     else:
-        value, anomaly = READ[leaf.kind](item)
+        kind = leaf.kind
+    value, anomaly = _READERS[kind](item)
     if value is not None:
-        found[key] = value
+        fields[key] = value
     return anomaly
 
 
-def mended(value: Any, note: Note, path: str = "", place: int = 0) -> Any:
-    """A value that stays JSON, without what JSON or UTF-8 has no word for: NaN, infinities and lone surrogates."""
+def clean_json(value: Any, add_anomaly: AddAnomaly, path: str = "", position: int = 0) -> Any:
+    """A value that stays JSON, without what JSON or UTF-8 cannot hold: NaN, infinities and lone surrogates."""
     if isinstance(value, dict):
-        inside = {}
-        for key, item in value.items():
-            name = strict_json.mend(key)
-            below = f"{path}.{name}" if path else name
-            taken = name != key and (name in value or name in inside)
-            if name != key:
-                note(below, "lone_surrogate", strict_json.compact({key: item} if taken else key), place)
-            if not taken:
-                inside[name] = mended(item, note, below, place)
-        return inside
+        return _clean_object(value, add_anomaly, path, position)
     if isinstance(value, list):
-        return [mended(item, note, path, place) for item in value]
+        return [clean_json(item, add_anomaly, path, position) for item in value]
     if isinstance(value, strict_json.Num):
-        if value[-1] not in "Ny":
+        if _is_finite_text(value):
             return value
-        note(path, "not_finite", value, place)
+        add_anomaly(path, "not_finite", value, position)
         return None
     if isinstance(value, str) and strict_json.has_lone_surrogate(value):
-        note(path, "lone_surrogate", strict_json.compact(value), place)
+        add_anomaly(path, "lone_surrogate", strict_json.compact(value), position)
         return strict_json.mend(value)
     return value
 
 
-def kind_of(item: Any) -> str:
-    """The wire's kind of a value, in the contract's words."""
+def _clean_object(value: dict[str, Any], add_anomaly: AddAnomaly, path: str, position: int) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for key, item in value.items():
+        name = strict_json.mend(key)
+        inner_path = f"{path}.{name}" if path else name
+        is_taken = name != key and (name in value or name in fields)
+        if name != key:
+            raw = strict_json.compact({key: item} if is_taken else key)
+            add_anomaly(inner_path, "lone_surrogate", raw, position)
+        if not is_taken:
+            fields[name] = clean_json(item, add_anomaly, inner_path, position)
+    return fields
+
+
+def json_kind(item: Any) -> str:
+    """The kind of a JSON value, in the contract's words."""
     if isinstance(item, bool):
         return "boolean"
     if isinstance(item, int | strict_json.Num):
@@ -102,14 +113,21 @@ def kind_of(item: Any) -> str:
     return "string" if isinstance(item, str) else "other"
 
 
-def _string(item: Any) -> tuple[str | None, str | None]:
-    if kind_of(item) != "string":
+def _is_finite_text(number: str) -> bool:
+    return number[-1] not in "Ny"  # of NaN and Infinity
+
+
+# Each of these gives the value or null, and the kind of anomaly or null.
+
+
+def _read_string(item: Any) -> tuple[str | None, str | None]:
+    if json_kind(item) != "string":
         return None, "wrong_type"
     return (strict_json.mend(item), "lone_surrogate") if strict_json.has_lone_surrogate(item) else (item, None)
 
 
-def _integer(item: Any) -> tuple[int | None, str | None]:
-    if kind_of(item) != "number":
+def _read_integer(item: Any) -> tuple[int | None, str | None]:
+    if json_kind(item) != "number":
         return None, "wrong_type"
     if isinstance(item, int):
         return item, None
@@ -121,35 +139,35 @@ def _integer(item: Any) -> tuple[int | None, str | None]:
         return (whole, None) if -_INT64 <= whole < _INT64 else (None, "out_of_range")
     real = float(item)
     if not math.isfinite(real):
-        return None, "not_finite" if item[-1] in "Ny" else "out_of_range"
-    if abs(real) > EXACT:
+        return None, "out_of_range" if _is_finite_text(item) else "not_finite"
+    if abs(real) > MAX_EXACT:
         return None, "out_of_range"
     try:
         exact = Decimal(item)  # a double would take 9007199254740993.0 and 0.99999999999999999 for whole numbers
     except InvalidOperation:
-        return None, "wrong_type"  # an exponent that Decimal has no room for, so close to 0
-    if exact.copy_abs() > EXACT:
+        return None, "wrong_type"  # an exponent too large for Decimal, so close to 0
+    if exact.copy_abs() > MAX_EXACT:
         return None, "out_of_range"
     return (int(exact), None) if exact == int(exact) else (None, "wrong_type")
 
 
-def _number(item: Any) -> tuple[float | None, str | None]:
-    if kind_of(item) != "number":
+def _read_number(item: Any) -> tuple[float | None, str | None]:
+    if json_kind(item) != "number":
         return None, "wrong_type"
     real = float(item)
     if math.isfinite(real):
         # Of smaller ones the digits that a double cannot hold are no more than those of 0.1.
-        return real, "rounded" if abs(real) >= EXACT and Decimal(repr(real)) != Decimal(item) else None
-    return None, "not_finite" if isinstance(item, str) and item[-1] in "Ny" else "out_of_range"
+        return real, "rounded" if abs(real) >= MAX_EXACT and Decimal(repr(real)) != Decimal(item) else None
+    return None, "out_of_range" if isinstance(item, int) or _is_finite_text(item) else "not_finite"
 
 
-def _boolean(item: Any) -> tuple[bool | None, str | None]:
+def _read_boolean(item: Any) -> tuple[bool | None, str | None]:
     return (item, None) if isinstance(item, bool) else (None, "wrong_type")
 
 
-READ: dict[str, Callable[[Any], tuple[Any, str | None]]] = {
-    "string": _string,
-    "integer": _integer,
-    "number": _number,
-    "boolean": _boolean,
+_READERS: dict[str, Callable[[Any], tuple[Any, str | None]]] = {
+    "string": _read_string,
+    "integer": _read_integer,
+    "number": _read_number,
+    "boolean": _read_boolean,
 }

@@ -1,7 +1,4 @@
-"""The raw elements of a batch: read from their answers when they are wanted, or all together into one buffer.
-
-Knows no JSON but the newline that may stand between two values.
-"""
+"""The raw bytes of a batch of jobs: one by one, or concatenated in one buffer."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from ftetl.raw.blob import Blob
 from ftetl.raw.response import Response, changed
 from ftetl.transform.raw_job import RawJob
 
-_KEPT = 32 << 20  # bytes up to which a thread keeps its buffer: fresh memory costs more than the reading
+_MAX_REUSED = 32 << 20  # bytes up to which a thread keeps its buffer: fresh memory costs more than the reading
 _OPEN, _CLOSE, _NEWLINE = b"{}\n"
-_own = threading.local()
+_thread_local = threading.local()
 
 
-class Raws:
-    """The raw elements of some items."""
+class RawBatch:
+    """The raw bytes of some jobs."""
 
     def __init__(self, items: Sequence[RawJob], responses: Sequence[Response]) -> None:
         self._items, self._responses = items, responses
@@ -26,53 +23,53 @@ class Raws:
     def __len__(self) -> int:
         return len(self._items)
 
-    def __getitem__(self, at: int) -> bytes:
-        blob, offset, length = self._place(self._items[at])
+    def __getitem__(self, place: int) -> bytes:
+        blob, offset, length = self._locate(self._items[place])
         return blob.read(offset, length)
 
-    def part(self, low: int, high: int) -> Raws:
-        """Those from `low` up to `high`."""
-        return Raws(self._items[low:high], self._responses)
+    def part(self, low: int, high: int) -> RawBatch:
+        """The jobs from `low` up to `high`."""
+        return RawBatch(self._items[low:high], self._responses)
 
     @property
     def size(self) -> int:
-        """The bytes of all of them."""
-        return sum(length(item) for item in self._items)
+        """The bytes of all jobs."""
+        return sum(raw_length(item) for item in self._items)
 
-    def together(self) -> memoryview:
-        """All of them, a newline behind each, in a buffer that this thread's next call uses again.
+    def concatenated(self) -> memoryview:
+        """All jobs, a newline after each, in a buffer that this thread's next call uses again.
 
         Raises:
-            DataError: Their answer is not any more what it was when it was scanned.
+            DataError: The response is not any more what it was when it was indexed.
         """
         size = self.size + len(self)
-        view, at = memoryview(_buffer(size))[:size], 0
+        view, start = memoryview(_buffer(size))[:size], 0
         for item in self._items:
-            blob, offset, length = self._place(item)
-            end = at + length
-            done = blob.readinto(offset, view[at:end])
-            # The scan saw an object here. What is none any more could be anything, and Arrow's reader dies of a `null`.
-            if done < length or view[at] != _OPEN or view[end - 1] != _CLOSE:
+            blob, offset, length = self._locate(item)
+            end = start + length
+            count = blob.readinto(offset, view[start:end])
+            # The index saw an object here. What is none any more could be anything, and a `null` kills Arrow's reader.
+            if count < length or view[start] != _OPEN or view[end - 1] != _CLOSE:
                 raise changed(self._responses[item.response].name)
             view[end] = _NEWLINE
-            at = end + 1
+            start = end + 1
         return view
 
-    def _place(self, item: RawJob) -> tuple[Blob, int, int]:
+    def _locate(self, item: RawJob) -> tuple[Blob, int, int]:
         if item.raw is not None:
             return item.raw, 0, item.raw.size
         return self._responses[item.response].blob, item.offset, item.length
 
 
-def length(item: RawJob) -> int:
-    """How many bytes an item has."""
+def raw_length(item: RawJob) -> int:
+    """The bytes of a job."""
     return item.raw.size if item.raw is not None else item.length
 
 
 def _buffer(size: int) -> bytearray:
-    if size > _KEPT:
+    if size > _MAX_REUSED:
         return bytearray(size)
-    kept: bytearray | None = getattr(_own, "buffer", None)
-    if kept is None or len(kept) < size:
-        kept = _own.buffer = bytearray(size + size // 4)
-    return kept
+    buffer: bytearray | None = getattr(_thread_local, "buffer", None)
+    if buffer is None or len(buffer) < size:
+        buffer = _thread_local.buffer = bytearray(size + size // 4)
+    return buffer

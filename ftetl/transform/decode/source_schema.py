@@ -1,8 +1,4 @@
-"""The nested shape of a raw job, as all contracts together read it.
-
-From it derive the Arrow schema that the fast road reads with, the rules of the careful road, and what counts as
-unknown. Knows no bytes and no tables.
-"""
+"""The nested schema of a raw job: every path that a contract reads, and the Arrow schema to read them with."""
 
 from __future__ import annotations
 
@@ -15,33 +11,23 @@ import pyarrow as pa
 
 from ftetl.contract import Column, Table, tables
 from ftetl.errors import ConfigError
+from ftetl.transform.decode.json_kinds import JSON_KINDS, column_kinds
 
-# What the wire's kind of a value is for each type of a column; a `nano_to_usd` column reads an integer.
-KINDS = {
-    "string": "string",
-    "integer": "integer",
-    "number": "number",
-    "boolean": "boolean",
-    "datetime": "string",
-    "decimal": "integer",
-}
-ARROW = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
-# Readers of fields that come in two kinds: the kind of the field, and the other one.
-UNIONS = {"bool_text": ("string", "boolean"), "is_max": ("integer", "string")}
+Path = tuple[str, ...]
 
 
 @dataclass
 class Leaf:
-    """A single value: its kind on the wire, and the other kind that it may have."""
+    """A single value."""
 
     kind: str
-    other: str | None = None
-    is_json: bool = False  # kept as its own JSON text
+    other_kind: str | None = None  # set in a union field
+    is_json: bool = False  # any value, kept as its JSON text
 
 
 @dataclass
 class Node:
-    """An object: the keys that are read, and those that are passed over on purpose."""
+    """An object: the keys that are read, and those that are ignored on purpose."""
 
     children: dict[str, Leaf | Node | Items] = field(default_factory=dict)
     ignored: set[str] = field(default_factory=set)
@@ -49,31 +35,35 @@ class Node:
 
 @dataclass
 class Items:
-    """A list of objects whose items are the rows of a table."""
+    """A list of objects that are the rows of a table."""
 
     table: str
     node: Node
 
 
-def other_name(key: str) -> str:
-    """The sibling under which the other kind of a union field is read: the same length, so bytes can be renamed."""
+def other_kind_key(key: str) -> str:
+    """The key under which the other kind of a union field is read: as long as the key, so bytes can be renamed."""
     return key[:-1] + "~"
 
 
-def null_name(key: str) -> str:
-    """The sibling that tells of an explicit null; it makes a repeated key visible."""
+def null_key(key: str) -> str:
+    """The key under which an explicit null of a union field is read, so that a repeated key is seen."""
     return key[:-1] + "^"
 
 
-def wire_name(name: str) -> str:
+def original_key(name: str) -> str:
     """The key that was renamed to this one, or the name itself."""
-    keys = {sibling(key): key for key, _ in unions() for sibling in (other_name, null_name)}
+    keys = {renamed(key): key for key, _ in union_fields() for renamed in (other_kind_key, null_key)}
     return keys.get(name, name)
 
 
 @cache
-def job() -> Node:
-    """The shape of a job: every path that some contract reads."""
+def job_schema() -> Node:
+    """The schema of a raw job.
+
+    Raises:
+        ConfigError: The contracts contradict each other.
+    """
     root = Node()
     for table in tables().values():
         if table.computed:
@@ -81,66 +71,81 @@ def job() -> Node:
         node = root if table.rows is None else _items(root, table).node
         node.ignored |= set(table.ignore) - set(node.children)
         for column in table.columns:
-            _place(root, node, column)
+            _add_column(root, node, column)
     root.ignored -= set(root.children)
     return root
 
 
 def _items(root: Node, table: Table) -> Items:
-    found = root.children.setdefault(str(table.rows), Items(table.name, Node()))
-    if not isinstance(found, Items):
+    items = root.children.setdefault(str(table.rows), Items(table.name, Node()))
+    if not isinstance(items, Items):
         raise ConfigError(
             "K03", f"schemas/{table.name}.toml: rows = {table.rows!r} is a column elsewhere", next="rename it"
         )
-    return found
+    return items
 
 
-def _place(root: Node, node: Node, column: Column) -> None:
+def _add_column(root: Node, node: Node, column: Column) -> None:
     if column.read in ("last_event", "computed"):
         return
     for source in column.sources:
         at = root if source.job else node
         for key in source.keys[:-1]:
-            step = at.children.setdefault(key, Node())
-            if not isinstance(step, Node):
+            inner = at.children.setdefault(key, Node())
+            if not isinstance(inner, Node):
                 raise ConfigError(
                     "K03", f"column {column.name}: {source} passes through a value", next="correct the contract"
                 )
-            at = step
-        _leaf(at, source.keys[-1], column)
+            at = inner
+        _add_leaf(at, source.keys[-1], column)
 
 
-def _leaf(at: Node, key: str, column: Column) -> None:
-    kind, other = UNIONS.get(column.read, (KINDS[column.type], None))
-    if column.read in ("is_one_of", "json_text"):
-        kind = "string"
-    leaf = at.children.setdefault(key, Leaf(kind, other, is_json=column.read == "json_text"))
+def _add_leaf(at: Node, key: str, column: Column) -> None:
+    kind, other_kind = column_kinds(column)
+    leaf = at.children.setdefault(key, Leaf(kind, other_kind, is_json=column.read == "json_text"))
     if not isinstance(leaf, Leaf) or leaf.kind != kind:
         raise ConfigError("K03", f"column {column.name}: {key} is read as two kinds", next="correct the contract")
-    leaf.other = leaf.other or other
+    leaf.other_kind = leaf.other_kind or other_kind
 
 
-def fields(node: Node, *, json_as_text: bool) -> list[pa.Field[Any]]:
-    """The Arrow fields of an object: for the reader, or for what comes after it, where the JSON texts are known."""
-    found: list[pa.Field[Any]] = []
+def leaves(node: Node, above: Path = (), *, in_list: bool = False) -> Iterator[tuple[Path, Leaf, bool]]:
+    """Every value below an object: its path, the leaf, and whether it lies in the items of a list."""
+    for key, child in node.children.items():
+        if isinstance(child, Leaf):
+            yield (*above, key), child, in_list
+        elif isinstance(child, Node):
+            yield from leaves(child, (*above, key), in_list=in_list)
+        else:
+            yield from leaves(child.node, (*above, key), in_list=True)
+
+
+def union_paths() -> list[Path]:
+    """The paths of the fields of a job that may have two kinds."""
+    return [path for path, leaf, in_list in leaves(job_schema()) if leaf.other_kind and not in_list]
+
+
+def union_fields() -> Iterator[tuple[str, Leaf]]:
+    """The key and the leaf of every field of a job that may have two kinds."""
+    return ((path[-1], leaf) for path, leaf, in_list in leaves(job_schema()) if leaf.other_kind and not in_list)
+
+
+@cache
+def arrow_schema(*, json_as_text: bool) -> pa.Schema:
+    """The nested Arrow schema of a job: as Arrow reads it, or of a decoded batch, with the columns of JSON text."""
+    return pa.schema(_arrow_fields(job_schema(), json_as_text=json_as_text))
+
+
+def _arrow_fields(node: Node, *, json_as_text: bool) -> list[pa.Field[Any]]:
+    fields: list[pa.Field[Any]] = []
     for key, child in node.children.items():
         if isinstance(child, Node):
-            found.append(pa.field(key, pa.struct(fields(child, json_as_text=json_as_text))))
+            fields.append(pa.field(key, pa.struct(_arrow_fields(child, json_as_text=json_as_text))))
         elif isinstance(child, Items):
-            found.append(pa.field(key, pa.list_(pa.struct(fields(child.node, json_as_text=json_as_text)))))
+            fields.append(pa.field(key, pa.list_(pa.struct(_arrow_fields(child.node, json_as_text=json_as_text)))))
         elif not child.is_json or json_as_text:
-            found.append(pa.field(key, ARROW[child.kind]))
-            if child.other:
-                found.append(pa.field(other_name(key), ARROW[child.other]))
+            fields.append(pa.field(key, JSON_KINDS[child.kind].arrow))
+            if child.other_kind:
+                fields.append(pa.field(other_kind_key(key), JSON_KINDS[child.other_kind].arrow))
                 if not json_as_text:
-                    found.append(pa.field(null_name(key), pa.bool_()))
-    return found
-
-
-def unions(node: Node | None = None) -> Iterator[tuple[str, Leaf]]:
-    """Every field that comes in two kinds, by its key, wherever it lies."""
-    for key, child in (node or job()).children.items():
-        if isinstance(child, Node):
-            yield from unions(child)
-        elif isinstance(child, Leaf) and child.other:
-            yield key, child
+                    fields.append(pa.field(null_key(key), pa.bool_()))
+    return fields

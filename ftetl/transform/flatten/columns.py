@@ -19,7 +19,7 @@ from ftetl.contract import Column, Source
 from ftetl.contract.arrow_schema import NANO, TYPES, USD_LIMIT
 from ftetl.raw.findings import Anomaly
 from ftetl.transform import timestamps
-from ftetl.transform.decode.source_schema import other_name
+from ftetl.transform.decode.source_schema import other_kind_key
 
 MAX_WORD = "max"  # the largest batch size
 
@@ -43,7 +43,7 @@ class Rows:
 
     def other_kind_at(self, source: Source) -> pa.Array:
         """The values of the other kind at a source of a union field."""
-        return self.at(Source((*source.keys[:-1], other_name(source.keys[-1])), source.job))
+        return self.at(Source((*source.keys[:-1], other_kind_key(source.keys[-1])), source.job))
 
 
 class AnomalyCollector:
@@ -147,7 +147,7 @@ def _convert_enum(column: Column, values: pa.Array, path: str, collector: Anomal
 
 
 def _convert_times(_: Column, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
-    instants, anomalies = timestamps.column(values)
+    instants, anomalies = timestamps.parse_column(values)
     for row, kind, text in anomalies:
         collector.add(path, kind, row, _json(text))
     return instants

@@ -23,6 +23,7 @@ from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response, Shape
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import arrow_reader, decoder, type_probe
+from ftetl.transform.decode.source_schema import arrow_schema
 from ftetl.transform.flatten import tables as flatten_tables
 from ftetl.transform.raw_job import RawJob
 
@@ -35,12 +36,12 @@ def work(raws: Sequence[bytes]) -> tuple[Response, deduplicate.DecodePlan]:
     return a, deduplicate.resolve_duplicates([a], [index.scan(a)])
 
 
-def decoded(raws: Sequence[bytes], *, fast: bool = True) -> decoder.Decoded:
+def decoded(raws: Sequence[bytes], *, use_arrow: bool = True) -> decoder.Decoded:
     a, chosen = work(raws)
-    return decoder.decode(chosen.items, [a], fast=fast)
+    return decoder.decode(chosen.items, [a], use_arrow=use_arrow)
 
 
-ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])
+BOTH_READERS = pytest.mark.parametrize("use_arrow", [True, False], ids=["arrow", "python"])
 
 # --- the traps in pyarrow itself; a row that fails here says that a new version differs
 
@@ -380,16 +381,16 @@ NEIGHBOURS = (
 )
 
 
-@ROADS
+@BOTH_READERS
 @pytest.mark.parametrize("text", CASES, ids=lambda text: text[:60])
-def test_an_odd_member_is_settled_as_designed(monkeypatch: pytest.MonkeyPatch, text: str, fast: bool) -> None:
+def test_an_odd_member_is_settled_as_designed(monkeypatch: pytest.MonkeyPatch, text: str, use_arrow: bool) -> None:
     monkeypatch.setattr(decoder, "_SMALL", 0)
     expected = CASES[text]
     raw = ('{"id":"ft-1",' + text + "}").encode()
     first, last = NEIGHBOURS
 
     a, chosen = work([first, raw, last])
-    found = decoder.decode(chosen.items, [a], fast=fast)
+    found = decoder.decode(chosen.items, [a], use_arrow=use_arrow)
     flat = flatten_tables.flatten(found)
 
     quarantined = found.quarantined + chosen.quarantined
@@ -413,24 +414,24 @@ def test_an_odd_member_is_settled_as_designed(monkeypatch: pytest.MonkeyPatch, t
         assert {name: event[name] for name in expected.event} == expected.event
 
 
-@ROADS
+@BOTH_READERS
 @pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80"])
 @pytest.mark.parametrize(
     "where",
     [b'"model":"@"', b'"new":"@"', b'"@":1', b'"checkpoints":["@"]', b'"job_id":"@"', b'"events":[{"object":"@"}]'],
 )
-def test_broken_utf8_is_found_wherever_it_lies(where: bytes, bad: bytes, fast: bool) -> None:
+def test_broken_utf8_is_found_wherever_it_lies(where: bytes, bad: bytes, use_arrow: bool) -> None:
     raw = b'{"id":"ft-1",' + where.replace(b"@", bad) + b"}"
 
-    found = decoded([NEIGHBOURS[0], raw, NEIGHBOURS[1]], fast=fast)
+    found = decoded([NEIGHBOURS[0], raw, NEIGHBOURS[1]], use_arrow=use_arrow)
 
     assert [(a.rule, a.raw, a.job_id) for a in found.quarantined] == [("broken_utf8", raw, "ft-1")]
     assert [i.job_id for i in found.items] == ["ft-0", "ft-2"]
 
 
-@ROADS
-def test_whose_job_is_put_aside_is_said_only_if_it_is_sure(fast: bool) -> None:
-    found = decoded([b'{"id":"ft-1","id":"ft-2"}', b'{"id":"ft-3","x":1,"x":[{"id":"e"}]}'], fast=fast)
+@BOTH_READERS
+def test_whose_job_is_put_aside_is_said_only_if_it_is_sure(use_arrow: bool) -> None:
+    found = decoded([b'{"id":"ft-1","id":"ft-2"}', b'{"id":"ft-3","x":1,"x":[{"id":"e"}]}'], use_arrow=use_arrow)
 
     assert sorted((a.job_id or "", a.rule) for a in found.quarantined) == [
         ("", "duplicate_keys"),
@@ -438,8 +439,8 @@ def test_whose_job_is_put_aside_is_said_only_if_it_is_sure(fast: bool) -> None:
     ]
 
 
-@ROADS
-def test_secrets_never_come_through(fast: bool) -> None:
+@BOTH_READERS
+def test_secrets_never_come_through(use_arrow: bool) -> None:
     secrets = '"hf_api_token":"s3cret","wandb_key":{"a":"s3cret"}'
     raws = [
         f'{{"id":"ft-1",{secrets},"new":{{{secrets}}},"events":[{{{secrets}}}],"checkpoints":[{{{secrets}}}]}}',
@@ -451,7 +452,7 @@ def test_secrets_never_come_through(fast: bool) -> None:
     ]
     a, chosen = work([raw.encode() for raw in raws])
 
-    found = decoder.decode(chosen.items, [a], fast=fast)
+    found = decoder.decode(chosen.items, [a], use_arrow=use_arrow)
     flat = flatten_tables.flatten(found)
 
     everything = repr(
@@ -468,11 +469,11 @@ def test_secrets_never_come_through(fast: bool) -> None:
 def test_batches_keep_the_order_and_the_copies_of_a_job_together() -> None:
     items = [RawJob(job_id, 0, n, 0, 100) for n, job_id in enumerate("aabccccd")]
 
-    found = list(decoder.batches(items, 150))
+    found = list(decoder.split_into_batches(items, 150))
 
     assert ["".join(i.job_id for i in batch) for batch in found] == ["aa", "b", "cccc", "d"]
-    assert list(decoder.batches(items, 10_000)) == [items]
-    assert list(decoder.batches([])) == []
+    assert list(decoder.split_into_batches(items, 10_000)) == [items]
+    assert list(decoder.split_into_batches([])) == []
 
 
 def test_a_put_together_copy_counts_with_its_own_bytes() -> None:
@@ -482,21 +483,21 @@ def test_a_put_together_copy_counts_with_its_own_bytes() -> None:
         RawJob("c", 0, 2, 0, 10),
     ]
 
-    assert [len(batch) for batch in decoder.batches(items, 105)] == [1, 2]
+    assert [len(batch) for batch in decoder.split_into_batches(items, 105)] == [1, 2]
 
 
-@ROADS
-def test_nothing_gives_a_table_with_every_column(fast: bool) -> None:
-    found = decoder.decode([], [], fast=fast)
+@BOTH_READERS
+def test_nothing_gives_a_table_with_every_column(use_arrow: bool) -> None:
+    found = decoder.decode([], [], use_arrow=use_arrow)
 
-    assert found.jobs.schema == decoder.explicit(json_as_text=True)
+    assert found.jobs.schema == arrow_schema(json_as_text=True)
     assert found.jobs.num_rows == 0
     assert flatten_tables.flatten(found).jobs.num_rows == 0
 
 
-@ROADS
-def test_only_refused_jobs_give_no_rows(fast: bool) -> None:
-    found = decoded([b'{"id":"a","x":1,"x":1}', b'{"id":"b","x":1,"x":1}'], fast=fast)
+@BOTH_READERS
+def test_only_refused_jobs_give_no_rows(use_arrow: bool) -> None:
+    found = decoded([b'{"id":"a","x":1,"x":1}', b'{"id":"b","x":1,"x":1}'], use_arrow=use_arrow)
 
     assert len(found.quarantined) == 2
     assert flatten_tables.flatten(found).jobs.num_rows == 0
@@ -525,7 +526,7 @@ def test_one_odd_job_sends_only_its_neighbours_down_the_careful_road(
 
     assert len(found.items) + len(found.quarantined) == 1000
     assert [i.job_id for i in found.items] == sorted({i.job_id for i in found.items})
-    assert found.careful < 40
+    assert found.python_rows < 40
     assert found.jobs.column("id").to_pylist() == [i.job_id for i in found.items]
 
 
@@ -535,7 +536,7 @@ def test_the_roads_meet_in_order_however_many_are_odd(monkeypatch: pytest.Monkey
     monkeypatch.setattr(decoder, "_SMALL", 300)
     raws = many(60, {n: odd % n for n in range(0, 60, step)})
 
-    found, slow = decoded(raws), decoded(raws, fast=False)
+    found, slow = decoded(raws), decoded(raws, use_arrow=False)
 
     assert found.jobs == slow.jobs
     assert found.extra == slow.extra
@@ -548,20 +549,20 @@ def test_the_jobs_that_look_odd_are_taken_out_of_a_batch_at_once(
     monkeypatch: pytest.MonkeyPatch, step: int, slices: int
 ) -> None:
     monkeypatch.setattr(decoder, "_SMALL", 0)
-    monkeypatch.setattr(decoder, "_SLICES", slices)
+    monkeypatch.setattr(decoder, "_MAX_SLICES", slices)
     tries: list[int] = []
-    read = decoder.read
-    monkeypatch.setattr(decoder, "read", lambda body, count: tries.append(count) or read(body, count))
+    read = arrow_reader.read_batch
+    monkeypatch.setattr(arrow_reader, "read_batch", lambda body, count: tries.append(count) or read(body, count))
     odd = {n: b'{"id":"ft-%05d","status":5,"new":%d,"events":[{"x":%d}]}' % (n, n, n) for n in range(1, 512, step)}
     raws = many(512, odd, b',"events":[{"y":1}],"more":2')
 
-    found, slow = decoded(raws), decoded(raws, fast=False)
+    found, slow = decoded(raws), decoded(raws, use_arrow=False)
 
     assert tries == [512, 512 - len(odd)]
-    assert found.careful == len(odd)
+    assert found.python_rows == len(odd)
     assert [i.job_id for i in found.items] == [i.job_id for i in slow.items]
     assert found.jobs == slow.jobs
-    assert (found.extra, found.event_extra, found.unknown) == (slow.extra, slow.event_extra, slow.unknown)
+    assert (found.extra, found.event_extra, found.unknown_keys) == (slow.extra, slow.event_extra, slow.unknown_keys)
 
 
 def test_one_job_that_has_to_be_halved_out_does_not_hide_the_odd_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -572,7 +573,7 @@ def test_one_job_that_has_to_be_halved_out_does_not_hide_the_odd_ones(monkeypatc
     found = decoded(raws)
 
     assert found.jobs.num_rows == 512
-    assert found.careful == len(odd) + 1
+    assert found.python_rows == len(odd) + 1
 
 
 def test_what_alternates_is_not_put_together_from_a_slice_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -584,16 +585,16 @@ def test_what_alternates_is_not_put_together_from_a_slice_a_job(monkeypatch: pyt
 
     found = decoded(raws)
 
-    assert found.careful == 1000
+    assert found.python_rows == 1000
     assert slices
-    assert max(slices) <= decoder._SLICES
+    assert max(slices) <= decoder._MAX_SLICES
 
 
 def test_a_batch_that_fails_over_and_over_goes_down_the_careful_road_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder, "_SMALL", 0)
-    monkeypatch.setattr(type_probe, "odd", lambda _: set())
+    monkeypatch.setattr(type_probe, "find_mistyped", lambda _: set())
     tries: list[int] = []
-    read = decoder.read
+    read = arrow_reader.read_batch
 
     def reading(body: memoryview, count: int) -> pa.Table:
         try:
@@ -605,24 +606,24 @@ def test_a_batch_that_fails_over_and_over_goes_down_the_careful_road_whole(monke
         tries.append(len(body))
         return table
 
-    monkeypatch.setattr(decoder, "read", reading)
+    monkeypatch.setattr(arrow_reader, "read_batch", reading)
     raws = many(512, {n: b'{"id":"ft-%05d","status":5,"model":"%s"}' % (n, b"m" * 200) for n in range(0, 512, 2)})
 
     found = decoded(raws)
 
-    assert found.careful > 400
+    assert found.python_rows > 400
     assert found.jobs.num_rows == 512
-    assert sum(tries) <= (decoder._REREAD + 2) * sum(map(len, raws))
+    assert sum(tries) <= (decoder._MAX_REREAD + 2) * sum(map(len, raws))
 
 
 def test_what_is_small_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[int] = []
-    read = decoder.read
-    monkeypatch.setattr(decoder, "read", lambda body, count: tries.append(count) or read(body, count))
+    read = arrow_reader.read_batch
+    monkeypatch.setattr(arrow_reader, "read_batch", lambda body, count: tries.append(count) or read(body, count))
 
     found = decoded([b'{"id":"a"}', b'{"id":"b","status":5}', b'{"id":"c"}', b'{"id":"d","x":NaN}', b'{"id":"e"}'])
 
-    assert found.careful == 5
+    assert found.python_rows == 5
     assert tries == []
 
 
@@ -635,7 +636,7 @@ def test_keys_that_are_names_do_not_stop_the_fast_road_for_good(where: str) -> N
     found = decoded(raws)
 
     assert found.jobs.num_rows == 3000
-    assert found.careful == 3000
+    assert found.python_rows == 3000
     if where == "%s":
         assert json.loads(found.extra[7]) == {f"k7-{k}": k for k in range(20)}
 
@@ -646,20 +647,20 @@ def test_unknown_keys_alone_do_not_leave_the_fast_road(count: int) -> None:
 
     found = decoded(raws * 1)
 
-    assert found.careful == 0
+    assert found.python_rows == 0
     assert set(found.extra.values()) == {'{"new":"2026-07-02T08:10:14Z","more":{"a":[1.50,null]},"none":null}'}
-    assert found.unknown == {"new": 500, "more": 500, "none": 500}
+    assert found.unknown_keys == {"new": 500, "more": 500, "none": 500}
 
 
-@ROADS
-def test_a_job_with_several_copies_counts_once_for_its_unknown_keys(fast: bool) -> None:
+@BOTH_READERS
+def test_a_job_with_several_copies_counts_once_for_its_unknown_keys(use_arrow: bool) -> None:
     texts = [f'{{"id":"ft-1","updated_at":"2026-07-0{day}T00:00:00Z","new":{day}}}' for day in (1, 2, 3)]
     responses = [Response(text, Memory(f"[{text}]".encode()), NOW) for text in texts]
     items = deduplicate.resolve_duplicates(responses, [index.scan(a) for a in responses]).items
 
-    found = decoder.decode(items, responses, fast=fast)
+    found = decoder.decode(items, responses, use_arrow=use_arrow)
 
-    assert found.unknown == {"new": 1}
+    assert found.unknown_keys == {"new": 1}
     assert found.extra == {0: '{"new":3}', 1: '{"new":2}', 2: '{"new":1}'}
 
 
@@ -668,7 +669,7 @@ def test_real_answers_take_the_fast_road() -> None:
     raws += [json.dumps(j).encode() for j in json.loads((SAMPLES / "list_2026.json").read_bytes())["data"]]
 
     for number, raw in enumerate(raws):
-        assert decoded([raw.replace(b"ft-", b"ft-%d" % number)]).careful == 0
+        assert decoded([raw.replace(b"ft-", b"ft-%d" % number)]).python_rows == 0
 
 
 def test_pretty_printed_jobs_are_read_at_once() -> None:
@@ -679,8 +680,8 @@ def test_pretty_printed_jobs_are_read_at_once() -> None:
 
     found = decoded(raws)
 
-    assert found.careful == 0
-    assert found.jobs == decoded(raws, fast=False).jobs
+    assert found.python_rows == 0
+    assert found.jobs == decoded(raws, use_arrow=False).jobs
 
 
 def test_the_export_settles_lines_as_it_settles_lists(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from ftetl.raw import strict_json
 from ftetl.raw.blob import Memory
 from ftetl.transform.decode import arrow_reader, extra_keys
-from ftetl.transform.decode.raw_batch import Raws
-from ftetl.transform.decode.source_schema import job
+from ftetl.transform.decode.raw_batch import RawBatch
+from ftetl.transform.decode.source_schema import job_schema
 from ftetl.transform.raw_job import RawJob
 
 
-def texts(text: str) -> extra_keys.Texts:
-    return extra_keys.texts_of(strict_json.parse(text.encode()))
+def texts(text: str) -> extra_keys.ExtraTexts:
+    return extra_keys.texts_of_job(strict_json.parse(text.encode()))
 
 
 EXTRA: dict[str, str] = {
@@ -65,7 +65,7 @@ def test_events_keep_what_is_their_own() -> None:
         4: '{"new":{"a":[]},"more":null}',
     }
     assert found.extra == {}
-    assert extra_keys.paths(found) == Counter({"events.new": 1, "events.more": 1})
+    assert extra_keys.unknown_key_paths(found) == Counter({"events.new": 1, "events.more": 1})
 
 
 def test_texts_of_json_are_compact_and_exact() -> None:
@@ -77,7 +77,7 @@ def test_texts_of_json_are_compact_and_exact() -> None:
 def test_a_path_counts_once_a_job() -> None:
     found = texts('{"id":"a","new":{"x":1},"training_type":{"new":[]},"events":[{"b":1},{"b":2}]}')
 
-    assert extra_keys.paths(found) == Counter({"new": 1, "training_type.new": 1, "events.b": 1})
+    assert extra_keys.unknown_key_paths(found) == Counter({"new": 1, "training_type.new": 1, "events.b": 1})
 
 
 # --- from what Arrow inferred
@@ -102,9 +102,9 @@ UNREAD: dict[str, list[tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("text", UNREAD)
 def test_what_arrow_inferred_tells_the_paths_that_nothing_reads(text: str) -> None:
-    table = arrow_reader.read(arrow_reader.prepared(memoryview(bytearray(text.encode()))), 1)
+    table = arrow_reader.read_batch(arrow_reader.prepare_body(memoryview(bytearray(text.encode()))), 1)
 
-    assert sorted(extra_keys.unread(table.schema, job())) == UNREAD[text]
+    assert sorted(extra_keys.unread_paths(table.schema, job_schema())) == UNREAD[text]
 
 
 HOLDS = [
@@ -142,7 +142,7 @@ def test_keys_that_raw_text_may_write_in_many_ways_need_every_job_read(names: se
     st.booleans(),
 )
 def test_random_extra_keys_are_found_again(more: dict[str, Any], ascii_only: bool) -> None:
-    known = set(job().children) | {"id", "job_id", "hf_api_token", "wandb_key"}
+    known = set(job_schema().children) | {"id", "job_id", "hf_api_token", "wandb_key"}
     more = {k: v for k, v in more.items() if k not in known}
     raw = json.dumps({"id": "a", **more, "training_type": {"new": more}}, ensure_ascii=ascii_only).encode()
 
@@ -171,27 +171,32 @@ SPRAWLING: dict[str, tuple[int, Any, bool]] = {
     "a rare key": (5000, lambda n: {"rare": 1} if n == 0 else {}, False),
     "known keys here and there": (
         1000,
-        lambda n: {k: None for at, k in enumerate(job().children) if at % 125 == n % 125 and k != "id"},
+        lambda n: {k: None for at, k in enumerate(job_schema().children) if at % 125 == n % 125 and k != "id"},
         False,
     ),
     "nothing": (1000, lambda n: {}, False),
 }
 
 
-def raws(texts: Sequence[bytes]) -> Raws:
-    return Raws([RawJob("ft-1", 0, n, 0, 0, raw=Memory(text)) for n, text in enumerate(texts)], [])
+def raws(texts: Sequence[bytes]) -> RawBatch:
+    return RawBatch([RawJob("ft-1", 0, n, 0, 0, raw=Memory(text)) for n, text in enumerate(texts)], [])
 
 
 @pytest.mark.parametrize("name", SPRAWLING)
 def test_a_batch_sprawls_if_most_jobs_have_keys_of_their_own(name: str) -> None:
     count, keys, sprawls = SPRAWLING[name]
 
-    assert extra_keys.sprawls(raws(jobs(count, keys))) == sprawls
+    assert extra_keys.has_identifier_keys(raws(jobs(count, keys))) == sprawls
 
 
 def test_what_msgspec_cannot_read_does_not_sprawl() -> None:
-    assert not extra_keys.sprawls(raws([b"{oops", b'{"a":"\xff"}', b"[" * 5000, b"NaN"] * 100))
+    assert not extra_keys.has_identifier_keys(raws([b"{oops", b'{"a":"\xff"}', b"[" * 5000, b"NaN"] * 100))
 
 
 def test_there_are_columns_of_json_text() -> None:
-    assert set(extra_keys.json_keys()) == {"multimodal_params", "training_files", "validation_files", "checkpoints"}
+    assert set(extra_keys.json_text_keys()) == {
+        "multimodal_params",
+        "training_files",
+        "validation_files",
+        "checkpoints",
+    }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ftetl.raw import strict_json
 from ftetl.transform.decode import python_reader
-from ftetl.transform.decode.source_schema import Items, Leaf, Node, other_name
+from ftetl.transform.decode.source_schema import Items, Leaf, Node, other_kind_key
 
 SHAPE = Node(
     {
@@ -30,7 +30,7 @@ Noted = tuple[str, str, str, int]
 
 def read(text: str) -> tuple[dict[str, Any], list[Noted]]:
     noted: list[Noted] = []
-    found = python_reader.normal(SHAPE, strict_json.parse(text.encode()), lambda *note: noted.append(note))
+    found = python_reader.read_object(SHAPE, strict_json.parse(text.encode()), lambda *note: noted.append(note))
     return found, noted
 
 
@@ -145,16 +145,16 @@ def test_missing_and_null_are_none_and_not_noted(key: str, text: str) -> None:
 
 UNIONS: dict[str, tuple[dict[str, Any], list[Noted]]] = {
     '{"word_or_flag":"auto"}': ({"word_or_flag": "auto"}, []),
-    '{"word_or_flag":true}': ({other_name("word_or_flag"): True}, []),
+    '{"word_or_flag":true}': ({other_kind_key("word_or_flag"): True}, []),
     '{"word_or_flag":1}': ({}, [("word_or_flag", "wrong_type", "1", 0)]),
     '{"word_or_flag":[true]}': ({}, [("word_or_flag", "wrong_type", "[true]", 0)]),
     '{"count_or_word":8}': ({"count_or_word": 8}, []),
     '{"count_or_word":8.0}': ({"count_or_word": 8}, []),
-    '{"count_or_word":"max"}': ({other_name("count_or_word"): "max"}, []),
+    '{"count_or_word":"max"}': ({other_kind_key("count_or_word"): "max"}, []),
     '{"count_or_word":true}': ({}, [("count_or_word", "wrong_type", "true", 0)]),
     '{"count_or_word":8.5}': ({}, [("count_or_word", "wrong_type", "8.5", 0)]),
     '{"count_or_word":"\\ud800"}': (
-        {other_name("count_or_word"): "\ufffd"},
+        {other_kind_key("count_or_word"): "\ufffd"},
         [("count_or_word", "lone_surrogate", '"\\ud800"', 0)],
     ),
 }
@@ -199,14 +199,16 @@ MENDED: dict[str, tuple[str, list[Noted]]] = {
 def test_what_json_has_no_word_for_is_mended_and_noted(text: str) -> None:
     noted: list[Noted] = []
 
-    found = python_reader.mended(strict_json.parse(text.encode()), lambda *note: noted.append(note), "p", 3)
+    found = python_reader.clean_json(strict_json.parse(text.encode()), lambda *note: noted.append(note), "p", 3)
 
     assert (strict_json.compact(found), noted) == MENDED[text]
 
 
 def test_a_path_at_the_top_has_no_dot() -> None:
     noted: list[Noted] = []
-    python_reader.mended({"a": strict_json.Num("NaN"), "": strict_json.Num("NaN")}, lambda *note: noted.append(note))
+    python_reader.clean_json(
+        {"a": strict_json.Num("NaN"), "": strict_json.Num("NaN")}, lambda *note: noted.append(note)
+    )
 
     assert [path for path, *_ in noted] == ["a", ""]
 

@@ -13,8 +13,8 @@ from ftetl.errors import DataError
 from ftetl.raw.blob import File, Memory
 from ftetl.raw.response import Response
 from ftetl.raw.spool import Scrap
-from ftetl.transform.decode import raw_batch as room
-from ftetl.transform.decode.raw_batch import Raws
+from ftetl.transform.decode import raw_batch
+from ftetl.transform.decode.raw_batch import RawBatch
 from ftetl.transform.raw_job import RawJob
 
 
@@ -38,12 +38,12 @@ def test_they_are_the_same_one_by_one_and_together(
         if where == "own":
             for item, text in zip(found, texts, strict=True):
                 item.raw = scrap.put(text)
-        raws = Raws(found, [Response("a", blob or scrap.put(b"".join(texts)), clock.now())])
+        raws = RawBatch(found, [Response("a", blob or scrap.put(b"".join(texts)), clock.now())])
 
         assert [raws[at] for at in range(len(raws))] == texts
-        assert bytes(raws.together()) == b"".join(text + b"\n" for text in texts)
+        assert bytes(raws.concatenated()) == b"".join(text + b"\n" for text in texts)
         assert raws.size == len(b"".join(texts))
-        assert bytes(raws.part(1, 3).together()) == b"".join(text + b"\n" for text in texts[1:3])
+        assert bytes(raws.part(1, 3).concatenated()) == b"".join(text + b"\n" for text in texts[1:3])
 
 
 @pytest.mark.parametrize("kept", [0, 1 << 20])
@@ -53,13 +53,13 @@ def test_they_are_the_same_one_by_one_and_together(
 def test_an_answer_that_is_another_one_now_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, now: bytes
 ) -> None:
-    monkeypatch.setattr(room, "_KEPT", kept)
+    monkeypatch.setattr(raw_batch, "_MAX_REUSED", kept)
     texts = [b'{"id":"ft-0"}', b'{"id":"ft-1"}']
     (tmp_path / "all").write_bytes(b"".join(texts))
-    raws = Raws(items(texts), [Response("all", File(tmp_path / "all"), clock.now())])
-    assert bytes(raws.together()) == b"".join(text + b"\n" for text in texts)
+    raws = RawBatch(items(texts), [Response("all", File(tmp_path / "all"), clock.now())])
+    assert bytes(raws.concatenated()) == b"".join(text + b"\n" for text in texts)
 
     (tmp_path / "all").write_bytes(now)
 
     with pytest.raises(DataError, match="all was changed while it was read"):
-        raws.together()
+        raws.concatenated()

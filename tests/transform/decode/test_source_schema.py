@@ -20,13 +20,25 @@ READ = [
     if column.read not in ("last_event", "computed")
     for source in column.sources
 ]
+# By reader, else by type of the column.
+KINDS = {
+    "string": "string",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+    "datetime": "string",
+    "decimal": "integer",
+    "bool_text": "string",
+    "is_max": "integer",
+}
+OTHER_KINDS = {"bool_text": "boolean", "is_max": "string"}
 
 
 @pytest.mark.parametrize(("table", "column", "source"), READ, ids=lambda part: getattr(part, "name", str(part)))
 def test_every_path_of_every_contract_has_its_place(table: Table, column: Column, source: Source) -> None:
-    node: object = source_schema.job()
+    node: object = source_schema.job_schema()
     if table.rows and not source.job:
-        items = source_schema.job().children[table.rows]
+        items = source_schema.job_schema().children[table.rows]
         assert isinstance(items, source_schema.Items)
         assert items.table == table.name
         node = items.node
@@ -35,15 +47,11 @@ def test_every_path_of_every_contract_has_its_place(table: Table, column: Column
         node = node.children[key]
 
     assert isinstance(node, source_schema.Leaf)
-    assert node.kind == (
-        source_schema.UNIONS[column.read][0]
-        if column.read in source_schema.UNIONS
-        else source_schema.KINDS[column.type]
-    ) or column.read in (
-        "is_one_of",
-        "json_text",
-    )
-    assert node.is_json == (column.read == "json_text")
+    if column.read in ("is_one_of", "json_text"):
+        assert (node.kind, node.is_json) == ("string", column.read == "json_text")
+    else:
+        assert (node.kind, node.is_json) == (KINDS.get(column.read) or KINDS[column.type], False)
+    assert column.read not in OTHER_KINDS or node.other_kind == OTHER_KINDS[column.read]
 
 
 def leaves(node: source_schema.Node, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -57,19 +65,20 @@ def leaves(node: source_schema.Node, above: tuple[str, ...] = ()) -> Iterator[tu
 def test_nothing_is_read_that_no_contract_names() -> None:
     named = {(*((table.rows,) if table.rows and not source.job else ()), *source.keys) for table, _, source in READ}
 
-    assert set(leaves(source_schema.job())) == named
+    assert set(leaves(source_schema.job_schema())) == named
+    assert {path for path, _, _ in source_schema.leaves(source_schema.job_schema())} == named
 
 
 def test_what_is_ignored_is_not_read() -> None:
-    assert source_schema.job().ignored == {"job_id"}  # `events` is ignored by one table and read by another
-    events = source_schema.job().children["events"]
+    assert source_schema.job_schema().ignored == {"job_id"}  # `events` is ignored by one table and read by another
+    events = source_schema.job_schema().children["events"]
     assert isinstance(events, source_schema.Items)
     assert events.node.ignored == {"object"}
 
 
 def test_the_arrow_fields_hold_what_the_shape_has() -> None:
-    read = pa.schema(source_schema.fields(source_schema.job(), json_as_text=False))
-    handed_on = pa.schema(source_schema.fields(source_schema.job(), json_as_text=True))
+    read = source_schema.arrow_schema(json_as_text=False)
+    handed_on = source_schema.arrow_schema(json_as_text=True)
 
     assert set(handed_on.names) - set(read.names) == {
         "multimodal_params",
@@ -86,19 +95,21 @@ def test_the_arrow_fields_hold_what_the_shape_has() -> None:
 
 @pytest.mark.parametrize("key", ["train_on_inputs", "batch_size"])
 def test_a_sibling_is_as_long_as_its_key_and_leads_back_to_it(key: str) -> None:
-    siblings = {source_schema.other_name(key), source_schema.null_name(key)}
+    siblings = {source_schema.other_kind_key(key), source_schema.null_key(key)}
 
     assert {len(s) for s in siblings} == {len(key)}
     assert len(siblings | {key}) == 3
-    assert {source_schema.wire_name(s) for s in siblings} == {key}
-    assert source_schema.wire_name(key) == key
-    assert source_schema.wire_name("status") == "status"
+    assert {source_schema.original_key(s) for s in siblings} == {key}
+    assert source_schema.original_key(key) == key
+    assert source_schema.original_key("status") == "status"
 
 
 def test_siblings_of_different_keys_differ() -> None:
-    keys = {key for key, _ in source_schema.unions()}
+    keys = {key for key, _ in source_schema.union_fields()}
 
-    assert len({name(k) for k in keys for name in (source_schema.other_name, source_schema.null_name)}) == 2 * len(keys)
+    assert len({name(k) for k in keys for name in (source_schema.other_kind_key, source_schema.null_key)}) == 2 * len(
+        keys
+    )
 
 
 ID = '[columns.id]\ntype = "string"\nfrom = "id"\nrequired = true\ndescription = "d"\n'
@@ -124,7 +135,7 @@ def test_contracts_that_contradict_each_other_are_refused(
     monkeypatch.setattr(source_schema, "tables", lambda: {"things": parsed})
 
     with pytest.raises(ConfigError, match=what):
-        source_schema.job.__wrapped__()
+        source_schema.job_schema.__wrapped__()
 
 
 def test_rows_that_are_a_value_elsewhere_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,4 +144,4 @@ def test_rows_that_are_a_value_elsewhere_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(source_schema, "tables", lambda: {"one": one, "rows": rows})
 
     with pytest.raises(ConfigError, match="is a column elsewhere"):
-        source_schema.job.__wrapped__()
+        source_schema.job_schema.__wrapped__()

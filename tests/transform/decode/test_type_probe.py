@@ -63,4 +63,4 @@ def test_every_odd_job_is_named() -> None:
 
 
 def looked(texts: list[str]) -> set[int]:
-    return type_probe.odd(b'{"id":"ft-%d",%s}' % (n, text.encode()) for n, text in enumerate(texts))
+    return type_probe.find_mistyped(b'{"id":"ft-%d",%s}' % (n, text.encode()) for n, text in enumerate(texts))

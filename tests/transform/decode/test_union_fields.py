@@ -8,24 +8,24 @@ import pyarrow as pa
 import pytest
 
 from ftetl.transform.decode import arrow_reader
-from ftetl.transform.decode import union_fields as room
-from ftetl.transform.decode.source_schema import Leaf, Node, job, null_name, other_name, unions
-from ftetl.transform.decode.union_fields import repeats
+from ftetl.transform.decode import union_fields as renamer
+from ftetl.transform.decode.source_schema import Leaf, Node, job_schema, null_key, other_kind_key, union_fields
+from ftetl.transform.decode.union_fields import has_repeated_union_key
 
 
 def rename(text: bytes, behind: bytes = b"") -> bytes:
     """What becomes of the text, with something else behind it in the same buffer, which has to stay."""
     body = bytearray(text + behind)
-    room.rename(body, len(text))
+    renamer.rename_union_keys(body, len(text))
     assert bytes(body[len(text) :]) == behind
     return bytes(body[: len(text)])
 
 
 def read(*raws: bytes) -> pa.Table:
-    return arrow_reader.read(arrow_reader.prepared(memoryview(bytearray(b"\n".join(raws)))), len(raws))
+    return arrow_reader.read_batch(arrow_reader.prepare_body(memoryview(bytearray(b"\n".join(raws)))), len(raws))
 
 
-KEYS = sorted({key for key, _ in unions()})
+KEYS = sorted({key for key, _ in union_fields()})
 
 
 def test_the_contracts_have_such_fields() -> None:
@@ -72,9 +72,9 @@ def test_everything_else_stays_the_same_bytes(text: str) -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("name", [other_name, null_name])
+@pytest.mark.parametrize("name", [other_kind_key, null_key])
 def test_a_key_that_looks_like_a_sibling_is_refused(key: str, name: object) -> None:
-    sibling = other_name(key) if name is other_name else null_name(key)
+    sibling = other_kind_key(key) if name is other_kind_key else null_key(key)
 
     for spelled in (sibling, sibling[:-1] + f"\\u{ord(sibling[-1]):04x}", f"\\u{ord(sibling[0]):04X}" + sibling[1:]):
         with pytest.raises(pa.ArrowInvalid):
@@ -103,7 +103,7 @@ def test_repeats_are_found_in_nested_objects_and_only_there(value: str) -> None:
     with pytest.raises(pa.ArrowInvalid):
         read(f'{{"id":"a","training_method":{twice}}}'.encode())
     table = read(f'{{"id":"a","train_on_inputs":{value},"training_method":{once}}}'.encode(), b'{"id":"b"}')
-    assert not repeats(table)
+    assert not has_repeated_union_key(table)
 
 
 def places(node: Node, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -111,7 +111,7 @@ def places(node: Node, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     for key, child in node.children.items():
         if isinstance(child, Node):
             found += places(child, (*above, key))
-        elif isinstance(child, Leaf) and child.other:
+        elif isinstance(child, Leaf) and child.other_kind:
             found.append((*above, key))
     return found
 
@@ -119,11 +119,11 @@ def places(node: Node, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 VALUES = {"string": '"auto"', "boolean": "true", "integer": "8"}
 
 
-@pytest.mark.parametrize("path", places(job()), ids=".".join)
+@pytest.mark.parametrize("path", places(job_schema()), ids=".".join)
 def test_every_such_field_reads_both_kinds_side_by_side(path: tuple[str, ...]) -> None:
-    leaf = dict(unions())[path[-1]]
+    leaf = dict(union_fields())[path[-1]]
     raws = []
-    for n, value in enumerate([VALUES[leaf.kind], VALUES[str(leaf.other)], "null"]):
+    for n, value in enumerate([VALUES[leaf.kind], VALUES[str(leaf.other_kind)], "null"]):
         text = value
         for key in reversed(path):
             text = f'{{"{key}":{text}}}'
@@ -134,10 +134,10 @@ def test_every_such_field_reads_both_kinds_side_by_side(path: tuple[str, ...]) -
     rows = table.to_pylist()
     for key in path[:-1]:
         rows = [row[key] for row in rows]
-    names = (path[-1], other_name(path[-1]), null_name(path[-1]))
+    names = (path[-1], other_kind_key(path[-1]), null_key(path[-1]))
     expected = [
         (json.loads(VALUES[leaf.kind]), None, None),
-        (None, json.loads(VALUES[str(leaf.other)]), None),
+        (None, json.loads(VALUES[str(leaf.other_kind)]), None),
         (None, None, True),
     ]
     assert [tuple(row[name] for name in names) for row in rows] == expected

@@ -19,19 +19,22 @@ from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
-ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])
+BOTH_READERS = pytest.mark.parametrize("use_arrow", [True, False], ids=["arrow", "python"])
+
+Row = dict[str, Any]
+Noted = tuple[str, str, str | None]
 
 
-def flat(text: str, *, fast: bool) -> tuple[dict[str, Any], list[dict[str, Any]], list[tuple[str, str, str | None]]]:
+def flat(text: str, *, use_arrow: bool) -> tuple[Row, list[Row], list[Noted]]:
     """The row of a job with these members, its events, and what is noted."""
     body = '[{"id":"ft-1"' + ("," if text else "") + text + "}]"
     a = Response("jobs", Memory(body.encode()), NOW)
     plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
-    found = flatten_tables.flatten(decoder.decode(plan.items, [a], fast=fast))
+    found = flatten_tables.flatten(decoder.decode(plan.items, [a], use_arrow=use_arrow))
     return found.jobs.to_pylist()[0], found.events.to_pylist(), [(o.path, o.kind, o.raw) for o in found.anomalies]
 
 
-Case = tuple[dict[str, Any], list[tuple[str, str, str | None]]]
+Case = tuple[Row, list[Noted]]
 
 CASES: dict[str, Case] = {
     # null policy
@@ -147,12 +150,12 @@ CASES: dict[str, Case] = {
 }
 
 
-@ROADS
+@BOTH_READERS
 @pytest.mark.parametrize("text", CASES)
-def test_a_cell_holds_what_the_contract_says(text: str, fast: bool) -> None:
+def test_a_cell_holds_what_the_contract_says(text: str, use_arrow: bool) -> None:
     cells, noted = CASES[text]
 
-    row, _, found = flat(text, fast=fast)
+    row, _, found = flat(text, use_arrow=use_arrow)
 
     assert {name: row[name] for name in cells} == cells
     assert sorted(found) == sorted(noted)
@@ -186,26 +189,26 @@ LEVEL: dict[str, tuple[str | None, bool]] = {
 }
 
 
-@ROADS
+@BOTH_READERS
 @pytest.mark.parametrize(("name", "words"), [("type", EVENT), ("level", LEVEL)])
 def test_known_spellings_become_one_word_and_others_stay(
-    name: str, words: dict[str, tuple[str | None, bool]], fast: bool
+    name: str, words: dict[str, tuple[str | None, bool]], use_arrow: bool
 ) -> None:
     text = ",".join(json.dumps({name: word}) for word in words)
 
-    _, events, noted = flat(f'"events":[{text}]', fast=fast)
+    _, events, noted = flat(f'"events":[{text}]', use_arrow=use_arrow)
 
     assert [event[name] for event in events] == [word for word, _ in words.values()]
     assert noted == [(f"events.{name}", "unknown_enum", json.dumps(word)) for word, (_, odd) in words.items() if odd]
 
 
-@ROADS
+@BOTH_READERS
 @pytest.mark.parametrize("column", [c for c in tables()["events"].columns if c.enum], ids=lambda c: c.name)
-def test_every_word_of_the_contract_is_known_in_any_case(column: Column, fast: bool) -> None:
+def test_every_word_of_the_contract_is_known_in_any_case(column: Column, use_arrow: bool) -> None:
     words = [*column.enum, *column.spellings]
     text = ",".join(json.dumps({column.name: w}) for word in words for w in (word, word.upper(), word.title()))
 
-    _, events, noted = flat(f'"events":[{text}]', fast=fast)
+    _, events, noted = flat(f'"events":[{text}]', use_arrow=use_arrow)
 
     assert [event[column.name] for event in events[::3]] == [column.spellings.get(w, w) for w in words]
     assert {event[column.name] for event in events} == set(column.enum)
@@ -216,9 +219,9 @@ def columns(table: str) -> list[Column]:
     return [c for c in tables()[table].columns if c.sources and c.read not in ("last_event", "computed")]
 
 
-@ROADS
+@BOTH_READERS
 @pytest.mark.parametrize("odd", ["null", "[]", "{}", "true", "12", "1.5", '"text"', "NaN", "1e400"])
-def test_every_column_keeps_its_type_whatever_comes(odd: str, fast: bool) -> None:
+def test_every_column_keeps_its_type_whatever_comes(odd: str, use_arrow: bool) -> None:
     """R24, exhaustively: each field with each kind of JSON value, all at once, and no job is lost."""
     listed = []
     for table in ("jobs", "events"):
@@ -234,7 +237,7 @@ def test_every_column_keeps_its_type_whatever_comes(odd: str, fast: bool) -> Non
     a = Response("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
 
     plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
-    found = flatten_tables.flatten(decoder.decode(plan.items, [a], fast=fast))
+    found = flatten_tables.flatten(decoder.decode(plan.items, [a], use_arrow=use_arrow))
 
     assert found.jobs.num_rows == len(raws)
     for table, rows in (("jobs", found.jobs), ("events", found.events)):

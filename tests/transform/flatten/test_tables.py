@@ -20,13 +20,13 @@ from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
-ROADS = pytest.mark.parametrize("fast", [True, False], ids=["fast", "careful"])
+BOTH_READERS = pytest.mark.parametrize("use_arrow", [True, False], ids=["arrow", "python"])
 
 
-def flat(*raws: str, fast: bool = True) -> flatten_tables.Flat:
+def flat(*raws: str, use_arrow: bool = True) -> flatten_tables.Flat:
     a = Response("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
     plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
-    return flatten_tables.flatten(decoder.decode(plan.items, [a], fast=fast))
+    return flatten_tables.flatten(decoder.decode(plan.items, [a], use_arrow=use_arrow))
 
 
 def event(kind: str, day: int | None = None, message: str = "") -> dict[str, Any]:
@@ -77,13 +77,13 @@ ENDS: dict[str, tuple[str, tuple[bool | None, datetime | None, str | None]]] = {
 }
 
 
-@ROADS
+@BOTH_READERS
 @pytest.mark.parametrize("name", ENDS)
-def test_the_last_terminal_event_tells_how_a_job_ended(name: str, fast: bool) -> None:
+def test_the_last_terminal_event_tells_how_a_job_ended(name: str, use_arrow: bool) -> None:
     text, expected = ENDS[name]
 
     row = flat(
-        '{"id":"ft-0","events":[{"type":"JOB_ERROR","message":"of another job"}]}', text, fast=fast
+        '{"id":"ft-0","events":[{"type":"JOB_ERROR","message":"of another job"}]}', text, use_arrow=use_arrow
     ).jobs.to_pylist()[1]
 
     assert (row["is_terminal"], row["finished_at"], row["failure_reason"]) == expected
@@ -92,10 +92,10 @@ def test_the_last_terminal_event_tells_how_a_job_ended(name: str, fast: bool) ->
 NO_EVENTS = ["", '"events":null', '"events":[]', '"events":{}', '"events":7', '"events":""']
 
 
-@ROADS
+@BOTH_READERS
 @pytest.mark.parametrize("text", NO_EVENTS)
-def test_a_job_without_events_has_no_event_rows(text: str, fast: bool) -> None:
-    found = flat('{"id":"ft-1"' + ("," if text else "") + text + "}", fast=fast)
+def test_a_job_without_events_has_no_event_rows(text: str, use_arrow: bool) -> None:
+    found = flat('{"id":"ft-1"' + ("," if text else "") + text + "}", use_arrow=use_arrow)
 
     assert found.jobs.num_rows == 1
     assert found.events.num_rows == 0
@@ -105,14 +105,14 @@ def test_a_job_without_events_has_no_event_rows(text: str, fast: bool) -> None:
     )
 
 
-@ROADS
-def test_every_item_of_the_list_is_a_row_at_its_place(fast: bool) -> None:
+@BOTH_READERS
+def test_every_item_of_the_list_is_a_row_at_its_place(use_arrow: bool) -> None:
     found = flat(
         '{"id":"a","events":[{"type":"JOB_START"},null,5,"x",[],{},{"step":1.5,"new":1},{"type":"JOB_START"}]}',
         '{"id":"b","events":[]}',
         '{"id":"c","events":null}',
         '{"id":"d","events":[null,{"step":2,"new":2}]}',
-        fast=fast,
+        use_arrow=use_arrow,
     )
 
     rows = found.events.to_pylist()
@@ -132,12 +132,12 @@ def test_every_item_of_the_list_is_a_row_at_its_place(fast: bool) -> None:
     ]
 
 
-@ROADS
-def test_every_field_of_an_event_is_optional(fast: bool) -> None:
+@BOTH_READERS
+def test_every_field_of_an_event_is_optional(use_arrow: bool) -> None:
     names = [c.name for c in tables()["events"].columns if c.sources and not c.required]
     text = ",".join(f'{{"{name}":null}}' for name in names)
 
-    found = flat(f'{{"id":"ft-1","events":[{text},{{}}]}}', fast=fast)
+    found = flat(f'{{"id":"ft-1","events":[{text},{{}}]}}', use_arrow=use_arrow)
 
     assert found.events.num_rows == len(names) + 1
     assert found.anomalies == []
@@ -155,13 +155,13 @@ OLD = '[{"id":"a","status":"odd","updated_at":"2026-07-01T00:00:00Z","n_evals":"
 NEW = '[{"id":"a","status":"running","updated_at":"2026-07-02T00:00:00Z","n_epochs":"x","events":[null]}]'
 
 
-@ROADS
-def test_copies_that_are_not_the_winner_have_rows_but_no_anomalies(fast: bool) -> None:
+@BOTH_READERS
+def test_copies_that_are_not_the_winner_have_rows_but_no_anomalies(use_arrow: bool) -> None:
     responses = [Response(text, Memory(text.encode()), NOW) for text in (OLD, NEW)]
     work = deduplicate.resolve_duplicates(responses, [index.scan(a) for a in responses])
     assert [i.older for i in work.items] == [False, True]
 
-    found = flatten_tables.flatten(decoder.decode(work.items, responses, fast=fast))
+    found = flatten_tables.flatten(decoder.decode(work.items, responses, use_arrow=use_arrow))
 
     assert found.jobs.column("status").to_pylist() == ["running", "odd"]
     assert [(o.path, o.kind) for o in found.anomalies] == [("n_epochs", "wrong_type"), ("events", "wrong_type")]
