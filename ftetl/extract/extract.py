@@ -15,6 +15,7 @@ from ftetl.extract.details import fetch
 from ftetl.extract.source import Detail, Source
 from ftetl.raw import index
 from ftetl.raw.blob import Blob, Memory
+from ftetl.raw.element import Scan
 from ftetl.raw.response import Response
 
 
@@ -23,7 +24,7 @@ class Extraction:
     """The answers with their elements, and what is known of the details that were asked for."""
 
     responses: list[Response]
-    scans: list[index.Scan] = field(default_factory=list)
+    scans: list[Scan] = field(default_factory=list)
     details: fetch.Details = field(default_factory=fetch.Details)
     listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the digest of what was listed
     confirmed: frozenset[str] = frozenset()  # of these, those that need no second look
@@ -82,7 +83,7 @@ def fetch_details(
     Raises:
         FtetlError: An answer as a whole is no list of jobs and no job, or the key was refused meanwhile.
     """
-    given.scans = [index.scan(response) for response in given.responses]
+    given.scans = [index.scan_response(response) for response in given.responses]
     if source.service is None:
         return
     for response, found in zip(given.responses, given.scans, strict=True):

@@ -27,6 +27,7 @@ from ftetl.load import formats
 from ftetl.pipeline import guards
 from ftetl.raw import index
 from ftetl.raw.blob import Memory
+from ftetl.raw.element import Scan
 from ftetl.raw.response import Response
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import integrity, manifest, ownership
@@ -109,7 +110,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, people: dict
         listed = client.list_jobs()
     body, ahead = listed.body, listed.clock_ahead
     seconds = time.monotonic() - started
-    found = index.scan(Response("GET /fine-tunes", Memory(body), now()))
+    found = index.scan_response(Response("GET /fine-tunes", Memory(body), now()))
     took = f"{found.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s"
     yield Finding("request", took)
     if ahead is not None:
@@ -124,7 +125,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, people: dict
 
 
 def _guarded(
-    settings: Settings, base: Manifest, found: index.Scan, service: str, people: dict[str, str]
+    settings: Settings, base: Manifest, found: Scan, service: str, people: dict[str, str]
 ) -> Iterator[Finding]:
     """Whether the guards would let this list into this target."""
     guards.identity(dict(base.facts.get("identity", {})), service, settings.project, people)

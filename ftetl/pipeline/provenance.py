@@ -18,8 +18,8 @@ from ftetl.extract.details.cache import DetailCache
 from ftetl.extract.extract import Extraction
 from ftetl.extract.source import Source
 from ftetl.pipeline import list_watermark
-from ftetl.raw.fingerprint import masked
-from ftetl.raw.response import Response, Shape, changed, stamp
+from ftetl.raw.response import Response, Shape, changed_error, file_stamp
+from ftetl.raw.secret_masking import mask_blob
 from ftetl.store.target import Target
 
 # The others do not decide what the tables hold.
@@ -92,15 +92,15 @@ def _response(archive: Archive, response: Response, digests: Digests) -> dict[st
     }
     path = response.path
     if path is None:  # from the network, or through stdin: there is no other copy
-        kept = archive.store(masked(response.blob, lines=response.shape is Shape.LINES))
+        kept = archive.store(mask_blob(response.blob, lines=response.shape is Shape.LINES))
         return {**entry, "sha256": kept, "bytes": response.blob.size}
     try:
         told = {**entry, "path": str(path.resolve()), "sha256": digests.of(path), "bytes": path.stat().st_size}
-        same = response.stamp == stamp(path)
+        same = response.stamp == file_stamp(path)
     except OSError:
         same = False
     if not same:
-        raise changed(str(path))
+        raise changed_error(str(path))
     return told
 
 

@@ -34,10 +34,10 @@ from ftetl.pipeline import advisories, guards, list_watermark, provenance
 from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.pipeline.build_tables import Outcome, fill
 from ftetl.pipeline.progress import Progress, Silent
-from ftetl.raw import strict_json
+from ftetl.raw import secret_masking
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
-from ftetl.raw.spool import Scrap
+from ftetl.raw.spool import Spool
 from ftetl.run_report import Report
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import integrity
@@ -118,8 +118,8 @@ def _run(
     identity = guards.identity(facts.get("identity", {}), source.service, settings.project, people)
     given = _responses(settings, source, target)
     _log_step("received", answers=len(given.responses), bytes=sum(a.blob.size for a in given.responses))
-    with _evidence(target, source, given.responses), Scrap(target.scratch_folder) as scrap:
-        given.spill = scrap.put
+    with _evidence(target, source, given.responses), Spool(target.scratch_folder) as spool:
+        given.spill = spool.append
         extract.fetch_details(given, settings, source, memory(given), progress.details)
         _log_step("scanned", elements=given.elements, details=sum(given.details.outcomes.values()))
         if source.service is None and given.elements > _MANY:
@@ -138,7 +138,7 @@ def _responses(settings: Settings, source: Source, target: Target) -> extract.Ex
     except FtetlError as error:
         if error.evidence is not None:
             with contextlib.suppress(FtetlError):
-                target.keep_failed_response(target.run_id, "answer", strict_json.mask(error.evidence))
+                target.keep_failed_response(target.run_id, "answer", secret_masking.mask_secrets(error.evidence))
         raise
 
 
@@ -161,7 +161,7 @@ def _evidence(target: Target, source: Source, responses: list[Response]) -> Iter
     except Exception:
         for body in said:
             with contextlib.suppress(FtetlError):
-                target.keep_failed_response(target.run_id, "answer.json", strict_json.mask(body))
+                target.keep_failed_response(target.run_id, "answer.json", secret_masking.mask_secrets(body))
         raise
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Blob(Protocol):
-    """Bytes of a known size, read piece by piece."""
+    """Bytes of a known size; threads share a blob without a lock."""
 
     size: int
 
@@ -17,7 +17,7 @@ class Blob(Protocol):
         """The bytes from `offset`, `length` of them or as many as there are."""
 
     def readinto(self, offset: int, view: memoryview) -> int:
-        """Put the bytes from `offset` into the view; how many there were."""
+        """Copy the bytes from `offset` into the view; how many there were."""
 
 
 def read_at(descriptor: int, offset: int, view: memoryview) -> int:
@@ -29,43 +29,43 @@ def read_at(descriptor: int, offset: int, view: memoryview) -> int:
 
 
 class Memory:
-    """A blob that is bytes."""
+    """A blob in memory."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.size = len(data)
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from `offset`, `length` of them or as many as there are."""
+        """As `Blob.read`."""
         return self.data[offset : offset + length]
 
     def readinto(self, offset: int, view: memoryview) -> int:
-        """Put the bytes from `offset` into the view; how many there were."""
+        """As `Blob.readinto`."""
         part = self.data[offset : offset + len(view)]
         view[: len(part)] = part
         return len(part)
 
 
 class Spooled:
-    """A blob that is an open file, read with `pread`: threads share it without a lock."""
+    """A blob in an open file, which may have no name."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.size = os.fstat(descriptor).st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from `offset`, `length` of them or as many as there are."""
+        """As `Blob.read`."""
         return os.pread(self._descriptor, length, offset)
 
     def readinto(self, offset: int, view: memoryview) -> int:
-        """Put the bytes from `offset` into the view; how many there were."""
+        """As `Blob.readinto`."""
         return read_at(self._descriptor, offset, view)
 
     def close(self) -> None:
-        """Give the descriptor back; reading after this fails."""
+        """Close the file; safe to call twice."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            with suppress(OSError):  # it was only read from: there is nothing to lose
+            with suppress(OSError):  # it was only read from
                 os.close(descriptor)
 
     def __del__(self) -> None:
@@ -73,9 +73,9 @@ class Spooled:
 
 
 class File(Spooled):
-    """A file that its owner keeps, as a blob."""
+    """A blob in a file of the user's."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = -1  # for the end of one that is not there
+        self._descriptor = -1  # for __del__, if opening fails
         super().__init__(os.open(path, os.O_RDONLY | os.O_CLOEXEC))

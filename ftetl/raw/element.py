@@ -1,7 +1,4 @@
-"""One element of an answer: whose job it is, whether the fast road may try it, or why no table can take it.
-
-Knows the contract of one key only: `id`.
-"""
+"""One element of a response: its job's id, which reader can decode it, and why it is refused."""
 
 from __future__ import annotations
 
@@ -15,18 +12,19 @@ import pyarrow.compute as pc
 
 from ftetl.contract import tables
 from ftetl.raw import strict_json
-from ftetl.raw.splitter import spans
+from ftetl.raw.json_tokens import MEMBER_KEY
+from ftetl.raw.splitter import split_elements
 
 
-class Head(msgspec.Struct):
-    """All that the first pass reads of a job."""
+class JobHead(msgspec.Struct):
+    """The part of a job that the index reads."""
 
     id: str
 
 
 @dataclass
-class Refused:
-    """An element that no table can take, and why."""
+class RefusedElement:
+    """Where an element lies that no table can take, and the rule that refuses it."""
 
     offset: int
     length: int
@@ -37,20 +35,20 @@ class Refused:
 
 @dataclass
 class Scan:
-    """The elements of one answer, column by column: the id, where the bytes lie, and the place in the list."""
+    """The index of a response: for each job, column by column, its id, where its bytes lie, its place in the list."""
 
     ids: list[str] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
-    odd: set[int] = field(default_factory=set)  # indices into the columns: only the careful road can read these
-    refused: list[Refused] = field(default_factory=list)
-    received: int = 0  # elements in the answer, refused ones included
-    is_list: bool = False  # whether the answer was a list rather than one job or lines
-    is_detail: bool = False  # whether the answer was one job
+    irregular: set[int] = field(default_factory=set)  # indices of the jobs that only the Python reader can decode
+    refused: list[RefusedElement] = field(default_factory=list)
+    received: int = 0  # elements in the response, refused ones included
+    is_list: bool = False  # a list, not one job or lines
+    is_detail: bool = False  # one job
 
     def add(self, job_id: str, offset: int, length: int) -> None:
-        """Take an element that is known to be a job."""
+        """Add a job."""
         self.ids.append(job_id)
         self.offsets.append(offset)
         self.lengths.append(length)
@@ -58,26 +56,26 @@ class Scan:
         self.received += 1
 
     def extend(self, ids: list[str], offsets: list[int], lengths: list[int]) -> None:
-        """Take elements that are known to be jobs."""
+        """Add several jobs."""
         self.ids += ids
         self.offsets += offsets
         self.lengths += lengths
         self.positions += range(self.received, self.received + len(ids))
         self.received += len(ids)
 
-    def judge(self, raw: bytes, offset: int) -> None:
-        """Take one element on its own, or put it aside."""
-        job_id, rule, plain = judge(raw)
+    def add_element(self, raw: bytes, offset: int) -> None:
+        """Classify an element, then add or refuse it."""
+        job_id, rule, regular = classify_element(raw)
         if rule:
-            self.refused.append(Refused(offset, len(raw), rule, self.received, job_id))
+            self.refused.append(RefusedElement(offset, len(raw), rule, self.received, job_id))
             self.received += 1
             return
-        if not plain:
-            self.odd.add(len(self.ids))
+        if not regular:
+            self.irregular.add(len(self.ids))
         self.add(str(job_id), offset, len(raw))
 
-    def check_ids(self) -> None:
-        """Put aside the elements whose id is text, but no usable text."""
+    def refuse_bad_ids(self) -> None:
+        """Refuse the elements whose id does not match the contract's pattern."""
         pattern = f"^(?:{tables()['jobs']['job_id'].pattern})$"
         good = pc.match_substring_regex(pa.array(self.ids, pa.string()), pattern)
         bad = set(pc.indices_nonzero(pc.invert(good)).to_pylist())
@@ -85,56 +83,54 @@ class Scan:
             return
         for index in bad:
             rule = "bad_id" if self.ids[index] else "no_id"
-            self.refused.append(Refused(self.offsets[index], self.lengths[index], rule, self.positions[index]))
-        kept = [i for i in range(len(self.ids)) if i not in bad]
-        self.odd = {new for new, old in enumerate(kept) if old in self.odd}
+            self.refused.append(RefusedElement(self.offsets[index], self.lengths[index], rule, self.positions[index]))
+        accepted = [i for i in range(len(self.ids)) if i not in bad]
+        self.irregular = {new for new, old in enumerate(accepted) if old in self.irregular}
         for column in ("ids", "offsets", "lengths", "positions"):
-            setattr(self, column, [getattr(self, column)[i] for i in kept])
+            setattr(self, column, [getattr(self, column)[i] for i in accepted])
         self.refused.sort(key=lambda r: r.position)
 
 
-_head = msgspec.json.Decoder(Head)
+_decoder = msgspec.json.Decoder(JobHead)
 
 
-def judge(raw: bytes) -> tuple[str | None, str | None, bool]:
-    """What an element is: (its id if it can be read, the rule that refuses it, whether the fast road may try it)."""
+def classify_element(raw: bytes) -> tuple[str | None, str | None, bool]:
+    """The element's id if it can be read, the rule that refuses it if one does, whether the Arrow reader may try it."""
     try:
-        return _head.decode(raw).id, None, True
+        return _decoder.decode(raw).id, None, True
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         pass
     try:
         value = strict_json.parse(raw)
     except strict_json.RefusedError as refusal:
-        return own_id(raw), refusal.rule, False
+        return find_job_id(raw), refusal.rule, False
     if not isinstance(value, dict):
         return None, "not_an_object", False
     job_id = value.get("id")
     if job_id is None or job_id == "":
         return None, "no_id", False
-    if not isinstance(job_id, str) or isinstance(job_id, strict_json.Num) or not is_job_id(job_id):
+    if not isinstance(job_id, str) or isinstance(job_id, strict_json.NumberText) or not is_job_id(job_id):
         return None, "bad_id", False
     return job_id, None, False
 
 
 def is_job_id(text: str) -> bool:
-    """Whether the text can be a job's identifier by the contract's pattern."""
+    """Whether the text matches the contract's pattern of a job's id."""
     return re.fullmatch(str(tables()["jobs"]["job_id"].pattern), text) is not None
 
 
-_KEY = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
-
-
-def own_id(raw: bytes) -> str | None:
-    """Whose job a refused element is, if it says so exactly once; ids of what lies inside it are not its own."""
+def find_job_id(raw: bytes) -> str | None:
+    """The id of a refused element if it has exactly one at its top level."""
     if not raw.startswith(b"{"):
         return None
-    members = (raw[span.start : span.end] for span in spans(raw, 1) if not span.closing)
-    said = {member[key.end() :] for member in members if (key := _KEY.match(member)) and _text(key[1]) == "id"}
-    job_id = _text(said.pop()) if len(said) == 1 else None
+    members = (raw[span.start : span.end] for span in split_elements(raw, 1) if not span.closing)
+    keys = ((member, MEMBER_KEY.match(member)) for member in members)
+    values = {member[key.end() :] for member, key in keys if key and _string(key[1]) == "id"}
+    job_id = _string(values.pop()) if len(values) == 1 else None
     return job_id if job_id is not None and is_job_id(job_id) else None
 
 
-def _text(raw: bytes) -> str | None:
+def _string(raw: bytes) -> str | None:
     try:
         return str(json.loads(raw.decode("utf-8"))) if raw[:1] == b'"' else None
     except ValueError:

@@ -1,27 +1,26 @@
-"""The bytes around the elements of an answer: what kind of answer it is, and whether it is a whole one.
+"""The bytes around the jobs of a response: which kind of response it is, and whether its list is complete.
 
-Reads the opening and the closing of a document strictly, because a list that is not the whole list must never pass
-for one. Knows nothing of what an element holds.
+They are parsed strictly, because an incomplete list must never pass for a complete one.
 """
 
 from __future__ import annotations
 
 import codecs
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from ftetl.errors import DataError, ProtocolError
 from ftetl.raw import strict_json
-from ftetl.raw.response import Response, window
-from ftetl.raw.splitter import spans
+from ftetl.raw.json_tokens import MEMBER_KEY
+from ftetl.raw.response import Response, read_window
+from ftetl.raw.splitter import split_elements
 
 _REACH = 1 << 20  # bytes that are read at first of what comes before the list, and at most of what comes after it
-_ADVICE = 'give an answer of GET /fine-tunes ({"data": […]}), of GET /fine-tunes/{id}, or an array of jobs'
-# Keys beside `data` that mean that the answer is one page of several; so does whatever begins with `next`.
+_ADVICE = 'give a response of GET /fine-tunes ({"data": […]}), of GET /fine-tunes/{id}, or an array of jobs'
+# Keys beside `data` that mark one page of several; so does every key that begins with `next`.
 _PAGING = ("has_more", "cursor")
-_ABOUT_PAGES = ("links", "meta", "page", "page_info", "pagination", "paging")  # objects that may hold such keys
-_SAYS_NOTHING: tuple[Any, ...] = (None, False, "", "false", [], {})
+_PAGING_OBJECTS = ("links", "meta", "page", "page_info", "pagination", "paging")  # may hold such keys
+_EMPTY: tuple[Any, ...] = (None, False, "", "false", [], {})
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,16 @@ class Opening:
 
     start: int
     single: bool = False
-    nothing: bool = False  # a list that is known to be empty: `"data": null`
-    bare: bool = False
-    keys: dict[str, Any] = field(default_factory=dict)
+    empty: bool = False  # `"data": null`
+    bare: bool = False  # an array without an object around it
+    keys: dict[str, bytes] = field(default_factory=dict)
 
 
-def skip_mark(response: Response) -> int:
-    """The offset behind a byte order mark, after refusing what is no UTF-8 text or a web page.
+def skip_byte_order_mark(response: Response) -> int:
+    """The offset after a byte order mark.
 
     Raises:
-        DataError: Nothing there, or UTF-16 or UTF-32.
+        DataError: The response is empty, or UTF-16 or UTF-32.
         ProtocolError: A web page.
     """
     head = response.blob.read(0, 4096)
@@ -49,94 +48,104 @@ def skip_mark(response: Response) -> int:
     bare = head[start:].lstrip()
     if bare.startswith(b"<"):
         raise ProtocolError(
-            "H32", f"{response.name} is a web page, not an answer of the Together API", next="check the address"
+            "H32", f"{response.name} is a web page, not a response of the Together API", next="check the address"
         )
     if not bare and not response.blob.read(start, response.blob.size).strip():
         raise DataError("R02", f"{response.name} is empty", next=_ADVICE)
     return start
 
 
-def opening(response: Response) -> Opening:
+def read_opening(response: Response) -> Opening:
     """How the document begins.
 
     Raises:
         DataError: It is neither a list of jobs nor one job.
         ProtocolError: It is a web page.
     """
-    mark = skip_mark(response)
+    mark = skip_byte_order_mark(response)
     reach = _REACH
     while True:
-        head = window(response, mark, reach)
+        head = read_window(response, mark, reach)
         at = len(head) - len(head.lstrip())
         first = head[at : at + 1]
         if first == b"[":
             return Opening(mark + at + 1, bare=True)
         if first != b"{":
             raise DataError("R06", f"{response.name} is no JSON list or object", next=_ADVICE)
-        if found := _object(response, head, at, mark):
-            return found
-        reach *= 8  # a value before the list, or before the job's id, that is larger than what was read
+        if opening := _object_opening(response, head, at, mark):
+            return opening
+        reach *= 8  # a value before the list, or before the job's id, is larger than what was read
 
 
-_KEY = re.compile(rb'\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
-
-
-def _object(response: Response, head: bytes, start: int, mark: int) -> Opening | None:
-    """Walk the keys before `data`; an object without it that has an `id` is one job. None: more bytes are needed."""
-    whole = mark + len(head) >= response.blob.size
-    keys: dict[str, Any] = {}
-    repeated = False  # in a job that is for the quarantine, not for the whole answer
+def _object_opening(response: Response, head: bytes, start: int, mark: int) -> Opening | None:
+    """The opening of an object: its list in `data`, or else one job with an `id`. None: more bytes are needed."""
+    complete = mark + len(head) >= response.blob.size
+    keys: dict[str, bytes] = {}
+    repeated = False  # in a job this refuses the job, not the response
     at = start + 1
-    while match := _KEY.match(head, at):
-        key = _value(response, match[1])
+    while match := MEMBER_KEY.match(head, at):
+        key = _parsed(response, match[1])
         repeated = repeated or key in keys
         at = match.end()
         if key == "data":
             if repeated:
-                raise DataError("R13", f"{response.name} has a key twice", next="fetch the answer again")
-            return _data(response, head, at, mark, keys) if whole or at + 4 < len(head) else None
-        value = next(spans(head, at), None)
+                raise _repeated_key(response)
+            return _list_opening(response, head, at, mark, keys) if complete or at + 4 < len(head) else None
+        value = next(split_elements(head, at), None)
         if value is None:
             keys[key] = b""
             at = len(head)
             break
-        # A job begins like an envelope; its own values are read later, and may be large or odd.
+        # Not parsed yet: this may be a job, whose values may be large or invalid.
         keys[key] = head[value.start : value.end]
         at = value.next
         if head[at - 1 : at] != b",":
-            whole = True
+            complete = True
             break
     if "id" in keys:
         return Opening(mark + start, single=True)
-    if not whole:
+    if not complete:
         return None
-    raise _no_data(response, keys)
+    raise _no_list(response, keys)
 
 
-def _data(response: Response, head: bytes, at: int, mark: int, keys: dict[str, Any]) -> Opening:
+def _list_opening(response: Response, head: bytes, at: int, mark: int, keys: dict[str, bytes]) -> Opening:
     rest = head[at:]
     if rest.startswith(b"null"):
-        read = {k: _value(response, v) for k, v in keys.items()}
-        _complete(response, read | _closing_keys(response, mark + at + 4, set(keys)))
-        return Opening(mark + at, nothing=True)
+        _require_complete(response, keys, mark + at + 4)
+        return Opening(mark + at, empty=True)
     if not rest.startswith(b"["):
         raise DataError("R09", f"`data` of {response.name} is no list", next=_ADVICE)
     return Opening(mark + at + 1, keys=keys)
 
 
-def closing(response: Response, begun: Opening, end: int) -> None:
-    """Check the rest of the document from its list's closing bracket at `end`.
+def check_closing(response: Response, opening: Opening, end: int) -> None:
+    """Check the rest of the document, from its list's closing bracket at `end`.
 
     Raises:
-        DataError: Something is broken there, or says that the list goes on elsewhere.
+        DataError: It is invalid, or says that the list goes on elsewhere.
     """
     after = end + 1
-    if begun.bare:
-        if response.blob.read(after, response.blob.size - after).strip():
-            raise DataError("E02", f"{response.name} goes on behind its list", next="keep one answer in one file")
-        return
-    before = {k: _value(response, v) for k, v in begun.keys.items()}
-    _complete(response, before | _closing_keys(response, after, set(before)))
+    if not opening.bare:
+        _require_complete(response, opening.keys, after)
+    elif response.blob.read(after, response.blob.size - after).strip():
+        raise DataError("E02", f"{response.name} goes on behind its list", next="keep one response in one file")
+
+
+def _require_complete(response: Response, keys_before: dict[str, bytes], after: int) -> None:
+    """Refuse one page of several, by the keys before the list and those after it, which begin at `after`."""
+    keys = {key: _parsed(response, value) for key, value in keys_before.items()}
+    keys |= _closing_keys(response, after, set(keys))
+    if keys.get("error") not in _EMPTY:
+        raise _no_list(response, keys)
+    inner = [value for key, value in keys.items() if key in _PAGING_OBJECTS and isinstance(value, dict)]
+    for key, value in [item for part in (keys, *inner) for item in part.items()]:
+        if (key in _PAGING or key.startswith("next")) and value not in _EMPTY:
+            raise DataError(
+                "R46",
+                f"{response.name} is one page of several (`{key}` is set), not the whole list",
+                next="fetch all pages into one list",
+            )
 
 
 def _closing_keys(response: Response, at: int, before: set[str]) -> dict[str, Any]:
@@ -148,26 +157,13 @@ def _closing_keys(response: Response, at: int, before: set[str]) -> dict[str, An
     except strict_json.RefusedError:
         keys = None
     if keys is None or rest.startswith(b",") != bool(keys):
-        raise DataError("E01", f"{response.name} is broken behind its list", next="fetch the answer again")
+        raise DataError("E01", f"{response.name} is broken behind its list", next="fetch the response again")
     if before & set(keys) or "data" in keys:
-        raise DataError("R13", f"{response.name} has a key twice", next="fetch the answer again")
+        raise _repeated_key(response)
     return dict(keys)
 
 
-def _complete(response: Response, keys: dict[str, Any]) -> None:
-    if keys.get("error") not in _SAYS_NOTHING:
-        raise _no_data(response, keys)
-    inner = [value for key, value in keys.items() if key in _ABOUT_PAGES and isinstance(value, dict)]
-    for key, value in [item for part in (keys, *inner) for item in part.items()]:
-        if (key in _PAGING or key.startswith("next")) and value not in _SAYS_NOTHING:
-            raise DataError(
-                "R46",
-                f"{response.name} is one page of several (`{key}` is set), not the whole list",
-                next="fetch all pages into one list",
-            )
-
-
-def _no_data(response: Response, keys: dict[str, Any]) -> DataError:
+def _no_list(response: Response, keys: dict[str, Any]) -> DataError:
     if "error" in keys:
         what = f"{response.name} is an error message of the API, not a list of jobs"
         return DataError("R01", what, next=_ADVICE)
@@ -175,8 +171,12 @@ def _no_data(response: Response, keys: dict[str, Any]) -> DataError:
     return DataError("R07", f"{response.name} has no `data` (keys seen: {seen})", next=_ADVICE)
 
 
-def _value(response: Response, raw: bytes) -> Any:
+def _repeated_key(response: Response) -> DataError:
+    return DataError("R13", f"{response.name} has a key twice", next="fetch the response again")
+
+
+def _parsed(response: Response, raw: bytes) -> Any:
     try:
         return strict_json.parse(raw)
     except strict_json.RefusedError:
-        raise DataError("E01", f"{response.name} is broken before its list", next="fetch the answer again") from None
+        raise DataError("E01", f"{response.name} is broken before its list", next="fetch the response again") from None

@@ -1,7 +1,7 @@
-"""Gzip, read in pieces and to its very end.
+"""Decompresses gzip in pieces, and checks the end of the stream.
 
-Knows neither files nor the network. The end counts: a stream without its last eight bytes decompresses to the right
-text and yet is cut, and requests, curl and most readers accept it.
+Without its last eight bytes a stream decompresses to the right text and yet is cut; requests, curl and most readers
+accept it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-_GZIP_ONLY: Final = 31  # zlib's wbits: the largest window, and nothing but the gzip format
-_PIECE: Final = 1 << 18  # what a bomb can make at once
+_GZIP_ONLY: Final = 31  # zlib's wbits: the largest window, and the gzip format only
+_PIECE: Final = 1 << 18  # bytes that a compression bomb can make at once
 
 
 class DamagedGzipError(ValueError):
-    """The stream is cut short, damaged, or followed by something else; `cut` tells the first from the others."""
+    """The stream is cut short (`cut`), damaged, or followed by something else."""
 
     def __init__(self, *, cut: bool = False) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from ftetl.raw.blob import Blob
 
 
 class Shape(StrEnum):
-    """How the elements lie in an answer."""
+    """How the jobs lie in a response."""
 
     DOCUMENT = "document"  # one JSON document: {"data": […]}, a bare array, or one job
     LINES = "lines"  # one job a line
@@ -20,41 +20,41 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True)
 class Response:
-    """One answer of the API, live or saved."""
+    """One response of the API, live or saved."""
 
-    name: str  # for people: a file's name, `GET /fine-tunes`, `stdin`
+    name: str  # for messages: a file's name, `GET /fine-tunes`, `stdin`
     blob: Blob
     observed_at: datetime  # UTC
     shape: Shape = Shape.DOCUMENT
-    whole: bool = False  # whether a `{"data": […]}` or a bare array in it is the complete list of a project
-    path: Path | None = None  # the file that its owner keeps, for a saved one
-    detail: bool = False  # known to be `GET /fine-tunes/{id}`: its events are all there are
-    stamp: tuple[int, ...] = ()  # of a saved one, before it was read: by it a change is seen
+    whole: bool = False  # whether a list in it is the complete list of a project
+    path: Path | None = None  # the user's file, for a saved response
+    detail: bool = False  # known to be `GET /fine-tunes/{id}`: its events are complete
+    stamp: tuple[int, ...] = ()  # of a saved response, before it was read: shows a later change
 
 
-def stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file is written to, or another one takes its place.
+def file_stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written to or replaced.
 
     Raises:
         OSError: There is no such file.
     """
-    found = path.stat()
-    # The last one too, since whoever writes may set the time of writing back.
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    status = path.stat()
+    # The change time as well, since the modification time can be set back.
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def changed(name: str) -> DataError:
-    """The error for a saved answer that is not any more what it was when the run began."""
+def changed_error(name: str) -> DataError:
+    """The error for a saved response that was changed during the run."""
     return DataError("F08", f"{name} was changed while it was read; nothing was committed", next="export it again")
 
 
-def window(response: Response, start: int, size: int) -> bytes:
-    """The answer's bytes from `start`, `size` of them or as many as there are.
+def read_window(response: Response, start: int, size: int) -> bytes:
+    """The response's bytes from `start`, `size` of them or as many as there are.
 
     Raises:
-        DataError: The answer has become shorter.
+        DataError: The response has become shorter.
     """
-    found = response.blob.read(start, size)
-    if len(found) < min(size, response.blob.size - start):
-        raise changed(response.name)
-    return found
+    window = response.blob.read(start, size)
+    if len(window) < min(size, response.blob.size - start):
+        raise changed_error(response.name)
+    return window

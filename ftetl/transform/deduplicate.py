@@ -17,9 +17,9 @@ from operator import attrgetter
 from typing import Any
 
 from ftetl.contract import tables
-from ftetl.raw import strict_json
+from ftetl.raw import secret_masking, strict_json
 from ftetl.raw.blob import Blob, Memory
-from ftetl.raw.element import Refused, Scan, own_id
+from ftetl.raw.element import RefusedElement, Scan, find_job_id
 from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.raw.response import Response
 from ftetl.transform import timestamps
@@ -69,17 +69,17 @@ def resolve_duplicates(
     return work
 
 
-def _quarantined(response: Response, refused: Refused) -> QuarantinedElement:
+def _quarantined(response: Response, refused: RefusedElement) -> QuarantinedElement:
     # A line of broken JSON may begin with the value of a secret whose key ends the line before.
     back = min(refused.offset, _BACK)
     before = response.blob.read(refused.offset - back, back)
-    raw = strict_json.mask(response.blob.read(refused.offset, refused.length), before)
+    raw = secret_masking.mask_secrets(response.blob.read(refused.offset, refused.length), before)
     return QuarantinedElement(raw, refused.rule, refused.job_id, response.name, refused.position, response.observed_at)
 
 
 def _items(responses: Sequence[Response], scans: Sequence[Scan], entries: list[tuple[str, int, int]]) -> list[RawJob]:
     details = [response.detail or scan.is_detail for response, scan in zip(responses, scans, strict=True)]
-    places = [(s.positions, s.offsets, s.lengths, s.odd) for s in scans]
+    places = [(s.positions, s.offsets, s.lengths, s.irregular) for s in scans]
     found = []
     for job_id, number, index in entries:
         positions, offsets, lengths, odd = places[number]
@@ -98,7 +98,7 @@ class _Copy:
 
     @cached_property
     def canonical(self) -> str:
-        return strict_json.compact(self.value, canonical=True)
+        return strict_json.compact_json(self.value, canonical=True)
 
     @property
     def rank(self) -> tuple[datetime, datetime, bool, _Canonical]:
@@ -144,7 +144,7 @@ def _copy(responses: Sequence[Response], item: RawJob, work: DecodePlan) -> _Cop
     try:
         value = strict_json.parse(raw)
     except strict_json.RefusedError as refusal:
-        refused = Refused(item.offset, item.length, refusal.rule, item.position, own_id(raw))
+        refused = RefusedElement(item.offset, item.length, refusal.rule, item.position, find_job_id(raw))
         work.quarantined.append(_quarantined(response, refused))
         return None
     text = value.get("updated_at")
@@ -165,7 +165,7 @@ def _one_a_response(responses: Sequence[Response], copies: list[_Copy], work: De
                 work.anomalies.append(Anomaly(copy.item.job_id, "id", "duplicate_identical", None, copy.item.position))
             else:
                 item = copy.item
-                refused = Refused(item.offset, item.length, "older_copy", copy.item.position, item.job_id)
+                refused = RefusedElement(item.offset, item.length, "older_copy", copy.item.position, item.job_id)
                 work.quarantined.append(_quarantined(responses[item.response], refused))
     return kept
 
@@ -197,7 +197,7 @@ def _coalesce(winner: _Copy, older: list[_Copy], work: DecodePlan, spill: Callab
         for copy in older:
             value |= {k: copy.value[k] for k in _detail_keys(copy.value) if _is_gap(value, copy.value, k)}
     if value != winner.value:
-        item.raw = spill(strict_json.compact(value).encode())
+        item.raw = spill(strict_json.compact_json(value).encode())
         item.odd = any(c.item.odd for c in (winner, *older))
     return item
 

@@ -191,7 +191,7 @@ def elements(body: bytes) -> list[bytes]:
 def check(body: bytes, folder: Path, dice: random.Random) -> Counter[str]:
     """Export the lines twice, and once in another order; every line is found again."""
     import ftetl
-    from ftetl.raw import strict_json
+    from ftetl.raw import secret_masking
 
     def export(name: str, lines: bytes) -> tuple[Any, Path]:
         source, target = folder / f"{name}.ndjson", folder / name
@@ -209,7 +209,7 @@ def check(body: bytes, folder: Path, dice: random.Random) -> Counter[str]:
     assert report.rows["jobs"] == len(rows)
     ids = Counter(own_id(raw) for raw in lines)
     for raw in lines:
-        mine, is_quarantined = own_id(raw), hashlib.sha256(strict_json.mask(raw)).hexdigest() in quarantined
+        mine, is_quarantined = own_id(raw), hashlib.sha256(secret_masking.mask_secrets(raw)).hexdigest() in quarantined
         if mine is None:
             assert is_quarantined, raw
         else:
@@ -276,7 +276,7 @@ def try_bodies(count: int, dice: random.Random, folder: Path) -> Counter[str]:
         (folder / "last-body").write_bytes(body)
         response = Response("jobs", Memory(body), OBSERVED_AT, shape)
         try:
-            scanned = index.scan(response)
+            scanned = index.scan_response(response)
             work = deduplicate.resolve_duplicates([response], [scanned])
             decoded = decoder.decode(work.items, [response])
             flat = tables.flatten(decoded)

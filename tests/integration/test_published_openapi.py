@@ -35,7 +35,7 @@ def said(
 ) -> tuple[dict[str, Json], dict[str, list[Json]], list[Anomaly], list[QuarantinedElement]]:
     """Of a list of these jobs: the rows by id, their events, what was odd, what was put aside."""
     response = Response("list", Memory(("[" + ",".join(documents) + "]").encode()), NOW)
-    work = deduplicate.resolve_duplicates([response], [index.scan(response)])
+    work = deduplicate.resolve_duplicates([response], [index.scan_response(response)])
     decoded = decoder.decode(work.items, [response])
     flat = flatten_tables.flatten(decoded)
     rows = {row["job_id"]: row for row in flat.jobs.to_pylist()}

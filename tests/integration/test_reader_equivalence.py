@@ -22,6 +22,7 @@ import ftetl
 from ftetl.errors import FtetlError
 from ftetl.raw import element, index
 from ftetl.raw.blob import File, Memory
+from ftetl.raw.element import Scan
 from ftetl.raw.findings import QuarantinedElement
 from ftetl.raw.response import Response, Shape
 from ftetl.transform import deduplicate
@@ -212,9 +213,9 @@ def said(decoded: decoder.Decoded) -> dict[str, Any]:
     }
 
 
-def both(a: Response) -> tuple[index.Scan, deduplicate.DecodePlan, dict[str, Any]]:
+def both(a: Response) -> tuple[Scan, deduplicate.DecodePlan, dict[str, Any]]:
     """An answer down both roads, and down the fast one without a look for odd jobs: they are found to say the same."""
-    found = index.scan(a)
+    found = index.scan_response(a)
     work = deduplicate.resolve_duplicates([a], [found])
     fast, careful = (decoder.decode(work.items, [a], use_arrow=road) for road in (True, False))
     with pytest.MonkeyPatch.context() as patch:
@@ -293,7 +294,7 @@ def rows(
     a: Response, size: int
 ) -> tuple[dict[str, tuple[Any, Any]], list[QuarantinedElement], set[str], deduplicate.DecodePlan]:
     """By id the job's row and its events; what was put aside; the ids of which something is noted."""
-    found = index.scan(a)
+    found = index.scan_response(a)
     work = deduplicate.resolve_duplicates([a], [found])
     table: dict[str, tuple[Any, Any]] = {}
     quarantined, noted = list(work.quarantined), {o.job_id for o in work.anomalies}
@@ -419,7 +420,7 @@ def test_a_list_that_is_cut_is_never_a_list(share: float) -> None:
     cut = LISTED.rstrip()[: int(len(LISTED.rstrip()) * share)]
 
     with pytest.raises(FtetlError):
-        index.scan(response(cut))
+        index.scan_response(response(cut))
 
 
 # --- the same elements, however they are wrapped
@@ -455,7 +456,7 @@ def test_every_wrapping_has_the_same_elements(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "WINDOW", window)
         for name, wrapped in wrappings.items():
-            found = index.scan(wrapped)
+            found = index.scan_response(wrapped)
             spots = [*zip(found.positions, found.offsets, found.lengths, strict=True)]
             spots += [(r.position, r.offset, r.length) for r in found.refused]
             raws = [wrapped.blob.read(offset, length) for _, offset, length in sorted(spots)]
@@ -469,7 +470,7 @@ def test_the_property_reaches_the_fast_road() -> None:
     ]
     a = response(("[" + ",".join(texts) + "]").encode())
 
-    decoded = decoder.decode(deduplicate.resolve_duplicates([a], [index.scan(a)]).items, [a])
+    decoded = decoder.decode(deduplicate.resolve_duplicates([a], [index.scan_response(a)]).items, [a])
 
     assert Counter(fast=50 - decoded.python_rows) == Counter(fast=50)
     assert isinstance(decoded.jobs, pa.Table)

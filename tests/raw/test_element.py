@@ -1,10 +1,10 @@
-"""One element: whose it is, whether the fast road may try it, and why it is put aside."""
+"""One element: its job's id, whether the Arrow reader may try it, and why it is refused."""
 
 from __future__ import annotations
 
 import pytest
 
-from ftetl.raw.element import Refused, Scan, is_job_id, judge, own_id
+from ftetl.raw.element import RefusedElement, Scan, classify_element, find_job_id, is_job_id
 
 ELEMENTS: dict[bytes, tuple[str | None, str | None, bool]] = {
     b'{"id":"ft-1"}': ("ft-1", None, True),
@@ -39,8 +39,8 @@ ELEMENTS: dict[bytes, tuple[str | None, str | None, bool]] = {
 
 
 @pytest.mark.parametrize("raw", ELEMENTS, ids=lambda raw: raw[:40].decode("latin-1"))
-def test_an_element_is_judged_on_its_own(raw: bytes) -> None:
-    assert judge(raw) == ELEMENTS[raw]
+def test_an_element_is_classified_on_its_own(raw: bytes) -> None:
+    assert classify_element(raw) == ELEMENTS[raw]
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_an_element_is_judged_on_its_own(raw: bytes) -> None:
         (b"oops", None),
     ],
 )
-def test_a_refused_element_says_whose_it_is_only_if_it_does_so_once(raw: bytes, job_id: str | None) -> None:
-    assert own_id(raw) == job_id
+def test_a_refused_element_has_an_id_only_if_it_has_exactly_one(raw: bytes, job_id: str | None) -> None:
+    assert find_job_id(raw) == job_id
 
 
 @pytest.mark.parametrize("text", ["ft-1", "ft-0a1b2c3d-0001", "A.b_c:d-9", "x" * 128, "..", "0"])
@@ -83,21 +83,21 @@ def test_other_ids_are_not_usable(text: str) -> None:
     assert not is_job_id(text)
 
 
-def test_unusable_ids_are_put_aside_and_the_columns_stay_in_step() -> None:
+def test_unusable_ids_are_refused_and_the_columns_stay_in_step() -> None:
     found = Scan()
     for at, text in enumerate(["ft-0", "", "ft-2", "../x", "ft-4", "é" * 3, "ft-6"]):
         if text in ("ft-2", "ft-6"):
-            found.odd.add(at)
+            found.irregular.add(at)
         found.add(text, at * 10, 9)
-    found.refused.append(Refused(99, 1, "not_an_object", 7))
+    found.refused.append(RefusedElement(99, 1, "not_an_object", 7))
     found.received += 1
 
-    found.check_ids()
+    found.refuse_bad_ids()
 
     assert found.ids == ["ft-0", "ft-2", "ft-4", "ft-6"]
     assert found.offsets == [0, 20, 40, 60]
     assert found.positions == [0, 2, 4, 6]
-    assert [found.ids[i] for i in sorted(found.odd)] == ["ft-2", "ft-6"]
+    assert [found.ids[i] for i in sorted(found.irregular)] == ["ft-2", "ft-6"]
     assert [(r.position, r.rule) for r in found.refused] == [
         (1, "no_id"),
         (3, "bad_id"),

@@ -45,7 +45,7 @@ LISTS: dict[str, tuple[bytes, list[str]]] = {
 def test_a_whole_list_passes(name: str) -> None:
     body, ids = LISTS[name]
 
-    found = index.scan(response(body))
+    found = index.scan_response(response(body))
 
     assert found.ids == ids
     assert found.is_list
@@ -66,7 +66,7 @@ JOBS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", JOBS)
 def test_one_job_is_an_answer_of_its_own(name: str) -> None:
-    found = index.scan(response(JOBS[name]))
+    found = index.scan_response(response(JOBS[name]))
 
     assert found.ids == ["ft-1"]
     assert not found.is_list
@@ -86,7 +86,7 @@ def test_one_job_is_an_answer_of_its_own(name: str) -> None:
     ],
 )
 def test_one_job_that_no_table_can_take_is_put_aside(body: bytes, rule: str) -> None:
-    found = index.scan(response(body))
+    found = index.scan_response(response(body))
 
     assert [(r.rule, r.offset, r.length) for r in found.refused] == [(rule, 0, len(body))]
     assert found.received == 1
@@ -156,7 +156,7 @@ def test_what_is_not_the_whole_list_is_refused(name: str) -> None:
     body, what = REFUSED[name]
 
     with pytest.raises(DataError) as error:
-        index.scan(response(body))
+        index.scan_response(response(body))
 
     assert what in error.value.what
     assert error.value.what.count("jobs.json") == 1
@@ -166,7 +166,7 @@ def test_what_is_not_the_whole_list_is_refused(name: str) -> None:
 @pytest.mark.parametrize("body", [b"<!DOCTYPE html><html>", codecs.BOM_UTF8 + b"\n <html>", b"<?xml version='1.0'?>"])
 def test_a_web_page_is_another_error(body: bytes) -> None:
     with pytest.raises(ProtocolError, match="web page"):
-        index.scan(response(body))
+        index.scan_response(response(body))
 
 
 @pytest.mark.parametrize("part", range(20))
@@ -176,18 +176,18 @@ def test_a_list_cut_anywhere_is_refused(part: int) -> None:
     )
 
     with pytest.raises(FtetlError):
-        index.scan(response(body[: len(body) * part // 20]))
+        index.scan_response(response(body[: len(body) * part // 20]))
 
 
 def test_messages_hold_no_values() -> None:
     for body, _ in REFUSED.values():
         with pytest.raises(FtetlError) as error:
-            index.scan(response(body.replace(b"ft-1", b"VALUE").replace(b'"x"', b'"VALUE"')))
+            index.scan_response(response(body.replace(b"ft-1", b"VALUE").replace(b'"x"', b'"VALUE"')))
         assert "VALUE" not in str(error.value)
 
 
 def test_an_opening_tells_where_the_list_starts() -> None:
-    assert envelope.opening(response(b" [1]")) == envelope.Opening(2, bare=True)
-    assert envelope.opening(response(b'{"a":1,"data":[]}')) == envelope.Opening(15, keys={"a": b"1"})
-    assert envelope.opening(response(b'\n{"id":1}')) == envelope.Opening(1, single=True)
-    assert envelope.opening(response(b'{"data":null}')) == envelope.Opening(8, nothing=True)
+    assert envelope.read_opening(response(b" [1]")) == envelope.Opening(2, bare=True)
+    assert envelope.read_opening(response(b'{"a":1,"data":[]}')) == envelope.Opening(15, keys={"a": b"1"})
+    assert envelope.read_opening(response(b'\n{"id":1}')) == envelope.Opening(1, single=True)
+    assert envelope.read_opening(response(b'{"data":null}')) == envelope.Opening(8, empty=True)

@@ -24,7 +24,7 @@ def response(body: bytes, shape: Shape = Shape.DOCUMENT) -> Response:
 
 def elements(a: Response) -> list[bytes]:
     """The bytes of every element in order, refused ones among them."""
-    found = index.scan(a)
+    found = index.scan_response(a)
     spots = [*zip(found.positions, found.offsets, found.lengths, strict=True)]
     spots += [(r.position, r.offset, r.length) for r in found.refused]
     assert [position for position, _, _ in sorted(spots)] == list(range(found.received))
@@ -71,10 +71,10 @@ def test_a_clean_list_needs_no_careful_road(monkeypatch: pytest.MonkeyPatch, win
     monkeypatch.setattr(index, "WINDOW", window)
     texts = [json.dumps({"id": f"ft-{n:03}", "events": [{"id": "x"}] * (n % 5)}).encode() for n in range(100)]
 
-    found = index.scan(response(b"[" + b", ".join(texts) + b"]"))
+    found = index.scan_response(response(b"[" + b", ".join(texts) + b"]"))
 
     assert found.ids == [f"ft-{n:03}" for n in range(100)]
-    assert found.odd == set()
+    assert found.irregular == set()
     assert found.refused == []
     assert found.received == 100
 
@@ -86,7 +86,7 @@ def test_one_bad_id_puts_only_its_own_element_aside(monkeypatch: pytest.MonkeyPa
     texts = [b'{"id":"ft-%02d"}' % n for n in range(20)]
     texts[at] = b'{"id":"../%02d"}' % at
 
-    found = index.scan(response(b"[" + b",".join(texts) + b"]"))
+    found = index.scan_response(response(b"[" + b",".join(texts) + b"]"))
 
     assert found.ids == [f"ft-{n:02}" for n in range(20) if n != at]
     assert [(r.position, r.rule, r.job_id) for r in found.refused] == [(at, "bad_id", None)]
@@ -114,9 +114,9 @@ def test_only_what_is_odd_is_walked(monkeypatch: pytest.MonkeyPatch, name: str) 
     listed, windows = WALKED[name]
     seen: list[int] = []
     spans = index.spans
-    monkeypatch.setattr(index, "spans", lambda window: seen.append(len(window)) or spans(window))
+    monkeypatch.setattr(index, "split_elements", lambda window: seen.append(len(window)) or spans(window))
 
-    found = index.scan(response(b"[" + b",".join(listed) + b"]"))
+    found = index.scan_response(response(b"[" + b",".join(listed) + b"]"))
 
     assert found.received == len(listed)
     assert sum(seen) <= windows * 4096
@@ -164,11 +164,11 @@ def test_every_nasty_line_is_found(monkeypatch: pytest.MonkeyPatch, window: int)
 @pytest.mark.parametrize("body", [b"[1,\n2]", b"null\n", b"plain\ntext", b'{\n  "data": [\n', b"\x00\x01\n\x02" * 3])
 def test_lines_that_hold_no_job_at_all_are_no_answer(body: bytes) -> None:
     with pytest.raises(DataError):
-        index.scan(response(body, Shape.LINES))
+        index.scan_response(response(body, Shape.LINES))
 
 
 def test_lines_are_never_a_whole_list() -> None:
-    found = index.scan(response(b'{"id":"a"}\n{"id":"b"}', Shape.LINES))
+    found = index.scan_response(response(b'{"id":"a"}\n{"id":"b"}', Shape.LINES))
 
     assert not found.is_list
     assert not found.is_detail
@@ -192,7 +192,7 @@ def test_a_file_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     a = Response("jobs", File(path), NOW, shape)
     tracemalloc.start()
 
-    found = index.scan(a)
+    found = index.scan_response(a)
 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -220,4 +220,4 @@ def test_an_answer_that_becomes_shorter_is_refused(monkeypatch: pytest.MonkeyPat
     blob.data = blob.data[:30] if cut else blob.data
 
     with pytest.raises(DataError, match="saved was changed while it was read"):
-        index.scan(Response("saved", blob, NOW, shape))
+        index.scan_response(Response("saved", blob, NOW, shape))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl.raw.splitter import spans
+from ftetl.raw.splitter import split_elements
 
 ELEMENTS = [
     b'{"id":"a"}',
@@ -33,7 +33,7 @@ ELEMENTS = [
 def test_every_element_comes_back_as_its_bytes(gap: bytes, closing: bytes) -> None:
     window = gap + (gap + b"," + gap).join(ELEMENTS) + gap + closing
 
-    *found, end = spans(window)
+    *found, end = split_elements(window)
 
     assert [window[s.start : s.end] for s in found] == ELEMENTS
     assert end.closing
@@ -61,7 +61,7 @@ def test_every_element_comes_back_as_its_bytes(gap: bytes, closing: bytes) -> No
     ],
 )
 def test_only_whole_elements_are_found(window: bytes, expected: list[bytes]) -> None:
-    assert [window[s.start : s.end] for s in spans(window) if not s.closing] == expected
+    assert [window[s.start : s.end] for s in split_elements(window) if not s.closing] == expected
 
 
 JSON = st.recursive(
@@ -80,7 +80,7 @@ def test_a_window_that_is_cut_anywhere_gives_the_first_elements(values: list[obj
     whole = b",".join(texts) + b"]"
     cut = data.draw(st.integers(0, len(whole)))
 
-    found = [whole[s.start : s.end] for s in spans(whole[:cut]) if not s.closing]
+    found = [whole[s.start : s.end] for s in split_elements(whole[:cut]) if not s.closing]
 
     ends = [len(b",".join(texts[: n + 1])) for n in range(len(texts))]
     assert found == [text for text, end in zip(texts, ends, strict=True) if end < cut]
@@ -89,10 +89,11 @@ def test_a_window_that_is_cut_anywhere_gives_the_first_elements(values: list[obj
 def test_an_object_has_members_as_a_list_has_elements() -> None:
     raw = b'{"id":"a" , "x":[1,2],"y":"}"}'
 
-    assert [raw[s.start : s.end] for s in spans(raw, 1) if not s.closing] == [b'"id":"a"', b'"x":[1,2]', b'"y":"}"']
+    members = [raw[s.start : s.end] for s in split_elements(raw, 1) if not s.closing]
+    assert members == [b'"id":"a"', b'"x":[1,2]', b'"y":"}"']
 
 
 def test_a_long_string_that_never_ends_costs_one_pass() -> None:
     window = b"{" + b'"' + b'x},{\\"' * 500_000
 
-    assert list(spans(window)) == []
+    assert list(split_elements(window)) == []

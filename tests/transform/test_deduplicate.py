@@ -37,7 +37,7 @@ def detail(job: dict[str, Any] | str, at: int = 0, name: str = "detail") -> Resp
 
 
 def chosen(*responses: Response) -> deduplicate.DecodePlan:
-    scans = [index.scan(a) for a in responses]
+    scans = [index.scan_response(a) for a in responses]
     work = deduplicate.resolve_duplicates(responses, scans)
     assert len(work.items) + len(work.quarantined) + work.identical + work.absorbed == sum(s.received for s in scans)
     return work
@@ -343,7 +343,7 @@ def test_the_order_of_the_answers_changes_nothing(responses: list[Response], dic
         winners = [
             (
                 i.job_id,
-                strict_json.compact(value(i, order), canonical=True),
+                strict_json.compact_json(value(i, order), canonical=True),
                 order[i.response].observed_at,
                 i.detail,
                 i.stale,
@@ -351,7 +351,8 @@ def test_the_order_of_the_answers_changes_nothing(responses: list[Response], dic
             for i in work.items
             if not i.older
         ]
-        states = sorted((i.job_id, strict_json.compact(value(i, order), canonical=True)) for i in work.items if i.older)
+        older = [(i.job_id, value(i, order)) for i in work.items if i.older]
+        states = sorted((job_id, strict_json.compact_json(job, canonical=True)) for job_id, job in older)
         quarantined = sorted((a.rule, a.raw, a.observed_at) for a in work.quarantined)
         outcomes.append(
             (winners, states, quarantined, work.identical, work.absorbed, sorted(map(repr, work.anomalies)))

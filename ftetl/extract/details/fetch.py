@@ -13,11 +13,11 @@ import msgspec
 
 from ftetl.errors import FtetlError
 from ftetl.extract.source import Detail, Outcome
-from ftetl.raw import fingerprint
+from ftetl.raw import fingerprint, secret_masking
 from ftetl.raw import index as raw_index
 from ftetl.raw.blob import Blob, Memory
+from ftetl.raw.element import RefusedElement, Scan
 from ftetl.raw.findings import Anomaly
-from ftetl.raw.index import Scan
 from ftetl.raw.response import Response
 
 
@@ -49,7 +49,7 @@ def wanting(response: Response, found: Scan) -> dict[str, bytes]:
     for index, job_id in enumerate(found.ids):
         raw = response.blob.read(found.offsets[index], found.lengths[index])
         if job_id in wanted or not _has_events(raw):
-            wanted[job_id] = b"" if job_id in wanted else fingerprint.digest(raw)
+            wanted[job_id] = b"" if job_id in wanted else fingerprint.document_digest(raw)
     return wanted
 
 
@@ -75,7 +75,8 @@ def fetch(
     for done, detail in enumerate(details, start=1):
         outcome = detail.outcome
         if detail.response is not None:  # before its bytes wait on a disk
-            detail = replace(detail, response=replace(detail.response, blob=fingerprint.masked(detail.response.blob)))
+            masked = secret_masking.mask_blob(detail.response.blob)
+            detail = replace(detail, response=replace(detail.response, blob=masked))
         if outcome is Outcome.HERE and detail.response is not None:
             outcome = _usable(found, detail.job_id, detail.response, spill)
         keep(detail, outcome is Outcome.HERE)
@@ -93,7 +94,7 @@ def fetch(
 def _usable(found: Details, job_id: str, response: Response, spill: Callable[[bytes], Blob]) -> Outcome:
     """Take a detail if it is one job, and the one that was asked for."""
     try:
-        scanned = raw_index.single(response, job_id) or raw_index.scan(response)
+        scanned = raw_index.scan_single_job(response, job_id) or raw_index.scan_response(response)
     except FtetlError:
         scanned = Scan()
     found.responses.append(replace(response, blob=spill(response.blob.read(0, response.blob.size))))
@@ -103,10 +104,10 @@ def _usable(found: Details, job_id: str, response: Response, spill: Callable[[by
     # What came is kept: elements that could be told apart go to quarantine, none of them becomes another job's row.
     for index, stranger in enumerate(scanned.ids):
         place = scanned.positions[index]
-        refused = raw_index.Refused(scanned.offsets[index], scanned.lengths[index], "bad_id", place, stranger)
+        refused = RefusedElement(scanned.offsets[index], scanned.lengths[index], "bad_id", place, stranger)
         scanned.refused.append(refused)
     if not scanned.received:
-        scanned.refused.append(raw_index.Refused(0, response.blob.size, "broken_json", 0, job_id))
+        scanned.refused.append(RefusedElement(0, response.blob.size, "broken_json", 0, job_id))
         scanned.received = 1
     for refused in scanned.refused:
         refused.job_id = refused.job_id or job_id  # whose detail was asked for

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from ftetl.contract import people
-from ftetl.raw import strict_json
+from ftetl.raw import json_tokens, strict_json
 
 Found = tuple[int, int, bytes, str]  # from where to where, the text, and how to write what stands for it
 
@@ -31,7 +31,7 @@ def keys(raw: bytes) -> Iterator[re.Match[bytes]]:
 @cache
 def _keys(escaped: bool) -> re.Pattern[bytes]:
     # Most windows hold no escaped letter, and plain words are found ten times as fast.
-    words = (strict_json.spelled(key) if escaped else key.encode() for key in sorted(people()))
+    words = (json_tokens.escaped_key_pattern(key) if escaped else key.encode() for key in sorted(people()))
     # With the value, where that is a plain text, as nearly all are.
     plain = rb'[ \t]*:[ \t]*("([^"\\\x00-\x1f]+)")(?=[,}])'
     return re.compile(rb'"(?:' + b"|".join(words) + rb')(\\*)"(?:' + plain + b")?")
@@ -92,9 +92,9 @@ def _outer(raw: bytes, at: int, *, lines: bool, last: bool) -> Found | None:
         stop = raw.find(b"\n", start)
         if stop < 0 and not last:
             raise CutError
-        end = start + strict_json.end_of_value(raw[start : stop if stop >= 0 else len(raw)], 0)
+        end = start + json_tokens.end_of_value(raw[start : stop if stop >= 0 else len(raw)], 0)
     else:
-        end = strict_json.end_of_value(raw, start)
+        end = json_tokens.end_of_value(raw, start)
     tail = _TAIL.match(raw, end)
     assert tail is not None  # as above
     if tail.end() == len(raw) and not last:
@@ -138,7 +138,7 @@ def _text(value: bytes) -> bytes:
     try:
         if value.startswith(b'"'):
             return str(json.loads(value)).encode("utf-8", "surrogatepass")
-        return strict_json.compact(strict_json.parse(value), canonical=True).encode()
+        return strict_json.compact_json(strict_json.parse(value), canonical=True).encode()
     except (ValueError, strict_json.RefusedError):
         return value
 

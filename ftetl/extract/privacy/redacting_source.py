@@ -14,9 +14,9 @@ from ftetl.errors import DataError, FtetlError
 from ftetl.extract.privacy.pseudonyms import Pseudonyms
 from ftetl.extract.privacy.redactor import LONGEST, EndlessError, Redactor
 from ftetl.extract.source import Detail, Source, SourceStats
-from ftetl.raw import decompress
 from ftetl.raw.blob import Blob, Memory, Spooled
-from ftetl.raw.response import Response, Shape, window
+from ftetl.raw.response import Response, Shape, read_window
+from ftetl.raw.spool import write_spooled
 
 _PIECE = 1 << 20
 
@@ -77,10 +77,10 @@ class RedactingSource:
         if isinstance(response.blob, Memory):
             blob = Memory(self._redactor.redact(response.blob.data, lines=lines))
         else:
-            pieces = (window(response, start, _PIECE) for start in range(0, response.blob.size, _PIECE))
+            pieces = (read_window(response, start, _PIECE) for start in range(0, response.blob.size, _PIECE))
             try:
                 redacted = self._redactor.redact_stream(pieces, lines=lines)
-                blob = decompress.put(redacted, self._scratch(), response.name)
+                blob = write_spooled(redacted, self._scratch(), response.name)
             except EndlessError:
                 what = f"{response.name} has a value of more than {LONGEST:,} bytes where a person should be named"
                 raise DataError("E04", what, next="look at the answer; it is damaged") from None

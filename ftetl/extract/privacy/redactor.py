@@ -107,7 +107,7 @@ class _Pass:
         return low, high, "null" if shown is None else form % shown
 
     def _address(self, start: int, end: int, done: int, low: int) -> _Found | None:
-        found = emails.around(self._raw, start, end, low)
+        found = emails.email_around(self._raw, start, end, low)
         if found is None:
             return None
         low, high, text = found
@@ -123,7 +123,7 @@ class _Pass:
         if begin >= self._numbered:
             stop = self._raw.find(b"\n", begin) if self._lines else -1
             end = stop if stop >= 0 else len(self._raw)
-            numbers, closed = personal_keys.counted(self._raw, begin, end, is_address=emails.SIGN)
+            numbers, closed = personal_keys.counted(self._raw, begin, end, is_address=emails.AT_SIGN)
             if not self._last and (closed or end) > self._final:
                 self._final = min(self._final, begin)
                 raise CutError
@@ -135,7 +135,7 @@ class _Pass:
 def _candidates(raw: bytes) -> list[tuple[int, int, re.Match[bytes] | None]]:
     """The places to look at, in order: keys, and the signs that addresses have in their middle."""
     found: list[tuple[int, int, re.Match[bytes] | None]] = [(k.start(), k.end(), k) for k in personal_keys.keys(raw)]
-    found += ((start, end, None) for start, end in emails.signs(raw))
+    found += ((start, end, None) for start, end in emails.at_signs(raw))
     found.sort(key=lambda place: place[:2])
     return found
 

@@ -22,8 +22,8 @@ from ftetl.config import limits
 from ftetl.errors import DataError, FtetlError
 from ftetl.extract.source import Detail, SourceStats
 from ftetl.raw.blob import Blob, File, Memory, Spooled
-from ftetl.raw.decompress import Compression, chunks, sniffed, unpack
-from ftetl.raw.response import Response, Shape, stamp
+from ftetl.raw.decompress import Compression, decompress_to_file, read_chunks, sniff_compression
+from ftetl.raw.response import Response, Shape, file_stamp
 
 STDIN: Final = "-"
 _SHAPES: Final = {".json": Shape.DOCUMENT, ".ndjson": Shape.LINES, ".jsonl": Shape.LINES}
@@ -93,13 +93,13 @@ class SavedFiles:
     def _from_file(self, path: Path) -> Response:
         shape, compression = _kind(path)
         try:
-            modified, before = datetime.fromtimestamp(path.stat().st_mtime, UTC), stamp(path)
+            modified, before = datetime.fromtimestamp(path.stat().st_mtime, UTC), file_stamp(path)
             if compression is Compression.NONE:
                 _require_plain(path)
                 blob = self._open(path)
             else:
                 with path.open("rb") as packed:
-                    blob = self._unpack(chunks(packed), compression, path.name)
+                    blob = self._unpack(read_chunks(packed), compression, path.name)
         except FtetlError:
             raise
         except OSError as error:
@@ -112,7 +112,7 @@ class SavedFiles:
         if stdin is None:
             raise DataError("F06", "there is no stdin to read from", next="pipe an answer into it, or name a file")
         try:
-            compression, pieces = sniffed(chunks(stdin))
+            compression, pieces = sniff_compression(read_chunks(stdin))
             blob = self._unpack(pieces, compression, "stdin")
         except FtetlError:
             raise
@@ -122,7 +122,8 @@ class SavedFiles:
         return Response("stdin", blob, self._observed_at or now(), shape, whole=shape is Shape.DOCUMENT)
 
     def _unpack(self, pieces: Iterable[bytes], compression: Compression, name: str) -> Blob:
-        return self._kept(unpack(pieces, compression, self._scratch(), max_bytes=self._max_bytes, name=name))
+        limit = self._max_bytes
+        return self._kept(decompress_to_file(pieces, compression, self._scratch(), max_bytes=limit, name=name))
 
     def _open(self, path: Path) -> Blob:
         return self._kept(File(path))
@@ -179,7 +180,7 @@ def _kind(path: Path) -> tuple[Shape, Compression]:
 
 def _require_plain(path: Path) -> None:
     with path.open("rb") as file:
-        compression, _ = sniffed(chunks(file))
+        compression, _ = sniff_compression(read_chunks(file))
     if compression is not Compression.NONE:
         ending = next(ending for ending, known in _COMPRESSIONS.items() if known is compression)
         raise DataError(

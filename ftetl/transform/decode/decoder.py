@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ftetl.raw import strict_json
-from ftetl.raw.element import own_id
+from ftetl.raw import secret_masking, strict_json
+from ftetl.raw.element import find_job_id
 from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.raw.response import Response
 from ftetl.transform.decode import arrow_reader, extra_keys, python_reader, type_probe
@@ -262,9 +262,9 @@ class _BatchDecoder:
 
     def _add_texts(self, row: int, item: RawJob, texts: extra_keys.ExtraTexts) -> None:
         if texts.extra:
-            self._decoded.extra[row] = strict_json.compact(texts.extra)
+            self._decoded.extra[row] = strict_json.compact_json(texts.extra)
         for position, unknown in texts.events.items():
-            self._decoded.event_extra[row, position] = strict_json.compact(unknown)
+            self._decoded.event_extra[row, position] = strict_json.compact_json(unknown)
         if (texts.extra or texts.events) and not item.older:
             self._decoded.unknown_keys.update(extra_keys.unknown_key_paths(texts))
 
@@ -277,5 +277,5 @@ class _BatchDecoder:
 
     def _quarantine(self, item: RawJob, raw: bytes, rule: str) -> None:
         response = self._responses[item.response]
-        masked, name, at = strict_json.mask(raw), response.name, response.observed_at
-        self._decoded.quarantined.append(QuarantinedElement(masked, rule, own_id(raw), name, item.position, at))
+        masked, name, at = secret_masking.mask_secrets(raw), response.name, response.observed_at
+        self._decoded.quarantined.append(QuarantinedElement(masked, rule, find_job_id(raw), name, item.position, at))

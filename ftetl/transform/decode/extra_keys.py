@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from ftetl.contract import tables
-from ftetl.raw import emails, strict_json
+from ftetl.raw import emails, secret_masking, strict_json
 from ftetl.transform.decode.python_reader import AddAnomaly, clean_json
 from ftetl.transform.decode.raw_batch import RawBatch
 from ftetl.transform.decode.source_schema import (
@@ -60,7 +60,7 @@ def texts_of_raw(raw: bytes, keys: set[str]) -> ExtraTexts:
 
 
 def _masked(key: str, value: Any) -> Any:
-    return strict_json.MASK if key in tables()["jobs"].secrets and value not in (None, "") else value
+    return secret_masking.MASK if key in tables()["jobs"].secrets and value not in (None, "") else value
 
 
 def texts_of_job(job: dict[str, Any], add_anomaly: AddAnomaly | None = None) -> ExtraTexts:
@@ -68,7 +68,7 @@ def texts_of_job(job: dict[str, Any], add_anomaly: AddAnomaly | None = None) -> 
     texts = ExtraTexts()
     for key in json_text_keys():
         if job.get(key) is not None:
-            texts.json[key] = strict_json.compact(job[key])
+            texts.json[key] = strict_json.compact_json(job[key])
     texts.extra = _unknown_keys(job_schema(), job, texts)
     if add_anomaly is not None:
         texts.extra = clean_json(texts.extra, add_anomaly)
@@ -111,7 +111,7 @@ def _paths(node: Node, unknown: dict[str, Any], prefix: str) -> Iterator[str]:
             yield from _paths(child, value, f"{prefix}{key}.")
         else:
             # The report is not private; a key may be an e-mail address all the same.
-            yield prefix + emails.hidden(key, strict_json.MASK)
+            yield prefix + emails.mask_emails(key, secret_masking.MASK)
 
 
 def unread_paths(fields: list[pa.Field[Any]] | pa.Schema, node: Node, above: Path = ()) -> Iterator[Path]:

@@ -39,16 +39,16 @@ def read_object(
             continue
         path = prefix + key
         if isinstance(child, Leaf) and child.is_json:
-            fields[key] = strict_json.compact(clean_json(item, add_anomaly, path, position))
+            fields[key] = strict_json.compact_json(clean_json(item, add_anomaly, path, position))
         elif isinstance(child, Leaf):
             if anomaly := _read_leaf(fields, key, child, item):
-                add_anomaly(path, anomaly, strict_json.compact(item), position)
+                add_anomaly(path, anomaly, strict_json.compact_json(item), position)
         elif isinstance(child, Node) and isinstance(item, dict):
             fields[key] = read_object(child, item, add_anomaly, path + ".", position)
         elif isinstance(child, Items) and isinstance(item, list):
             fields[key] = [_read_row(child, row, add_anomaly, path, at) for at, row in enumerate(item)]
         else:
-            add_anomaly(path, "wrong_type", strict_json.compact(item), position)
+            add_anomaly(path, "wrong_type", strict_json.compact_json(item), position)
     return fields
 
 
@@ -57,7 +57,7 @@ def _read_row(items: Items, row: Any, add_anomaly: AddAnomaly, path: str, positi
         return read_object(items.node, row, add_anomaly, path + ".", position)
     if row is None:
         return None  # becomes an anomaly when it is flattened, after both readers
-    add_anomaly(path, "wrong_type", strict_json.compact(row), position)
+    add_anomaly(path, "wrong_type", strict_json.compact_json(row), position)
     return {}
 
 
@@ -79,25 +79,25 @@ def clean_json(value: Any, add_anomaly: AddAnomaly, path: str = "", position: in
         return _clean_object(value, add_anomaly, path, position)
     if isinstance(value, list):
         return [clean_json(item, add_anomaly, path, position) for item in value]
-    if isinstance(value, strict_json.Num):
+    if isinstance(value, strict_json.NumberText):
         if _is_finite_text(value):
             return value
         add_anomaly(path, "not_finite", value, position)
         return None
     if isinstance(value, str) and strict_json.has_lone_surrogate(value):
-        add_anomaly(path, "lone_surrogate", strict_json.compact(value), position)
-        return strict_json.mend(value)
+        add_anomaly(path, "lone_surrogate", strict_json.compact_json(value), position)
+        return strict_json.replace_surrogates(value)
     return value
 
 
 def _clean_object(value: dict[str, Any], add_anomaly: AddAnomaly, path: str, position: int) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for key, item in value.items():
-        name = strict_json.mend(key)
+        name = strict_json.replace_surrogates(key)
         inner_path = f"{path}.{name}" if path else name
         is_taken = name != key and (name in value or name in fields)
         if name != key:
-            raw = strict_json.compact({key: item} if is_taken else key)
+            raw = strict_json.compact_json({key: item} if is_taken else key)
             add_anomaly(inner_path, "lone_surrogate", raw, position)
         if not is_taken:
             fields[name] = clean_json(item, add_anomaly, inner_path, position)
@@ -108,7 +108,7 @@ def json_kind(item: Any) -> str:
     """The kind of a JSON value, in the contract's words."""
     if isinstance(item, bool):
         return "boolean"
-    if isinstance(item, int | strict_json.Num):
+    if isinstance(item, int | strict_json.NumberText):
         return "number"
     return "string" if isinstance(item, str) else "other"
 
@@ -123,7 +123,9 @@ def _is_finite_text(number: str) -> bool:
 def _read_string(item: Any) -> tuple[str | None, str | None]:
     if json_kind(item) != "string":
         return None, "wrong_type"
-    return (strict_json.mend(item), "lone_surrogate") if strict_json.has_lone_surrogate(item) else (item, None)
+    if strict_json.has_lone_surrogate(item):
+        return strict_json.replace_surrogates(item), "lone_surrogate"
+    return item, None
 
 
 def _read_integer(item: Any) -> tuple[int | None, str | None]:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from ftetl.raw.blob import Blob
-from ftetl.raw.response import Response, changed
+from ftetl.raw.response import Response, changed_error
 from ftetl.transform.raw_job import RawJob
 
 _MAX_REUSED = 32 << 20  # bytes up to which a thread keeps its buffer: fresh memory costs more than the reading
@@ -50,7 +50,7 @@ class RawBatch:
             count = blob.readinto(offset, view[start:end])
             # The index saw an object here. What is none any more could be anything, and a `null` kills Arrow's reader.
             if count < length or view[start] != _OPEN or view[end - 1] != _CLOSE:
-                raise changed(self._responses[item.response].name)
+                raise changed_error(self._responses[item.response].name)
             view[end] = _NEWLINE
             start = end + 1
         return view

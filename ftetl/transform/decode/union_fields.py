@@ -16,7 +16,7 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.raw import strict_json
+from ftetl.raw import json_tokens
 from ftetl.transform.decode.json_kinds import JSON_KINDS
 from ftetl.transform.decode.source_schema import null_key, other_kind_key, union_fields, union_paths
 
@@ -59,7 +59,9 @@ def _sibling_keys() -> tuple[bytes, ...]:
 def _escaped_key() -> re.Pattern[bytes]:
     """A union field's key, or a sibling's, in any spelling but the plain one."""
     names = {name for key, _ in union_fields() for name in (key, other_kind_key(key), null_key(key))}
-    spellings = b"|".join(rb"(?!%s)%s" % (re.escape(n.encode()), strict_json.spelled(n)) for n in sorted(names))
+    spellings = b"|".join(
+        rb"(?!%s)%s" % (re.escape(n.encode()), json_tokens.escaped_key_pattern(n)) for n in sorted(names)
+    )
     return re.compile(rb'"(?:' + spellings + rb')"')
 
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import one
 from ftetl.contract import tables
-from ftetl.raw.strict_json import compact, parse
+from ftetl.raw.strict_json import compact_json, parse
 from ftetl.transform.merge.incoming import Incoming
 
 # What ftetl keeps about a row, as against what the API says: not compared to tell whether a job has changed.
@@ -63,7 +63,7 @@ def _extra(value: pa.ChunkedArray, stored: pa.ChunkedArray, wins: pa.Array, told
     if not len(rows):
         return alone
     pairs = zip(pc.take(stored, rows).to_pylist(), pc.take(value, rows).to_pylist(), strict=True)
-    texts = [compact(parse(known.encode()) | parse(more.encode())) for known, more in pairs]
+    texts = [compact_json(parse(known.encode()) | parse(more.encode())) for known, more in pairs]
     return pc.replace_with_mask(one(alone), one(both), pa.array(texts, pa.string()))
 
 

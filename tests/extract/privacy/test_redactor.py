@@ -153,7 +153,7 @@ def plainly(value: Any, replace: Callable[[bytes], str | None], key: str = "") -
         said = (
             value
             if isinstance(value, str)
-            else strict_json.compact(strict_json.parse(json.dumps(value).encode()), canonical=True)
+            else strict_json.compact_json(strict_json.parse(json.dumps(value).encode()), canonical=True)
         )
         return replace(said.encode("utf-8", "surrogatepass"))
     if isinstance(value, dict):

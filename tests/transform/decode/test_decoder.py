@@ -33,7 +33,7 @@ SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 
 def work(raws: Sequence[bytes]) -> tuple[Response, deduplicate.DecodePlan]:
     a = Response("jobs", Memory(b"[" + b",".join(raws) + b"]"), NOW)
-    return a, deduplicate.resolve_duplicates([a], [index.scan(a)])
+    return a, deduplicate.resolve_duplicates([a], [index.scan_response(a)])
 
 
 def decoded(raws: Sequence[bytes], *, use_arrow: bool = True) -> decoder.Decoded:
@@ -656,7 +656,7 @@ def test_unknown_keys_alone_do_not_leave_the_fast_road(count: int) -> None:
 def test_a_job_with_several_copies_counts_once_for_its_unknown_keys(use_arrow: bool) -> None:
     texts = [f'{{"id":"ft-1","updated_at":"2026-07-0{day}T00:00:00Z","new":{day}}}' for day in (1, 2, 3)]
     responses = [Response(text, Memory(f"[{text}]".encode()), NOW) for text in texts]
-    items = deduplicate.resolve_duplicates(responses, [index.scan(a) for a in responses]).items
+    items = deduplicate.resolve_duplicates(responses, [index.scan_response(a) for a in responses]).items
 
     found = decoder.decode(items, responses, use_arrow=use_arrow)
 
@@ -722,6 +722,6 @@ def test_the_order_of_the_jobs_changes_no_byte(tmp_path: Path) -> None:
 def test_an_answer_of_lines_is_read_like_a_list() -> None:
     a = Response("jobs", Memory(b'{"id":"b","n_epochs":1}\r\n\r\n{"id":"a","n_epochs":2}'), NOW, Shape.LINES)
 
-    found = decoder.decode(deduplicate.resolve_duplicates([a], [index.scan(a)]).items, [a])
+    found = decoder.decode(deduplicate.resolve_duplicates([a], [index.scan_response(a)]).items, [a])
 
     assert found.jobs.select(["id", "n_epochs"]).to_pylist() == [{"id": "a", "n_epochs": 2}, {"id": "b", "n_epochs": 1}]

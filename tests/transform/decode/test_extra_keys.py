@@ -39,7 +39,7 @@ EXTRA: dict[str, str] = {
 
 @pytest.mark.parametrize("text", EXTRA)
 def test_extra_holds_what_no_column_reads_under_its_parents(text: str) -> None:
-    assert strict_json.compact(texts(text).extra) == EXTRA[text]
+    assert strict_json.compact_json(texts(text).extra) == EXTRA[text]
 
 
 @pytest.mark.parametrize("text", EXTRA)
@@ -60,7 +60,7 @@ def test_only_wanted_keys_are_looked_at() -> None:
 def test_events_keep_what_is_their_own() -> None:
     found = texts('{"id":"a","events":[{"object":"x","type":"y"},{"new":1.0},null,7,{"new":{"a":[]},"more":null}]}')
 
-    assert {at: strict_json.compact(rest) for at, rest in found.events.items()} == {
+    assert {at: strict_json.compact_json(rest) for at, rest in found.events.items()} == {
         1: '{"new":1.0}',
         4: '{"new":{"a":[]},"more":null}',
     }
@@ -148,7 +148,7 @@ def test_random_extra_keys_are_found_again(more: dict[str, Any], ascii_only: boo
 
     found = extra_keys.texts_of_raw(raw, set(json.loads(raw)))
 
-    assert json.loads(strict_json.compact(found.extra)) == {**more, "training_type": {"new": more}}
+    assert json.loads(strict_json.compact_json(found.extra)) == {**more, "training_type": {"new": more}}
 
 
 # --- keys that are names

@@ -201,13 +201,13 @@ def test_what_json_has_no_word_for_is_mended_and_noted(text: str) -> None:
 
     found = python_reader.clean_json(strict_json.parse(text.encode()), lambda *note: noted.append(note), "p", 3)
 
-    assert (strict_json.compact(found), noted) == MENDED[text]
+    assert (strict_json.compact_json(found), noted) == MENDED[text]
 
 
 def test_a_path_at_the_top_has_no_dot() -> None:
     noted: list[Noted] = []
     python_reader.clean_json(
-        {"a": strict_json.Num("NaN"), "": strict_json.Num("NaN")}, lambda *note: noted.append(note)
+        {"a": strict_json.NumberText("NaN"), "": strict_json.NumberText("NaN")}, lambda *note: noted.append(note)
     )
 
     assert [path for path, *_ in noted] == ["a", ""]

@@ -12,7 +12,7 @@ from ftetl import clock
 from ftetl.errors import DataError
 from ftetl.raw.blob import File, Memory
 from ftetl.raw.response import Response
-from ftetl.raw.spool import Scrap
+from ftetl.raw.spool import Spool
 from ftetl.transform.decode import raw_batch
 from ftetl.transform.decode.raw_batch import RawBatch
 from ftetl.transform.raw_job import RawJob
@@ -25,20 +25,20 @@ def items(texts: list[bytes]) -> list[RawJob]:
 
 @given(
     texts=st.lists(st.binary(max_size=30).map(lambda inner: b"{" + inner + b"}"), max_size=8),
-    where=st.sampled_from(["memory", "file", "scrap", "own"]),
+    where=st.sampled_from(["memory", "file", "spool", "own"]),
 )
 def test_they_are_the_same_one_by_one_and_together(
     tmp_path_factory: pytest.TempPathFactory, texts: list[bytes], where: str
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     (folder / "all").write_bytes(b"".join(texts))
-    with Scrap(lambda: folder) as scrap:
+    with Spool(lambda: folder) as spool:
         blob = {"memory": Memory(b"".join(texts)), "file": File(folder / "all"), "own": Memory(b"")}.get(where)
         found = items(texts)
         if where == "own":
             for item, text in zip(found, texts, strict=True):
-                item.raw = scrap.put(text)
-        raws = RawBatch(found, [Response("a", blob or scrap.put(b"".join(texts)), clock.now())])
+                item.raw = spool.append(text)
+        raws = RawBatch(found, [Response("a", blob or spool.append(b"".join(texts)), clock.now())])
 
         assert [raws[at] for at in range(len(raws))] == texts
         assert bytes(raws.concatenated()) == b"".join(text + b"\n" for text in texts)

@@ -29,7 +29,7 @@ def flat(text: str, *, use_arrow: bool) -> tuple[Row, list[Row], list[Noted]]:
     """The row of a job with these members, its events, and what is noted."""
     body = '[{"id":"ft-1"' + ("," if text else "") + text + "}]"
     a = Response("jobs", Memory(body.encode()), NOW)
-    plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
+    plan = deduplicate.resolve_duplicates([a], [index.scan_response(a)])
     found = flatten_tables.flatten(decoder.decode(plan.items, [a], use_arrow=use_arrow))
     return found.jobs.to_pylist()[0], found.events.to_pylist(), [(o.path, o.kind, o.raw) for o in found.anomalies]
 
@@ -236,7 +236,7 @@ def test_every_column_keeps_its_type_whatever_comes(odd: str, use_arrow: bool) -
     raws = [text.replace('"x"', f'"ft-{n:04}"', 1) for n, text in enumerate(listed)]
     a = Response("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
 
-    plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
+    plan = deduplicate.resolve_duplicates([a], [index.scan_response(a)])
     found = flatten_tables.flatten(decoder.decode(plan.items, [a], use_arrow=use_arrow))
 
     assert found.jobs.num_rows == len(raws)

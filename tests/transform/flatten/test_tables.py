@@ -25,7 +25,7 @@ BOTH_READERS = pytest.mark.parametrize("use_arrow", [True, False], ids=["arrow",
 
 def flat(*raws: str, use_arrow: bool = True) -> flatten_tables.Flat:
     a = Response("jobs", Memory(("[" + ",".join(raws) + "]").encode()), NOW)
-    plan = deduplicate.resolve_duplicates([a], [index.scan(a)])
+    plan = deduplicate.resolve_duplicates([a], [index.scan_response(a)])
     return flatten_tables.flatten(decoder.decode(plan.items, [a], use_arrow=use_arrow))
 
 
@@ -158,7 +158,7 @@ NEW = '[{"id":"a","status":"running","updated_at":"2026-07-02T00:00:00Z","n_epoc
 @BOTH_READERS
 def test_copies_that_are_not_the_winner_have_rows_but_no_anomalies(use_arrow: bool) -> None:
     responses = [Response(text, Memory(text.encode()), NOW) for text in (OLD, NEW)]
-    work = deduplicate.resolve_duplicates(responses, [index.scan(a) for a in responses])
+    work = deduplicate.resolve_duplicates(responses, [index.scan_response(a) for a in responses])
     assert [i.older for i in work.items] == [False, True]
 
     found = flatten_tables.flatten(decoder.decode(work.items, responses, use_arrow=use_arrow))
