@@ -1,7 +1,4 @@
-"""What a run receives, before anything is decoded: the source's answers, and the details of the jobs that want them.
-
-Knows how answers are scanned and dated; not what becomes of them.
-"""
+"""The extract step: reads the responses of a source, and fetches the details of jobs that are listed without events."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ftetl.config.settings import Settings
-from ftetl.extract.details import fetch
+from ftetl.extract.details.fetch import FetchedDetails, jobs_without_events
 from ftetl.extract.source import Detail, Source
 from ftetl.raw import index
 from ftetl.raw.blob import Blob, Memory
@@ -21,95 +18,109 @@ from ftetl.raw.response import Response
 
 @dataclass
 class Extraction:
-    """The answers with their elements, and what is known of the details that were asked for."""
+    """The responses of a run, the elements in them, and the details that were fetched."""
 
     responses: list[Response]
     scans: list[Scan] = field(default_factory=list)
-    details: fetch.Details = field(default_factory=fetch.Details)
-    listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the digest of what was listed
-    confirmed: frozenset[str] = frozenset()  # of these, those that need no second look
-    whole: int | None = None  # the answer that is the newest whole list ever, if one of these is
-    spill: Callable[[bytes], Blob] = Memory  # where bytes wait that are many
+    details: FetchedDetails = field(default_factory=FetchedDetails)
+    listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the fingerprint of what was listed
+    confirmed: frozenset[str] = frozenset()  # of these, jobs whose stored rows are still right: no detail is fetched
+    whole: int | None = None  # index of the response that is the newest whole list ever, if one of these is
+    spill: Callable[[bytes], Blob] = Memory  # stores bytes until they are decoded
 
     @property
     def elements(self) -> int:
-        """How many elements there are in all answers."""
+        """How many elements there are in all responses."""
         return sum(s.received for s in self.scans)
 
     def newest_whole(self, before: datetime | None) -> int | None:
-        """The newest answer that is a whole list, if it was observed later than every whole list before."""
-        whole = [i for i, (a, s) in enumerate(zip(self.responses, self.scans, strict=True)) if a.whole and s.is_list]
+        """The index of the newest whole list, if it was observed later than `before`."""
+        whole = [i for i, (r, s) in enumerate(zip(self.responses, self.scans, strict=True)) if r.whole and s.is_list]
         newest = max(whole, key=lambda i: self.responses[i].observed_at, default=None)
         if newest is None or (before is not None and self.responses[newest].observed_at <= before):
             return None
         return newest
 
 
+class DetailStore(Protocol):
+    """What earlier runs have stored about details; `listed` is the fingerprint of the listed document."""
+
+    def is_unchanged(self, job_id: str, listed: bytes) -> bool:
+        """Whether the job's stored rows are still right."""
+
+    def needs_fetch(self, job_id: str, listed: bytes) -> bool:
+        """Whether to fetch the detail of a job that is not unchanged."""
+
+    def get(self, job_id: str, listed: bytes) -> Detail | None:
+        """The detail that a killed run has fetched for the same listed document."""
+
+    def put(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
+        """Store a detail, or that there is none."""
+
+
 def read_source(settings: Settings, source: Source) -> Extraction:
-    """The source's answers, nothing in them looked at.
+    """The responses of the source, not yet scanned.
 
     Raises:
-        FtetlError: The source cannot give them.
+        FtetlError: The source cannot be read.
     """
-    return Extraction([_dated(a, settings) for a in source.responses()])
+    return Extraction([_with_date(response, settings) for response in source.responses()])
 
 
 def wants_details(settings: Settings, source: Source) -> bool:
-    """Whether a run asks for details at all."""
+    """Whether a run fetches details at all."""
     return settings.events == "auto" and source.service is not None
 
 
-class DetailStore(Protocol):
-    """What is known about details before any is asked for."""
-
-    def is_unchanged(self, job_id: str, listed: bytes) -> bool:
-        """Whether this job's stored row says all that there is to know, if this was listed of it."""
-
-    def needs_fetch(self, job_id: str, listed: bytes) -> bool:
-        """Whether the detail of a job that is not confirmed is wanted."""
-
-    def get(self, job_id: str, listed: bytes) -> Detail | None:
-        """The detail that an earlier run had for what was listed."""
-
-    def put(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
-        """Keep what has come, or that nothing came."""
-
-
 def fetch_details(
-    given: Extraction, settings: Settings, source: Source, memory: DetailStore, progress: Callable[[int, int], None]
+    extraction: Extraction,
+    settings: Settings,
+    source: Source,
+    store: DetailStore,
+    on_detail: Callable[[int, int], None],
 ) -> None:
-    """Find the elements of the answers, and fetch the details that they lack and that are not known well enough.
+    """Scan the responses, and add the details of jobs without events whose stored rows are not still right.
+
+    Args:
+        extraction: The responses; what is fetched is added to it.
+        settings: Whether to fetch details, and how to date responses.
+        source: Where the details come from.
+        store: What earlier runs have stored about details.
+        on_detail: Is called with the number of details received so far, and of all.
 
     Raises:
-        FtetlError: An answer as a whole is no list of jobs and no job, or the key was refused meanwhile.
+        FtetlError: A response is neither a list of jobs nor a job, or the key was refused meanwhile.
     """
-    given.scans = [index.scan_response(response) for response in given.responses]
+    extraction.scans = [index.scan_response(response) for response in extraction.responses]
     if source.service is None:
         return
-    for response, found in zip(given.responses, given.scans, strict=True):
-        given.listed |= fetch.wanting(response, found)
+    listed = extraction.listed
+    for response, scan in zip(extraction.responses, extraction.scans, strict=True):
+        listed |= jobs_without_events(response, scan)
     if not wants_details(settings, source):
         return
-    given.confirmed = frozenset(i for i, listed in given.listed.items() if listed and memory.is_unchanged(i, listed))
-    asked = [i for i, listed in given.listed.items() if i not in given.confirmed and memory.needs_fetch(i, listed)]
+    extraction.confirmed = frozenset(i for i, digest in listed.items() if digest and store.is_unchanged(i, digest))
+    wanted = [i for i, digest in listed.items() if i not in extraction.confirmed and store.needs_fetch(i, digest)]
 
-    def coming() -> Iterator[Detail]:
-        rest = []
-        for job_id in asked:
-            detail = memory.get(job_id, given.listed[job_id])
+    def stored_then_fetched() -> Iterator[Detail]:
+        missing = []
+        for job_id in wanted:
+            detail = store.get(job_id, listed[job_id])
             if detail is None:
-                rest.append(job_id)
+                missing.append(job_id)
             else:
                 yield detail
-        yield from source.details(rest)
+        yield from source.details(missing)
 
-    def put(detail: Detail, usable: bool) -> None:
-        memory.put(detail, given.listed[detail.job_id], usable=usable)
+    details = FetchedDetails(extraction.spill)
+    for done, detail in enumerate(stored_then_fetched(), start=1):
+        masked, usable = details.add(detail)
+        store.put(masked, listed[detail.job_id], usable=usable)
+        on_detail(done, len(wanted))
+    extraction.details = details
+    extraction.responses += [_with_date(response, settings) for response in details.responses]
+    extraction.scans += details.scans
 
-    given.details = fetch.fetch(coming(), len(asked), progress, put, given.spill)
-    given.responses += [_dated(a, settings) for a in given.details.responses]
-    given.scans += given.details.scans
 
-
-def _dated(response: Response, settings: Settings) -> Response:
+def _with_date(response: Response, settings: Settings) -> Response:
     return replace(response, observed_at=settings.observed_at) if settings.observed_at else response

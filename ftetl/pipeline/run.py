@@ -224,7 +224,7 @@ def _commit(
         with transaction.create_file(fingerprints.FILE) as file:
             jobs = (item.job_id for item in work.items)
             before = fingerprints.read_fingerprints(stored.folder)
-            after = fingerprints.updated_fingerprints(before, jobs, given.listed, given.details.had)
+            after = fingerprints.updated_fingerprints(before, jobs, given.listed, given.details.fetched)
             file.write(fingerprints.serialize(after))
         work.items.clear()  # hundreds of bytes a job, which the gate needs more
         writers.validate()

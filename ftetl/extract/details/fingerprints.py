@@ -1,8 +1,7 @@
-"""What was listed when a job's detail was last had: the memory that makes a scheduled run cheap.
+"""Fingerprints of listed documents, which decide which details a scheduled run fetches again.
 
-A detail is asked for again only by the rule of the design: no detail yet, the listed document changed, the job is not
-terminal, or it ended less than three days ago (refunds come late). Knows hashes of listed documents, not what is in
-them.
+A detail is fetched if there is none yet, the listed document has changed, the job is not terminal, or it ended less
+than three days ago (refunds come late).
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from ftetl.errors import StorageError
 from ftetl.snapshot.table_reader import TableReader
 
 FILE = "listed.arrow"  # beside the tables of a snapshot, so that it is committed with them
-SETTLES = timedelta(days=3)
+REFUND_PERIOD = timedelta(days=3)
 _SCHEMA = pa.schema(
     [pa.field("job_id", pa.string(), nullable=False), pa.field("sha256", pa.binary(32), nullable=False)]
 )
 
 
 def read_fingerprints(folder: Path | None) -> dict[str, bytes]:
-    """The memory of a snapshot: by job, the digest of what was listed when its detail was had.
+    """The fingerprints of a snapshot: by job, the digest of what was listed when its detail was fetched.
 
     Raises:
         StorageError: The file is damaged.
@@ -44,12 +43,11 @@ def read_fingerprints(folder: Path | None) -> dict[str, bytes]:
         ) from error
 
 
-def serialize(memory: Mapping[str, bytes]) -> bytes:
-    """The file's bytes; the same memory gives the same bytes."""
-    ids = sorted(memory)
-    table = pa.Table.from_arrays(
-        [pa.array(ids, pa.string()), pa.array([memory[i] for i in ids], pa.binary(32))], schema=_SCHEMA
-    )
+def serialize(fingerprints: Mapping[str, bytes]) -> bytes:
+    """The bytes of the file; equal fingerprints give equal bytes."""
+    ids = sorted(fingerprints)
+    digests = [fingerprints[job_id] for job_id in ids]
+    table = pa.Table.from_arrays([pa.array(ids, pa.string()), pa.array(digests, pa.binary(32))], schema=_SCHEMA)
     sink = pa.BufferOutputStream()
     feather.write_feather(table, sink, compression="zstd")
     return sink.getvalue().to_pybytes()
@@ -57,24 +55,26 @@ def serialize(memory: Mapping[str, bytes]) -> bytes:
 
 @dataclass(frozen=True)
 class UnchangedDetails:
-    """The jobs whose detail needs no second look while their listed document stays the same."""
+    """The finished jobs whose detail is not fetched again while their listed document stays the same."""
 
-    listed: Mapping[str, bytes]
+    fingerprints: Mapping[str, bytes]
 
-    def needs_fetch(self, job_id: str, listed: bytes) -> bool:
-        """Whether this job's detail has to be asked for."""
-        return self.listed.get(job_id) != listed
+    def contains(self, job_id: str, listed: bytes) -> bool:
+        """Whether this job is one of them, if this is the fingerprint of its listed document."""
+        return self.fingerprints.get(job_id) == listed
 
 
-def unchanged_details(stored: TableReader, memory: Mapping[str, bytes], observed_at: datetime) -> UnchangedDetails:
-    """What the last snapshot knows well enough, as of now."""
+def unchanged_details(
+    stored: TableReader, fingerprints: Mapping[str, bytes], observed_at: datetime
+) -> UnchangedDetails:
+    """The jobs of the last snapshot whose detail was fetched at least three days after they ended, as of a time."""
     jobs = stored.read_table("jobs", ["job_id", "events_state", "is_terminal", "finished_at", "updated_at"])
     ended = pc.coalesce(jobs.column("finished_at"), jobs.column("updated_at"))
-    late = pc.less_equal(ended, pa.scalar(observed_at - SETTLES, pa.timestamp("us", "UTC")))
-    known = pc.and_(pc.equal(jobs.column("events_state"), "detail"), pc.fill_null(jobs.column("is_terminal"), False))
-    rest = pc.and_(known, pc.fill_null(late, False))
-    ids: Iterable[str] = jobs.filter(rest).column("job_id").to_pylist()
-    return UnchangedDetails({job_id: memory[job_id] for job_id in ids if job_id in memory})
+    long_ago = pc.less_equal(ended, pa.scalar(observed_at - REFUND_PERIOD, pa.timestamp("us", "UTC")))
+    has_detail = pc.equal(jobs.column("events_state"), "detail")
+    finished = pc.and_(has_detail, pc.fill_null(jobs.column("is_terminal"), False))
+    ids = jobs.filter(pc.and_(finished, pc.fill_null(long_ago, False))).column("job_id").to_pylist()
+    return UnchangedDetails({job_id: fingerprints[job_id] for job_id in ids if job_id in fingerprints})
 
 
 def updated_fingerprints(

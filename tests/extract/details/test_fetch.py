@@ -16,7 +16,7 @@ import ftetl
 from ftetl import demo
 from ftetl.demo import Server
 from ftetl.errors import AccessError
-from ftetl.extract.details import fetch
+from ftetl.extract.details.fetch import FetchedDetails
 from ftetl.extract.source import Detail, Outcome
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
@@ -238,17 +238,13 @@ def test_a_secret_is_masked_before_a_detail_waits_on_a_disk() -> None:
     body = b'{"id":"ft-1","wandb_key":"s3cret","\\u0068f_api_token":"s3cret","events":[]}'
     response = Response("GET /fine-tunes/ft-1", Memory(body), DAY, detail=True)
 
-    found = fetch.fetch(
-        [Detail("ft-1", Outcome.HERE, response)],
-        1,
-        lambda *_: None,
-        lambda *_: None,
-        lambda data: waiting.append(data) or Memory(data),
-    )
+    details = FetchedDetails(lambda data: waiting.append(data) or Memory(data))
 
-    assert found.had == {"ft-1"}
+    details.add(Detail("ft-1", Outcome.HERE, response))
+
+    assert details.fetched == {"ft-1"}
     assert waiting == [b'{"id":"ft-1","wandb_key":"***","\\u0068f_api_token":"***","events":[]}']
-    assert found.responses[0].blob.read(found.scans[0].offsets[0], found.scans[0].lengths[0]) == waiting[0]
+    assert details.responses[0].blob.read(details.scans[0].offsets[0], details.scans[0].lengths[0]) == waiting[0]
 
 
 def test_the_drift_of_jobs_that_are_copied_is_told_again(tmp_path: Path) -> None:
