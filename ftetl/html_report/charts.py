@@ -1,7 +1,6 @@
-"""Two kinds of chart, as inline SVG: bars side by side in time, and bars below each other.
+"""The geometry of two kinds of bar chart: over time, and by name. `charts.html` draws them as SVG.
 
-Lengths are shares of the width and texts have their own size, so that a chart can be read on a telephone as on paper.
-Knows neither money nor jobs.
+Lengths are shares of the width while texts keep their size, so that a chart can be read on a telephone as on paper.
 """
 
 from __future__ import annotations
@@ -9,88 +8,80 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
-from typing import Final
+from typing import Any, Final
 
 from ftetl.formatting import axis_number, shorten
-from ftetl.html_report.markup import Markup, join, tag
 
 _HEIGHT: Final = 180  # of the tallest bar, in pixels
 _ABOVE, _BELOW = 22, 26
-_LABELS: Final = 12  # below the bars, on a wide screen; a narrow one shows every second
-_ROW, _THICK = 40, 10
-_LONGEST: Final = 46  # characters of a name
-_NARROW: Final = 30  # on a narrow screen
+_FLOOR: Final = _ABOVE + _HEIGHT
+_MAX_LABELS: Final = 12  # below the bars, on a wide screen; a narrow one shows every second
+_ROW_HEIGHT: Final = 40
+_WIDE_LABEL, _NARROW_LABEL = 46, 30  # characters of a name, on a wide and on a narrow screen
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: what it stands for, how long it is, the words for that, and more where there is room."""
+    """A bar: what it stands for, how long it is, that as text, and more text where there is room."""
 
     label: str
     value: Decimal | int | float
-    told: str
+    text: str
     more: str = ""
 
 
-def in_time(bars: Sequence[Bar], *, name: str, title: str, told: str, unit: str = "") -> Markup:
+@dataclass(frozen=True)
+class Chart:
+    """What a template draws: each bar as a dict of places and texts."""
+
+    height: int  # in pixels
+    bars: list[dict[str, Any]]
+    floor: int = _FLOOR  # y of the line below the bars
+    levels: Sequence[dict[str, Any]] = ()  # lines to compare the bars with
+
+
+def chart_over_time(bars: Sequence[Bar], unit: str = "") -> Chart:
     """Bars side by side, with round numbers to compare them with; `unit` stands before those."""
     top = _round_above(max((Decimal(bar.value) for bar in bars), default=Decimal(0)))
-    lines = [_level(top * part / 2, Decimal(part) / 2, unit) for part in (1, 2)] if top else []
     slot = Decimal(100) / max(1, len(bars))
-    step = max(1, -(-len(bars) // _LABELS))
-    shapes, labels = [], []
+    width = min(slot * 3 / 4, Decimal(8))
+    step = -(-len(bars) // _MAX_LABELS)
+    drawn = []
     for place, bar in enumerate(bars):
         height = _pixels(Decimal(bar.value) / top) if top else Decimal(0)
-        x, width = slot * place + slot / 8, min(slot * 3 / 4, Decimal(8))
-        x += (slot * 3 / 4 - width) / 2
-        mark = tag(
-            "rect", class_="bar", x=_percent(x), width=_percent(width), y=_ABOVE + _HEIGHT - height, height=height
-        )
-        over = tag("rect", class_="over", x=_percent(slot * place), width=_percent(slot), y=_ABOVE, height=_HEIGHT)
-        shapes.append(tag("g", tag("title", f"{bar.label}: {bar.told}"), mark, over))
+        shape = {"title": f"{bar.label}: {bar.text}", "height": height, "y": _FLOOR - height, "label": None}
+        shape |= {"x": _percent(slot * place + (slot - width) / 2), "width": _percent(width)}
+        shape |= {"slot_x": _percent(slot * place), "slot_width": _percent(slot)}
         if place % step == 0:
-            rare = "tick" if place % (2 * step) == 0 else "tick wide"
-            x, anchor = slot * place + slot / 2, "middle"
-            if len(bars) > _LABELS / 2 and place in (0, len(bars) - 1):  # at the edges there is no room on both sides
-                x, anchor = (slot * place, "start") if place == 0 else (Decimal(100), "end")
-            labels.append(
-                tag("text", bar.label, class_=rare, x=_percent(x), y=_ABOVE + _HEIGHT + 18, text_anchor=anchor)
-            )
-    floor = tag("line", class_="floor", x1="0", x2="100%", y1=_ABOVE + _HEIGHT, y2=_ABOVE + _HEIGHT)
-    return _drawing(name, title, told, _ABOVE + _HEIGHT + _BELOW, *lines, *shapes, floor, *labels)
+            shape |= {"label": bar.label, "label_class": "tick" if place % (2 * step) == 0 else "tick wide"}
+            shape |= _label_position(place, len(bars), slot)
+        drawn.append(shape)
+    levels = [_level(top, share, unit) for share in (Decimal("0.5"), Decimal(1))] if top else []
+    return Chart(_FLOOR + _BELOW, drawn, levels=levels)
 
 
-def below_each_other(bars: Sequence[Bar], *, name: str, title: str, told: str) -> Markup:
-    """Bars below each other, each under its name and its words."""
+def chart_by_name(bars: Sequence[Bar]) -> Chart:
+    """Bars below each other, each under its name and its text."""
     longest = max((Decimal(bar.value) for bar in bars), default=Decimal(0))
-    shapes = []
+    drawn = []
     for place, bar in enumerate(bars):
-        y = place * _ROW
         share = Decimal(bar.value) / longest * 100 if longest > 0 else Decimal(0)
-        track = tag("rect", class_="track", x="0", y=y + 22, width="100%", height=_THICK, rx=2)
-        mark = tag("rect", class_="bar", x="0", y=y + 22, width=_percent(share), height=_THICK, rx=2)
-        whole = f"{bar.told} {bar.more}".strip()
-        texts = [
-            tag("text", shorten(bar.label, _LONGEST), class_="wide", x="0", y=y + 15),
-            tag("text", whole, class_="value wide", x="100%", y=y + 15, text_anchor="end"),
-            tag("text", shorten(bar.label, _NARROW), class_="narrow", x="0", y=y + 15),
-            tag("text", bar.told, class_="value narrow", x="100%", y=y + 15, text_anchor="end"),
-        ]
-        shapes.append(tag("g", tag("title", f"{bar.label}: {whole}"), track, mark, *texts))
-    return _drawing(name, title, told, max(1, len(bars)) * _ROW, *shapes)
+        texts = {"text": bar.text, "long_text": f"{bar.text} {bar.more}".strip(), "label": shorten(bar.label)}
+        texts |= {"wide_label": shorten(bar.label, _WIDE_LABEL), "narrow_label": shorten(bar.label, _NARROW_LABEL)}
+        drawn.append({"y": place * _ROW_HEIGHT, "width": _percent(share), **texts})
+    return Chart(max(1, len(bars)) * _ROW_HEIGHT, drawn)
 
 
-def _drawing(name: str, title: str, told: str, height: int, *shapes: Markup) -> Markup:
-    names = {"title": f"{name}-title", "desc": f"{name}-desc"}
-    heads = [tag("title", title, id=names["title"]), tag("desc", told, id=names["desc"])]
-    about = {"aria_labelledby": names["title"], "aria_describedby": names["desc"]}
-    return tag("svg", *heads, *shapes, class_="chart", role="img", width="100%", height=height, **about)
+def _label_position(place: int, count: int, slot: Decimal) -> dict[str, str]:
+    at_an_edge = count > _MAX_LABELS / 2 and place in (0, count - 1)  # where there is no room on both sides
+    if not at_an_edge:
+        return {"label_x": _percent(slot * place + slot / 2), "anchor": "middle"}
+    x, anchor = (slot * place, "start") if place == 0 else (Decimal(100), "end")
+    return {"label_x": _percent(x), "anchor": anchor}
 
 
-def _level(value: Decimal, share: Decimal, unit: str) -> Markup:
-    y = _ABOVE + _HEIGHT - _pixels(share)
-    line = tag("line", class_="level", x1="0", x2="100%", y1=y, y2=y)
-    return join(line, tag("text", f"{unit}{axis_number(value)}", class_="tick", x="0", y=y - 5))
+def _level(top: Decimal, share: Decimal, unit: str) -> dict[str, Any]:
+    return {"y": _FLOOR - _pixels(share), "text": f"{unit}{axis_number(top * share)}"}
 
 
 def _round_above(value: Decimal) -> Decimal:

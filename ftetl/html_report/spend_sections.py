@@ -1,129 +1,70 @@
-"""The sections about money and tokens: over time, by model, by user, prices. Knows the figures and how to show them."""
+"""What the sections about money and tokens show: over time, by model, user and project, prices."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ftetl import formatting
-from ftetl.html_report import calendar, charts
-from ftetl.html_report.charts import Bar
-from ftetl.html_report.components import folded, number, section, table, usd
-from ftetl.html_report.headline import Group, groups, together, top
-from ftetl.html_report.markup import Markup, tag
+from ftetl.html_report.charts import Bar, chart_by_name, chart_over_time
+from ftetl.html_report.groups import Group, group_by_period, group_charges, sum_groups, top_groups
 from ftetl.snapshot.snapshot import Tables
 
-_HEADS = ("Charged jobs", "Tokens", "Charged", "Refunded", "Net")
-_NONE = "not told"
+
+def spend_over_time(snapshot: Tables) -> dict[str, Any]:
+    """Spend and tokens by month, or by year; what has no time is in the table and in no bar."""
+    months = group_charges(snapshot, "month")
+    unit, periods = group_by_period(months)
+    undated = [replace(group, label=formatting.UNKNOWN) for group in months if group.label is None]
+    spend, tokens = [], []
+    for group in periods:
+        jobs = formatting.pluralize(group.jobs, "job")
+        spend.append(Bar(group.label, group.net, f"{formatting.format_usd(group.net)} net, {jobs}"))
+        tokens.append(Bar(group.label, group.tokens, f"{formatting.pluralize(group.tokens, 'token')}, {jobs}"))
+    return {
+        "unit": unit,
+        "rows": [_spend_cells(group) for group in [*periods, *undated] if group.jobs],
+        "total": _spend_cells(sum_groups("Total", months)),
+        "greatest": max(periods, key=lambda group: group.net, default=Group(formatting.MISSING)),
+        "spend_chart": chart_over_time(spend, "$"),
+        "token_chart": chart_over_time(tokens),
+    }
 
 
-def over_time(snapshot: Tables) -> Markup:
-    """Spend and tokens by month."""
-    months = groups(snapshot, "month")
-    unit, slots = calendar.slots(months)
-    if not months:
-        return section("time", "Spend over time", tag("p", "No job was charged."))
-    whole = together("Total", months)
-    named = [*slots, *(together(_NONE, [group]) for group in months if group.label is None)]
-    rows = [_spent(group.label, group) for group in named if group.jobs]
-    heads = (unit.capitalize(), *_HEADS)
-    every = table(f"Spend by {unit} of creation, UTC", heads, rows, total=_spent(whole.label, whole))
-    told = f"Net spend of each {unit}; the greatest is {_greatest(slots)}. The numbers are in the table below."
-    spent = [
-        Bar(g.label, g.net, f"{formatting.format_usd(g.net)} net, {formatting.pluralize(g.jobs, 'job')}") for g in slots
-    ]
-    read = [
-        Bar(g.label, g.tokens, f"{formatting.pluralize(g.tokens, 'token')}, {formatting.pluralize(g.jobs, 'job')}")
-        for g in slots
-    ]
-    also = f"Billed tokens of each {unit}; the numbers are in the table below."
-    return section(
-        "time",
-        "Spend over time",
-        tag("p", f"Net spend in USD by the {unit} in which a job was created (UTC).", class_="quiet"),
-        charts.in_time(spent, name="spend-chart", title=f"Net spend by {unit}", told=told, unit="$"),
-        tag("h3", f"Billed tokens by {unit}"),
-        charts.in_time(read, name="tokens-chart", title=f"Billed tokens by {unit}", told=also),
-        folded(f"The numbers by {unit}", every),
-    )
-
-
-def by_name(snapshot: Tables, by: str, name: str, thing: str) -> Markup:
+def spend_by_name(snapshot: Tables, by: str) -> dict[str, Any]:
     """Spend by model, user or project, the greatest first."""
-    found = groups(snapshot, by)
-    if not found:
-        return section(name, f"Spend by {thing}", tag("p", "No job was charged."))
-    shown = [_named(group) for group in top(found)]
-    whole = together("Total", found)
-    bars = [Bar(g.label, g.net, formatting.format_usd(g.net), _share(g, whole)) for g in shown]
-    told = f"Net spend of each {thing}, the greatest first; the numbers are in the table below."
-    rows = [(*_spent(g.label, g), usd(g.rate)) for g in shown]
-    heads = (thing.capitalize(), *_HEADS, "USD per M tokens")
-    total = (*_spent(whole.label, whole), usd(whole.rate))
-    return section(
-        name,
-        f"Spend by {thing}",
-        charts.below_each_other(bars, name=f"{name}-chart", title=f"Net spend by {thing}", told=told),
-        table(f"Spend by {thing}, the greatest net spend first", heads, rows, total=total),
-    )
+    groups = group_charges(snapshot, by)
+    total = sum_groups("Total", groups)
+    shown = [replace(g, label=formatting.UNKNOWN) if g.label is None else g for g in top_groups(groups)]
+    return {
+        "rows": [(*_spend_cells(group), group.usd_per_million_tokens) for group in shown],
+        "total": (*_spend_cells(total), total.usd_per_million_tokens),
+        "chart": chart_by_name([Bar(g.label, g.net, formatting.format_usd(g.net), _share(g, total)) for g in shown]),
+    }
 
 
-def prices(snapshot: Tables) -> Markup:
-    """What a million tokens came to, by model and kind of training."""
-    found = groups(snapshot, ("model", "training_type", "training_method"))
-    rated = sorted((g for g in found if g.tokens > 0), key=lambda group: group.rated, reverse=True)
-    if not rated:
-        return section("prices", "Price per million tokens", tag("p", "No charged job has tokens."))
-    minima = sum(group.minimum for group in rated)
-    about = "All charges of jobs with billed tokens, divided by those tokens, before refunds. Minimum charges raise it."
-    met = (
-        f" {formatting.pluralize(minima, 'job')} seem{'s' if minima == 1 else ''} to have met a minimum charge."
-        if minima
-        else ""
-    )
-    heads = ("Model", "Training", "Charged jobs", "of them minimum", "Tokens", "Charged", "USD per M tokens")
-    whole = together("Total", rated)
-    return section(
-        "prices",
-        "Price per million tokens",
-        tag("p", about + met, class_="quiet"),
-        table(
-            "Effective price by model and training, the greatest charge first",
-            heads,
-            [_priced(group) for group in top(rated)],
-            text=2,
-            total=_priced(whole),
-        ),
-    )
+def prices(snapshot: Tables) -> dict[str, Any]:
+    """What a million tokens cost, by model and kind of training."""
+    groups = [g for g in group_charges(snapshot, ("model", "training_type", "training_method")) if g.tokens > 0]
+    groups.sort(key=lambda group: group.charged_with_tokens, reverse=True)
+    total = sum_groups("Total", groups)
+    return {
+        "rows": [_price_cells(group) for group in top_groups(groups)],
+        "total": _price_cells(total),
+        "minimum_charges": total.minimum_charges,
+    }
 
 
-def _priced(group: Group) -> Sequence[Any]:
-    model, kind = group.label, ""
-    if isinstance(group.label, tuple):
-        model, kind = _name(group.label[0]), formatting.shorten(" ".join(filter(None, group.label[1:])))
-    counts = (number(group.jobs), number(group.minimum), number(group.tokens))
-    return (model, kind, *counts, usd(group.rated), usd(group.rate))
+def _price_cells(group: Group) -> tuple[Any, ...]:
+    model, *training = group.label if isinstance(group.label, tuple) else (group.label,)
+    names = (model or formatting.UNKNOWN, " ".join(filter(None, training)))
+    counts = (group.jobs, group.minimum_charges, group.tokens)
+    return (*names, *counts, group.charged_with_tokens, group.usd_per_million_tokens)
 
 
-def _spent(label: Any, group: Group) -> Sequence[Any]:
-    money = (usd(group.charged), usd(group.refunded), usd(group.net))
-    return (label, number(group.jobs), number(group.tokens), *money)
+def _spend_cells(group: Group) -> tuple[Any, ...]:
+    return (group.label, group.jobs, group.tokens, group.charged, group.refunded, group.net)
 
 
-def _named(group: Group) -> Group:
-    return together(_name(group.label), [group])
-
-
-def _name(label: str | None) -> str:
-    return _NONE if label is None else formatting.shorten(label)
-
-
-def _share(group: Group, whole: Group) -> str:
-    return f"({formatting.format_percent(float(group.net / whole.net))})" if whole.net else ""
-
-
-def _greatest(slots: list[Group]) -> str:
-    if not slots:
-        return formatting.MISSING
-    most = max(slots, key=lambda group: group.net)
-    return f"{most.label} with {formatting.format_usd(most.net)}"
+def _share(group: Group, total: Group) -> str:
+    return f"({formatting.format_percent(float(group.net / total.net))})" if total.net else ""

@@ -161,4 +161,4 @@ def test_no_odd_time_or_amount_takes_the_numbers_of_the_others(make: Any, told: 
     assert rows(analysis.estimates(snapshot), "job_id", "estimated_end") == [("ft-3", None)]
     prices = rows(analysis.prices(snapshot), "job_id", "usd_per_million_tokens")
     assert prices == [("ft-1", Decimal(4000)), ("ft-2", None)]
-    assert "ft-3" in html_report.made(snapshot).html
+    assert "ft-3" in html_report.build_page(snapshot).html

@@ -65,11 +65,11 @@ class TestWheel:
         assert not [name for name in wheel.namelist() if re.search(r"test|__pycache__|\.pyc$", name)]
 
     def test_it_holds_every_module_and_data_file(self, wheel: zipfile.ZipFile) -> None:
-        kinds = (".py", ".typed", ".css", ".js", ".mplstyle", ".gz")
+        kinds = (".py", ".typed", ".css", ".html", ".js", ".mplstyle", ".gz")
         here = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ftetl").rglob("*") if p.suffix in kinds}
 
-        data = {"demo/jobs.json.gz", "html_report/style.css", "html_report/script.js", "py.typed"}
-        assert {f"ftetl/{name}" for name in data} <= here
+        page = {f"html_report/{name}" for name in ("script.js", "style.css", "templates/page.html")}
+        assert {f"ftetl/{name}" for name in {"demo/jobs.json.gz", "py.typed", *page}} <= here
         assert here == {n for n in wheel.namelist() if n.startswith("ftetl/") and n.endswith(kinds)}
 
     def test_the_contracts_lie_in_the_package(self, wheel: zipfile.ZipFile) -> None:

@@ -102,9 +102,9 @@ def told() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def tree() -> Callable[[Snapshot], Node]:
     """The page of a snapshot, as a tree."""
-    return lambda snapshot: read(html_report.made(snapshot).html)
+    return lambda snapshot: read(html_report.build_page(snapshot).html)
 
 
 @pytest.fixture(scope="session")
 def demo_page(demo_target: Path) -> Node:
-    return read(html_report.made(ftetl.open(demo_target)).html)
+    return read(html_report.build_page(ftetl.open(demo_target)).html)

@@ -99,7 +99,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, demo_target: Path) -> Path:
     file = tmp_path_factory.mktemp("page") / "demo.html"
-    html_report.write_text_atomically(file, html_report.made(ftetl.open(demo_target)).html, 0o600)
+    html_report.write_text_atomically(file, html_report.build_page(ftetl.open(demo_target)).html, 0o600)
     return file
 
 
@@ -110,7 +110,7 @@ def file(tmp_path: Path, snapshot: Any, told: Any) -> Callable[[str], Path]:
 
     def write(kind: str) -> Path:
         html_report.write_text_atomically(
-            tmp_path / f"{kind}.html", html_report.made(snapshot(*made[kind]())).html, 0o600
+            tmp_path / f"{kind}.html", html_report.build_page(snapshot(*made[kind]())).html, 0o600
         )
         return tmp_path / f"{kind}.html"
 
@@ -161,7 +161,7 @@ def test_without_scripts_the_newest_jobs_are_there(browser: Browser, demo: Path)
     browser.open(demo, scripts=False)
     root: Node = read(demo.read_text("utf-8"))
     try:
-        assert len(browser.driver.find_elements("css selector", "#jobs-table tbody tr")) == jobs_table.STATIC
+        assert len(browser.driver.find_elements("css selector", "#jobs-table tbody tr")) == jobs_table.STATIC_ROWS
         assert not browser.driver.find_element("id", "jobs-tools").is_displayed()
         assert browser.text("jobs-status") == "The newest 100 of 360 jobs"
     finally:
@@ -240,7 +240,7 @@ def test_a_key_on_a_heading_sorts(
 def test_on_paper_all_is_open_and_static(browser: Browser, demo: Path) -> None:
     browser.open(demo)
     browser.run("dispatchEvent(new Event('beforeprint'))")
-    assert len(browser.run(ROWS)) == jobs_table.STATIC
+    assert len(browser.run(ROWS)) == jobs_table.STATIC_ROWS
     assert browser.run("return document.querySelectorAll('details:not([open])').length") == 0
     browser.run("dispatchEvent(new Event('afterprint'))")
     assert len(browser.run(ROWS)) == 50
@@ -253,7 +253,7 @@ def test_on_paper_all_is_open_and_static(browser: Browser, demo: Path) -> None:
 
 def test_amounts_beyond_a_float_are_exact(browser: Browser, snapshot: Any, told: Any, tmp_path: Path) -> None:
     made = [told(f"ft-{n}", total_price=10**16 + n, token_count=10**16 + n) for n in range(3)]
-    html_report.write_text_atomically(tmp_path / "a.html", html_report.made(snapshot(*made)).html, 0o600)
+    html_report.write_text_atomically(tmp_path / "a.html", html_report.build_page(snapshot(*made)).html, 0o600)
     browser.open(tmp_path / "a.html")
     browser.press("Charged", " ")
 

@@ -105,12 +105,12 @@ def test_the_job_table_holds_every_job_and_the_newest_as_rows(demo_page: Node, d
 
     assert data["rows"] == len(ids)
     assert data["columns"][0]["cells"] == [job_id for (job_id,) in ids]
-    assert [row[0] for row in rows] == [job_id for (job_id,) in ids[: jobs_table.STATIC]]
+    assert [row[0] for row in rows] == [job_id for (job_id,) in ids[: jobs_table.STATIC_ROWS]]
     assert {len(column["cells"]) for column in data["columns"]} == {len(ids)}
 
 
 def test_the_same_snapshot_gives_the_same_bytes(demo_target: Path) -> None:
-    assert html_report.made(ftetl.open(demo_target)).html == html_report.made(ftetl.open(demo_target)).html
+    assert html_report.build_page(ftetl.open(demo_target)).html == html_report.build_page(ftetl.open(demo_target)).html
 
 
 def test_the_policy_names_this_script_and_this_style_and_nothing_else(demo_page: Node) -> None:
@@ -229,7 +229,7 @@ def test_several_projects_are_one_page(tmp_path: Path, told: Any, tree: Any) -> 
 
 
 def test_one_project_has_no_column_for_it(snapshot: Callable[..., Snapshot], told: Any) -> None:
-    assert "Project" not in [c.heading for c in jobs_table.columns(snapshot(told("ft-1")), projects=False)]
+    assert "Project" not in [c.heading for c in jobs_table.columns(snapshot(told("ft-1")), with_projects=False)]
 
 
 def luminance(colour: str) -> float:

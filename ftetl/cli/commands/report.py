@@ -29,12 +29,12 @@ def report(output: Output, targets: tuple[Path, ...], file: Path, file_mode: int
     from ftetl import html_report
     from ftetl.snapshot import multi_project
 
-    page = html_report.made(multi_project.open(*targets))
+    page = html_report.build_page(multi_project.open(*targets))
     if file == _STDOUT:
         print_escaped(page.html.removesuffix("\n").encode())
         return
     html_report.write_text_atomically(file, page.html, file_mode)
     size = len(page.html.encode())
-    output.json_result({"file": str(file), "bytes": size, **page.headline.document()})
-    jobs = pluralize(page.headline.jobs, "job")
+    output.json_result({"file": str(file), "bytes": size, **page.headline})
+    jobs = pluralize(page.headline["jobs"], "job")
     success(output, EXITS["OK"], f"{file}: {jobs}, {format_bytes(size)}")

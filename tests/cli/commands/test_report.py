@@ -30,7 +30,7 @@ def test_the_page_lies_in_the_working_folder_and_is_private(demo_target: Path, t
 
     assert (done.returncode, done.stdout) == (0, b"")
     assert done.stderr.decode().startswith(f"ftetl: OK (0): {settings.PAGE}: 360 jobs, ")
-    assert file.read_text("utf-8") == html_report.made(ftetl.open(demo_target)).html
+    assert file.read_text("utf-8") == html_report.build_page(ftetl.open(demo_target)).html
     assert file.stat().st_mode & 0o777 == settings.FILE_MODE
 
 
@@ -51,7 +51,7 @@ def test_json_says_the_figures_that_stand_on_the_page(demo_target: Path, tmp_pat
 def test_a_dash_is_stdout_in_every_locale(demo_target: Path, tmp_path: Path) -> None:
     done = report(demo_target, "-o", "-", cwd=tmp_path, LC_ALL="C", PYTHONIOENCODING="ascii")
 
-    assert done.stdout.decode("utf-8") == html_report.made(ftetl.open(demo_target)).html
+    assert done.stdout.decode("utf-8") == html_report.build_page(ftetl.open(demo_target)).html
     assert [*tmp_path.iterdir()] == []
 
 
