@@ -1,7 +1,4 @@
-"""Threads that work through a list side by side, while whoever started them takes the results or leaves.
-
-Knows nothing of what is worked on.
-"""
+"""A pool of daemon threads that process a list in parallel, while the caller takes the results or leaves."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from itertools import islice
 from queue import Empty, Queue
 from typing import Generic, TypeVar
 
-_LAST = 0.05  # seconds for what has come already, when there is no time to wait for more
+_LAST_WAIT = 0.05  # seconds for results that are nearly there, when there is no time to wait for more
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -20,32 +17,32 @@ R = TypeVar("R")
 def map_unordered(
     items: Sequence[T], work: Callable[[T], R], *, threads: int, left: Callable[[], float]
 ) -> Iterator[R]:
-    """What `work` gives for each item, each as soon as it is there; what comes later than `left` seconds, never.
+    """The result of `work` for each item, in the order in which they are ready, until `left()` seconds have passed.
 
     At most twice as many results as threads wait to be taken. The threads are daemons, and nobody waits for one that
-    hangs. What `work` raises is raised here, behind the results that are there already, and ends it all.
+    hangs. An exception of `work` is raised here, after the results that are ready, and stops all threads.
     """
-    crew = _WorkerPool(items, work, min(threads, len(items)))
+    pool = _WorkerPool(items, work, min(threads, len(items)))
     try:
-        yield from crew.results(left)
+        yield from pool.results(left)
     finally:
-        crew.stop()
+        pool.stop()
 
 
 class _WorkerPool(Generic[T, R]):
     def __init__(self, items: Sequence[T], work: Callable[[T], R], threads: int) -> None:
-        self._count, self._coming, self._work = len(items), iter(items), work
+        self._count, self._items, self._work = len(items), iter(items), work
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._done: Queue[tuple[list[R], BaseException | None]] = Queue(2 * threads)
         for number in range(threads):
             threading.Thread(target=self._run, name=f"ftetl-worker-{number}", daemon=True).start()
 
     def results(self, left: Callable[[], float]) -> Iterator[R]:
-        """What is done, until all is, or no time is left."""
+        """The results, until there are all, or no time is left."""
         failure: BaseException | None = None
         for _ in range(self._count):
             try:
-                result, error = self._done.get(timeout=_LAST if failure else max(left(), _LAST))
+                result, error = self._done.get(timeout=_LAST_WAIT if failure else max(left(), _LAST_WAIT))
             except Empty:
                 break
             if error is not None:
@@ -56,7 +53,7 @@ class _WorkerPool(Generic[T, R]):
             raise failure
 
     def stop(self) -> None:
-        """Let the threads end; one that waits for room goes on, and sees that it is over."""
+        """Stop the threads; emptying the queue lets those go on that wait to add a result."""
         self._stopped.set()
         while not self._done.empty():
             self._done.get_nowait()
@@ -64,7 +61,7 @@ class _WorkerPool(Generic[T, R]):
     def _run(self) -> None:
         while not self._stopped.is_set():
             with self._lock:
-                item = list(islice(self._coming, 1))
+                item = list(islice(self._items, 1))
             if not item:
                 return
             try:

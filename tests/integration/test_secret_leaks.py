@@ -230,12 +230,12 @@ ON_ITS_WAY = (
     "extract/sources/api.py:open_api",
     "extract/together_api/client.py:__init__",
     "extract/together_api/transport.py:__init__",
-    "extract/together_api/client.py:_ask",
+    "extract/together_api/client.py:_request",
     "extract/together_api/transport.py:_exchange",
     "extract/together_api/connections.py:__call__",
-    "extract/together_api/connections.py:add",
-    "extract/together_api/transport.py:_wire",
-    "extract/together_api/response_check.py:judge",
+    "extract/together_api/connections.py:register",
+    "extract/together_api/transport.py:_read_chunks",
+    "extract/together_api/response_check.py:classify_response",
     "pipeline/run.py:_commit",
 )
 

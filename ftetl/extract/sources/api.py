@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from ftetl.clock import now
@@ -18,11 +19,15 @@ from ftetl.raw.response import Response
 
 
 class ApiSource:
-    """The fine-tuning jobs of the project that the client's key belongs to."""
+    """The fine-tuning jobs of the project that the client's key belongs to.
 
-    def __init__(self, client: Client, service: str) -> None:
+    Responses are dated by `observed_at`, else with the time of their arrival.
+    """
+
+    def __init__(self, client: Client, service: str, *, observed_at: datetime | None = None) -> None:
         self._client = client
         self._limits = client.limits
+        self._observed_at = observed_at
         self.service: str | None = service
         self.notes: tuple[str, ...] = ()
 
@@ -39,7 +44,7 @@ class ApiSource:
         """
         listed = self._client.list_jobs()
         self.notes = tuple(_notes(listed, self._client.host))
-        yield Response("GET /fine-tunes", Memory(listed.body), observed_at=now(), whole=True)
+        yield Response("GET /fine-tunes", Memory(listed.body), self._observed_at or now(), whole=True)
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details in the order of their arrival; at the deadline the others are `FAILED`, without a request.
@@ -74,7 +79,7 @@ class ApiSource:
             return Detail(job_id, Outcome.FAILED)
         if body is None:
             return Detail(job_id, Outcome.GONE)
-        response = Response(f"GET /fine-tunes/{job_id}", Memory(body), observed_at=now(), detail=True)
+        response = Response(f"GET /fine-tunes/{job_id}", Memory(body), self._observed_at or now(), detail=True)
         return Detail(job_id, Outcome.HERE, response)
 
 

@@ -1,33 +1,27 @@
-"""The demo as a source: starts the demo API and fetches its jobs exactly as they are fetched from the real API.
-
-Every response is dated with `demo.OBSERVED_AT` instead of today, so that two runs give the same bytes.
-"""
+"""The demo as a source: starts the demo API and fetches its jobs exactly as they are fetched from the real API."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 from ftetl import demo
 from ftetl.clock import Deadline
 from ftetl.config.credentials import Secret
 from ftetl.config.limits import DEADLINE
-from ftetl.extract.source import Detail, SourceStats
 from ftetl.extract.sources.api import ApiSource
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
-from ftetl.raw.response import Response
 
 SERVICE = "demo"
 
 
-class DemoSource:
-    """A source that needs neither key nor network. The demo API runs until the source is closed."""
+class DemoSource(ApiSource):
+    """A source that needs neither key nor network. The demo API runs until the source is closed.
 
-    service: str | None = SERVICE
-    notes: tuple[str, ...] = ()
+    Every response is dated with `demo.OBSERVED_AT` instead of today, so that two runs give the same bytes.
+    """
 
     def __init__(
         self,
@@ -41,25 +35,10 @@ class DemoSource:
             server = stack.enter_context(demo.serve(jobs))
             key = Secret(server.key, "the demo")
             client = Client(server.url, key, limits or RequestLimits(Deadline(DEADLINE)), on_bytes=on_bytes)
-            self._api = ApiSource(stack.enter_context(client), SERVICE)
-            self._open = stack.pop_all()
-
-    @property
-    def stats(self) -> SourceStats:
-        """The requests so far."""
-        return self._api.stats
-
-    def responses(self) -> Iterable[Response]:
-        """The list, dated with the day of the demo."""
-        for response in self._api.responses():
-            yield replace(response, observed_at=demo.OBSERVED_AT)
-
-    def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
-        """The details of these jobs, dated with the day of the demo."""
-        for detail in self._api.details(job_ids):
-            response = detail.response
-            yield replace(detail, response=response and replace(response, observed_at=demo.OBSERVED_AT))
+            super().__init__(client, SERVICE, observed_at=demo.OBSERVED_AT)
+            self._server = stack.pop_all()
 
     def close(self) -> None:
-        """Stops the demo API. A second call does nothing."""
-        self._open.close()
+        """Stops the demo API; safe to call twice."""
+        super().close()
+        self._server.close()

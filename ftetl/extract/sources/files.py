@@ -1,7 +1,7 @@
-"""Saved answers as a source: one file, a folder of them, or what comes through stdin.
+"""Saved responses as a source: one file, a folder of files, or stdin.
 
-Knows file names and compression, not what lies in an answer. A plain file is read where it lies; what is compressed or
-comes through a pipe is first unpacked into a scratch folder, so that it can be read at any place.
+A plain file is read in place. Compressed files and stdin are first decompressed into a scratch folder, so that they can
+be read at any offset.
 """
 
 from __future__ import annotations
@@ -34,18 +34,21 @@ _WINDOW: Final = 1 << 20
 
 
 class SavedFiles:
-    """The answers in a file, in a folder's files, or (`-`) in stdin.
+    """The responses in a file, in a folder's files, or (`-`) in stdin.
 
-    `scratch` gives the folder to unpack into, and is called when there is something to unpack. What is unpacked may
-    have `max_bytes` a file; a plain file has no limit. Files are dated by `observed_at`, else by their modification
-    time; stdin is dated now.
+    Args:
+        path: The file or folder, or `-`.
+        scratch: Makes the folder for decompressed files; called only if there is one.
+        max_bytes: Limits a decompressed file; a plain file has no limit.
+        observed_at: Dates the responses; else a file has its modification time, and stdin the present time.
+        stdin: Is read instead of this process's.
 
     Raises:
-        DataError: There is no such file or folder, or nothing in it that could be an answer.
+        DataError: There is no such file or folder, or nothing in it that could be a response.
     """
 
     stats = SourceStats()
-    service: str | None = None  # a saved answer does not say whose it is
+    service: str | None = None  # a saved response does not name its service
 
     def __init__(
         self,
@@ -65,70 +68,68 @@ class SavedFiles:
         self.files: tuple[Path, ...] = ()  # the originals; none for stdin
         self.notes: tuple[str, ...] = ()
         if str(path) != STDIN:
-            self._is_folder, self.files = _find(Path(path))
+            self._is_folder, self.files = _find_files(Path(path))
             if self._is_folder:
-                self.notes = _passed_over(Path(path), self.files)
+                self.notes = _skipped_files_note(Path(path), self.files)
 
     def responses(self) -> Iterable[Response]:
-        """The answers, in the order of their names, each opened when it is reached.
+        """The responses, in the order of their names, each opened when it is reached.
 
         Raises:
-            DataError: One cannot be read, is cut short or damaged, or unpacks to more than `max_bytes`.
-            StorageError: There is no room to unpack it.
+            DataError: One cannot be read, is cut short or damaged, or decompresses to more than `max_bytes`.
+            StorageError: The disk is full.
         """
         if not self.files:
-            yield self._from_stdin()
+            yield self._read_stdin()
         for path in self.files:
-            yield self._from_file(path)
+            yield self._read_file(path)
 
-    def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:  # noqa: ARG002 - files answer no questions
+    def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:  # noqa: ARG002 - of the Source protocol
         """Nothing."""
         return iter(())
 
     def close(self) -> None:
-        """Close what was opened, and with it goes what was unpacked; safe to call twice."""
+        """Close all files, which also frees what was decompressed; safe to call twice."""
         for file in list(self._opened):
             file.close()
 
-    def _from_file(self, path: Path) -> Response:
-        shape, compression = _kind(path)
+    def _read_file(self, path: Path) -> Response:
+        shape, compression = _SHAPES[_inner_suffix(path)], _COMPRESSIONS.get(path.suffix.lower(), Compression.NONE)
         try:
-            modified, before = datetime.fromtimestamp(path.stat().st_mtime, UTC), file_stamp(path)
+            modified, stamp = datetime.fromtimestamp(path.stat().st_mtime, UTC), file_stamp(path)
             if compression is Compression.NONE:
-                _require_plain(path)
-                blob = self._open(path)
+                _require_uncompressed(path)
+                blob = self._opened_blob(File(path))
             else:
-                with path.open("rb") as packed:
-                    blob = self._unpack(read_chunks(packed), compression, path.name)
+                with path.open("rb") as file:
+                    blob = self._decompress(read_chunks(file), compression, path.name)
         except FtetlError:
             raise
         except OSError as error:
             raise _unreadable(path, error) from None
         whole = shape is Shape.DOCUMENT and not self._is_folder
-        return Response(path.name, blob, self._observed_at or modified, shape, whole, path, stamp=before)
+        return Response(path.name, blob, self._observed_at or modified, shape, whole, path, stamp=stamp)
 
-    def _from_stdin(self) -> Response:
+    def _read_stdin(self) -> Response:
         stdin = self._stdin or getattr(sys.stdin, "buffer", None)
+        advice = "pipe an answer into it, or name a file"
         if stdin is None:
-            raise DataError("F06", "there is no stdin to read from", next="pipe an answer into it, or name a file")
+            raise DataError("F06", "there is no stdin to read from", next=advice)
         try:
             compression, pieces = sniff_compression(read_chunks(stdin))
-            blob = self._unpack(pieces, compression, "stdin")
+            blob = self._decompress(pieces, compression, "stdin")
         except FtetlError:
             raise
         except OSError:
-            raise DataError("F06", "stdin cannot be read", next="pipe an answer into it, or name a file") from None
+            raise DataError("F06", "stdin cannot be read", next=advice) from None
         shape = Shape.LINES if _is_lines(blob) else Shape.DOCUMENT
         return Response("stdin", blob, self._observed_at or now(), shape, whole=shape is Shape.DOCUMENT)
 
-    def _unpack(self, pieces: Iterable[bytes], compression: Compression, name: str) -> Blob:
-        limit = self._max_bytes
-        return self._kept(decompress_to_file(pieces, compression, self._scratch(), max_bytes=limit, name=name))
+    def _decompress(self, pieces: Iterable[bytes], compression: Compression, name: str) -> Blob:
+        file = decompress_to_file(pieces, compression, self._scratch(), max_bytes=self._max_bytes, name=name)
+        return self._opened_blob(file)
 
-    def _open(self, path: Path) -> Blob:
-        return self._kept(File(path))
-
-    def _kept(self, file: Spooled) -> Blob:
+    def _opened_blob(self, file: Spooled) -> Blob:
         if self._is_folder and file.size <= limits.SMALL_FILE:
             try:
                 return Memory(file.read(0, file.size))  # a folder may hold more files than a process may have open
@@ -138,12 +139,12 @@ class SavedFiles:
         return file
 
 
-def _find(path: Path) -> tuple[bool, tuple[Path, ...]]:
+def _find_files(path: Path) -> tuple[bool, tuple[Path, ...]]:
     """Whether the path is a folder, and the files to read."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            files = sorted(file for file in path.iterdir() if not file.name.startswith(".") and _is_answer(file))
+            files = sorted(file for file in path.iterdir() if not file.name.startswith(".") and _is_response(file))
             if not files:
                 raise DataError("F07", f"no saved answer lies in the folder {path}", next=f"accepted are {ACCEPTED}")
             return True, tuple(files)
@@ -152,15 +153,14 @@ def _find(path: Path) -> tuple[bool, tuple[Path, ...]]:
     except OSError as error:
         raise _unreadable(path, error) from None
     if not stat.S_ISREG(mode):
-        raise DataError(
-            "F02", f"{path} is neither a file nor a folder", next="to read from a pipe, give - and use stdin"
-        )
-    if not _is_answer(path):
+        advice = "to read from a pipe, give - and use stdin"
+        raise DataError("F02", f"{path} is neither a file nor a folder", next=advice)
+    if not _is_response(path):
         raise DataError("F03", f"{path} does not end like a saved answer", next=f"accepted are {ACCEPTED}")
     return False, (path,)
 
 
-def _passed_over(folder: Path, files: Iterable[Path]) -> tuple[str, ...]:
+def _skipped_files_note(folder: Path, files: Iterable[Path]) -> tuple[str, ...]:
     names = {file.name for file in files}
     others = sorted(p.name for p in folder.iterdir() if p.name not in names and not p.name.startswith("."))
     if not others:
@@ -169,65 +169,58 @@ def _passed_over(folder: Path, files: Iterable[Path]) -> tuple[str, ...]:
     return (f"in {folder} these are no saved answers and were not read: {', '.join(others[:5])}{more}",)
 
 
-def _is_answer(path: Path) -> bool:
-    return _inner(path).suffix in _SHAPES and path.is_file()
+def _is_response(path: Path) -> bool:
+    return _inner_suffix(path) in _SHAPES and path.is_file()
 
 
-def _kind(path: Path) -> tuple[Shape, Compression]:
-    inner = _inner(path)
-    return _SHAPES[inner.suffix], _COMPRESSIONS.get(path.suffix.lower(), Compression.NONE)
+def _inner_suffix(path: Path) -> str:
+    """The suffix of the decompressed file, in lower case."""
+    name = Path(path.name.lower())
+    return Path(name.stem).suffix if name.suffix in _COMPRESSIONS else name.suffix
 
 
-def _require_plain(path: Path) -> None:
+def _require_uncompressed(path: Path) -> None:
     with path.open("rb") as file:
         compression, _ = sniff_compression(read_chunks(file))
     if compression is not Compression.NONE:
-        ending = next(ending for ending, known in _COMPRESSIONS.items() if known is compression)
-        raise DataError(
-            "F10",
-            f"{path.name} is packed ({compression.value}), and its name does not say so",
-            next=f"name it {path.name}{ending}",
-        )
-
-
-def _inner(path: Path) -> Path:
-    """The name of what a file unpacks to, in lower case."""
-    name = Path(path.name.lower())
-    return Path(name.stem) if name.suffix in _COMPRESSIONS else name
+        suffix = next(suffix for suffix, known in _COMPRESSIONS.items() if known is compression)
+        what = f"{path.name} is compressed ({compression.value}), and its name does not say so"
+        raise DataError("F10", what, next=f"name it {path.name}{suffix}")
 
 
 def _is_lines(blob: Blob) -> bool:
-    """Whether there is one job a line: more than one line, and the first one a whole JSON value.
+    """Whether there is one job per line: more than one line, and the first one is a whole JSON value.
 
-    One odd job must not change what all others are, so a first line in braces with a whole object after it will do.
+    A malformed first job must not change how all others are read: a first line in braces is enough, if the second line
+    is a whole object.
     """
-    spans = list(islice(_lines(blob), 2))
+    spans = list(islice(_line_spans(blob), 2))
     if len(spans) < 2:
         return False
     first, second = (blob.read(offset, length).removeprefix(_BOM).strip() for offset, length in spans)
-    if _is_value(first):
+    if _is_json(first):
         return True
-    return first.startswith(b"{") and first.endswith(b"}") and second.startswith(b"{") and _is_value(second)
+    return first.startswith(b"{") and first.endswith(b"}") and second.startswith(b"{") and _is_json(second)
 
 
-def _lines(blob: Blob) -> Iterator[tuple[int, int]]:
-    """Where each line that is not blank begins, and how long it is; a long line is never held."""
-    start = place = 0
+def _line_spans(blob: Blob) -> Iterator[tuple[int, int]]:
+    """The offset and length of each line that is not blank; a long line is never held in memory."""
+    start = offset = 0
     is_blank = True
-    while window := blob.read(place, _WINDOW):
+    while window := blob.read(offset, _WINDOW):
         at = 0
         while (end := window.find(b"\n", at)) >= 0:
             is_blank = is_blank and not window[at:end].strip()
             if not is_blank:
-                yield start, place + end - start
-            start, at, is_blank = place + end + 1, end + 1, True
+                yield start, offset + end - start
+            start, at, is_blank = offset + end + 1, end + 1, True
         is_blank = is_blank and not window[at:].strip()
-        place += len(window)
+        offset += len(window)
     if not is_blank:
-        yield start, place - start
+        yield start, offset - start
 
 
-def _is_value(line: bytes) -> bool:
+def _is_json(line: bytes) -> bool:
     try:
         msgspec.json.decode(line, type=msgspec.Raw)
     except (msgspec.DecodeError, ValueError, RecursionError):

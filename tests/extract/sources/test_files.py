@@ -255,7 +255,7 @@ def test_a_packed_file_whose_name_does_not_say_so_is_refused_with_the_name_that_
     file = tmp_path / "answer.json"
     file.write_bytes(PACK[packing](LIST))
 
-    with pytest.raises(DataError, match=rf"answer\.json is packed .*; name it answer\.json\{packing}"):
+    with pytest.raises(DataError, match=rf"answer\.json is compressed .*; name it answer\.json\{packing}"):
         list(SavedFiles(file, scratch=scratch).responses())
 
 
