@@ -383,7 +383,7 @@ class TestAnAddress:
         (answer := tmp_path.parent / f"{tmp_path.name}.json").write_bytes(body())
         for name, broken in BROKEN_GATES.items():
             with monkeypatch.context() as patch:
-                patch.setattr("ftetl.validate.table_checks.Gate.check", broken)
+                patch.setattr("ftetl.validate.table_checks.TableValidator.check_rows", broken)
                 shown = told("export", tmp_path / name, "--from", answer, "-vv", code=70)
             assert not has(shown, MAILS)
         assert elsewhere(tmp_path) == []
