@@ -119,7 +119,17 @@ class TestWheel:
             ".txt",
             "",
         }
+        assert [name for name in names if name.endswith(".gz")] == ["ftetl/demo/jobs.json.gz"]
         assert not [name for name in names if "sitecustomize" in name or "usercustomize" in name or ".data/" in name]
+
+    def test_the_jobs_of_the_demo_are_read_from_inside_the_wheel(self, built: list[list[Path]], tmp_path: Path) -> None:
+        wheel = next(path for path in built[0] if path.suffix == ".whl")
+        code = f"import sys; sys.path.insert(0, {str(wheel)!r}); from ftetl import demo\n"
+        code += "assert '.whl' in demo.__file__; print(len(demo.load_jobs()))"
+        command = [sys.executable, "-I", "-c", code]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+        assert (done.returncode, done.stdout, done.stderr) == (0, "360\n", "")
 
     def test_it_works_where_python_trusts_no_environment(self, built: list[list[Path]], tmp_path: Path) -> None:
         wheel = next(path for path in built[0] if path.suffix == ".whl")
