@@ -7,13 +7,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from ftetl.contract import tables
 from ftetl.raw.response import Response
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
-from ftetl.transform.flatten.terminal_event import terminal_columns
 from ftetl.transform.raw_job import RawJob
 
 THREADS = 2  # decode at once; more do not help where the merge and the writing wait for them
@@ -32,8 +28,7 @@ def decoded_batches(items: Sequence[RawJob], responses: Sequence[Response], *, e
 
     def decode_and_flatten(batch: list[RawJob]) -> Batch:
         decoded = decoder.decode(batch, responses)
-        flat = flatten_tables.flatten(decoded)
-        return Batch(decoded, flat if events else _without_events(flat))
+        return Batch(decoded, flatten_tables.flatten(decoded, with_events=events))
 
     with ThreadPoolExecutor(THREADS) as pool:
         pending: deque[Future[Batch]] = deque()
@@ -47,12 +42,3 @@ def decoded_batches(items: Sequence[RawJob], responses: Sequence[Response], *, e
         finally:
             for future in pending:
                 future.cancel()
-
-
-def _without_events(flat: flatten_tables.Flat) -> flatten_tables.Flat:
-    jobs = flat.jobs
-    for column in terminal_columns():
-        at = jobs.schema.get_field_index(column.name)
-        jobs = jobs.set_column(at, column.name, pa.nulls(jobs.num_rows, jobs.schema.field(at).type))
-    anomalies = [a for a in flat.anomalies if a.path.split(".")[0] != tables()["events"].rows]
-    return flatten_tables.Flat(jobs, flat.events.slice(0, 0), flat.parents.slice(0, 0), anomalies, events_read=False)

@@ -27,7 +27,7 @@ from ftetl.raw.findings import QuarantinedElement
 from ftetl.raw.response import Response, Shape
 from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder, type_probe
-from ftetl.transform.decode.source_schema import Items, Leaf, Node, job_schema, null_key, other_kind_key
+from ftetl.transform.decode.source_schema import Leaf, Node, job_schema, null_key, other_kind_key
 from ftetl.transform.flatten import tables
 
 NOW = datetime(2026, 7, 3, 4, 20, tzinfo=UTC)
@@ -75,21 +75,21 @@ class Object(dict[str, Any]):
     """An object of JSON: texts of values, objects and lists by key."""
 
 
-def paths(node: Node, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Leaf | Node | Items]]:
+def paths(node: Node, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Leaf | Node]]:
     for key, child in node.children.items():
         yield (*above, key), child
-        if isinstance(child, Node):
+        if isinstance(child, Node) and not child.is_list:
             yield from paths(child, (*above, key))
 
 
 def items_of(key: str) -> Node:
     child = job_schema().children[key]
-    assert isinstance(child, Items)
-    return child.node
+    assert isinstance(child, Node)
+    return child
 
 
-LISTS = tuple(key for key, child in job_schema().children.items() if isinstance(child, Items))
-NODES = ((), *(path for path, child in paths(job_schema()) if isinstance(child, Node)))
+LISTS = tuple(key for key, child in job_schema().children.items() if isinstance(child, Node) and child.is_list)
+NODES = ((), *(path for path, child in paths(job_schema()) if isinstance(child, Node) and not child.is_list))
 JOB_PATHS = tuple(path for path, _ in paths(job_schema()) if path != ("id",))
 UNION_KEYS = [path[-1] for path, child in paths(job_schema()) if isinstance(child, Leaf) and child.other_kind]
 SIBLINGS = sorted({name(key) for key in UNION_KEYS for name in (other_kind_key, null_key)})
@@ -104,9 +104,8 @@ def valid(node: Node, dice: random.Random, share: float) -> Object:
         if dice.random() >= share:
             continue
         if isinstance(child, Node):
-            found[key] = valid(child, dice, share)
-        elif isinstance(child, Items):
-            found[key] = [valid(child.node, dice, share) for _ in range(dice.randrange(4))]
+            objects = [valid(child, dice, share) for _ in range(dice.randrange(4) if child.is_list else 1)]
+            found[key] = objects if child.is_list else objects[0]
         elif child.is_json:
             found[key] = dice.choice(("[]", "{}", "null", '[{"step":1.50}]'))
         else:

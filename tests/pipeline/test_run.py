@@ -224,7 +224,7 @@ def test_a_fault_of_ours_is_stopped_at_the_gate(
     export(tmp_path / "t", jobs)
     before = state(tmp_path / "t")
     real = flatten_tables.flatten
-    monkeypatch.setattr(flatten_tables, "flatten", lambda decoded: SABOTAGES[case](real(decoded)))
+    monkeypatch.setattr(flatten_tables, "flatten", lambda *args, **options: SABOTAGES[case](real(*args, **options)))
     with pytest.raises(SoftwareError) as caught:
         export(tmp_path / "t", [*jobs, job(4)])
     assert caught.value.exit.code == 70
@@ -340,7 +340,7 @@ class Steps:
 
 
 def test_progress_is_told_as_the_work_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoder, "BATCH", 1)
+    monkeypatch.setattr(decoder, "BATCH_BYTES", 1)
     steps = Steps()
     with demo.serve(jobs=[job(n, events=[{}]) for n in range(3)]) as server:
         given = {"base_url": server.url, "environ": {"TOGETHER_API_KEY": server.key}}
@@ -388,7 +388,7 @@ def test_the_size_of_a_batch_does_not_matter(
     source = tmp_path / "list.json"
     source.write_text(json.dumps(invented[::-1]))
     tables = exported(tmp_path / "t", source)
-    monkeypatch.setattr(decoder, "BATCH", size)
+    monkeypatch.setattr(decoder, "BATCH_BYTES", size)
     monkeypatch.setattr("ftetl.raw.index.WINDOW", window)
     assert exported(tmp_path / "other", source) == tables
 
@@ -401,7 +401,7 @@ def test_stored_row_groups_of_any_size_give_the_same_rows(
     part.write_text(json.dumps(invented[::3]))
     usual = exported(tmp_path / "usual", whole)
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 20)
-    monkeypatch.setattr(decoder, "BATCH", 5000)
+    monkeypatch.setattr(decoder, "BATCH_BYTES", 5000)
     exported(tmp_path / "t", part)
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 30)
     ftetl.export(tmp_path / "t", source=whole, observed_at=DAY, formats=("csv",))

@@ -19,16 +19,7 @@ from ftetl.contract import tables
 from ftetl.raw import emails, secret_masking, strict_json
 from ftetl.transform.decode.python_reader import AddAnomaly, clean_json
 from ftetl.transform.decode.raw_batch import RawBatch
-from ftetl.transform.decode.source_schema import (
-    Items,
-    Leaf,
-    Node,
-    Path,
-    job_schema,
-    null_key,
-    original_key,
-    other_kind_key,
-)
+from ftetl.transform.decode.source_schema import Leaf, Node, Path, job_schema, null_key, original_key, other_kind_key
 
 
 @dataclass
@@ -84,29 +75,29 @@ def _unknown_keys(node: Node, value: dict[str, Any], texts: ExtraTexts) -> dict[
         if child is None:
             if key not in node.ignored:
                 unknown[key] = item
-        elif isinstance(child, Node) and isinstance(item, dict):
+        elif isinstance(child, Leaf):
+            continue
+        elif isinstance(item, dict) and not child.is_list:
             if inner := _unknown_keys(child, item, texts):
                 unknown[key] = inner
-        elif isinstance(child, Items) and isinstance(item, list):
+        elif isinstance(item, list) and child.is_list:
             for position, row in enumerate(item):
-                if isinstance(row, dict) and (inner := _unknown_keys(child.node, row, texts)):
+                if isinstance(row, dict) and (inner := _unknown_keys(child, row, texts)):
                     texts.events[position] = inner
     return unknown
 
 
 def unknown_key_paths(texts: ExtraTexts) -> Counter[str]:
     """The paths of the unknown keys of one job, each counted once."""
-    events = job_schema().children["events"]
-    assert isinstance(events, Items)
     paths = set(_paths(job_schema(), texts.extra, ""))
     for unknown in texts.events.values():
-        paths |= set(_paths(events.node, unknown, "events."))
+        paths |= set(_paths(job_schema().children["events"], unknown, "events."))
     return Counter(paths)
 
 
-def _paths(node: Node, unknown: dict[str, Any], prefix: str) -> Iterator[str]:
+def _paths(node: Leaf | Node, unknown: dict[str, Any], prefix: str) -> Iterator[str]:
     for key, value in unknown.items():
-        child = node.children.get(key)
+        child = node.children.get(key) if isinstance(node, Node) else None
         if isinstance(child, Node) and isinstance(value, dict):
             yield from _paths(child, value, f"{prefix}{key}.")
         else:
@@ -118,10 +109,9 @@ def unread_paths(fields: list[pa.Field[Any]] | pa.Schema, node: Node, above: Pat
     """The paths that Arrow inferred and the schema neither reads nor ignores, columns of JSON text left out."""
     for inner in fields:
         child = node.children.get(inner.name)
-        if isinstance(child, Node) and pa.types.is_struct(inner.type):
-            yield from unread_paths(list(inner.type), child, (*above, inner.name))
-        elif isinstance(child, Items) and pa.types.is_list(inner.type):
-            yield from unread_paths(list(inner.type.value_type), child.node, (*above, inner.name))
+        if isinstance(child, Node):
+            struct = inner.type.value_type if child.is_list else inner.type
+            yield from unread_paths(list(struct), child, (*above, inner.name))
         elif child is None and _is_unread(inner, node):
             yield (*above, original_key(inner.name))
 
@@ -179,8 +169,7 @@ def _unknown_paths(node: Node | None, value: Any, above: Path) -> Iterator[Path]
             if child is None:
                 yield (*above, key)
             if isinstance(item, dict | list):
-                inner = child.node if isinstance(child, Items) else child if isinstance(child, Node) else None
-                yield from _unknown_paths(inner, item, (*above, key))
+                yield from _unknown_paths(child if isinstance(child, Node) else None, item, (*above, key))
     elif isinstance(value, list):
         for item in value:
             yield from _unknown_paths(node, item, above)

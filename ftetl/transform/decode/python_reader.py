@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ftetl.raw import strict_json
-from ftetl.transform.decode.source_schema import Items, Leaf, Node, other_kind_key
+from ftetl.transform.decode.source_schema import Leaf, Node, other_kind_key
 
 # Takes the path, the kind of anomaly, the raw JSON text, and the position of the event or 0.
 AddAnomaly = Callable[[str, str, str, int], None]
@@ -43,18 +43,18 @@ def read_object(
         elif isinstance(child, Leaf):
             if anomaly := _read_leaf(fields, key, child, item):
                 add_anomaly(path, anomaly, strict_json.compact_json(item), position)
-        elif isinstance(child, Node) and isinstance(item, dict):
+        elif isinstance(item, dict) and not child.is_list:
             fields[key] = read_object(child, item, add_anomaly, path + ".", position)
-        elif isinstance(child, Items) and isinstance(item, list):
+        elif isinstance(item, list) and child.is_list:
             fields[key] = [_read_row(child, row, add_anomaly, path, at) for at, row in enumerate(item)]
         else:
             add_anomaly(path, "wrong_type", strict_json.compact_json(item), position)
     return fields
 
 
-def _read_row(items: Items, row: Any, add_anomaly: AddAnomaly, path: str, position: int) -> dict[str, Any] | None:
+def _read_row(node: Node, row: Any, add_anomaly: AddAnomaly, path: str, position: int) -> dict[str, Any] | None:
     if isinstance(row, dict):
-        return read_object(items.node, row, add_anomaly, path + ".", position)
+        return read_object(node, row, add_anomaly, path + ".", position)
     if row is None:
         return None  # becomes an anomaly when it is flattened, after both readers
     add_anomaly(path, "wrong_type", strict_json.compact_json(row), position)

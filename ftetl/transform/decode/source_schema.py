@@ -27,18 +27,11 @@ class Leaf:
 
 @dataclass
 class Node:
-    """An object: the keys that are read, and those that are ignored on purpose."""
+    """An object, or a list of objects that are the rows of a table: the keys that are read, and those ignored."""
 
-    children: dict[str, Leaf | Node | Items] = field(default_factory=dict)
+    children: dict[str, Leaf | Node] = field(default_factory=dict)
     ignored: set[str] = field(default_factory=set)
-
-
-@dataclass
-class Items:
-    """A list of objects that are the rows of a table."""
-
-    table: str
-    node: Node
+    is_list: bool = False
 
 
 def other_kind_key(key: str) -> str:
@@ -53,8 +46,7 @@ def null_key(key: str) -> str:
 
 def original_key(name: str) -> str:
     """The key that was renamed to this one, or the name itself."""
-    keys = {renamed(key): key for key, _ in union_fields() for renamed in (other_kind_key, null_key)}
-    return keys.get(name, name)
+    return sibling_keys().get(name, name)
 
 
 @cache
@@ -68,7 +60,7 @@ def job_schema() -> Node:
     for table in tables().values():
         if table.computed:
             continue
-        node = root if table.rows is None else _items(root, table).node
+        node = root if table.rows is None else _list_node(root, table)
         node.ignored |= set(table.ignore) - set(node.children)
         for column in table.columns:
             _add_column(root, node, column)
@@ -76,13 +68,13 @@ def job_schema() -> Node:
     return root
 
 
-def _items(root: Node, table: Table) -> Items:
-    items = root.children.setdefault(str(table.rows), Items(table.name, Node()))
-    if not isinstance(items, Items):
+def _list_node(root: Node, table: Table) -> Node:
+    node = root.children.setdefault(str(table.rows), Node(is_list=True))
+    if not isinstance(node, Node) or not node.is_list:
         raise ConfigError(
             "K03", f"schemas/{table.name}.toml: rows = {table.rows!r} is a column elsewhere", next="rename it"
         )
-    return items
+    return node
 
 
 def _add_column(root: Node, node: Node, column: Column) -> None:
@@ -92,7 +84,7 @@ def _add_column(root: Node, node: Node, column: Column) -> None:
         at = root if source.job else node
         for key in source.keys[:-1]:
             inner = at.children.setdefault(key, Node())
-            if not isinstance(inner, Node):
+            if not isinstance(inner, Node) or inner.is_list:
                 raise ConfigError(
                     "K03", f"column {column.name}: {source} passes through a value", next="correct the contract"
                 )
@@ -113,20 +105,20 @@ def leaves(node: Node, above: Path = (), *, in_list: bool = False) -> Iterator[t
     for key, child in node.children.items():
         if isinstance(child, Leaf):
             yield (*above, key), child, in_list
-        elif isinstance(child, Node):
-            yield from leaves(child, (*above, key), in_list=in_list)
         else:
-            yield from leaves(child.node, (*above, key), in_list=True)
+            yield from leaves(child, (*above, key), in_list=in_list or child.is_list)
 
 
-def union_paths() -> list[Path]:
-    """The paths of the fields of a job that may have two kinds."""
-    return [path for path, leaf, in_list in leaves(job_schema()) if leaf.other_kind and not in_list]
+@cache
+def union_fields() -> dict[Path, Leaf]:
+    """The fields of a job whose values may have two kinds, by path."""
+    return {path: leaf for path, leaf, in_list in leaves(job_schema()) if leaf.other_kind and not in_list}
 
 
-def union_fields() -> Iterator[tuple[str, Leaf]]:
-    """The key and the leaf of every field of a job that may have two kinds."""
-    return ((path[-1], leaf) for path, leaf, in_list in leaves(job_schema()) if leaf.other_kind and not in_list)
+@cache
+def sibling_keys() -> dict[str, str]:
+    """The keys that union fields are renamed to, each with the key of the field."""
+    return {renamed(path[-1]): path[-1] for path in union_fields() for renamed in (other_kind_key, null_key)}
 
 
 @cache
@@ -139,9 +131,8 @@ def _arrow_fields(node: Node, *, json_as_text: bool) -> list[pa.Field[Any]]:
     fields: list[pa.Field[Any]] = []
     for key, child in node.children.items():
         if isinstance(child, Node):
-            fields.append(pa.field(key, pa.struct(_arrow_fields(child, json_as_text=json_as_text))))
-        elif isinstance(child, Items):
-            fields.append(pa.field(key, pa.list_(pa.struct(_arrow_fields(child.node, json_as_text=json_as_text)))))
+            struct = pa.struct(_arrow_fields(child, json_as_text=json_as_text))
+            fields.append(pa.field(key, pa.list_(struct) if child.is_list else struct))
         elif not child.is_json or json_as_text:
             fields.append(pa.field(key, JSON_KINDS[child.kind].arrow))
             if child.other_kind:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ftetl.transform.decode.json_kinds import JSON_KINDS
-from ftetl.transform.decode.source_schema import Items, Leaf, Node, job_schema
+from ftetl.transform.decode.source_schema import Leaf, Node, job_schema
 
 
 def find_mistyped(raws: Iterable[bytes]) -> set[int]:
@@ -39,11 +39,10 @@ def _struct(node: Node) -> Any:
     return msgspec.defstruct("Object", members, rename=names, gc=False)
 
 
-def _type(child: Leaf | Node | Items) -> Any:
+def _type(child: Leaf | Node) -> Any:
     if isinstance(child, Node):
-        return _struct(child) | None
-    if isinstance(child, Items):
-        return list[_struct(child.node) | None] | None  # type: ignore[misc]
+        struct: Any = _struct(child) | None
+        return list[struct] | None if child.is_list else struct
     if child.is_json:
         return msgspec.Raw
     kind = JSON_KINDS[child.kind].msgspec | None

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from ftetl.raw import json_tokens
 from ftetl.transform.decode.json_kinds import JSON_KINDS
-from ftetl.transform.decode.source_schema import null_key, other_kind_key, union_fields, union_paths
+from ftetl.transform.decode.source_schema import null_key, other_kind_key, sibling_keys, union_fields
 
 _LETTER_ESCAPES = (b"\\u005", b"\\u006", b"\\u007")  # how the escape of an ASCII letter, or of `_`, begins
 _MAX_BACKSLASHES = 5_000  # that are searched for one by one
@@ -28,7 +28,7 @@ _COLON = re.compile(rb"\s*:\s*")
 @cache
 def _keys() -> tuple[tuple[bytes, bytes, int], ...]:
     """By union field: its key in quotes, the first bytes of a value to rename, and the last byte of the other key."""
-    kinds = {key: JSON_KINDS[str(leaf.other_kind)] for key, leaf in union_fields()}
+    kinds = {path[-1]: JSON_KINDS[str(leaf.other_kind)] for path, leaf in union_fields().items()}
     return tuple(
         (f'"{key}"'.encode(), kind.first_bytes + b"n", ord(other_kind_key(key)[-1])) for key, kind in kinds.items()
     )
@@ -51,17 +51,10 @@ def _values(body: bytearray, size: int, quoted: bytes, first: bytes) -> Iterator
 
 
 @cache
-def _sibling_keys() -> tuple[bytes, ...]:
-    return tuple(f'"{renamed(key)}"'.encode() for key, _ in union_fields() for renamed in (other_kind_key, null_key))
-
-
-@cache
 def _escaped_key() -> re.Pattern[bytes]:
     """A union field's key, or a sibling's, in any spelling but the plain one."""
-    names = {name for key, _ in union_fields() for name in (key, other_kind_key(key), null_key(key))}
-    spellings = b"|".join(
-        rb"(?!%s)%s" % (re.escape(n.encode()), json_tokens.escaped_key_pattern(n)) for n in sorted(names)
-    )
+    names = sorted({*sibling_keys(), *sibling_keys().values()})
+    spellings = b"|".join(rb"(?!%s)%s" % (re.escape(n.encode()), json_tokens.escaped_key_pattern(n)) for n in names)
     return re.compile(rb'"(?:' + spellings + rb')"')
 
 
@@ -80,9 +73,9 @@ def _may_escape_letters(body: bytearray, size: int) -> bool:
 
 def _has_sibling_key(body: bytearray, size: int) -> bool:
     # One byte is found many times as fast as a key, and nearly no body has it.
-    last_bytes = {key[-2:-1] for key in _sibling_keys()}
-    return any(body.find(last, 0, size) >= 0 for last in last_bytes) and any(
-        body.find(key, 0, size) >= 0 for key in _sibling_keys()
+    keys = [f'"{key}"'.encode() for key in sibling_keys()]
+    return any(body.find(last, 0, size) >= 0 for last in {key[-2:-1] for key in keys}) and any(
+        body.find(key, 0, size) >= 0 for key in keys
     )
 
 
@@ -105,7 +98,7 @@ def rename_union_keys(body: bytearray, size: int) -> None:
 
 def has_repeated_union_key(table: pa.Table) -> bool:
     """Whether a union field's key stands twice in one object of a table that Arrow read."""
-    for path in union_paths():
+    for path in union_fields():
         count = None
         for name in (path[-1], other_kind_key(path[-1]), null_key(path[-1])):
             keys = [*path[1:-1], name]

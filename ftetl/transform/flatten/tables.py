@@ -31,11 +31,15 @@ class Flat:
     events_read: bool = True  # False: the events were not wanted, so a job without any is not known to have none
 
 
-def flatten(decoded: Decoded) -> Flat:
-    """The flat tables of a batch."""
+def flatten(decoded: Decoded, *, with_events: bool = True) -> Flat:
+    """The flat tables of a batch; without events, as if none of the jobs had any."""
     anomalies = list(decoded.anomalies)
     nested = {name: one(decoded.jobs.column(name)) for name in decoded.jobs.column_names}
     count = decoded.jobs.num_rows
+    if not with_events:
+        key = str(tables()["events"].rows)
+        nested[key] = pa.nulls(count, nested[key].type)
+        anomalies = [a for a in anomalies if a.path.split(".")[0] != key]
     # Copies that are not the winner have no current row, and so no anomalies.
     is_older = [item.older for item in decoded.items]
     silent = pa.array(is_older, pa.bool_()) if any(is_older) else None
@@ -51,7 +55,7 @@ def flatten(decoded: Decoded) -> Flat:
     terminal = from_terminal_event(flat_events, parents, count)
     job_columns = _flat_columns(tables()["jobs"], jobs, anomalies, terminal)
     clear_while_running(job_columns)
-    return Flat(pa.table(job_columns), flat_events, parents, anomalies)
+    return Flat(pa.table(job_columns), flat_events, parents, anomalies, with_events)
 
 
 def _event_rows(decoded: Decoded, nested: dict[str, pa.Array]) -> tuple[Rows, pa.Array, pa.Array]:

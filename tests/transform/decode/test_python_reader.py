@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ftetl.raw import strict_json
 from ftetl.transform.decode import python_reader
-from ftetl.transform.decode.source_schema import Items, Leaf, Node, other_kind_key
+from ftetl.transform.decode.source_schema import Leaf, Node, other_kind_key
 
 SHAPE = Node(
     {
@@ -22,7 +22,7 @@ SHAPE = Node(
         "count_or_word": Leaf("integer", "string"),
         "json": Leaf("string", is_json=True),
         "inner": Node({"text": Leaf("string"), "deeper": Node({"whole": Leaf("integer")})}),
-        "rows": Items("rows", Node({"text": Leaf("string")})),
+        "rows": Node({"text": Leaf("string")}, is_list=True),
     }
 )
 Noted = tuple[str, str, str, int]

@@ -255,7 +255,7 @@ def small() -> Iterator[None]:
     """Row groups of three rows, and batches of a job or two: every boundary there is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parquet, "ROW_GROUP_ROWS", 3)
-        patch.setattr(decoder, "BATCH", 300)
+        patch.setattr(decoder, "BATCH_BYTES", 300)
         yield
 
 
