@@ -19,7 +19,7 @@ from ftetl.cli.output import Output, failure
 from ftetl.errors import EXITS, PREFIX, FtetlError
 
 if TYPE_CHECKING:
-    from ftetl.pipeline.run_context import RunContext
+    from ftetl.pipeline.active_run import ActiveRun
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class CommandState:
     """What the running command has reached, for whoever reports how it ended; click's `ctx.obj`."""
 
     output: Output | None = None
-    run: RunContext | None = None  # of a command that commits
+    run: ActiveRun | None = None  # of a command that commits
 
 
 def command_state() -> CommandState:

@@ -1,6 +1,6 @@
-"""Making the tables of a run: every batch through the merge into the open files, then what lies beside the data.
+"""Builds the tables of a run: decode, flatten, merge and derive batch by batch, into the open files.
 
-Every element that was received is accounted for here. Knows neither sources nor what becomes of the files.
+Every element that was received is accounted for.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from ftetl.config.settings import Settings
 from ftetl.errors import SoftwareError
-from ftetl.extract import extract
+from ftetl.extract.extract import Extraction
 from ftetl.load.table_writers import TableWriters
 from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.pipeline.progress import Progress
 from ftetl.run_report import Drift
-from ftetl.transform import deduplicate, prefetch
+from ftetl.transform import prefetch
+from ftetl.transform.deduplicate import DecodePlan
 from ftetl.transform.derive import focus_costs
 from ftetl.transform.derive.derive import DerivedTables
 from ftetl.transform.drift import DriftDetector
@@ -25,57 +26,61 @@ from ftetl.transform.merge import quarantine as merge_quarantine
 
 
 @dataclass
-class Outcome:
-    """What came of the rows."""
+class BuiltTables:
+    """What was written, for the report."""
 
     counts: merger.Counts
-    quarantined: int
-    rows: dict[str, int]  # of each table
-    anomalies: dict[str, int]
+    quarantined: int  # new rows of the quarantine
+    rows: dict[str, int]  # by table
+    anomalies: dict[str, int]  # by kind
     drift: Drift
     refunds: Mapping[str, int]  # failed jobs by what their refund says of prices: gross or net
 
 
-def fill(
+def build_tables(
     writers: TableWriters,
     settings: Settings,
-    work: deduplicate.DecodePlan,
-    given: extract.Extraction,
-    merged: merger.Merge,
+    extraction: Extraction,
+    plan: DecodePlan,
+    merge: merger.Merge,
     progress: Progress,
-) -> Outcome:
-    """Write every table."""
-    drift = DriftDetector(given.confirmed)
+) -> BuiltTables:
+    """Write every table.
+
+    Raises:
+        SoftwareError: An element that was received is not accounted for.
+    """
+    drift = DriftDetector(extraction.confirmed)
     derived = DerivedTables(settings.project, account_from_settings(settings))
-    anomalies = list(work.anomalies)
-    quarantined = list(work.quarantined)
-    merged.protect_from_vanishing(a.job_id for a in quarantined if a.job_id)
+    anomalies = list(plan.anomalies)
+    quarantined = list(plan.quarantined)
+    merge.protect_from_vanishing(a.job_id for a in quarantined if a.job_id)
     done = 0
-    for batch in prefetch.decoded_batches(work.items, given.responses, events=settings.events != "none"):
+    for batch in prefetch.decoded_batches(plan.items, extraction.responses, events=settings.events != "none"):
         done += len(batch.decoded.items)
         quarantined += batch.decoded.quarantined
-        merged.protect_from_vanishing(a.job_id for a in batch.decoded.quarantined if a.job_id)
+        merge.protect_from_vanishing(a.job_id for a in batch.decoded.quarantined if a.job_id)
         if batch.decoded.items:
             anomalies += batch.flat.anomalies
             drift.add_decoded(batch.flat.jobs, batch.decoded.unknown_keys)
-            _write(writers, merged.batch(batch.decoded.items, batch.flat), drift, derived)
-        progress.jobs(done, len(work.items))
-    for rows in merged.rest():
-        _write(writers, rows, drift, derived)
+            _write_batch(writers, merge.batch(batch.decoded.items, batch.flat), drift, derived)
+        progress.jobs(done, len(plan.items))
+    for rows in merge.rest():
+        _write_batch(writers, rows, drift, derived)
     writers.write_rows("stages", derived.finish_events())
-    _account(given, work, done, len(quarantined))
+    _require_all_accounted(extraction, plan, done, len(quarantined))
     for costs in derived.costs():
         writers.write_rows(focus_costs.TABLE, costs)
-    history = merged.stored.read_table("job_history")
-    states = job_history.merged(history, merged.superseded_states, merged.current_states, settings.project)
+    history = merge.stored.read_table("job_history")
+    states = job_history.merged(history, merge.superseded_states, merge.current_states, settings.project)
     writers.write_rows("job_history", states)
-    quarantine = merge_quarantine.quarantine(merged.stored.read_table("quarantine"), quarantined, settings.project)
+    quarantine = merge_quarantine.quarantine(merge.stored.read_table("quarantine"), quarantined, settings.project)
     writers.write_rows("quarantine", quarantine.table)
-    anomaly_table = derived.anomalies(merged.anomaly_table(anomalies))
+    anomaly_table = derived.anomalies(merge.anomaly_table(anomalies))
     writers.write_rows("anomalies", anomaly_table)
     kinds = Counter(anomaly_table.column("kind").to_pylist())
-    return Outcome(
-        merged.counts,
+    return BuiltTables(
+        merge.counts,
         quarantine.new,
         dict(writers.rows),
         dict(sorted(kinds.items())),
@@ -84,7 +89,7 @@ def fill(
     )
 
 
-def _write(writers: TableWriters, rows: merger.MergedBatch, drift: DriftDetector, derived: DerivedTables) -> None:
+def _write_batch(writers: TableWriters, rows: merger.MergedBatch, drift: DriftDetector, derived: DerivedTables) -> None:
     drift.add_merged_jobs(rows.jobs)
     derived.add_jobs(rows.jobs)
     writers.write_rows("jobs", rows.jobs)
@@ -94,12 +99,12 @@ def _write(writers: TableWriters, rows: merger.MergedBatch, drift: DriftDetector
         writers.write_rows("stages", derived.add_events(events))
 
 
-def _account(given: extract.Extraction, work: deduplicate.DecodePlan, rows: int, quarantined: int) -> None:
-    """Every element that was received is a row, is in quarantine, or says what a row says."""
-    accounted = rows + quarantined + work.identical + work.absorbed + len(given.confirmed)
-    if accounted != given.elements:
+def _require_all_accounted(extraction: Extraction, plan: DecodePlan, rows: int, quarantined: int) -> None:
+    """Every element is a row, is in quarantine, or repeats what a row says."""
+    accounted = rows + quarantined + plan.identical + plan.absorbed + len(extraction.confirmed)
+    if accounted != extraction.elements:
         raise SoftwareError(
             "V13",
-            f"of {given.elements} elements received, {accounted} are accounted for; nothing was committed",
+            f"of {extraction.elements} elements received, {accounted} are accounted for; nothing was committed",
             next="please report this as a bug of ftetl",
         )

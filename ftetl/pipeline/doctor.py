@@ -1,7 +1,7 @@
-"""What a scheduled run will meet: looked at before the first one, so that nothing has to fail at night.
+"""Checks before the first scheduled run what would make an export fail.
 
-Asks the service once and changes nothing, neither there nor on the disk. Each thing looked at becomes a finding; what
-would make a run fail has the exit code that the run would end with.
+It asks the service once, and changes nothing there or on the disk. Each check gives findings; what would make a run
+fail has the exit that the run would end with.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from ftetl.raw import index
 from ftetl.raw.blob import Memory
 from ftetl.raw.element import Scan
 from ftetl.raw.response import Response
-from ftetl.snapshot.table_reader import TableReader
+from ftetl.snapshot.table_reader import open_tables
 from ftetl.store import integrity, manifest, ownership
 from ftetl.store.filesystem import Folder, Fs
-from ftetl.store.manifest import CONTROL, Manifest, snapshot_folder
+from ftetl.store.manifest import CONTROL, Manifest
 
-ROOM = 64 << 20  # bytes that a first run may well need
+FIRST_RUN_BYTES = 64 << 20  # that a first run may well need
 COPIES = 3  # of the newest snapshot that must fit: the next one, what it is spooled from, and some growth
-NAMES = 1000  # files that must still fit, where the file system counts them
+FREE_FILES = 1000  # that must still fit, where the file system counts them
 # Where hard links, locks or renames are known not to do what a commit needs, or not always.
-_DOUBTFUL = ("9p", "cifs", "exfat", "fuse", "msdos", "nfs", "smb", "vfat")
+_UNRELIABLE = ("9p", "cifs", "exfat", "fuse", "msdos", "nfs", "smb", "vfat")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `exit` is how a run would end because of it; none where it would not."""
+    """The result of one check; `exit` is how a run would end because of it, None if it would not fail."""
 
     name: str
     what: str
@@ -59,9 +59,14 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as JSON."""
-        end = self.exit.code if self.exit else None
-        told = {"check": self.name, "state": self.state, "what": self.what, "next": self.next}
-        return {**told, "exit_code": end, "code": self.code}
+        return {
+            "check": self.name,
+            "state": self.state,
+            "what": self.what,
+            "next": self.next,
+            "exit_code": self.exit.code if self.exit else None,
+            "code": self.code,
+        }
 
 
 def run_checks(settings: Settings) -> list[Finding]:
@@ -69,68 +74,69 @@ def run_checks(settings: Settings) -> list[Finding]:
     return [*_service(settings), *_target(settings)]
 
 
-def _tried(name: str, work: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What the work finds; an error on the way is a finding as well."""
+def _findings_of(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """The findings of a check; an error in it is a finding as well."""
     try:
-        yield from work()
+        yield from check()
     except FtetlError as error:
         yield Finding(name, error.what, error.next, error.exit, error.code)
 
 
 def _service(settings: Settings) -> Iterator[Finding]:
-    found: dict[str, Any] = {}
+    connection: dict[str, Any] = {}
+
+    def privacy() -> Iterator[Finding]:
+        chosen = connection["pseudonyms"] = pseudonyms.read_pseudonyms(settings)
+        if chosen:
+            key_fingerprint = chosen.identity.get(pseudonyms.FINGERPRINT)
+            stored = f"pseudonyms, by the key with the fingerprint {key_fingerprint}" if key_fingerprint else "nothing"
+            yield Finding("pii", f"of people's data {stored} will be stored")
 
     def key() -> Iterator[Finding]:
-        secret = found["key"] = credentials.read_key(settings.environ, settings.api_key_file)
+        secret = connection["key"] = credentials.read_key(settings.environ, settings.api_key_file)
         yield Finding("key", f"the key from {secret.source} has the fingerprint {secret.fingerprint}")
 
     def address() -> Iterator[Finding]:
-        url = found["url"] = credentials.base_url(settings.base_url, settings.environ)
+        url = connection["url"] = credentials.base_url(settings.base_url, settings.environ)
         yield Finding("address", f"{url}, the service {credentials.service(url)!r}")
 
-    def people() -> Iterator[Finding]:
-        found["people"] = pseudonyms.read_pseudonyms(settings)
-        if found["people"]:
-            told = found["people"].identity.get(pseudonyms.FINGERPRINT)
-            what = f"pseudonyms, by the key with the fingerprint {told}" if told else "nothing"
-            yield Finding("pii", f"of people's data {what} will be stored")
-
-    yield from _tried("pii", people)
-    yield from _tried("key", key)
-    yield from _tried("address", address)
-    if len(found) == 3:
-        made = found["people"].identity if found["people"] else {}
-        yield from _tried("request", lambda: _request(settings, found["url"], found["key"], made))
+    yield from _findings_of("pii", privacy)
+    yield from _findings_of("key", key)
+    yield from _findings_of("address", address)
+    if len(connection) == 3:
+        identity = connection["pseudonyms"].identity if connection["pseudonyms"] else {}
+        yield from _findings_of("request", lambda: _request(settings, connection["url"], connection["key"], identity))
 
 
-def _request(settings: Settings, url: str, key: credentials.Secret, people: dict[str, str]) -> Iterator[Finding]:
+def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dict[str, str]) -> Iterator[Finding]:
     started = time.monotonic()
     deadline = Deadline(min(settings.deadline, limits.LOOK))
     with Client(url, key, RequestLimits(deadline, settings.max_bytes)) as client:
         listed = client.list_jobs()
     body, ahead = listed.body, listed.clock_ahead
     seconds = time.monotonic() - started
-    found = index.scan_response(Response("GET /fine-tunes", Memory(body), now()))
-    took = f"{found.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s"
-    yield Finding("request", took)
+    scan = index.scan_response(Response("GET /fine-tunes", Memory(body), now()))
+    yield Finding("request", f"{scan.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s")
     if ahead is not None:
         clock = Finding("clock", f"this machine's clock is within {max(1.0, abs(ahead)):.0f} s of the service's")
         if abs(ahead) > limits.SKEW:
             what = f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the service's"
-            clock = Finding("clock", what, "set it; by it states of jobs are dated", warning=True)
+            clock = Finding("clock", what, "set it; states of jobs are dated by it", warning=True)
         yield clock
     base = manifest.newest_manifest(settings.target) if (settings.target / CONTROL).is_dir() else None
     if base is not None:
-        yield from _tried("list", lambda: _guarded(settings, base, found, credentials.service(url), people))
+        yield from _findings_of("list", lambda: _guards(settings, base, scan, credentials.service(url), privacy))
 
 
-def _guarded(
-    settings: Settings, base: Manifest, found: Scan, service: str, people: dict[str, str]
-) -> Iterator[Finding]:
+def _guards(settings: Settings, base: Manifest, scan: Scan, service: str, privacy: dict[str, str]) -> Iterator[Finding]:
     """Whether the guards would let this list into this target."""
-    guards.identity(dict(base.facts.get("identity", {})), service, settings.project, people)
-    names = {file.name for file in base.files}
-    guards.whole_list(settings, TableReader(snapshot_folder(settings.target, base), names), found)
+    guards.check_identity(base.facts.get("identity", {}), service, settings.project, privacy)
+    guards.require_plausible_list(
+        open_tables(settings.target, base),
+        scan,
+        allow_shrink=settings.allow_shrink,
+        allow_account_change=settings.allow_account_change,
+    )
     yield Finding("list", f"the list fits the jobs of version {base.version}")
 
 
@@ -139,10 +145,10 @@ def _target(settings: Settings) -> Iterator[Finding]:
         what = "exports run on Linux and macOS only"
         yield Finding("target", what, "run it there, or in WSL", EXITS["CONFIG"], f"{PREFIX}P10")
         return
-    yield from _tried("target", lambda: _folder(settings.target))
+    yield from _findings_of("target", lambda: _folder(settings.target))
     place = next((p for p in (settings.target.absolute(), *settings.target.absolute().parents) if p.is_dir()), None)
     if place is not None:
-        yield from _tried("disk", lambda: _disk(settings.target, place))
+        yield from _findings_of("disk", lambda: _disk(settings.target, place))
 
 
 def _folder(path: Path) -> Iterator[Finding]:
@@ -159,18 +165,18 @@ def _folder(path: Path) -> Iterator[Finding]:
                 raise ownership.foreign_folder_error(root)
             yield Finding("target", f"{path} is an empty folder")
         else:
-            yield from _ours(fs, path, root, stack)
+            yield from _existing_target(fs, path, root, stack)
         for line in ownership.world_writable_warnings(fs, root):
             yield Finding("target", line, warning=True)
 
 
-def _ours(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iterator[Finding]:
+def _existing_target(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iterator[Finding]:
     control = stack.enter_context(fs.open_folder(root, CONTROL))
     ownership.is_target(fs, root, control)
     ownership.require_writable(fs, control)
-    passed_over: list[str] = []
-    newest = manifest.newest_manifest(path, passed_over)
-    for line in passed_over:
+    damaged: list[str] = []
+    newest = manifest.newest_manifest(path, damaged)
+    for line in damaged:
         yield Finding("target", line, "see `ftetl verify`", warning=True)
     if newest is None and manifest.list_versions(path):
         raise StorageError("S13", f"{path} has manifests, but none whose snapshot can be read", next="restore a backup")
@@ -181,7 +187,7 @@ def _ours(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iterator[Findin
 def _disk(path: Path, place: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(place).free
     base = manifest.newest_manifest(path) if (path / CONTROL).is_dir() else None
-    needed = max(ROOM, COPIES * sum(file.bytes for file in base.files) if base else 0)
+    needed = max(FIRST_RUN_BYTES, COPIES * sum(file.bytes for file in base.files) if base else 0)
     if free < needed:
         what = f"{free:,} bytes are free where {path} is, and a run may need {needed:,}"
         yield Finding("disk", what, "make room, or keep fewer snapshots with --keep", EXITS["IOERR"], f"{PREFIX}S01")
@@ -190,16 +196,16 @@ def _disk(path: Path, place: Path) -> Iterator[Finding]:
     facts = os.statvfs(place)
     if facts.f_flag & os.ST_RDONLY:
         raise TargetError("S02", f"{place} is on a file system that is read-only", next="choose another folder")
-    if facts.f_files and facts.f_favail < NAMES:
+    if facts.f_files and facts.f_favail < FREE_FILES:
         what = f"only {facts.f_favail:,} more files fit"
         yield Finding("disk", what, "remove files", EXITS["IOERR"], f"{PREFIX}S23")
-    if kind := next((k for k in _DOUBTFUL if (_kind(place) or "").startswith(k)), None):
+    if kind := next((k for k in _UNRELIABLE if (_file_system_type(place) or "").startswith(k)), None):
         what = f"{path} is on {kind}, where locks and renames may not do what a commit needs"
         yield Finding("disk", what, "prefer a local disk", warning=True)
 
 
-def _kind(place: Path) -> str | None:
-    """What kind of file system a folder is on, where the system tells."""
+def _file_system_type(place: Path) -> str | None:
+    """The type of the file system that a folder is on; None where the system does not tell."""
     try:
         mounts = [line.split(" ") for line in Path("/proc/self/mounts").read_text("utf-8", "replace").splitlines()]
     except OSError:

@@ -1,7 +1,4 @@
-"""What `import ftetl` offers to work with: one call that exports.
-
-Knows the corridor and the settings; the command line is built on it.
-"""
+"""The entry points `export` and `rebuild`: target, lock, run log, metrics and publishing around one run."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError, UsageErr
 from ftetl.errors.os_errors import unforeseen
 from ftetl.load import formats as table_formats
 from ftetl.pipeline import metrics, run_log
-from ftetl.pipeline.run_context import ARCHIVE, RunContext
+from ftetl.pipeline.active_run import ARCHIVE, ActiveRun
 from ftetl.run_report import Drift, Report
 
 if TYPE_CHECKING:
@@ -44,8 +41,8 @@ def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "
     Raises:
         FtetlError: Nothing was committed; `ftetl.errors` tells the kinds. A run that is only partial does not raise.
     """
-    settings["environ"] = Environ(settings.get("environ", os.environ))  # for whoever shows the names of this frame
-    return run_export(RunContext(settings_of(target, source, settings)))
+    settings["environ"] = Environ(settings.get("environ", os.environ))  # not to be shown with this frame
+    return run_export(ActiveRun(settings_of(target, source, settings)))
 
 
 def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], given: dict[str, Any]) -> Settings:
@@ -73,21 +70,21 @@ def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], 
     return Settings(target=Path(target), source=os.fspath(source), **given)
 
 
-def run_export(context: RunContext) -> Report:
+def run_export(active: ActiveRun) -> Report:
     """Run one export; its record is stored in the target, its metrics in the file of the settings.
 
     Raises:
         FtetlError: Nothing was committed.
     """
-    table_formats.require_known(context.settings.formats)
-    file = context.settings.metrics_file
+    table_formats.require_known(active.settings.formats)
+    file = active.settings.metrics_file
     try:
         with _unexpected_errors():
-            report = _export(context)
+            report = _export(active)
     except BaseException as error:
         if file is not None:
             try:
-                metrics.write_metrics(file, context.failure_report(error))
+                metrics.write_metrics(file, active.failure_report(error))
             except FtetlError as metrics_error:
                 _log.warning("%s", metrics_error)
         raise
@@ -99,19 +96,19 @@ def run_export(context: RunContext) -> Report:
     return report
 
 
-def _export(context: RunContext) -> Report:
+def _export(active: ActiveRun) -> Report:
     _require_unix()
     from ftetl.extract.sources import open_source
-    from ftetl.pipeline.run import run
+    from ftetl.pipeline.run import run_source
 
     def scratch() -> Path:
-        assert context.target is not None
-        return context.target.scratch_folder()
+        assert active.target is not None
+        return active.target.scratch_folder()
 
-    settings = context.settings
-    context.source = open_source(settings, scratch, context.progress.received)
-    with closing(context.source), _held(context) as target, _published(settings, target) as publish:
-        report = publish(context.dated(run(settings, context.source, target, context.progress)))
+    settings = active.settings
+    active.source = open_source(settings, scratch, active.progress.received)
+    with closing(active.source), _held(active) as target, _published(settings, target) as publish:
+        report = publish(active.dated(run_source(settings, active.source, target, active.progress)))
         _record(target, report)
         return report
 
@@ -122,7 +119,7 @@ def rebuild(target: str | os.PathLike[str], **settings: Any) -> Report:
     Raises:
         FtetlError: Nothing was committed.
     """
-    return run_rebuild(RunContext(rebuild_settings(target, settings)))
+    return run_rebuild(ActiveRun(rebuild_settings(target, settings)))
 
 
 def rebuild_settings(target: str | os.PathLike[str], options: dict[str, Any]) -> Settings:
@@ -136,25 +133,25 @@ def rebuild_settings(target: str | os.PathLike[str], options: dict[str, Any]) ->
     return settings_of(target, ARCHIVE, options)
 
 
-def run_rebuild(context: RunContext) -> Report:
+def run_rebuild(active: ActiveRun) -> Report:
     """Run one rebuild; its record is stored in the target.
 
     Raises:
         FtetlError: Nothing was committed.
     """
-    settings = context.settings
+    settings = active.settings
     with _unexpected_errors():
         _require_unix()
         run_log.require_target(settings.target)
         from ftetl.extract.archive import Archive
-        from ftetl.pipeline.rebuild import rebuild as rebuild_tables
+        from ftetl.pipeline.rebuild import rebuild_tables
 
-        with _held(context) as target, _published(settings, target) as publish:
-            last, commit = rebuild_tables(target, settings, context.progress)
+        with _held(active) as target, _published(settings, target) as publish:
+            last, commit = rebuild_tables(target, settings, active.progress)
             with Archive(target) as archive:
                 runs = _count_runs(archive.entries(), commit.manifest.version)
             report = replace(
-                context.rebuild_report(commit.manifest, commit.changed),
+                active.rebuild_report(commit.manifest, commit.changed),
                 rebuilt=runs,
                 anomalies=last.anomalies if last else {},
                 refunds=last.refunds if last else {},
@@ -184,11 +181,11 @@ def _require_unix() -> None:
 
 
 @contextmanager
-def _held(context: RunContext) -> Iterator[Target]:
+def _held(active: ActiveRun) -> Iterator[Target]:
     """The target of a run, locked; a run that fails in it leaves a record that says so."""
     from ftetl.store.target import Target
 
-    settings = context.settings
+    settings = active.settings
     if settings.publish is not None:
         from ftetl.load.publish import require_apart
 
@@ -196,19 +193,19 @@ def _held(context: RunContext) -> Iterator[Target]:
     with Target(
         settings.target, lock_timeout=settings.lock_timeout, file_mode=settings.file_mode, keep=settings.keep
     ) as target:
-        context.hold(target)
+        active.hold(target)
         try:
             with _unexpected_errors():
                 yield target
         except BaseException as error:
             with suppress(Exception):  # the error on its way is the one to report
-                run_log.write_record(target, context.failure_report(error))
+                run_log.write_record(target, active.failure_report(error))
             raise
 
 
 @contextmanager
 def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report], Report]]:
-    """What puts the newest snapshot where `--publish` wants it, and says so in the report; ready before the work is."""
+    """A function that publishes the newest snapshot and adds that to the report; the folder is checked at once."""
     if settings.publish is None:
         yield lambda report: report
         return
@@ -223,7 +220,7 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
         def publish(report: Report) -> Report:
             assert target.base is not None
             published, warnings = publish_folder.publish(target.base)
-            # The data is committed, but whoever reads there would not know: that is worth more than a line.
+            # The data is committed, but readers of the folder would not know: that is worth an exit code.
             exit_code = report.exit_code if published.version else EXITS["PARTIAL"].code
             return replace(report, published=published, warnings=(*report.warnings, *warnings), exit_code=exit_code)
 
@@ -231,32 +228,32 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
 
 
 def _record(target: Target, report: Report) -> None:
-    """Keep the run's report; the data is committed, so a failure here is no error any more."""
+    """Write the run's record; the data is committed, so a failure here is no error."""
     with suppress(FtetlError):
         run_log.write_record(target, report)
 
 
 @contextmanager
 def _unexpected_errors() -> Iterator[None]:
-    """What nobody expected becomes a fault of ours, if not of the disk."""
+    """An unexpected error becomes a `SoftwareError`, or the error of the disk that it is."""
     try:
         yield
     except FtetlError:
         raise
-    except Exception as error:  # noqa: BLE001 - it is raised again, without its words
-        raise _fault(error) from _wordless(error)
+    except Exception as error:  # noqa: BLE001 - it is raised again, without its text
+        raise _internal_error(error) from _without_text(error)
 
 
-def _wordless(error: Exception) -> Exception:
-    """The same error at the same place, without its text, which may hold data: whoever logs an error logs its cause."""
+def _without_text(error: Exception) -> Exception:
+    """The same error without its text, which may hold data: loggers print the cause of an error too."""
     kind = type(error)
-    same = kind.__new__(kind)
-    same.args = ()
-    return same.with_traceback(error.__traceback__)
+    copy = kind.__new__(kind)
+    copy.args = ()
+    return copy.with_traceback(error.__traceback__)
 
 
-def _fault(error: Exception) -> FtetlError:
-    # The text of an unknown error may hold data, so only its kind and its place in our own code are told.
+def _internal_error(error: Exception) -> FtetlError:
+    # The text of an unknown error may hold data, so only its type and its place in this package are reported.
     places = [p for p in extract_tb(error.__traceback__) if Path(p.filename).is_relative_to(_PACKAGE)]
     where = f"{Path(places[-1].filename).relative_to(_PACKAGE).as_posix()}:{places[-1].lineno}"
     if isinstance(error, OSError) and (known := unforeseen(error, where)):

@@ -1,6 +1,6 @@
-"""What stops a run although every byte of its answer was read: it would make jobs disappear that did not.
+"""Checks that refuse a run whose responses were read without an error: it would make jobs disappear that exist.
 
-The rows R47, R48, S28 and X16 of the fault catalogue. Knows ids only.
+They raise the errors R47, R48, S28, X16 and X25.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from types import MappingProxyType
 
-from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError
 from ftetl.extract.archive import BODIES, INDEX
 from ftetl.extract.details.cache import FOLDER
@@ -19,21 +18,21 @@ from ftetl.raw.element import Scan
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store.target import Target
 
-ENOUGH = 10  # known jobs from which on a share means something
-SHARE = 0.5
+MIN_KNOWN_JOBS = 10  # from so many on a share of them means something
+MIN_SHARE = 0.5
 _PRIVACY = "pii"  # file in the target's control folder: how the run before the first version treated people's data
 _LEFTOVERS = (BODIES, FOLDER, "failed")  # folders in which a failed first run leaves what it received
-_AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
+_UNCHANGED: Mapping[str, str] = MappingProxyType({})
 
 
-def shrunken(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
+def require_not_shrunken(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
     """Refuse a whole list that is empty, or has less than half of the known present jobs.
 
     Raises:
-        DataError: It does.
+        DataError: It is, or has.
     """
     left = len(known & listed)
-    if known and (not listed or (len(known) >= ENOUGH and left < SHARE * len(known))):
+    if known and (not listed or (len(known) >= MIN_KNOWN_JOBS and left < MIN_SHARE * len(known))):
         raise DataError(
             "R47",
             f"the list has {left} of the {len(known)} jobs that were present before; nothing was committed",
@@ -41,13 +40,13 @@ def shrunken(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
         )
 
 
-def other_account(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
-    """Refuse a whole list that shares no job with what is known.
+def require_same_account(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
+    """Refuse a whole list that shares no job with the known ones.
 
     Raises:
-        DataError: It does not.
+        DataError: It shares none.
     """
-    if len(known) >= ENOUGH and listed and not known & listed:
+    if len(known) >= MIN_KNOWN_JOBS and listed and not known & listed:
         raise DataError(
             "R48",
             f"the list shares no job with the {len(known)} known ones: is this another account's key? "
@@ -56,15 +55,19 @@ def other_account(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
         )
 
 
-def identity(
-    stored: dict[str, str | None], service: str | None, project: str, people: Mapping[str, str] = _AS_THEY_ARE
+def check_identity(
+    stored: Mapping[str, str | None], service: str | None, project: str, privacy: Mapping[str, str] = _UNCHANGED
 ) -> dict[str, str | None]:
     """The target's identity after this run.
 
-    `people` is what was done to people's data (`pseudonyms.Pseudonyms.identity`).
+    Args:
+        stored: the identity before; empty for a new target.
+        service: which service the jobs come from; None if the source cannot tell.
+        project: the label of the settings.
+        privacy: how people's data is treated (`Pseudonyms.identity`).
 
     Raises:
-        ConfigError: The target belongs to another project or another service, or holds people's data otherwise.
+        ConfigError: The target belongs to another project or service, or treats people's data in another way.
     """
     if stored.get("project", project) != project:
         raise ConfigError(
@@ -73,29 +76,29 @@ def identity(
             next="export each project into a target of its own",
         )
     if stored:
-        same_people({name: str(stored[name]) for name in IDENTITY if name in stored}, people)
+        require_same_privacy({name: str(stored[name]) for name in IDENTITY if name in stored}, privacy)
     known = stored.get("service")
     if known and service and known != service:
         raise ConfigError(
             "S28", f"the target belongs to the service {known!r}, not {service!r}", next="use another target"
         )
-    return {"project": project, "service": service or known, **people}
+    return {"project": project, "service": service or known, **privacy}
 
 
-def same_people(stored: Mapping[str, str], people: Mapping[str, str]) -> None:
-    """Refuse to treat people's data in a target otherwise than before: what is copied would stay as it was.
+def require_same_privacy(stored: Mapping[str, str], privacy: Mapping[str, str]) -> None:
+    """Refuse to treat people's data in another way than before: rows that are copied would stay as they are.
 
     Raises:
-        ConfigError: That is asked for.
+        ConfigError: The mode or the key is another one.
     """
-    before, now = stored.get(MODE, KEPT), people.get(MODE, KEPT)
+    before, now = stored.get(MODE, KEPT), privacy.get(MODE, KEPT)
     if before != now:
         raise ConfigError(
             "X16",
             f"the target was made with --pii {before}, not {now}",
             next=f"give --pii {before}, or export into a new target",
         )
-    if dict(stored) != dict(people):
+    if dict(stored) != dict(privacy):
         raise ConfigError(
             "X25",
             "the key of --pii-key-file is not the one that the target's pseudonyms were made with",
@@ -103,26 +106,26 @@ def same_people(stored: Mapping[str, str], people: Mapping[str, str]) -> None:
         )
 
 
-def same_people_as_failed_runs(target: Target, people: Mapping[str, str]) -> None:
-    """In a target without a version, refuse what a failed run stored with people's data treated otherwise.
+def require_same_privacy_as_failed_runs(target: Target, privacy: Mapping[str, str]) -> None:
+    """In a target without a version, refuse to treat people's data in another way than a failed run that stored some.
 
     Raises:
-        ConfigError: There is something like that.
+        ConfigError: The mode or the key is another one.
     """
     if target.base is not None:  # its identity was compared
         return
     before = target.read_document(_PRIVACY)
-    if before == people:
+    if before == privacy:
         return
     with ExitStack() as stack:
         stored = {name for folder in _LEFTOVERS for name in target.fs.list_names(target.open_part(folder, stack))}
         if stored - {INDEX}:
-            same_people(before, people)
-    target.write_document(_PRIVACY, people)
+            require_same_privacy(before, privacy)
+    target.write_document(_PRIVACY, privacy)
 
 
-def whole_list(settings: Settings, stored: TableReader, whole: Scan) -> None:
-    """Refuse a whole list that would make known jobs disappear, unless the settings allow it.
+def require_plausible_list(stored: TableReader, whole: Scan, *, allow_shrink: bool, allow_account_change: bool) -> None:
+    """Refuse a whole list that would make known jobs disappear, unless that is allowed.
 
     Raises:
         DataError: It would.
@@ -130,7 +133,7 @@ def whole_list(settings: Settings, stored: TableReader, whole: Scan) -> None:
     known = stored.read_table("jobs", ["job_id", "present"])
     present = set(known.filter(known.column("present")).column("job_id").to_pylist())
     listed = set(whole.ids) | {r.job_id for r in whole.refused if r.job_id}
-    if not settings.allow_account_change:
-        other_account(set(known.column("job_id").to_pylist()), listed)
-    if not settings.allow_shrink:
-        shrunken(present, listed)
+    if not allow_account_change:
+        require_same_account(set(known.column("job_id").to_pylist()), listed)
+    if not allow_shrink:
+        require_not_shrunken(present, listed)

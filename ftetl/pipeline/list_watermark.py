@@ -1,6 +1,6 @@
-"""When the newest whole list was observed: also by runs that changed nothing, and so left no version.
+"""When the newest whole list was observed, also by runs that changed nothing and made no version.
 
-Without it an older list, read later, would pass for the newest one. Knows times only.
+Without it an older list that is read later would pass for the newest one.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ FACT = "newest_whole_at"
 
 
 def newest_whole_at(target: Target) -> datetime | None:
-    """The time of the newest whole list that the target's tables know of; none where none was read."""
+    """When the newest whole list in the target's tables was observed; None if none was read."""
     base = target.base
     if base is None:
         return None
-    told = target.read_document(NAME)
-    moments = [_moment(base.facts)]
-    if told.get("run_id") == base.run_id:  # what was said of another version says nothing of this one
-        moments.append(_moment(told))
-    return max((m for m in moments if m is not None), default=None)
+    document = target.read_document(NAME)
+    times = [_parsed_time(base.facts)]
+    if document.get("run_id") == base.run_id:  # else it is about another version
+        times.append(_parsed_time(document))
+    return max((time for time in times if time is not None), default=None)
 
 
-def remember(target: Target, run_id: str, moment: datetime | None) -> None:
-    """Say so for the version that this run made, or found to be the same."""
-    target.write_document(NAME, {"run_id": run_id, FACT: iso(moment) if moment else None})
+def write_newest_whole_at(target: Target, run_id: str, observed_at: datetime | None) -> None:
+    """Store it for the version that this run made, or found to be the same."""
+    target.write_document(NAME, {"run_id": run_id, FACT: iso(observed_at) if observed_at else None})
 
 
-def _moment(facts: Mapping[str, Any]) -> datetime | None:
+def _parsed_time(facts: Mapping[str, Any]) -> datetime | None:
     try:
         return parse_iso(facts[FACT])
     except (KeyError, TypeError, ValueError):

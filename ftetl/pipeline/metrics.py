@@ -1,13 +1,8 @@
-"""How the last run went, as a Prometheus text file that an alarm can watch.
-
-Knows the format and the report of a run, nothing of what a run does.
-"""
+"""The outcome of the last run as a Prometheus text file, for alarms."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +10,7 @@ from pathlib import Path
 from ftetl.clock import now
 from ftetl.errors.os_errors import explained
 from ftetl.run_report import Report
+from ftetl.store.atomic_write import replace_file
 
 # node_exporter's collector runs as a user of its own and must be able to read it; there are only counts in it.
 MODE = 0o644
@@ -22,9 +18,7 @@ _SUCCESS = "ftetl_last_success_timestamp_seconds"
 
 
 def write_metrics(file: Path, report: Report) -> None:
-    """Put the metrics of this run in the place of those of the last one, whole.
-
-    When a run fails, the time of the last success is taken over from the file.
+    """Replace the metrics file of the last run; a failed run takes the time of the last success over from it.
 
     Raises:
         TargetError, StorageError: The file cannot be written.
@@ -32,7 +26,7 @@ def write_metrics(file: Path, report: Report) -> None:
     at = now()
     try:
         success = at.timestamp() if report.exit.committed else _last_success(file, report.project)
-        _put(file, metrics_text(report, at, success).encode())
+        replace_file(file, metrics_text(report, at, success).encode(), MODE)
     except OSError as error:
         raise explained(error, "write", file) from None
 
@@ -83,19 +77,3 @@ def _last_success(file: Path, project: str) -> float:
             if line.startswith(start):
                 return float(line.removeprefix(start))
     return 0.0
-
-
-def _put(file: Path, data: bytes) -> None:
-    # Not named *.prom, so that no collector reads it half written.
-    descriptor, temp = tempfile.mkstemp(prefix=".ftetl-", suffix=".tmp", dir=file.parent)
-    try:
-        with open(descriptor, "wb") as sink:
-            sink.write(data)
-            sink.flush()
-            os.fchmod(descriptor, MODE)
-            os.fsync(descriptor)
-        Path(temp).replace(file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temp).unlink()
-        raise

@@ -1,110 +1,129 @@
-"""What a version was made from, for the archive: the answers, what came of each detail, and the settings that count.
+"""What a version is made from, in the archive: its responses, the outcome of each detail, and the settings that count.
 
-With it a rebuild can repeat every run. Knows the archive and what was received, no tables.
+A rebuild repeats every run from it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ftetl.clock import iso
+from ftetl.clock import iso, now
 from ftetl.config.settings import Settings
 from ftetl.extract.archive import Archive
+from ftetl.extract.details import fingerprints
 from ftetl.extract.details.cache import DetailCache
-from ftetl.extract.extract import Extraction
-from ftetl.extract.source import Source
+from ftetl.extract.extract import DetailStore, Extraction
 from ftetl.pipeline import list_watermark
 from ftetl.raw.response import Response, Shape, changed_error, file_stamp
 from ftetl.raw.secret_masking import mask_blob
+from ftetl.snapshot.table_reader import open_tables
 from ftetl.store.target import Target
 
 # The others do not decide what the tables hold.
 SETTINGS = ("events", "project", "billing_account", "billing_account_name", "quarantine", "csv_raw", "formats")
 
 
-class Digests:
-    """The SHA-256 of the saved answers, made beside everything else; leave it at the end of the run."""
+class Provenance(Protocol):
+    """What a run knows about details before it fetches any, and where it writes what its version is made from."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ftetl-digest")
-        self._found: dict[Path, Future[str]] = {}
+    def detail_store(self, extraction: Extraction) -> DetailStore:
+        """The details that are known, as of the responses of the source."""
 
-    def begin(self, responses: Iterable[Response]) -> None:
-        """Begin with the answers that are files."""
-        self._found |= {a.path: self._pool.submit(digest, a.path) for a in responses if a.path is not None}
+    def write_index(self, extraction: Extraction, service: str | None) -> None:
+        """Write what the version that is about to be committed is made from."""
 
-    def of(self, path: Path) -> str:
-        """The SHA-256 of one of them.
 
-        Raises:
-            OSError: It could not be read.
-        """
-        return self._found[path].result()
+class ArchivedProvenance:
+    """The provenance of a run in the archive of its target; close it before the target.
 
-    def __enter__(self) -> Digests:
+    The SHA-256 of saved responses is computed in a thread beside the run.
+    """
+
+    def __init__(self, target: Target, settings: Settings) -> None:
+        self._target, self._settings = target, settings
+        self._hashes: dict[Path, Future[str]] = {}
+        with ExitStack() as stack:
+            self._archive = stack.enter_context(Archive(target))
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="ftetl-digest")
+            stack.callback(self._pool.shutdown, cancel_futures=True)
+            self._stack = stack.pop_all()
+        self._cache: DetailCache | None = None
+
+    def detail_store(self, extraction: Extraction) -> DetailCache:
+        """The details that earlier runs have fetched; begins to compute the hashes of saved responses."""
+        paths = {response.path for response in extraction.responses} - {None}
+        self._hashes = {path: self._pool.submit(file_sha256, path) for path in paths if path}
+        self._archive.drop_unfinished(self._target.base, self._target.version)
+        stored = open_tables(self._target.path, self._target.base)
+        newest = max((response.observed_at for response in extraction.responses), default=now())
+        known = fingerprints.read_fingerprints(stored.folder)
+        unchanged = fingerprints.unchanged_details(stored, known, newest)
+        self._cache = self._stack.enter_context(DetailCache(self._target, self._archive, unchanged))
+        return self._cache
+
+    def write_index(self, extraction: Extraction, service: str | None) -> None:
+        """Store the responses and write the index entry of the version that is about to be committed, durably."""
+        target, settings = self._target, self._settings
+        responses = [self._entry(response) for response in extraction.responses if not response.detail]
+        details = self._cache.entries if self._cache else []
+        if settings.observed_at:
+            for entry in details:
+                entry["observed_at"] = iso(settings.observed_at)
+        self._archive.sync()
+        whole_at = list_watermark.newest_whole_at(target)  # also from runs that changed nothing, which have no entry
+        self._archive.write_index(
+            target.version,
+            {
+                "run_id": target.run_id,
+                "version": target.version,
+                "base": target.base.version if target.base else None,
+                "whole_at": iso(whole_at) if whole_at else None,
+                "service": service,
+                "settings": {name: getattr(settings, name) for name in SETTINGS},
+                "answers": responses,
+                "details": details,
+            },
+        )
+
+    def clean_up(self, *, fetched_details: bool) -> None:
+        """After the commit, remove the entry of a version that was not made, and the cache of fetched details."""
+        self._archive.drop_unfinished(self._target.base, self._target.version)
+        if fetched_details and self._cache:
+            self._cache.clear()
+
+    def _entry(self, response: Response) -> dict[str, Any]:
+        entry: dict[str, Any] = {
+            "name": response.name,
+            "observed_at": iso(response.observed_at),
+            "shape": response.shape.value,
+            "whole": response.whole,
+        }
+        path = response.path
+        if path is None:  # from the network, or through stdin: there is no other copy
+            sha256 = self._archive.store(mask_blob(response.blob, lines=response.shape is Shape.LINES))
+            return {**entry, "sha256": sha256, "bytes": response.blob.size}
+        try:
+            sha256 = self._hashes[path].result()
+            entry |= {"path": str(path.resolve()), "sha256": sha256, "bytes": path.stat().st_size}
+            is_same = response.stamp == file_stamp(path)
+        except OSError:
+            is_same = False
+        if not is_same:
+            raise changed_error(str(path))
+        return entry
+
+    def __enter__(self) -> ArchivedProvenance:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._stack.close()
 
 
-def note(
-    archive: Archive,
-    settings: Settings,
-    source: Source,
-    given: Extraction,
-    recall: DetailCache,
-    target: Target,
-    digests: Digests,
-) -> None:
-    """Keep the answers and say what the version that is about to be committed was made from, durably."""
-    responses = [_response(archive, a, digests) for a in given.responses if not a.detail]
-    if settings.observed_at:
-        for entry in recall.entries:
-            entry["observed_at"] = iso(settings.observed_at)
-    archive.sync()
-    whole_at = list_watermark.newest_whole_at(target)  # also from runs that changed nothing, which have no entry
-    archive.write_index(
-        target.version,
-        {
-            "run_id": target.run_id,
-            "version": target.version,
-            "base": target.base.version if target.base else None,
-            "whole_at": iso(whole_at) if whole_at else None,
-            "service": source.service,
-            "settings": {name: getattr(settings, name) for name in SETTINGS},
-            "answers": responses,
-            "details": recall.entries,
-        },
-    )
-
-
-def _response(archive: Archive, response: Response, digests: Digests) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "name": response.name,
-        "observed_at": iso(response.observed_at),
-        "shape": response.shape.value,
-        "whole": response.whole,
-    }
-    path = response.path
-    if path is None:  # from the network, or through stdin: there is no other copy
-        kept = archive.store(mask_blob(response.blob, lines=response.shape is Shape.LINES))
-        return {**entry, "sha256": kept, "bytes": response.blob.size}
-    try:
-        told = {**entry, "path": str(path.resolve()), "sha256": digests.of(path), "bytes": path.stat().st_size}
-        same = response.stamp == file_stamp(path)
-    except OSError:
-        same = False
-    if not same:
-        raise changed_error(str(path))
-    return told
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a saved answer as its owner has it, packed or not."""
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a saved response as its owner has it, compressed or not."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,9 +1,8 @@
-"""The corridor: calls the rooms in order and says what came of it.
+"""Runs one export: extract, transform, validate, load, commit.
 
-    source -> scan -> details -> copies -> decode -> flatten -> merge -> formats -> gate -> store
+    source -> scan -> details -> duplicates -> decode -> flatten -> merge -> files -> checks -> commit
 
-The only module that knows both ends. Nothing is visible before the last step; what goes wrong before it leaves the
-target as it was.
+Nothing is visible before the commit; an error before it leaves the target as it was.
 """
 
 from __future__ import annotations
@@ -12,228 +11,248 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from functools import partial
+from datetime import datetime
 from typing import Any
 
-from ftetl.clock import iso, now
+from ftetl.clock import iso
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, DataError, FtetlError
 from ftetl.extract import extract
-from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
-from ftetl.extract.details.cache import DetailCache
+from ftetl.extract.extract import Extraction
 from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.privacy.redacting_source import RedactingSource
 from ftetl.extract.source import Source
 from ftetl.load import formats
 from ftetl.load.table_writers import TableWriters
-from ftetl.pipeline import advisories, guards, list_watermark, provenance
+from ftetl.pipeline import advisories, guards, list_watermark
 from ftetl.pipeline.billing_account import account_from_settings
-from ftetl.pipeline.build_tables import Outcome, fill
-from ftetl.pipeline.progress import Progress, Silent
-from ftetl.raw import secret_masking
+from ftetl.pipeline.build_tables import BuiltTables, build_tables
+from ftetl.pipeline.progress import Progress
+from ftetl.pipeline.provenance import ArchivedProvenance, Provenance
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
+from ftetl.raw.secret_masking import mask_secrets
 from ftetl.raw.spool import Spool
 from ftetl.run_report import Report
-from ftetl.snapshot.table_reader import TableReader
+from ftetl.snapshot.table_reader import open_tables
 from ftetl.store import integrity
-from ftetl.store.manifest import snapshot_folder
 from ftetl.store.target import Commit, Target
-from ftetl.transform import deduplicate
+from ftetl.transform.deduplicate import DecodePlan, resolve_duplicates
 from ftetl.transform.merge import merger
 
-_MANY = 2_000  # elements from which on it is worth while to get the gate ready in a thread
+_MANY = 2_000  # elements from which on it pays to import the validation in a thread
 
 _log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, source: Source, target: Target, progress: Progress | None = None) -> Report:
-    """Export what the source has into the target, or raise and leave the target as it was.
+def run_source(settings: Settings, source: Source, target: Target, progress: Progress) -> Report:
+    """Export what the source has into the target.
 
     Raises:
-        FtetlError: See `ftetl.errors`; nothing was committed.
+        FtetlError: Nothing was committed.
     """
     pseudonyms = read_pseudonyms(settings)
-    people = pseudonyms.identity if pseudonyms else {}
+    privacy = pseudonyms.identity if pseudonyms else {}
     with ExitStack() as stack:
         if pseudonyms:
             source = RedactingSource(source, pseudonyms, target.scratch_folder)
             stack.callback(source.close)
-        archive = stack.enter_context(Archive(target))
-        digests = stack.enter_context(provenance.Digests())
-        recalls: list[DetailCache] = []
-
-        def memory(given: extract.Extraction) -> DetailCache:
-            digests.begin(given.responses)
-            recalls.append(stack.enter_context(_recall(target, archive, given)))
-            return recalls[0]
-
-        def note(given: extract.Extraction) -> None:
-            provenance.note(archive, settings, source, given, recalls[0], target, digests)
-
-        guards.same_people_as_failed_runs(target, people)
-        report = _run(settings, source, target, memory, note, progress or Silent(), people)
-        with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run nothing but a look
-            archive.drop_unfinished(target.base, target.version)  # of a version that there was no need to make
-            if extract.wants_details(settings, source):
-                recalls[0].clear()
+        provenance = stack.enter_context(ArchivedProvenance(target, settings))
+        guards.require_same_privacy_as_failed_runs(target, privacy)
+        report = Run(settings, source, target, provenance, privacy, progress).execute()
+        with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run only a look
+            provenance.clean_up(fetched_details=extract.wants_details(settings, source))
         return report
 
 
-def repeat(
-    settings: Settings,
-    source: Source,
-    target: Target,
-    memory: extract.DetailStore,
-    people: Mapping[str, str],
-    progress: Progress | None = None,
-) -> Report:
-    """A run of the past once more, from a source that answers as it did then, people's data treated as it was.
+class Run:
+    """One run from a source into a locked target.
 
-    Raises:
-        FtetlError: As `run`.
+    `privacy` is how people's data is treated (`Pseudonyms.identity`).
     """
-    return _run(settings, source, target, lambda _: memory, lambda _: None, progress or Silent(), people)
 
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        target: Target,
+        provenance: Provenance,
+        privacy: Mapping[str, str],
+        progress: Progress,
+    ) -> None:
+        self._settings, self._source, self._target = settings, source, target
+        self._provenance, self._privacy, self._progress = provenance, privacy, progress
+        self._facts_before = dict(target.base.facts) if target.base else {}
+        self._stored = open_tables(target.path, target.base)
 
-def _run(
-    settings: Settings,
-    source: Source,
-    target: Target,
-    memory: Callable[[extract.Extraction], extract.DetailStore],
-    note: Callable[[extract.Extraction], None],
-    progress: Progress,
-    people: Mapping[str, str],
-) -> Report:
-    started = time.monotonic()
-    if source.service is not None:
-        threading.Thread(target=_warm, daemon=True).start()  # while the network is waited for
-    integrity.require_readable_manifest(target)
-    integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)
-    facts = dict(target.base.facts) if target.base else {}
-    identity = guards.identity(facts.get("identity", {}), source.service, settings.project, people)
-    given = _responses(settings, source, target)
-    _log_step("received", answers=len(given.responses), bytes=sum(a.blob.size for a in given.responses))
-    with _evidence(target, source, given.responses), Spool(target.scratch_folder) as spool:
-        given.spill = spool.append
-        extract.fetch_details(given, settings, source, memory(given), progress.details)
-        _log_step("scanned", elements=given.elements, details=sum(given.details.outcomes.values()))
-        if source.service is None and given.elements > _MANY:
-            # While Arrow decodes, which needs no turn of ours; the scan before does.
-            threading.Thread(target=_warm, daemon=True).start()
-        outcome, commit = _commit(settings, target, given, identity, partial(note, given), progress, facts)
-    report = _report(settings, source, target, given, outcome, commit, facts, time.monotonic() - started)
-    _log_step("committed", changed=commit.changed, version=report.version, seconds=report.seconds)
-    return report
+    def execute(self) -> Report:
+        """Run all steps.
 
+        Raises:
+            FtetlError: Nothing was committed.
+        """
+        started, source, target = time.monotonic(), self._source, self._target
+        if source.service is not None:
+            _preload_validation()  # while the network is waited for
+        integrity.require_readable_manifest(target)
+        integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)
+        stored_identity = self._facts_before.get("identity", {})
+        identity = guards.check_identity(stored_identity, source.service, self._settings.project, self._privacy)
+        extraction = self._read_source()
+        _log_step("received", answers=len(extraction.responses), bytes=sum(r.blob.size for r in extraction.responses))
+        with self._keeps_failed_response(extraction.responses), Spool(target.scratch_folder) as spool:
+            extraction.spill = spool.append
+            details = self._provenance.detail_store(extraction)
+            extract.fetch_details(extraction, self._settings, source, details, self._progress.details)
+            _log_step("scanned", elements=extraction.elements, details=sum(extraction.details.outcomes.values()))
+            if source.service is None and extraction.elements > _MANY:
+                _preload_validation()  # while Arrow decodes, which releases the GIL; the scan before does not
+            built, commit = self._load(extraction, identity)
+        report = self._report(extraction, built, commit, time.monotonic() - started)
+        _log_step("committed", changed=commit.changed, version=report.version, seconds=report.seconds)
+        return report
 
-def _responses(settings: Settings, source: Source, target: Target) -> extract.Extraction:
-    """What the source gives; of what it says instead, a copy for a look."""
-    try:
-        return extract.read_source(settings, source)
-    except FtetlError as error:
-        if error.evidence is not None:
-            with contextlib.suppress(FtetlError):
-                target.keep_failed_response(target.run_id, "answer", secret_masking.mask_secrets(error.evidence))
-        raise
-
-
-def _recall(target: Target, archive: Archive, given: extract.Extraction) -> DetailCache:
-    """What is known about details as of the newest answer."""
-    archive.drop_unfinished(target.base, target.version)
-    stored = _stored(target)
-    newest = max((a.observed_at for a in given.responses), default=now())
-    return DetailCache(
-        target, archive, fingerprints.unchanged_details(stored, fingerprints.read_fingerprints(stored.folder), newest)
-    )
-
-
-@contextlib.contextmanager
-def _evidence(target: Target, source: Source, responses: list[Response]) -> Iterator[None]:
-    """Keep what a service said for a look, if the run fails from here on; a saved file is kept by its owner."""
-    said = [a.blob.data for a in responses[:1] if source.service is not None and isinstance(a.blob, Memory)]
-    try:
-        yield
-    except Exception:
-        for body in said:
-            with contextlib.suppress(FtetlError):
-                target.keep_failed_response(target.run_id, "answer.json", secret_masking.mask_secrets(body))
-        raise
-
-
-def _commit(
-    settings: Settings,
-    target: Target,
-    given: extract.Extraction,
-    identity: dict[str, str | None],
-    note: Callable[[], None],
-    progress: Progress,
-    facts: Mapping[str, Any],
-) -> tuple[Outcome, Commit]:
-    """Make the tables from what was received, and publish them all or none."""
-    stored = _stored(target)
-    base_whole_at = list_watermark.newest_whole_at(target)
-    whole = given.whole = given.newest_whole(base_whole_at)
-    work = deduplicate.resolve_duplicates(given.responses, given.scans, given.confirmed, given.spill)
-    work.anomalies += given.details.anomalies
-    if whole is not None:
-        guards.whole_list(settings, stored, given.scans[whole])
-    newest_whole_at = given.responses[whole].observed_at if whole is not None else base_whole_at
-    seen = merger.RunContext(
-        project=settings.project,
-        observed_at=tuple(a.observed_at for a in given.responses),
-        whole=whole,
-        newest_whole_at=newest_whole_at,
-        base_whole_at=base_whole_at,
-        vanishing=whole is not None and all(a.job_id for a in work.quarantined),
-        failed=frozenset(given.details.failed),
-        confirmed=given.confirmed,
-        confirming=any(a.whole and a.observed_at == newest_whole_at for a in given.responses),
-    )
-    new_facts: dict[str, Any] = {
-        "identity": identity,
-        "contracts": {name: table.fingerprint for name, table in tables().items()},
-        "formats": {
-            name: "raw" if settings.csv_raw and name == "csv" else "plain"
-            for name in sorted(formats.with_reference(settings.formats))
-        },
-        list_watermark.FACT: iso(newest_whole_at) if newest_whole_at else None,
-        advisories.ACCOUNT: account_from_settings(settings).id,
-        advisories.LISTED: facts.get(advisories.LISTED) if whole is None else given.scans[whole].received,
-    }
-    with target.begin_transaction() as transaction:
-        writers = TableWriters(transaction, settings.formats, csv_raw=settings.csv_raw)
+    def _read_source(self) -> Extraction:
+        """The responses of the source; a copy of what was refused is kept in the target."""
         try:
-            outcome = fill(writers, settings, work, given, merger.Merge(stored, seen), progress)
-            writers.close()
-            writers.write_contracts(settings.project)
-        except BaseException:
-            writers.abandon()
+            return extract.read_source(self._settings, self._source)
+        except FtetlError as error:
+            if error.evidence is not None:
+                self._keep_failed_response("answer", error.evidence)
             raise
-        if settings.quarantine == "fail" and outcome.quarantined:
-            raise DataError(
-                "G01",
-                f"{outcome.quarantined} elements would go to quarantine; nothing was committed",
-                next="look at them with --quarantine keep and `ftetl quarantine`",
+
+    @contextlib.contextmanager
+    def _keeps_failed_response(self, responses: list[Response]) -> Iterator[None]:
+        """Keep the response of a service if the run fails from here on; a saved file is kept by its owner."""
+        is_service = self._source.service is not None
+        bodies = [r.blob.data for r in responses[:1] if is_service and isinstance(r.blob, Memory)]
+        try:
+            yield
+        except Exception:
+            for body in bodies:
+                self._keep_failed_response("answer.json", body)
+            raise
+
+    def _keep_failed_response(self, name: str, body: bytes) -> None:
+        with contextlib.suppress(FtetlError):
+            self._target.keep_failed_response(self._target.run_id, name, mask_secrets(body))
+
+    def _load(self, extraction: Extraction, identity: dict[str, str | None]) -> tuple[BuiltTables, Commit]:
+        """Build the tables from the extraction, and commit all of them or none."""
+        settings, target = self._settings, self._target
+        base_whole_at = list_watermark.newest_whole_at(target)
+        whole = extraction.whole = extraction.newest_whole(base_whole_at)
+        plan = resolve_duplicates(extraction.responses, extraction.scans, extraction.confirmed, extraction.spill)
+        plan.anomalies += extraction.details.anomalies
+        if whole is not None:
+            guards.require_plausible_list(
+                self._stored,
+                extraction.scans[whole],
+                allow_shrink=settings.allow_shrink,
+                allow_account_change=settings.allow_account_change,
             )
-        _log_step("written", **outcome.rows)
-        with transaction.create_file(fingerprints.FILE) as file:
-            jobs = (item.job_id for item in work.items)
-            before = fingerprints.read_fingerprints(stored.folder)
-            after = fingerprints.updated_fingerprints(before, jobs, given.listed, given.details.fetched)
-            file.write(fingerprints.serialize(after))
-        work.items.clear()  # hundreds of bytes a job, which the gate needs more
-        writers.validate()
-        _log.info("checked against the contracts, read back from disk")
-        note()
-        commit = transaction.commit({**new_facts, "rows": writers.rows})
-    with contextlib.suppress(FtetlError):  # committed: what is missing is an hour, not a row
-        list_watermark.remember(target, commit.manifest.run_id, newest_whole_at)
-    return outcome, commit
+        newest_whole_at = extraction.responses[whole].observed_at if whole is not None else base_whole_at
+        merge_context = merger.RunContext(
+            project=settings.project,
+            observed_at=tuple(r.observed_at for r in extraction.responses),
+            whole=whole,
+            newest_whole_at=newest_whole_at,
+            base_whole_at=base_whole_at,
+            vanishing=whole is not None and all(a.job_id for a in plan.quarantined),
+            failed=frozenset(extraction.details.failed),
+            confirmed=extraction.confirmed,
+            confirming=any(r.whole and r.observed_at == newest_whole_at for r in extraction.responses),
+        )
+        facts = self._facts(extraction, identity, newest_whole_at)
+        with target.begin_transaction() as transaction:
+            writers = TableWriters(transaction, settings.formats, csv_raw=settings.csv_raw)
+            try:
+                merge = merger.Merge(self._stored, merge_context)
+                built = build_tables(writers, settings, extraction, plan, merge, self._progress)
+                writers.close()
+                writers.write_contracts(settings.project)
+            except BaseException:
+                writers.abandon()
+                raise
+            if settings.quarantine == "fail" and built.quarantined:
+                raise DataError(
+                    "G01",
+                    f"{built.quarantined} elements would go to quarantine; nothing was committed",
+                    next="look at them with --quarantine keep and `ftetl quarantine`",
+                )
+            _log_step("written", **built.rows)
+            with transaction.create_file(fingerprints.FILE) as file:
+                file.write(self._fingerprints(extraction, plan))
+            plan.items.clear()  # hundreds of bytes a job, which the validation needs more
+            writers.validate()
+            _log.info("checked against the contracts, read back from disk")
+            self._provenance.write_index(extraction, self._source.service)
+            commit = transaction.commit({**facts, "rows": writers.rows})
+        with contextlib.suppress(FtetlError):  # committed: what is missing is a time, not a row
+            list_watermark.write_newest_whole_at(target, commit.manifest.run_id, newest_whole_at)
+        return built, commit
+
+    def _facts(
+        self, extraction: Extraction, identity: dict[str, str | None], newest_whole_at: datetime | None
+    ) -> dict[str, Any]:
+        """What the manifest says of the version, besides the rows of its tables."""
+        settings, whole = self._settings, extraction.whole
+        listed = self._facts_before.get(advisories.LISTED) if whole is None else extraction.scans[whole].received
+        names = sorted(formats.with_reference(settings.formats))
+        return {
+            "identity": identity,
+            "contracts": {name: table.fingerprint for name, table in tables().items()},
+            "formats": {name: "raw" if settings.csv_raw and name == "csv" else "plain" for name in names},
+            list_watermark.FACT: iso(newest_whole_at) if newest_whole_at else None,
+            advisories.ACCOUNT: account_from_settings(settings).id,
+            advisories.LISTED: listed,
+        }
+
+    def _fingerprints(self, extraction: Extraction, plan: DecodePlan) -> bytes:
+        """The fingerprints by which the next run knows which details are unchanged."""
+        before = fingerprints.read_fingerprints(self._stored.folder)
+        jobs = (item.job_id for item in plan.items)
+        after = fingerprints.updated_fingerprints(before, jobs, extraction.listed, extraction.details.fetched)
+        return fingerprints.serialize(after)
+
+    def _report(self, extraction: Extraction, built: BuiltTables, commit: Commit, seconds: float) -> Report:
+        settings, source, target = self._settings, self._source, self._target
+        details_failed = extraction.details.failed or advisories.all_details_missing(extraction)
+        partial = details_failed or (built.quarantined and settings.quarantine == "keep")
+        before = self._facts_before
+        return Report(
+            target=str(target.path),
+            source=settings.source,
+            project=settings.project,
+            run_id=target.run_id,
+            version=commit.manifest.version,
+            changed=commit.changed,
+            rows=built.rows,
+            new=built.counts.new,
+            changed_jobs=built.counts.changed,
+            vanished=built.counts.vanished,
+            received=extraction.elements,
+            quarantined=built.quarantined,
+            anomalies=built.anomalies,
+            refunds=dict(built.refunds),
+            details=dict(extraction.details.outcomes),
+            drift=built.drift,
+            requests=source.stats.requests,
+            bytes_read=sum(r.blob.size for r in extraction.responses),
+            files={f.name: f.bytes for f in commit.manifest.files},
+            seconds=round(seconds, 3),
+            warnings=(
+                *target.warnings,
+                *commit.warnings,
+                *advisories.run_warnings(extraction, source, before, commit.manifest.facts),
+                *advisories.cost_warnings(settings, built.rows, before, built.refunds),
+            ),
+            exit_code=EXITS["PARTIAL" if partial else "OK"].code,
+        )
 
 
 def _log_step(event: str, **fields: float) -> None:
@@ -242,58 +261,12 @@ def _log_step(event: str, **fields: float) -> None:
     _log.info("%s %s", event, text, extra={"fields": fields})
 
 
-def _stored(target: Target) -> TableReader:
-    if target.base is None:
-        return TableReader(None)
-    return TableReader(snapshot_folder(target.path, target.base), {f.name for f in target.base.files})
+def _preload_validation() -> None:
+    """Import what the validation needs, in a thread."""
 
+    def preload() -> None:
+        from ftetl.validate import table_checks
 
-def _warm() -> None:
-    """Import what the gate needs, while Arrow decodes."""
-    from ftetl.validate import table_checks
+        table_checks.preload()
 
-    table_checks.preload()
-
-
-def _report(
-    settings: Settings,
-    source: Source,
-    target: Target,
-    given: extract.Extraction,
-    outcome: Outcome,
-    commit: Commit,
-    before: Mapping[str, Any],
-    seconds: float,
-) -> Report:
-    failed = given.details.failed or advisories.all_gone(given)
-    partial = failed or (outcome.quarantined and settings.quarantine == "keep")
-    counts = outcome.counts
-    return Report(
-        target=str(target.path),
-        source=settings.source,
-        project=settings.project,
-        run_id=target.run_id,
-        version=commit.manifest.version,
-        changed=commit.changed,
-        rows=outcome.rows,
-        new=counts.new,
-        changed_jobs=counts.changed,
-        vanished=counts.vanished,
-        received=given.elements,
-        quarantined=outcome.quarantined,
-        anomalies=outcome.anomalies,
-        refunds=dict(outcome.refunds),
-        details=dict(given.details.outcomes),
-        drift=outcome.drift,
-        requests=source.stats.requests,
-        bytes_read=sum(a.blob.size for a in given.responses),
-        files={f.name: f.bytes for f in commit.manifest.files},
-        seconds=round(seconds, 3),
-        warnings=(
-            *target.warnings,
-            *commit.warnings,
-            *advisories.of(given, source, before, commit.manifest.facts),
-            *advisories.money(settings, outcome.rows, before, outcome.refunds),
-        ),
-        exit_code=EXITS["PARTIAL" if partial else "OK"].code,
-    )
+    threading.Thread(target=preload, daemon=True).start()

@@ -16,6 +16,14 @@ import pyarrow.parquet as pq
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty, schema
 from ftetl.errors import StorageError
+from ftetl.store.manifest import Manifest, snapshot_folder
+
+
+def open_tables(target: Path, manifest: Manifest | None) -> TableReader:
+    """The tables of the snapshot that a manifest of the target describes; without a manifest all are empty."""
+    if manifest is None:
+        return TableReader(None)
+    return TableReader(snapshot_folder(target, manifest), {file.name for file in manifest.files})
 
 
 def table_file(folder: Path, table: str) -> Path:

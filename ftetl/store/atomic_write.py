@@ -1,7 +1,4 @@
-"""The page on the disk: whole, or as it was before; private, since it holds people's data.
-
-Knows files, and not what is in them.
-"""
+"""Files that are replaced as a whole or stay as they were, outside of a target."""
 
 from __future__ import annotations
 
@@ -31,16 +28,22 @@ def write_text_atomically(file: Path, text: str, mode: int) -> None:
         if place.exists() and not stat.S_ISREG(place.stat().st_mode) and not place.is_dir():
             place.write_text(text, "utf-8", newline="\n")
         else:
-            _put(place, text, mode)
+            replace_file(place, text.encode(), mode)
     except OSError as error:
         raise explained(error, "write", file) from None
 
 
-def _put(place: Path, text: str, mode: int) -> None:
+def replace_file(place: Path, data: bytes, mode: int) -> None:
+    """Replace a file by a new one that is synced and has this mode.
+
+    Raises:
+        OSError: It cannot be written; what was there stays.
+    """
+    # Not named like the file, so that nobody who collects `*.prom` or `*.html` reads it half written.
     descriptor, temp = tempfile.mkstemp(prefix=".ftetl-", suffix=".tmp", dir=place.parent)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as sink:
-            sink.write(text)
+        with open(descriptor, "wb") as sink:
+            sink.write(data)
             sink.flush()
             os.fsync(descriptor)
         Path(temp).chmod(mode)  # by name, since not every platform can by descriptor

@@ -25,7 +25,7 @@ PLACES = (
     "ftetl.store.transaction:Transaction.commit",
     "ftetl.store.transaction:commit_manifest",
     "ftetl.store.target.cleanup:update_current_link",
-    "ftetl.pipeline.list_watermark:remember",
+    "ftetl.pipeline.list_watermark:write_newest_whole_at",
     "ftetl.pipeline.run_log:write_record",
 )
 FAULTS = tuple(f"error={name}" for name in ("EIO", "ENOSPC", "EACCES", "EROFS", "EMFILE", "EINTR"))

@@ -52,7 +52,7 @@ def test_before_the_commit_nothing_is_changed(
     ("place", "number"),
     [
         ("ftetl.store.target.cleanup:update_current_link", signal.SIGTERM),
-        ("ftetl.pipeline.list_watermark:remember", signal.SIGINT),
+        ("ftetl.pipeline.list_watermark:write_newest_whole_at", signal.SIGINT),
         ("ftetl.pipeline.run_log:write_record", signal.SIGTERM),
     ],
 )

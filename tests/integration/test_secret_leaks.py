@@ -30,7 +30,7 @@ from ftetl import demo
 from ftetl.cli.main import cli
 from ftetl.errors import FtetlError
 from ftetl.pipeline import export
-from ftetl.pipeline.run_context import RunContext
+from ftetl.pipeline.active_run import ActiveRun
 from tests.demo.generator import generate_jobs
 from tests.extract.together_api.test_client import BROKEN, SLOW, STATUSES, Start, answer
 from tests.extract.together_api.test_client import serve as servers
@@ -215,7 +215,7 @@ def broken_at(when: int | str, server: demo.Server, target: Path) -> tuple[Break
     )
     try:
         with Breaking(when) as breaking:
-            export.run_export(RunContext(settings))
+            export.run_export(ActiveRun(settings))
     except (FtetlError, PlannedError) as error:
         sys.settrace(None)
         shown = with_names(error) + str(error)

@@ -96,7 +96,7 @@ BUGS = [
         "    def __repr__(self) -> str:\n        return self.__value\n",
         "tests/config/test_credentials.py",
     ),
-    Bug("a damaged base is built on", "pipeline/run.py", "    integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)\n", "",
+    Bug("a damaged base is built on", "pipeline/run.py", "        integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)\n", "",
         "tests/faults/test_bitflips.py -k builds_on"),
 ]  # fmt: skip
 

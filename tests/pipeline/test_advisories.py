@@ -51,7 +51,7 @@ def test_a_version_that_lost_its_csv_says_so(tmp_path: Path) -> None:
 
 
 def test_a_csv_with_more_rows_than_a_sheet_is_told_and_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(advisories, "SHEET", 4)
+    monkeypatch.setattr(advisories, "SHEET_ROWS", 4)
     source = saved(tmp_path, [{"id": "a"}, {"id": "b"}, {"id": "c"}])
     assert not ftetl.export(tmp_path / "target", source=source, formats=("csv",)).warnings
     source = saved(tmp_path, [{"id": name} for name in "abcd"])
@@ -175,5 +175,5 @@ def test_another_billing_account_than_before_is_told(tmp_path: Path) -> None:
 
     assert (same.changed, same.warnings) == (False, ())
     assert [line for line in forgotten.warnings if "billing account" in line] == [
-        "the billing account in focus_costs is 'default' now, it was 'org-1'; all rows have the new one"
+        "the billing account in focus_costs was 'org-1' and is now 'default', in all rows"
     ]

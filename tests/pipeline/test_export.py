@@ -26,8 +26,8 @@ from ftetl.errors import (
     UsageError,
 )
 from ftetl.pipeline import export, run
+from ftetl.pipeline.active_run import ActiveRun
 from ftetl.pipeline.export import settings_of
-from ftetl.pipeline.run_context import RunContext
 
 KEY = {"TOGETHER_API_KEY": "canary-0123456789"}
 
@@ -150,9 +150,9 @@ def test_an_error_that_nobody_expected_is_a_fault_of_ours(
     def surprise(*_: Any) -> None:
         raise ZeroDivisionError("canary")
 
-    monkeypatch.setattr(run, "_commit", surprise)
+    monkeypatch.setattr(run.Run, "_load", surprise)
     with pytest.raises(SoftwareError, match=r"ZeroDivisionError in pipeline/run\.py:\d+") as caught:
-        export.run_export(RunContext(settings_of(tmp_path / "t", answer, {})))
+        export.run_export(ActiveRun(settings_of(tmp_path / "t", answer, {})))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     shown = "".join(traceback.format_exception(caught.value)).replace('raise ZeroDivisionError("canary")', "")
     assert "in surprise" in shown
@@ -175,9 +175,9 @@ def test_an_error_of_the_disk_is_one_wherever_it_comes_up(
     def surprise(*_: Any) -> None:
         raise OSError(number, "canary", "some/file")
 
-    monkeypatch.setattr(run, "_commit", surprise)
+    monkeypatch.setattr(run.Run, "_load", surprise)
     with pytest.raises(kind, match=r"pipeline/run\.py:\d+") as caught:
-        export.run_export(RunContext(settings_of(tmp_path / "t", answer, {})))
+        export.run_export(ActiveRun(settings_of(tmp_path / "t", answer, {})))
     assert type(caught.value) is kind
     assert ("some/file" in str(caught.value)) == (kind is not SoftwareError)
     assert "canary" not in str(caught.value)

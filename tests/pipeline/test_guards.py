@@ -28,10 +28,10 @@ OTHERS = {f"ft-{n}" for n in range(100, 140)}
 )
 def test_a_list_must_not_have_lost_most_jobs(known: set[str], listed: set[str], passes: bool) -> None:
     if passes:
-        guards.shrunken(known, listed)
+        guards.require_not_shrunken(known, listed)
         return
     with pytest.raises(DataError, match=f"has {len(known & listed)} of the {len(known)} jobs") as caught:
-        guards.shrunken(known, listed)
+        guards.require_not_shrunken(known, listed)
     assert (caught.value.exit.code, "--allow-shrink" in caught.value.next) == (65, True)
 
 
@@ -47,10 +47,10 @@ def test_a_list_must_not_have_lost_most_jobs(known: set[str], listed: set[str], 
 )
 def test_a_list_must_share_a_job_with_the_known_ones(known: set[str], listed: set[str], passes: bool) -> None:
     if passes:
-        guards.other_account(known, listed)
+        guards.require_same_account(known, listed)
         return
     with pytest.raises(DataError, match="shares no job with the 10 known ones") as caught:
-        guards.other_account(known, listed)
+        guards.require_same_account(known, listed)
     assert (caught.value.exit.code, "--allow-account-change" in caught.value.next) == (65, True)
 
 
@@ -71,8 +71,8 @@ def test_a_target_belongs_to_one_project_of_one_service(
     stored: dict[str, str | None], service: str | None, project: str, now: dict[str, str | None] | None
 ) -> None:
     if now is not None:
-        assert guards.identity(stored, service, project) == now
+        assert guards.check_identity(stored, service, project) == now
         return
     with pytest.raises(ConfigError, match="belongs to") as caught:
-        guards.identity(stored, service, project)
+        guards.check_identity(stored, service, project)
     assert caught.value.exit.code == 78

@@ -16,8 +16,8 @@ import ftetl
 from ftetl import demo
 from ftetl.errors import DataError, FtetlError
 from ftetl.pipeline import export, provenance
+from ftetl.pipeline.active_run import ActiveRun
 from ftetl.pipeline.progress import Silent
-from ftetl.pipeline.run_context import RunContext
 from ftetl.transform import deduplicate
 
 DAY = datetime(2026, 7, 20, tzinfo=UTC)
@@ -63,7 +63,7 @@ def test_a_saved_answer_is_told_by_its_place_and_not_copied(tmp_path: Path) -> N
     (told,) = indexes(tmp_path / "t")
     (answer,) = told["answers"]
     assert (answer["path"], answer["bytes"]) == (str(path.resolve()), 15)
-    assert answer["sha256"] == provenance.digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert answer["sha256"] == provenance.file_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
     assert not list((tmp_path / "t" / "_ftetl" / "archive").glob("*.zst"))
 
 
@@ -104,7 +104,7 @@ def test_a_saved_answer_that_changes_while_it_is_read_is_no_answer(tmp_path: Pat
 
     settings = export.settings_of(tmp_path / "t", path, {})
     with pytest.raises(DataError, match=f"{name} was changed while it was read"):
-        export.run_export(RunContext(settings, Meanwhile()))
+        export.run_export(ActiveRun(settings, Meanwhile()))
     with pytest.raises(FtetlError):
         ftetl.open(tmp_path / "t")
 

@@ -19,8 +19,8 @@ from ftetl import demo
 from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, StorageError, TryLaterError
 from ftetl.load.formats import parquet
 from ftetl.pipeline import export as pipeline_export
+from ftetl.pipeline.active_run import ActiveRun
 from ftetl.pipeline.progress import Silent
-from ftetl.pipeline.run_context import RunContext
 from ftetl.run_report import Report
 from ftetl.store.manifest import newest_manifest
 from ftetl.store.target import Target
@@ -345,7 +345,7 @@ def test_progress_is_told_as_the_work_is_done(tmp_path: Path, monkeypatch: pytes
     with demo.serve(jobs=[job(n, events=[{}]) for n in range(3)]) as server:
         given = {"base_url": server.url, "environ": {"TOGETHER_API_KEY": server.key}}
         settings = pipeline_export.settings_of(tmp_path / "t", "api", given)
-        report = pipeline_export.run_export(RunContext(settings, steps))
+        report = pipeline_export.run_export(ActiveRun(settings, steps))
     assert steps.told[:3] == [("details", n, 3) for n in (1, 2, 3)]
     assert steps.told[3:] == [("jobs", n, 3) for n in (1, 2, 3)]
     assert 0 < steps.bytes_received <= report.bytes_read  # on the wire they may be compressed

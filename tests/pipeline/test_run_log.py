@@ -85,7 +85,7 @@ class TestEveryRun:
         def surprise(*_: Any) -> None:
             raise ZeroDivisionError("canary")
 
-        monkeypatch.setattr(pipeline_run, "_commit", surprise)
+        monkeypatch.setattr(pipeline_run.Run, "_load", surprise)
         with pytest.raises(SoftwareError, match="ZeroDivisionError in"):
             ftetl.export(target, source=answer)
 
@@ -99,7 +99,7 @@ class TestEveryRun:
         def stopped(*_: Any) -> None:
             raise error
 
-        monkeypatch.setattr(pipeline_run, "_commit", stopped)
+        monkeypatch.setattr(pipeline_run.Run, "_load", stopped)
         with pytest.raises(error):
             ftetl.export(target, source=answer)
 
@@ -112,7 +112,7 @@ class TestEveryRun:
             raise KeyboardInterrupt
 
         answer.write_text('{"data": [{"id": "ft-3"}]}')
-        monkeypatch.setattr(pipeline_run, "_report", stopped)
+        monkeypatch.setattr(pipeline_run.Run, "_report", stopped)
         with pytest.raises(KeyboardInterrupt):
             ftetl.export(target, source=answer, allow_account_change=True, allow_shrink=True)
         last = read(target)[-1]

@@ -31,12 +31,12 @@ def export(output: Output, target: Path, source: str, **settings: Any) -> int:
 
 def run(output: Output, target: Path, source: str, settings: dict[str, Any]) -> Report:
     """Run an export with these settings, and print its report."""
+    from ftetl.pipeline.active_run import ActiveRun
     from ftetl.pipeline.export import run_export, settings_of
-    from ftetl.pipeline.run_context import RunContext
 
     chosen = settings_of(target, source, settings)
     with output.progress() as progress:
-        context = exit_handling.command_state().run = RunContext(chosen, progress)
+        context = exit_handling.command_state().run = ActiveRun(chosen, progress)
         report = run_export(context)
     exit_handling.ignore_signals()
     print_summary(output, report)

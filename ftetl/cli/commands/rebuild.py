@@ -24,12 +24,12 @@ def rebuild(output: Output, target: Path, **settings: Any) -> None:
     Every run is repeated from the raw answers in the archive. The outcome is a new version, or none if it is what
     is there. Saved answers are read once more; for pseudonyms in them the key is needed again.
     """
+    from ftetl.pipeline.active_run import ActiveRun
     from ftetl.pipeline.export import rebuild_settings, run_rebuild
-    from ftetl.pipeline.run_context import RunContext
 
     chosen = rebuild_settings(target, settings)
     with output.progress() as progress:
-        context = exit_handling.command_state().run = RunContext(chosen, progress)
+        context = exit_handling.command_state().run = ActiveRun(chosen, progress)
         report = run_rebuild(context)
     exit_handling.ignore_signals()
     export.print_warnings(output, report)

@@ -23,7 +23,7 @@ ARCHIVE = "archive"  # the source of a rebuild
 
 
 @dataclass
-class RunContext:
+class ActiveRun:
     """A run in progress; `source` and `target` are set once they are open, `first_version` with the target."""
 
     settings: Settings

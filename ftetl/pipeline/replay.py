@@ -1,0 +1,112 @@
+"""A past run as its source and its provenance: the archive's bytes, at the times at which they came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ftetl.clock import parse_iso
+from ftetl.errors import DataError
+from ftetl.extract.archive import Archive
+from ftetl.extract.details import fingerprints
+from ftetl.extract.extract import Extraction
+from ftetl.extract.privacy.pseudonyms import Pseudonyms
+from ftetl.extract.privacy.redacting_source import RedactingSource
+from ftetl.extract.source import Detail, Outcome, Source, SourceStats
+from ftetl.extract.sources.files import SavedFiles
+from ftetl.pipeline.provenance import file_sha256
+from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response, Shape
+from ftetl.store.manifest import snapshot_folder
+from ftetl.store.target import Target
+
+_ADVICE = "put it back to rebuild from it"
+
+
+class ReplayedSource:
+    """A source that returns what the sources of a past run returned.
+
+    `entry` is the run's entry in the archive's index; `pseudonyms` replace people's data in saved responses, which are
+    read once more.
+    """
+
+    notes: tuple[str, ...] = ()
+    stats = SourceStats()
+
+    def __init__(
+        self, archive: Archive, entry: dict[str, Any], scratch: Path, pseudonyms: Pseudonyms | None = None
+    ) -> None:
+        self._archive, self._entry, self._scratch, self._pseudonyms = archive, entry, scratch, pseudonyms
+        self.service: str | None = entry["service"]
+        self.detail_entries = {d["job_id"]: d for d in entry["details"]}
+        self._stack = ExitStack()
+
+    def responses(self) -> Iterator[Response]:
+        """The responses of that run.
+
+        Raises:
+            DataError: A saved response is gone, or another one.
+        """
+        for entry in self._entry["answers"]:
+            blob = self._saved(entry).blob if "path" in entry else Memory(self._archive.read_body(entry["sha256"]))
+            observed_at = parse_iso(entry["observed_at"])
+            yield Response(entry["name"], blob, observed_at, Shape(entry["shape"]), entry["whole"])
+
+    def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
+        """The outcomes of the detail requests of that run."""
+        for job_id in job_ids:
+            entry = self.detail_entries[job_id]
+            response = None
+            if "sha256" in entry:
+                blob = Memory(self._archive.read_body(entry["sha256"]))
+                response = Response(entry["name"], blob, parse_iso(entry["observed_at"]), detail=True)
+            yield Detail(job_id, Outcome(entry["outcome"]), response)
+
+    def close(self) -> None:
+        """Close the saved files; safe to call twice."""
+        self._stack.close()
+
+    def _saved(self, entry: dict[str, Any]) -> Response:
+        path = Path(entry["path"])
+        if not path.is_file():
+            raise DataError("A04", f"the saved answer {path} is gone", next=_ADVICE)
+        if path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
+            raise DataError("A05", f"the saved answer {path} is not the one that was exported", next=_ADVICE)
+        source: Source = SavedFiles(path, scratch=lambda: self._scratch)
+        if self._pseudonyms:  # what is in the archive was already redacted
+            source = RedactingSource(source, self._pseudonyms, lambda: self._scratch)
+        self._stack.callback(source.close)
+        return next(iter(source.responses()))
+
+
+class ReplayedProvenance:
+    """Fetches the details that the past run fetched, whatever the rule is now, and writes nothing."""
+
+    def __init__(self, source: ReplayedSource, target: Target) -> None:
+        self._fetched = source.detail_entries
+        folder = snapshot_folder(target.path, target.base) if target.base else None
+        self._fingerprints = fingerprints.read_fingerprints(folder)
+
+    def detail_store(self, extraction: Extraction) -> ReplayedProvenance:  # noqa: ARG002
+        """Itself: it is the store of details as well."""
+        return self
+
+    def write_index(self, extraction: Extraction, service: str | None) -> None:
+        """Do nothing: the archive has the entry."""
+
+    def is_unchanged(self, job_id: str, listed: bytes) -> bool:
+        """Whether it was unchanged then; a job that today's contracts are the first to accept was not."""
+        return job_id not in self._fetched and self._fingerprints.get(job_id) == listed
+
+    def needs_fetch(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002
+        """Whether this job's detail was requested."""
+        return job_id in self._fetched
+
+    def get(self, job_id: str, listed: bytes) -> Detail | None:  # noqa: ARG002
+        """None: what an earlier run had fetched is among the details of that run."""
+        return None
+
+    def put(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
+        """Do nothing: the archive has the detail."""
