@@ -41,7 +41,7 @@ from ftetl.run_report import Report
 from ftetl.snapshot.table_reader import open_tables
 from ftetl.store import integrity
 from ftetl.store.target import Commit, Target
-from ftetl.transform.deduplicate import DecodePlan, resolve_duplicates
+from ftetl.transform import deduplicate
 from ftetl.transform.merge import merger
 
 _MANY = 2_000  # elements from which on it pays to import the validation in a thread
@@ -146,7 +146,9 @@ class Run:
         settings, target = self._settings, self._target
         base_whole_at = list_watermark.newest_whole_at(target)
         whole = extraction.whole = extraction.newest_whole(base_whole_at)
-        plan = resolve_duplicates(extraction.responses, extraction.scans, extraction.confirmed, extraction.spill)
+        plan = deduplicate.resolve_duplicates(
+            extraction.responses, extraction.scans, extraction.confirmed, extraction.spill
+        )
         plan.anomalies += extraction.details.anomalies
         if whole is not None:
             guards.require_plausible_list(
@@ -212,7 +214,7 @@ class Run:
             advisories.LISTED: listed,
         }
 
-    def _fingerprints(self, extraction: Extraction, plan: DecodePlan) -> bytes:
+    def _fingerprints(self, extraction: Extraction, plan: deduplicate.DecodePlan) -> bytes:
         """The fingerprints by which the next run knows which details are unchanged."""
         before = fingerprints.read_fingerprints(self._stored.folder)
         jobs = (item.job_id for item in plan.items)
