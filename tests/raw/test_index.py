@@ -113,8 +113,8 @@ def test_only_what_is_odd_is_walked(monkeypatch: pytest.MonkeyPatch, name: str) 
     monkeypatch.setattr(index, "WINDOW", 4096)
     listed, windows = WALKED[name]
     seen: list[int] = []
-    spans = index.spans
-    monkeypatch.setattr(index, "split_elements", lambda window: seen.append(len(window)) or spans(window))
+    split_elements = index.split_elements
+    monkeypatch.setattr(index, "split_elements", lambda window: seen.append(len(window)) or split_elements(window))
 
     found = index.scan_response(response(b"[" + b",".join(listed) + b"]"))
 
