@@ -13,7 +13,6 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
@@ -31,8 +30,6 @@ VENDOR_SERVICE: Final = "together"
 
 MASK: Final = "***"
 _LENGTHS: Final = range(8, 513)
-_PIECE: Final = 8  # characters of a key that are already too many
-_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}  # one letter for one, unlike str.lower
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.ASCII)
 _PORTS: Final = {"https": 443, "http": 80}
@@ -59,42 +56,26 @@ class Secret:
         return hashlib.sha256(self.__value.encode()).hexdigest()[:8]
 
     def hide(self, text: str) -> str:
-        """The text without the key: wherever eight characters of it stand in a row, `***` stands instead.
-
-        Also where it is encoded, turned around, in other letter case, or broken by white space and what nobody sees.
-        """
-        pieces = {form[n : n + _PIECE] for form in map(str.lower, self._forms()) for n in range(len(form) - _PIECE + 1)}
-        seen = [place for place, letter in enumerate(text) if letter.isprintable() and not letter.isspace()]
-        bare = "".join(text[place] for place in seen).translate(_LOWER)
-        hidden = [False] * len(text)
-        for start in range(len(bare) - _PIECE + 1):
-            if bare[start : start + _PIECE] in pieces:
-                low, high = seen[start], seen[start + _PIECE - 1] + 1
-                hidden[low:high] = [True] * (high - low)
-        runs = groupby(zip(hidden, text, strict=True), lambda pair: pair[0])
-        return "".join(MASK if is_hidden else "".join(letter for _, letter in run) for is_hidden, run in runs)
+        """The text with `***` in the place of the key, also where it is percent-encoded or in base64."""
+        for form in self._forms():
+            text = text.replace(form, MASK)
+        return text
 
     def hide_bytes(self, raw: bytes) -> bytes:
-        """The same for bytes of whatever encoding; where they are many, only a whole key is looked for."""
-        if len(raw) <= limits.ERROR_BODY:
-            return self.hide(raw.decode("latin-1")).encode("latin-1")
+        """As `hide`, for bytes."""
         for form in self._forms():
             raw = raw.replace(form.encode(), MASK.encode())
         return raw
 
     def _forms(self) -> Iterator[str]:
-        """The key in every form in which it could come back."""
         key = self.__value.encode()
         yield self.__value
-        yield self.__value[::-1]
-        yield key.hex()
         yield quote(self.__value, safe="")
-        yield "".join(f"%{letter:02X}" for letter in key)
-        for before in range(3):  # base64 differs by where in its threes the key begins
-            packed = base64.b64encode(bytes(before) + key).decode()
-            packed = packed[before and before + 1 : (before + len(key)) * 8 // 6]  # what its neighbours do not change
-            yield packed
-            yield packed.translate(_URL_SAFE)
+        for before in range(3):  # base64 depends on where in a group of three bytes the key begins
+            encoded = base64.b64encode(bytes(before) + key).decode()
+            encoded = encoded[before and before + 1 : (before + len(key)) * 8 // 6]  # without what neighbours change
+            yield encoded
+            yield encoded.translate(_URL_SAFE)
 
     def __repr__(self) -> str:
         return MASK

@@ -27,13 +27,19 @@ MAIL = "canary.bird+ft@aviary-5up9.example.org"
 PIECE = 8  # characters in a row that are already too many
 
 
-def forms(text: str) -> Iterator[str]:
-    """A text as it is, turned around, in base64 wherever that may begin, in hexadecimal digits, and as in a URL."""
+def encodings(text: str) -> Iterator[str]:
+    """A text as it is, as in a URL, and in base64 wherever that may begin."""
     raw = text.encode()
-    yield from (text, text[::-1], raw.hex(), quote(text, safe=""), "".join(f"%{letter:02X}" for letter in raw))
+    yield from (text, quote(text, safe=""))
     for before in range(3):
         packed = base64.b64encode(bytes(before) + raw).decode()[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]
         yield from (packed, packed.replace("+", "-").replace("/", "_"))
+
+
+def forms(text: str) -> Iterator[str]:
+    """The encodings of a text, and the text turned around, in hexadecimal digits, and percent-encoded as a whole."""
+    raw = text.encode()
+    yield from (*encodings(text), text[::-1], raw.hex(), "".join(f"%{letter:02X}" for letter in raw))
 
 
 def pieces(text: str, size: int = PIECE) -> set[str]:

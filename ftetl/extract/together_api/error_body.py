@@ -19,7 +19,7 @@ _REQUEST_ID_HEADERS: Final = ("cf-ray", "x-request-id")
 
 def printable(text: str, key: Secret) -> str:
     """At most 200 characters: keys and e-mail addresses masked, control and bidi characters escaped."""
-    masked = key.hide(text[: 4 * limits.REMOTE_TEXT])
+    masked = key.hide(text)[: 4 * limits.REMOTE_TEXT]
     masked = _TOKEN.sub(MASK, _EMAIL.sub(MASK, masked))
     escaped = "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in masked.strip())
     return escaped if len(escaped) <= limits.REMOTE_TEXT else escaped[: limits.REMOTE_TEXT - 1] + "…"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import base64
+from urllib.parse import quote
 
 import pytest
 
@@ -43,7 +44,8 @@ def test_a_message_is_found_in_every_shape_of_an_error(body: bytes, said: str) -
         ("two\nlines\r\n\x1b]0;title\x07", "two\\u000alines\\u000d\\u000a\\u001b]0;title\\u0007"),
         ("a\u202eb\u2066c\u200b", "a\\u202eb\\u2066c\\u200b"),
         (f"Incorrect API key provided: {canary.KEY}", "Incorrect API key provided: ***"),
-        (f"your key {canary.KEY[7:20]} is known", "your key *** is known"),
+        (f"your key {quote(canary.KEY, safe='')} is known", "your key *** is known"),
+        (f"{'x ' * 395}{canary.KEY}", f"{'x ' * 99}x…"),
         ("ask jane.doe+ft@example.com, please", "ask ***, please"),
         ("token fedcba98fedcba98fedcba98fedcba98 gone", "token *** gone"),
         ("x y " * 100, ("x y " * 100)[:199] + "…"),
@@ -74,7 +76,7 @@ def test_a_web_page_is_told_by_its_first_character(body: bytes, expected: bool) 
         ({"cf-ray": "8f2a-FRA", "x-request-id": "r1"}, "8f2a-FRA"),
         ({"x-request-id": "r1"}, "r1"),
         ({"x-request-id": "r1\x1b[2J"}, ""),
-        ({"x-request-id": re.sub("[^a-zA-Z0-9]", "-", canary.KEY)}, ""),
+        ({"x-request-id": base64.urlsafe_b64encode(canary.KEY.encode()).decode().rstrip("=")}, ""),
         ({"x-request-id": "r" * 65}, ""),
         ({}, ""),
     ],
