@@ -1,4 +1,4 @@
-"""The exceptions that ftetl raises, the table of exit codes, and the catalog of error codes."""
+"""The errors that ftetl raises, and the table of exit codes."""
 
 from ftetl.errors.exceptions import (
     EXITS,

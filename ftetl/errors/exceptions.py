@@ -1,26 +1,25 @@
-"""Every way ftetl can fail, what to do about it, and the exit code that says so.
+"""The errors that ftetl raises, and the one table of exit codes.
 
     FtetlError
     ├── UsageError          2   the command line is wrong
-    ├── DataError          65   an answer as a whole, or a guard, forbids to go on
+    ├── DataError          65   a response as a whole, or a guard, stops the run
     ├── UnavailableError   69   the network or the API; try again later
-    ├── SoftwareError      70   a fault of ours
+    ├── SoftwareError      70   a bug in ftetl
     ├── TargetError        73   the target cannot be used
     ├── StorageError       74   disk full, I/O error, checksum mismatch
     ├── TryLaterError      75   locked, in conflict, or rate limited beyond the deadline
-    ├── ProtocolError      76   what answered is not the Together API
+    ├── ProtocolError      76   the response is not one of the Together API
     ├── AccessError        77   the key was refused
     └── ConfigError        78   a setting is missing or wrong
 
-This module imports nothing of ours. `EXITS` is the only table of exit codes: help text, README and tests read it. The
-table of the codes that errors carry is in `faults`.
+What each error code means is in `docs/codes.md`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-PREFIX = "FTETL-"  # what a fault's code begins with wherever it is shown
+PREFIX = "FTETL-"  # what an error code begins with wherever it is shown
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,10 @@ EXITS: dict[str, Exit] = {
 class FtetlError(Exception):
     """The root of all errors that ftetl raises on purpose.
 
-    `what` happened and to which thing, and what to do `next`; both are one line without values of the data. The
-    exit is that of the class; `code`, like `FTETL-H01`, says which failure it is, always the same.
+    Args:
+        fault: The error code without its prefix, like `H01`; the attribute `code` has the prefix.
+        what: What happened, and to which thing: one line without values of the data.
+        next: What to do about it.
     """
 
     exit: Exit = EXITS["SOFTWARE"]
@@ -69,7 +70,7 @@ class FtetlError(Exception):
         self.code = PREFIX + fault
         self.what = what
         self.next = next
-        self.evidence: bytes | None = None  # what the other side said, where that helps to see why
+        self.evidence: bytes | None = None  # the server's response, where it helps to find the cause
 
     def __str__(self) -> str:
         return f"{self.what}; {self.next}" if self.next else self.what
@@ -89,7 +90,7 @@ class UsageError(FtetlError, ValueError):
 
 
 class DataError(FtetlError, ValueError):
-    """An answer as a whole breaks the contract, or a guard stopped the run; nothing was committed."""
+    """A response as a whole breaks the contract, or a guard stopped the run; nothing was committed."""
 
     exit = EXITS["DATA"]
 
@@ -101,7 +102,7 @@ class UnavailableError(FtetlError, ConnectionError):
 
 
 class SoftwareError(FtetlError, RuntimeError):
-    """A fault of ours: what was about to be written broke its own contract; nothing was committed."""
+    """A bug in ftetl: what was about to be written broke its own contract; nothing was committed."""
 
     exit = EXITS["SOFTWARE"]
 
@@ -119,13 +120,13 @@ class StorageError(FtetlError, OSError):
 
 
 class TryLaterError(FtetlError, TimeoutError):
-    """Another run holds the target, or the API asks for more patience than the deadline has."""
+    """Another run holds the target, or the API asks for a longer wait than the deadline allows."""
 
     exit = EXITS["TEMPFAIL"]
 
 
 class ProtocolError(FtetlError, ValueError):
-    """What answered is not the Together API: a web page, a redirect, an unknown endpoint."""
+    """The response is not one of the Together API: a web page, a redirect, an unknown endpoint."""
 
     exit = EXITS["PROTOCOL"]
 

@@ -1,7 +1,4 @@
-"""What an error of the operating system means for a target: whose turn it is, why in plain words, what to do next.
-
-Knows no operation and no file; the one table from error numbers to our errors.
-"""
+"""The table from the operating system's error numbers to ftetl's errors, each with its reason and what to do next."""
 
 from __future__ import annotations
 
@@ -31,8 +28,8 @@ _REASONS: dict[int, tuple[type[FtetlError], str, str, str]] = {
 }
 
 
-def explained(error: OSError, operation: str, path: Path) -> FtetlError:
-    """The error of ours that says in one line what could not be done to what, why, and what to do next."""
+def error_for_operation(error: OSError, operation: str, path: Path) -> FtetlError:
+    """The error for an operation on a path, like `write`, that failed with an error of the operating system."""
     unknown = f"error {errno.errorcode.get(error.errno or 0, error.errno)}"
     kind, code, reason, advice = _REASONS.get(error.errno or 0, (StorageError, "D03", unknown, "run again"))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -41,8 +38,8 @@ def explained(error: OSError, operation: str, path: Path) -> FtetlError:
     return kind(code, f"cannot {operation} {path}: {reason}", next=advice)
 
 
-def unforeseen(error: OSError, where: str) -> FtetlError | None:
-    """The same for an error that came up at a place of the program where none was looked for; None for no such one."""
+def error_elsewhere(error: OSError, where: str) -> FtetlError | None:
+    """The error for one that was raised at a place in the code that expects none; None if its number is not known."""
     if error.errno not in _REASONS:
         return None
     kind, code, reason, advice = _REASONS[error.errno]

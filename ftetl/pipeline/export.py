@@ -17,7 +17,7 @@ from ftetl.clock import parse_iso
 from ftetl.config.settings import Environ, Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError, UsageError
-from ftetl.errors.os_errors import unforeseen
+from ftetl.errors.os_errors import error_elsewhere
 from ftetl.load import formats as table_formats
 from ftetl.pipeline import metrics, run_log
 from ftetl.pipeline.active_run import ARCHIVE, ActiveRun
@@ -256,7 +256,7 @@ def _internal_error(error: Exception) -> FtetlError:
     # The text of an unknown error may hold data, so only its type and its place in this package are reported.
     places = [p for p in extract_tb(error.__traceback__) if Path(p.filename).is_relative_to(_PACKAGE)]
     where = f"{Path(places[-1].filename).relative_to(_PACKAGE).as_posix()}:{places[-1].lineno}"
-    if isinstance(error, OSError) and (known := unforeseen(error, where)):
+    if isinstance(error, OSError) and (known := error_elsewhere(error, where)):
         return known
     code = "S26" if isinstance(error, MemoryError) else "B01"
     return SoftwareError(code, f"{type(error).__name__} in {where}", next="please report this as a bug of ftetl")

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ftetl.clock import now
-from ftetl.errors.os_errors import explained
+from ftetl.errors.os_errors import error_for_operation
 from ftetl.run_report import Report
 from ftetl.store.atomic_write import replace_file
 
@@ -28,7 +28,7 @@ def write_metrics(file: Path, report: Report) -> None:
         success = at.timestamp() if report.exit.committed else _last_success(file, report.project)
         replace_file(file, metrics_text(report, at, success).encode(), MODE)
     except OSError as error:
-        raise explained(error, "write", file) from None
+        raise error_for_operation(error, "write", file) from None
 
 
 def metrics_text(report: Report, at: datetime, success: float) -> str:

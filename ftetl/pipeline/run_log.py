@@ -15,7 +15,7 @@ import msgspec
 
 from ftetl.clock import parse_iso
 from ftetl.errors import EXITS, TargetError
-from ftetl.errors.os_errors import explained
+from ftetl.errors.os_errors import error_for_operation
 from ftetl.run_report import Report
 from ftetl.store.manifest import CONTROL, RUN_ID
 
@@ -63,7 +63,7 @@ def read_records(path: Path, damaged: list[str]) -> list[Report]:
         with contextlib.suppress(FileNotFoundError):
             names = [path.name for path in folder.iterdir()]
     except OSError as error:
-        raise explained(error, "read", folder) from None
+        raise error_for_operation(error, "read", folder) from None
     reports = []
     for name in sorted(filter(_run_id, names)):
         report = _read_record(folder / name)
@@ -85,7 +85,7 @@ def require_target(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         raise TargetError("T02", f"{path} is not a target of ftetl", next="run `ftetl export`") from None
     except OSError as error:
-        raise explained(error, "read", path) from None
+        raise error_for_operation(error, "read", path) from None
 
 
 def _run_id(name: str) -> str | None:

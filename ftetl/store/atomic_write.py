@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ftetl.errors import TargetError
-from ftetl.errors.os_errors import explained
+from ftetl.errors.os_errors import error_for_operation
 
 
 def write_text_atomically(file: Path, text: str, mode: int) -> None:
@@ -30,7 +30,7 @@ def write_text_atomically(file: Path, text: str, mode: int) -> None:
         else:
             replace_file(place, text.encode(), mode)
     except OSError as error:
-        raise explained(error, "write", file) from None
+        raise error_for_operation(error, "write", file) from None
 
 
 def replace_file(place: Path, data: bytes, mode: int) -> None:

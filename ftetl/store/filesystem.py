@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from ftetl.errors.os_errors import explained
+from ftetl.errors.os_errors import error_for_operation
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Fs:
         try:
             return call()
         except OSError as error:
-            raise explained(error, operation, path) from error
+            raise error_for_operation(error, operation, path) from error
 
     def open_folder(self, parent: Folder | None, name: str | Path) -> Folder:
         """The folder, open; a link in its place is an error."""

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from ftetl.clock import parse_iso
 from ftetl.errors import StorageError
-from ftetl.errors.os_errors import explained
+from ftetl.errors.os_errors import error_for_operation
 
 CONTROL = "_ftetl"
 MANIFESTS = "manifests"
@@ -193,7 +193,7 @@ def list_versions(target: Path) -> list[int]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise explained(error, "list", folder) from error
+        raise error_for_operation(error, "list", folder) from error
 
 
 def snapshot_folder(target: Path, manifest: Manifest) -> Path:
@@ -219,7 +219,7 @@ def _fault(path: Path, file: StoredFile) -> str:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
     except OSError as error:
-        return str(explained(error, "read", path).what)
+        return str(error_for_operation(error, "read", path).what)
     if size != file.bytes:
         return f"has {size} bytes, {file.bytes} were written"
     return "" if sha256 == file.sha256 else "its SHA-256 is not that of what was written"
@@ -233,7 +233,7 @@ def _read(target: Path, name: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise explained(error, "read", path) from error
+        raise error_for_operation(error, "read", path) from error
     return b"" if _is_there(path) else None  # a folder or a pipe is a damaged manifest
 
 
@@ -241,4 +241,4 @@ def _is_there(path: Path) -> bool:
     try:
         return path.exists()
     except OSError as error:
-        raise explained(error, "look at", path) from error
+        raise error_for_operation(error, "look at", path) from error

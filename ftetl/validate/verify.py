@@ -10,7 +10,7 @@ from typing import Any
 
 from ftetl.contract import tables
 from ftetl.errors import PREFIX, FtetlError, StorageError, TargetError
-from ftetl.errors.os_errors import explained
+from ftetl.errors.os_errors import error_for_operation
 from ftetl.snapshot.snapshot import Snapshot
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import manifest as manifests
@@ -90,7 +90,7 @@ def _check_signature(target: Path) -> list[str]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        return [f"{manifests.CONTROL}/{FORMAT}: {explained(error, 'read', path).what}"]
+        return [f"{manifests.CONTROL}/{FORMAT}: {error_for_operation(error, 'read', path).what}"]
     what = f"{manifests.CONTROL}/{FORMAT}: is not what this ftetl writes; it is damaged, or a newer ftetl's"
     return [] if content == SIGNATURE else [what]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from ftetl import demo
 from ftetl.errors import EXITS
-from ftetl.errors.catalog import FAULTS
+from tests.errors.catalog import FAULTS
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,10 +1,10 @@
-"""Every way to fail has a code for good: the one table of them.
+"""The meaning of every error code, and the page `docs/codes.md` that is made of them.
 
 A code is a letter and two digits, and is shown as `FTETL-H01`. The letters H, R, S, O, C, X and V and their numbers are
 those of the fault catalogue that ftetl was designed against; the other letters are its own. A number never gets another
 meaning, and is not used again once its fault is gone.
 
-`python -m ftetl.errors.catalog > docs/codes.md` writes the page anew. Knows nothing of where a fault happens.
+`python -m tests.errors.catalog > docs/codes.md` writes the page anew.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ftetl.errors import EXITS, PREFIX
 GROUPS: Final = {
     "P": "The command line and the settings",
     "X": "The key and where it may go",
-    "F": "Saved answers that `--from` names",
+    "F": "Saved responses that `--from` names",
     "H": "The way to the API and back",
     "N": "The network, otherwise",
-    "R": "The answer",
-    "E": "The text around the jobs of an answer",
+    "R": "The response",
+    "E": "The text around the jobs of a response",
     "G": "What the settings forbid",
     "C": "Several runs, and time",
     "S": "The target and its disk",
@@ -70,11 +70,11 @@ FAULTS: Final[dict[str, Fault]] = {
         ("X25", "CONFIG", "the target's pseudonyms were made with another key"),
         ("F01", "DATA", "there is no such file or folder"),
         ("F02", "DATA", "it is neither a file nor a folder"),
-        ("F03", "DATA", "the file's name does not end like that of a saved answer"),
+        ("F03", "DATA", "the file's name does not end like that of a saved response"),
         ("F04", "DATA", "the file or folder may not be read"),
         ("F05", "DATA", "the file or folder cannot be read"),
         ("F06", "DATA", "stdin cannot be read"),
-        ("F07", "DATA", "no saved answer lies in the folder"),
+        ("F07", "DATA", "no saved response lies in the folder"),
         ("F08", "DATA", "the file was changed while it was read"),
         ("F09", "DATA", "the compressed file is cut short or damaged"),
         ("F10", "DATA", "the file is compressed, and its name does not say so"),
@@ -90,47 +90,47 @@ FAULTS: Final[dict[str, Fault]] = {
         ("H12", "UNAVAILABLE", "the server failed (5xx)"),
         ("H13", "PROTOCOL", "the server does not do such a thing (501, 505), or wants a login first (511)"),
         ("H14", "UNAVAILABLE", "the connection was refused, or there is no way to the host"),
-        ("H15", "UNAVAILABLE", "the connection ended before the answer began"),
-        ("H16", "UNAVAILABLE", "the connection broke within the answer"),
-        ("H17", "UNAVAILABLE", "the answer is shorter than its stated length"),
-        ("H19", "DATA", "the answer ends in the middle"),
-        ("H20", "UNAVAILABLE", "the chunks of the answer are cut short or damaged"),
-        ("H21", "UNAVAILABLE", "the compressed answer is cut short"),
-        ("H22", "UNAVAILABLE", "the compressed answer is damaged"),
+        ("H15", "UNAVAILABLE", "the connection ended before the response began"),
+        ("H16", "UNAVAILABLE", "the connection broke within the response"),
+        ("H17", "UNAVAILABLE", "the response is shorter than its stated length"),
+        ("H19", "DATA", "the response ends in the middle"),
+        ("H20", "UNAVAILABLE", "the chunks of the response are cut short or damaged"),
+        ("H21", "UNAVAILABLE", "the compressed response is cut short"),
+        ("H22", "UNAVAILABLE", "the compressed response is damaged"),
         ("H23", "DATA", "what is compressed unpacks to more than `--max-bytes`"),
-        ("H24", "PROTOCOL", "the answer comes in a compression that was not asked for"),
-        ("H25", "DATA", "the answer is larger than `--max-bytes`"),
+        ("H24", "PROTOCOL", "the response comes in a compression that was not asked for"),
+        ("H25", "DATA", "the response is larger than `--max-bytes`"),
         ("H28", "UNAVAILABLE", "the server fell silent"),
         ("H29", "UNAVAILABLE", "the host's name could not be resolved"),
         ("H30", "PROTOCOL", "no trusted TLS connection could be made"),
         ("H31", "PROTOCOL", "a redirect, which is never followed"),
-        ("H32", "PROTOCOL", "a web page instead of an answer of the API"),
+        ("H32", "PROTOCOL", "a web page instead of a response of the API"),
         ("H34", "PROTOCOL", "a status that the API never gives with a list (1xx, 2xx but 200, 3xx)"),
         ("H35", "NOPERM UNAVAILABLE", "the proxy wants a login (77), or does not let us through (69)"),
-        ("H37", "PROTOCOL", "what answers is not HTTP, or has a status beyond 599"),
+        ("H37", "PROTOCOL", "what responds does not speak HTTP, or has a status beyond 599"),
         ("H38", "UNAVAILABLE", "the host could not be reached in time"),
         ("N01", "UNAVAILABLE", "the connection broke in another way"),
         ("N02", "UNAVAILABLE", "the requests were stopped"),
         ("N03", "UNAVAILABLE", "the details of one job are not shown to this key"),
-        ("R01", "DATA", "an error message instead of an answer"),
-        ("R02", "DATA", "the answer is empty"),
-        ("R04", "DATA", "the answer is not UTF-8"),
-        ("R06", "DATA", "the answer is neither a JSON object nor a list"),
-        ("R07", "DATA", "the answer has no `data`"),
+        ("R01", "DATA", "an error message instead of a response"),
+        ("R02", "DATA", "the response is empty"),
+        ("R04", "DATA", "the response is not UTF-8"),
+        ("R06", "DATA", "the response is neither a JSON object nor a list"),
+        ("R07", "DATA", "the response has no `data`"),
         ("R09", "DATA", "`data` is no list"),
         ("R13", "DATA", "a key stands twice beside the list"),
         ("R19", "DATA", "the id of a job is none that can be asked for"),
-        ("R46", "DATA", "the answer is one page of several"),
+        ("R46", "DATA", "the response is one page of several"),
         ("R47", "DATA", "the list is empty, or has less than half of the known jobs"),
         ("R48", "DATA", "the list shares no job with the known ones: another account's key"),
-        ("E01", "DATA", "the answer is broken outside of its jobs"),
+        ("E01", "DATA", "the response is broken outside of its jobs"),
         ("E02", "DATA", "something stands behind the list that does not belong there"),
-        ("E03", "DATA", "no line of the answer holds a job"),
+        ("E03", "DATA", "no line of the response holds a job"),
         ("E04", "DATA", "what should name a person has no end"),
         ("G01", "DATA", "elements would go to quarantine, which `--quarantine fail` forbids"),
         ("C01", "TEMPFAIL", "another run holds the target"),
         ("C02", "TEMPFAIL", "another run committed this version meanwhile"),
-        ("C09", "UNAVAILABLE", "the deadline passed before the answer was complete"),
+        ("C09", "UNAVAILABLE", "the deadline passed before the response was complete"),
         ("C11", "TEMPFAIL", "the lock was removed while the run held it"),
         ("S01", "IOERR", "no room: the disk is full, or a quota is used up"),
         ("S02", "CANTCREAT", "the file system is read-only"),
@@ -170,8 +170,8 @@ FAULTS: Final[dict[str, Fault]] = {
         ("A01", "IOERR", "a file of the archive is missing"),
         ("A02", "IOERR", "a file of the archive is damaged"),
         ("A03", "DATA", "the archive does not tell what each version was made from"),
-        ("A04", "DATA", "a saved answer that a version was made from is gone"),
-        ("A05", "DATA", "a saved answer is not the one that a version was made from"),
+        ("A04", "DATA", "a saved response that a version was made from is gone"),
+        ("A05", "DATA", "a saved response is not the one that a version was made from"),
         ("K01", "CONFIG", "a contract is not TOML"),
         ("K02", "CONFIG", "a contract says what none can mean"),
         ("K03", "CONFIG", "the columns of the contracts contradict each other"),
@@ -188,7 +188,7 @@ Every failure ends with one line on stderr, `ftetl: NAME (exit code) CODE: what;
 the library's errors it is the attribute `code`. A code keeps its meaning for good, so it can be looked for, and a rule
 can be made for it. What the exits mean stands in the [README](../README.md#commands).
 
-Generated from the table in the code with `python -m ftetl.errors.catalog > docs/codes.md`.
+Generated with `python -m tests.errors.catalog > docs/codes.md`.
 """
 
 

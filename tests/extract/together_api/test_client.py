@@ -37,12 +37,12 @@ from ftetl.errors import (
     TryLaterError,
     UnavailableError,
 )
-from ftetl.errors.catalog import FAULTS
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.connections import ConnectionRegistry, open_session
 from ftetl.extract.together_api.network_errors import failure_from_exception
 from ftetl.extract.together_api.retry import RetryPolicy
 from ftetl.extract.together_api.transport import RequestLimits
+from tests.errors.catalog import FAULTS
 from tests.integration.canary import KEY, has
 
 LIST = b'{"data":[' + b",".join(b'{"id":"ft-%d","status":"completed"}' % number for number in range(500)) + b"]}"
