@@ -1,8 +1,8 @@
-"""The archive: the bytes of every accepted answer as they are given to it, and what each version was made from.
+"""The archive: the exact bytes of every response, and an index of what each version was made from.
 
-Append-only. A body is a file named by the SHA-256 of its bytes, compressed with zstd; a version's index says which
-answers it was made from, when they came, and what had no body to keep. A saved file stays where its owner has it:
-only its place, size and SHA-256 are kept. Knows neither JSON of the API nor tables.
+Append-only. A body is a file named by the SHA-256 of its bytes, compressed with zstd. The index of a version names its
+responses, when they were received, and the details without a body. A saved file stays where it is: the archive has its
+path, size and SHA-256.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pyarrow as pa
 from ftetl.errors import StorageError
 from ftetl.raw.blob import Blob
 from ftetl.store.durable_file import read_back_error, write_durable_file
-from ftetl.store.filesystem import PRIVATE, Folder
+from ftetl.store.filesystem import PRIVATE
 from ftetl.store.manifest import JSON, Manifest, canonical_json
 from ftetl.store.ownership import TEMP
 from ftetl.store.target import Target
@@ -30,16 +30,16 @@ BODIES = "archive"
 INDEX = "index"
 SUFFIX = ".zst"
 _CHUNK = 1 << 20
-_SEAL = "sha256"
+_CHECKSUM = "sha256"
 _ZSTD = "zstd"
 _CODEC = pa.Codec(_ZSTD)
 _INDEX_NAME = re.compile(r"(\d{20})-(\d{8}T\d{6}Z-[0-9a-f]{8})\.json")
-_SYNCS = 2  # threads: more would only wait for the same disk, and for each other
-_BATCH = 64  # files that are made durable in one go
+_SYNC_THREADS = 2  # more would only wait for the same disk
+_SYNC_BATCH = 64  # files
 
 
 class Archive:
-    """The archive of one target, open for its writer; leave it before the target is closed."""
+    """The archive of one target, open for its writer; close it before the target."""
 
     def __init__(self, target: Target) -> None:
         self._fs = target.fs
@@ -48,15 +48,15 @@ class Archive:
         self._stack = ExitStack()
         self._bodies = target.open_part(BODIES, self._stack)
         self._index = target.open_part(INDEX, self._stack, inside=self._bodies)
-        self._own: set[str] = set()  # what this run has kept and not yet made durable for good
-        self._written: dict[str, tuple[int, str]] = {}  # of what it wrote, the length and the SHA-256
+        self._checked: set[str] = set()  # bodies that this run has stored or checked since the last `sync`
+        self._written: dict[str, tuple[int, str]] = {}  # the length and SHA-256 of the files that this run wrote
         self._unsynced: list[str] = []
-        self._syncing: list[Future[None]] = []
-        self._syncers = ThreadPoolExecutor(_SYNCS, thread_name_prefix="ftetl-sync")
+        self._syncs: list[Future[None]] = []
+        self._sync_pool = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="ftetl-sync")
 
     def close(self) -> None:
-        """Give the folders back; safe to call twice."""
-        self._syncers.shutdown(cancel_futures=True)
+        """Stop the threads and close the folders; safe to call twice."""
+        self._sync_pool.shutdown(cancel_futures=True)
         self._stack.close()
 
     def __enter__(self) -> Archive:
@@ -66,42 +66,38 @@ class Archive:
         self.close()
 
     def store(self, blob: Blob) -> str:
-        """Keep these bytes; their SHA-256 is their name. Durable only after `sync`."""
-        sha256 = hashlib.sha256()
-        packed = _packed(blob, sha256)
-        digest: str = sha256.hexdigest()
-        name = digest + SUFFIX
-        if name not in self._names_there:
-            # Torn, if the run dies now: then the next one finds it there, and looks whether it is sound.
-            self._write(name, packed)
-            self._names_there.add(name)
-        elif name not in self._own and not self._is_sound(digest):
+        """Store these bytes, and return their SHA-256, which is their name. They are durable only after `sync`."""
+        sha256, compressed = _compress(blob)
+        name = sha256 + SUFFIX
+        if name not in self._existing_names:
+            # If the run is killed now, the file is incomplete; the next run finds and checks it.
+            self._write(name, compressed)
+            self._existing_names.add(name)
+        elif name not in self._checked and not self._is_intact(sha256):
             self._fs.unlink(self._bodies, name)
-            self._write(name, packed)
-        # Also one that was there: the run that wrote it may have died before it was durable.
-        if name not in self._own:
-            self._own.add(name)
+            self._write(name, compressed)
+        if name not in self._checked:  # also an older file: its run may have been killed before it was durable
+            self._checked.add(name)
             self._unsynced.append(name)
-        if len(self._unsynced) >= _BATCH:  # while the run waits for more to come
-            self._begin_sync(self._unsynced)
-            self._unsynced = []
-        return digest
+        if len(self._unsynced) >= _SYNC_BATCH:  # while the run waits for the next responses
+            self._start_sync()
+        return sha256
 
     def _write(self, name: str, data: bytes) -> None:
         descriptor, path = self._fs.create(self._bodies, name), self._bodies.path / name
         try:
             self._fs.write(descriptor, data, path)
-            if self._mode != PRIVATE:  # as files are made
+            if self._mode != PRIVATE:  # the mode of a new file
                 self._fs.chmod(descriptor, self._mode, path)
         finally:
             self._fs.close(descriptor, path)
         self._written[name] = len(data), hashlib.sha256(data).hexdigest()
 
     @cached_property
-    def _names_there(self) -> set[str]:
+    def _existing_names(self) -> set[str]:
         return set(self._fs.list_names(self._bodies))
 
-    def _is_sound(self, sha256: str) -> bool:
+    def _is_intact(self, sha256: str) -> bool:
         try:
             self.read_body(sha256)
         except StorageError:
@@ -109,113 +105,110 @@ class Archive:
         return True
 
     def sync(self) -> None:
-        """Make what was kept durable, and look that it is there; call before the commit that relies on it."""
+        """Make the stored bodies durable, and read them back; call it before the commit that relies on them."""
         if self._unsynced:
-            self._begin_sync(self._unsynced)
-            self._unsynced = []
-        begun, self._syncing = self._syncing, []
-        for future in begun:
+            self._start_sync()
+        started, self._syncs = self._syncs, []
+        for future in started:
             future.result()
-        if begun:
+        if started:
             self._fs.sync_folder(self._bodies)
-        self._own.clear()
+        self._checked.clear()
 
-    def _begin_sync(self, names: list[str]) -> None:
+    def _start_sync(self) -> None:
+        names, self._unsynced = self._unsynced, []
         written = {name: self._written.pop(name) for name in names if name in self._written}
 
-        def work() -> None:
+        def sync_files() -> None:
             for name in names:
                 self._fs.sync_file(self._bodies, name)
                 if (expected := written.get(name)) and self._fs.digest(self._bodies, name) != expected:
                     raise read_back_error(self._bodies, name)
 
-        self._syncing.append(self._syncers.submit(work))
+        self._syncs.append(self._sync_pool.submit(sync_files))
 
     def read_body(self, sha256: str) -> bytes:
-        """The bytes of this name.
+        """The bytes with this SHA-256.
 
         Raises:
-            StorageError: They are gone, or are not those that were kept.
+            StorageError: They are missing or damaged.
         """
-        packed = self._fs.read_bytes(self._bodies, sha256 + SUFFIX)
-        where = f"{self._bodies.path / (sha256 + SUFFIX)}"
-        if packed is None:
-            raise StorageError("A01", f"{where} is missing", next="restore the archive from a backup")
+        path = self._bodies.path / (sha256 + SUFFIX)
+        compressed = self._fs.read_bytes(self._bodies, sha256 + SUFFIX)
+        if compressed is None:
+            raise StorageError("A01", f"{path} is missing", next="restore the archive from a backup")
         try:
-            with pa.CompressedInputStream(pa.BufferReader(packed), _ZSTD) as stream:
+            with pa.CompressedInputStream(pa.BufferReader(compressed), _ZSTD) as stream:
                 data: bytes = stream.read()
         except (OSError, pa.ArrowException):
             data = b""
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise StorageError("A02", f"{where} is damaged", next="restore the archive from a backup")
+            raise StorageError("A02", f"{path} is damaged", next="restore the archive from a backup")
         return data
 
     def write_index(self, version: int, document: Mapping[str, JSON]) -> None:
-        """Say what the version that is about to be committed was made from."""
-        self.replace(self._index, f"{version:020d}-{self._run_id}.json", _sealed(document) + b"\n")
-
-    def replace(self, folder: Folder, name: str, data: bytes) -> None:
-        """A small file, durable, in place of what had the name."""
+        """Store what the version was made from that is about to be committed; durable."""
+        name = f"{version:020d}-{self._run_id}.json"
         temp = f"{TEMP}{self._run_id}-{name}"
-        write_durable_file(self._fs, folder, temp, data, mode=self._mode)
-        self._fs.rename(folder, temp, folder, name)
-        self._fs.sync_folder(folder)
+        write_durable_file(self._fs, self._index, temp, _with_checksum(document) + b"\n", mode=self._mode)
+        self._fs.rename(self._index, temp, self._index, name)
+        self._fs.sync_folder(self._index)
 
     def drop_unfinished(self, base: Manifest | None, next_version: int) -> None:
-        """Remove the indexes of versions that were not made.
+        """Remove the indexes of versions that were not committed.
 
-        The index of a version whose manifest is damaged is not theirs: it stays.
+        The index of a version whose manifest is damaged stays.
         """
-        for name, at, owner in self._names():
-            if at >= next_version or (base is not None and at == base.version and owner != base.run_id):
+        for name, version, run_id in self._index_names():
+            if version >= next_version or (base is not None and version == base.version and run_id != base.run_id):
                 self._fs.unlink(self._index, name)
         for name in self._fs.list_names(self._index):
             if name.startswith(TEMP):
                 self._fs.unlink(self._index, name)
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """What each version was made from, the oldest first.
+        """The index of each version, the oldest first.
 
         Raises:
             StorageError: An index is damaged.
         """
-        for name, _, _ in self._names():
-            document = _opened(self._fs.read_bytes(self._index, name) or b"")
+        for name, _, _ in self._index_names():
+            document = _verified(self._fs.read_bytes(self._index, name) or b"")
             if document is None:
-                raise StorageError(
-                    "A02", f"{self._index.path / name} is damaged", next="restore the archive from a backup"
-                )
+                path = self._index.path / name
+                raise StorageError("A02", f"{path} is damaged", next="restore the archive from a backup")
             yield document
 
-    def _names(self) -> list[tuple[str, int, str]]:
-        found = [(name, _INDEX_NAME.fullmatch(name)) for name in self._fs.list_names(self._index)]
-        return sorted((name, int(match[1]), match[2]) for name, match in found if match)
+    def _index_names(self) -> list[tuple[str, int, str]]:
+        """The name, version and run id of each index, by version."""
+        matches = map(_INDEX_NAME.fullmatch, self._fs.list_names(self._index))
+        return sorted((match[0], int(match[1]), match[2]) for match in matches if match)
 
 
-def _sealed(document: Mapping[str, JSON]) -> bytes:
-    return canonical_json({**document, _SEAL: hashlib.sha256(canonical_json(document)).hexdigest()})
+def _with_checksum(document: Mapping[str, JSON]) -> bytes:
+    return canonical_json({**document, _CHECKSUM: hashlib.sha256(canonical_json(document)).hexdigest()})
 
 
-def _opened(raw: bytes) -> dict[str, Any] | None:
-    """The document, if it is what was sealed."""
+def _verified(raw: bytes) -> dict[str, Any] | None:
+    """The document without its checksum; None if that is wrong."""
     try:
         document: dict[str, Any] = json.loads(raw)
-        return document if document.pop(_SEAL) == hashlib.sha256(canonical_json(document)).hexdigest() else None
+        checksum = document.pop(_CHECKSUM)
+        return document if checksum == hashlib.sha256(canonical_json(document)).hexdigest() else None
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         return None
 
 
-def _packed(blob: Blob, sha256: Any) -> bytes:
-    if blob.size <= _CHUNK:  # nearly every answer; a stream for each would cost more than the rest
+def _compress(blob: Blob) -> tuple[str, bytes]:
+    """The SHA-256 of the bytes, and the bytes compressed."""
+    if blob.size <= _CHUNK:  # nearly every response; a stream for each would take longer than all else
         data = blob.read(0, blob.size)
-        sha256.update(data)
-        packed: bytes = _CODEC.compress(data, asbytes=True)
-        return packed
+        return hashlib.sha256(data).hexdigest(), _CODEC.compress(data, asbytes=True)
+    sha256 = hashlib.sha256()
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, _ZSTD) as stream:
         for offset in range(0, blob.size, _CHUNK):
             piece = blob.read(offset, _CHUNK)
             sha256.update(piece)
             stream.write(piece)
-    whole: bytes = sink.getvalue().to_pybytes()
-    return whole
+    return sha256.hexdigest(), sink.getvalue().to_pybytes()

@@ -664,7 +664,7 @@ def archived(state: State, found: list[tuple[Manifest, Files]], records_of: Iter
     for manifest, _ in found:
         raw = state.get(f"{folder}/index/{manifest.version:020d}-{manifest.run_id}.json")
         assert isinstance(raw, bytes), f"the archive does not know version {manifest.version}"
-        document = archive._opened(raw)
+        document = archive._verified(raw)
         assert document is not None, f"the index of version {manifest.version} is torn"
         for entry in [*document["answers"], *document["details"]]:
             packed = state.get(f"{folder}/{entry['sha256']}.zst")
