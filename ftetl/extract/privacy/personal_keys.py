@@ -1,7 +1,6 @@
-"""Where people are named in raw bytes: keys that the contracts mark, and the values that they have.
+"""Finds people's data in raw bytes: the keys that the contracts mark as personal, and their values.
 
-Keys count however they are spelled, also in broken JSON, in JSON inside of a text, and as Python writes them. Knows
-the contracts, not what is put in the place of a value.
+Keys count however they are escaped, also in malformed JSON, in JSON within a string, and as Python prints them.
 """
 
 from __future__ import annotations
@@ -10,127 +9,142 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple
 
 from ftetl.contract import people
 from ftetl.raw import json_tokens, strict_json
 
-Found = tuple[int, int, bytes, str]  # from where to where, the text, and how to write what stands for it
+
+class PersonalValue(NamedTuple):
+    """A value to replace."""
+
+    start: int
+    end: int
+    text: bytes
+    template: str  # how to write the replacement: `%s` stands for it
 
 
-class CutError(Exception):
+class IncompleteValueError(Exception):
     """The window ends before the value does."""
 
 
-def keys(raw: bytes) -> Iterator[re.Match[bytes]]:
-    """The keys that name people, or what looks like one; not in order."""
-    yield from _keys(b"\\u00" in raw).finditer(raw)
+def find_keys(raw: bytes) -> Iterator[re.Match[bytes]]:
+    """The personal keys, and what looks like one; not in order."""
+    yield from _key_pattern(b"\\u00" in raw).finditer(raw)
     if b"'" in raw:
-        yield from _other_keys().finditer(raw)
+        yield from _python_key_pattern().finditer(raw)
 
 
 @cache
-def _keys(escaped: bool) -> re.Pattern[bytes]:
-    # Most windows hold no escaped letter, and plain words are found ten times as fast.
-    words = (json_tokens.escaped_key_pattern(key) if escaped else key.encode() for key in sorted(people()))
-    # With the value, where that is a plain text, as nearly all are.
-    plain = rb'[ \t]*:[ \t]*("([^"\\\x00-\x1f]+)")(?=[,}])'
-    return re.compile(rb'"(?:' + b"|".join(words) + rb')(\\*)"(?:' + plain + b")?")
+def _key_pattern(escaped: bool) -> re.Pattern[bytes]:
+    # Most windows hold no escaped letter, and plain keys are found ten times as fast.
+    keys = (json_tokens.escaped_key_pattern(key) if escaped else key.encode() for key in sorted(people()))
+    # With the value, if that is a plain string, as nearly all are.
+    plain_value = rb'[ \t]*:[ \t]*("([^"\\\x00-\x1f]+)")(?=[,}])'
+    return re.compile(rb'"(?:' + b"|".join(keys) + rb')(\\*)"(?:' + plain_value + b")?")
 
 
 @cache
-def _other_keys() -> re.Pattern[bytes]:
-    """As Python writes them, in lines that are no JSON."""
+def _python_key_pattern() -> re.Pattern[bytes]:
+    """The keys as Python prints them, in lines that are not JSON."""
     return re.compile(rb"'(?:" + b"|".join(key.encode() for key in sorted(people())) + rb")'")
 
 
-# What may stand between a key and its value; in a broken document the colon may be missing.
+# Between a key and its value; in a malformed document the colon may be missing. By whether there is one job per line.
 _COLON = {
     lines: re.compile(rb"[%s]*(?::[%s:]*|(?=[\"0-9]))" % (space, space))
     for lines, space in ((False, rb" \t\r\n"), (True, rb" \t\r"))
 }
 _SPACE = {False: re.compile(rb"[ \t\r\n]*"), True: re.compile(rb"[ \t\r]*")}
-_TAIL = re.compile(rb"[^,}\]\r\n]*")  # what goes on behind a value is a part of it that broke off
+_TAIL = re.compile(rb"[^,}\]\r\n]*")  # in malformed JSON, the rest of a value after what looks like its end
 _INNER_COLON = re.compile(rb"[ \t]*:?[ \t]*")
 _INNER_BARE = re.compile(rb"(?![{\[])[^\s,;}\])\"'\\]*")
-_INNER_QUOTED = re.compile(rb"'((?:[^'\"\\\n]|\\[^\"\n])*)'?")
-_MANY = 64  # backslashes before a quote: nobody nests texts as deep as that
-_TEXT = '"%s"'
-_NOBODY = (b"", b"null", b'""', b"None")
+_PYTHON_STRING = re.compile(rb"'((?:[^'\"\\\n]|\\[^\"\n])*)'?")
+_MAX_BACKSLASHES = 64  # before a quote: no string is nested more deeply
+_STRING = '"%s"'
+_EMPTY = (b"", b"null", b'""', b"None")
 
 
-def value(raw: bytes, key: re.Match[bytes], *, lines: bool, last: bool) -> Found | None:
-    """The value of a key; nothing where there is none, or nobody in it.
+def find_value(raw: bytes, key: re.Match[bytes], *, lines: bool, last: bool) -> PersonalValue | None:
+    """The value of a personal key; None if there is none, or it is empty.
 
-    With `lines` it does not go on in the next line; without `last` the window may end before it does.
+    Args:
+        raw: The window.
+        key: A match of `find_keys`.
+        lines: Whether there is one job per line: then a value ends with its line.
+        last: Whether the window is the last one; any other may end before the value does.
 
     Raises:
-        CutError: The window ends before the value does.
+        IncompleteValueError: The window ends before the value does.
     """
     if not key.re.groups:
-        return _inner(raw, key.end(), _INNER_QUOTED, "'", last=last)
+        return _value_in_string(raw, key.end(), _PYTHON_STRING, "'", last=last)
     slashes = len(key[1])
-    before = raw[max(0, key.start() - _MANY) : key.start()]
+    before = raw[max(0, key.start() - _MAX_BACKSLASHES) : key.start()]
     if len(before) - len(before.rstrip(b"\\")) != slashes:
-        return None  # the end, or the beginning, of a longer text
+        return None  # the end, or the beginning, of a longer string
     if slashes:
-        return _inner(raw, key.end(1) + 1, _inner_string(slashes), "\\" * slashes + '"', last=last)
+        quote = "\\" * slashes + '"'
+        return _value_in_string(raw, key.end(1) + 1, _escaped_string(slashes), quote, last=last)
     if key[2] is not None:
-        return key.start(2), key.end(2), key[3], _TEXT
-    return _outer(raw, key.end(), lines=lines, last=last)
+        return PersonalValue(key.start(2), key.end(2), key[3], _STRING)
+    return _json_value(raw, key.end(), lines=lines, last=last)
 
 
-def _outer(raw: bytes, at: int, *, lines: bool, last: bool) -> Found | None:
-    """The value behind a key that ends at a place, as whole as broken JSON lets it be."""
-    space, colon = _SPACE[lines].match(raw, at), _COLON[lines].match(raw, at)
-    assert space is not None  # it matches nothing as well
+def _json_value(raw: bytes, key_end: int, *, lines: bool, last: bool) -> PersonalValue | None:
+    """The value after a key, as complete as malformed JSON allows."""
+    space, colon = _SPACE[lines].match(raw, key_end), _COLON[lines].match(raw, key_end)
+    assert space is not None  # the pattern also matches nothing
     if not last and len(raw) in (space.end(), colon and colon.end()):
-        raise CutError
+        raise IncompleteValueError
     if colon is None:
         return None
     start = colon.end()
     if lines:
         stop = raw.find(b"\n", start)
         if stop < 0 and not last:
-            raise CutError
+            raise IncompleteValueError
         end = start + json_tokens.end_of_value(raw[start : stop if stop >= 0 else len(raw)], 0)
     else:
         end = json_tokens.end_of_value(raw, start)
     tail = _TAIL.match(raw, end)
     assert tail is not None  # as above
     if tail.end() == len(raw) and not last:
-        raise CutError
-    said = raw[start : tail.end()].rstrip()
-    return None if said in _NOBODY else (start, start + len(said), _text(said), _TEXT)
+        raise IncompleteValueError
+    value = raw[start : tail.end()].rstrip()
+    return None if value in _EMPTY else PersonalValue(start, start + len(value), _decoded(value), _STRING)
 
 
-def _inner(raw: bytes, at: int, quoted: re.Pattern[bytes], quote: str, *, last: bool) -> Found | None:
-    """The value behind a key in a text that is JSON itself, or as Python writes it: nothing here ends that text."""
-    colon = _INNER_COLON.match(raw, at)
+def _value_in_string(
+    raw: bytes, key_end: int, quoted: re.Pattern[bytes], quote: str, *, last: bool
+) -> PersonalValue | None:
+    """The value after a key in JSON within a string, or as Python prints it; never beyond that string."""
+    colon = _INNER_COLON.match(raw, key_end)
     assert colon is not None  # as above
     start = colon.end()
     if not last and len(raw) - start <= len(quote):
-        raise CutError
+        raise IncompleteValueError
     if b":" not in colon.group():
         return None
-    in_quotes = raw.startswith(quote.encode(), start)
-    said = (quoted if in_quotes else _INNER_BARE).match(raw, start)
-    if said is None:
+    is_quoted = raw.startswith(quote.encode(), start)
+    value = (quoted if is_quoted else _INNER_BARE).match(raw, start)
+    if value is None:
         return None
-    if said.end() == len(raw) and not last:
-        raise CutError
-    text = said[1] if in_quotes else said.group()
-    return None if text in _NOBODY else (start, said.end(), text, f"{quote}%s{quote}")
+    if value.end() == len(raw) and not last:
+        raise IncompleteValueError
+    text = value[1] if is_quoted else value.group()
+    return None if text in _EMPTY else PersonalValue(start, value.end(), text, f"{quote}%s{quote}")
 
 
 @cache
-def _inner_string(slashes: int) -> re.Pattern[bytes]:
-    """A string in a text that is JSON itself: between quotes with so many backslashes, inside which are more."""
+def _escaped_string(slashes: int) -> re.Pattern[bytes]:
+    """A string in JSON within a string: its quotes have this many backslashes, and quotes in it have more."""
     quote = rb"\\{%d}\"" % slashes
     return re.compile(quote + rb"((?:[^\"\\\n]|\\+[^\"\\\n]|\\{%d,}\")*)(?:%s)?" % (slashes + 1, quote))
 
 
-def _text(value: bytes) -> bytes:
-    """What a value says, the same however it is spelled."""
+def _decoded(value: bytes) -> bytes:
+    """The text of a value, the same however it is escaped."""
     if not value.startswith((b'"', b"[", b"{")):
         return value
     if value.startswith(b'"') and b"\\" not in value:
@@ -143,21 +157,20 @@ def _text(value: bytes) -> bytes:
         return value
 
 
-_TOKENS = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?)|[][{}]', re.DOTALL)
-
-
-def counted(raw: bytes, begin: int, stop: int, *, is_address: re.Pattern[bytes]) -> tuple[dict[int, int], int | None]:
-    """The keys that are addresses, each counted in its object, and where the object ends that is open at `begin`."""
-    open_ones, numbers = [0], dict[int, int]()
-    for token in _TOKENS.finditer(raw, begin, stop):
-        mark = raw[token.start()]
-        if mark in b"[{":
-            open_ones.append(0)
-        elif mark in b"]}":
-            open_ones.pop()
-            if not open_ones:
+def number_email_keys(
+    raw: bytes, start: int, stop: int, at_sign: re.Pattern[bytes]
+) -> tuple[dict[int, int], int | None]:
+    """The keys that are e-mail addresses, by offset, numbered within their object; and where the first object ends."""
+    counts, numbers = [0], dict[int, int]()
+    for token in json_tokens.KEY_OR_BRACKET.finditer(raw, start, stop):
+        bracket = raw[token.start()]
+        if bracket in b"[{":
+            counts.append(0)
+        elif bracket in b"]}":
+            counts.pop()
+            if not counts:
                 return numbers, token.end()
-        elif token[2] is not None and is_address.search(token[1]):
-            open_ones[-1] += 1
-            numbers[token.start()] = open_ones[-1]
+        elif token[2] is not None and at_sign.search(token[1]):
+            counts[-1] += 1
+            numbers[token.start()] = counts[-1]
     return numbers, None

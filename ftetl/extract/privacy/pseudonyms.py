@@ -1,7 +1,6 @@
-"""What stands for a person: a pseudonym that only the holder of a key can make, or nothing.
+"""Pseudonyms for people's data, which only the holder of a key can compute; or no replacement at all.
 
 Equal texts have equal pseudonyms under one key, so that rows can still be grouped by person, across projects as well.
-Knows the key and its file, not where in an answer people are named.
 """
 
 from __future__ import annotations
@@ -17,53 +16,53 @@ from ftetl.errors import ConfigError
 OPTION: Final = "--pii-key-file"
 MODE: Final = "pii"
 FINGERPRINT: Final = "pii_key"
-IDENTITY: Final = (MODE, FINGERPRINT)  # what a target remembers of how it treats people's data
+IDENTITY: Final = (MODE, FINGERPRINT)  # the keys of a target's identity that say how it treats people's data
 KEPT: Final = "keep"
 SHORTEST: Final = limits.PSEUDONYM_KEY
 PREFIX: Final = "pii:"
 _DIGITS: Final = 32
-_CACHED: Final = 1 << 16  # people are few, and each is named often
-_ABOUT_KEY: Final = b"\0ftetl: the fingerprint of this key"  # no text of JSON begins like this
-_ABOUT_KEY_DIGITS: Final = 16
+_CACHE_SIZE: Final = 1 << 16  # people are few, and each is named often
+_FINGERPRINT_TEXT: Final = b"\0ftetl: the fingerprint of this key"  # no JSON string begins like this
+_FINGERPRINT_DIGITS: Final = 16
 
 
 class Pseudonyms:
-    """What stands for texts: `pii:` and 32 hexadecimal digits, or without a key nothing at all."""
+    """The pseudonyms of texts: `pii:` and 32 hexadecimal digits; without a key, None."""
 
     def __init__(self, key: bytes | None) -> None:
         self.__key = key
-        self._known: dict[bytes, str] = {}
+        self._cache: dict[bytes, str] = {}
 
     @property
     def identity(self) -> dict[str, str]:
-        """What a target remembers of them: the mode, and a fingerprint of the key."""
+        """The part of a target's identity: the mode, and a fingerprint of the key."""
         if self.__key is None:
             return {MODE: "drop"}
-        return {MODE: "hash", FINGERPRINT: _digest(self.__key, _ABOUT_KEY, _ABOUT_KEY_DIGITS)}
+        return {MODE: "hash", FINGERPRINT: _digest(self.__key, _FINGERPRINT_TEXT, _FINGERPRINT_DIGITS)}
 
     def __call__(self, text: bytes) -> str | None:
-        """What stands for this text."""
+        """The pseudonym of this text."""
         if self.__key is None:
             return None
-        found = self._known.get(text)
-        if found is None:
-            found = PREFIX + _digest(self.__key, text, _DIGITS)
-            if len(self._known) < _CACHED:
-                self._known[text] = found
-        return found
+        pseudonym = self._cache.get(text)
+        if pseudonym is None:
+            pseudonym = PREFIX + _digest(self.__key, text, _DIGITS)
+            if len(self._cache) < _CACHE_SIZE:
+                self._cache[text] = pseudonym
+        return pseudonym
 
     def __repr__(self) -> str:
         return f"Pseudonyms({self.identity})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a key is not written anywhere")
+        raise TypeError("a key is never pickled")
 
 
 def read_pseudonyms(settings: Settings) -> Pseudonyms | None:
-    """What stands for people by these settings; nothing where their data is kept as it is.
+    """The pseudonyms of these settings; None if people's data is kept as it is.
 
     Raises:
-        ConfigError: There is no key, or one that is too short or too long.
+        ConfigError: The key is missing, too short or too long.
     """
     if settings.pii == KEPT:
         return None

@@ -1,8 +1,6 @@
-"""The bytes of an answer without people's data: rewritten once, at the door, before anything else looks at them.
+"""Rewrites the bytes of a response without people's data, before anything else reads them.
 
-The values of the keys that name a person are replaced as a whole, and every e-mail address wherever it stands; all
-other bytes stay as they are. Knows where a value begins and ends from `named` and `addresses`, and not what stands in
-its place.
+Replaces the whole values of personal keys, and every e-mail address anywhere; all other bytes stay as they are.
 """
 
 from __future__ import annotations
@@ -10,32 +8,31 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from ftetl.extract.privacy import personal_keys
-from ftetl.extract.privacy.personal_keys import CutError
+from ftetl.extract.privacy.personal_keys import IncompleteValueError, find_keys, find_value, number_email_keys
 from ftetl.raw import emails
 
-DROPPED = "***"  # what stands for an address inside of a text
-WINDOW = 4 << 20  # bytes that are looked at together
-LONGEST = 64 << 20  # bytes of one value: what is longer has no end
-_HOLD = 2 * emails.REACH  # bytes at the end of a window that may be the beginning of something
+DROPPED = "***"  # replaces an address within a string
+WINDOW = 4 << 20  # bytes that are rewritten together
+LONGEST = 64 << 20  # bytes of one value: a longer one never ends
+_HOLD = 2 * emails.REACH  # bytes at the end of a window in which a value or an address may begin
 
-Replace = Callable[[bytes], str | None]  # what stands for a text; nothing where people's data is dropped
-_Found = tuple[int, int, str]  # from where to where, and what stands there instead
+Replace = Callable[[bytes], str | None]  # the replacement of a text; None where people's data is dropped
+_Replacement = tuple[int, int, str]  # start, end, and the text in their place
 
 
 class EndlessError(Exception):
-    """A value is longer than any that can be held."""
+    """A value is longer than `LONGEST`."""
 
 
 class Redactor:
-    """Rewrites answers; what comes out is the same however the bytes came in pieces."""
+    """Rewrites responses; the result does not depend on how the bytes are cut into pieces."""
 
     def __init__(self, replace: Replace) -> None:
         self._replace = replace
 
     def redact(self, raw: bytes, *, lines: bool = False) -> bytes:
-        """These bytes, rewritten; with `lines`, no value goes on in the next line."""
-        return _Pass(raw, self._replace, lines=lines, last=True).done()[0]
+        """These bytes, rewritten; with `lines`, a value ends with its line."""
+        return _Window(raw, self._replace, lines=lines, last=True).rewrite()[0]
 
     def redact_stream(self, pieces: Iterable[bytes], *, lines: bool = False) -> Iterator[bytes]:
         """The bytes in these pieces, rewritten, a window at a time.
@@ -51,103 +48,103 @@ class Redactor:
             if size < wanted:
                 continue
             window = b"".join(waiting)
-            done, at = _Pass(window, self._replace, lines=lines, last=False).done()
-            yield done
-            waiting, size = [window[at:]], size - at
+            rewritten, end = _Window(window, self._replace, lines=lines, last=False).rewrite()
+            yield rewritten
+            waiting, size = [window[end:]], size - end
             if size > LONGEST:
                 raise EndlessError
             wanted = max(WINDOW, 2 * size)  # for a value that is larger than the window
-        yield _Pass(b"".join(waiting), self._replace, lines=lines, last=True).done()[0]
+        yield _Window(b"".join(waiting), self._replace, lines=lines, last=True).rewrite()[0]
 
 
-class _Pass:
-    """One look at one window; without `last` more bytes follow it."""
+class _Window:
+    """A part of a response; without `last`, more bytes follow."""
 
     def __init__(self, raw: bytes, replace: Replace, *, lines: bool, last: bool) -> None:
         self._raw, self._replace, self._lines, self._last = raw, replace, lines, last
-        self._final = len(raw) if last else max(0, len(raw) - _HOLD)  # up to here more bytes can change nothing
-        self._numbers: dict[int, int] = {}  # of keys that are addresses, by where they begin
-        self._numbered = 0  # up to where they are counted
+        self._final = len(raw) if last else max(0, len(raw) - _HOLD)  # up to here more bytes change nothing
+        self._numbers: dict[int, int] = {}  # of keys that are addresses, by offset
+        self._numbered = 0  # the offset up to which keys are numbered
 
-    def done(self) -> tuple[bytes, int]:
-        """The window rewritten as far as more bytes cannot change it, and how far that is."""
+    def rewrite(self) -> tuple[bytes, int]:
+        """The window rewritten as far as more bytes cannot change it, and the offset up to which it is."""
         raw, last = self._raw, self._last
-        sure = len(raw) if last else max(0, len(raw) - _HOLD // 2)  # up to here all of an address is in the window
+        complete = len(raw) if last else max(0, len(raw) - _HOLD // 2)  # an @ before it has its whole address here
         parts: list[bytes] = []
         done = seen = 0
-        for start, behind, key in _candidates(raw):
-            if start < done:  # inside of what was replaced as a whole
+        for start, end, key in _candidates(raw):
+            if start < done:  # within a replaced value
                 continue
-            if start >= sure:
+            if start >= complete:
                 break
             try:
                 if key is not None:
-                    found = self._value(key)
+                    replacement = self._replace_value(key)
                 else:
-                    found = self._address(start, behind, done, max(done, seen))
-                    seen = behind
-            except CutError:
+                    replacement = self._replace_email(start, end, done, max(done, seen))
+                    seen = end
+            except IncompleteValueError:
                 self._final = min(self._final, start)
                 break
-            if found is not None:
-                parts += (raw[done : found[0]], found[2].encode())
-                done = found[1]
-        end = max(done, self._final)
-        while not last and end > done and raw[end - 1 : end] == b"\\":  # no escape is cut
-            end -= 1
-        parts.append(raw[done:end])
-        return b"".join(parts), end
+            if replacement is not None:
+                parts += (raw[done : replacement[0]], replacement[2].encode())
+                done = replacement[1]
+        stop = max(done, self._final)
+        while not last and stop > done and raw[stop - 1 : stop] == b"\\":  # never cut an escape
+            stop -= 1
+        parts.append(raw[done:stop])
+        return b"".join(parts), stop
 
-    def _value(self, key: re.Match[bytes]) -> _Found | None:
-        found = personal_keys.value(self._raw, key, lines=self._lines, last=self._last)
-        if found is None:
+    def _replace_value(self, key: re.Match[bytes]) -> _Replacement | None:
+        value = find_value(self._raw, key, lines=self._lines, last=self._last)
+        if value is None:
             return None
-        low, high, text, form = found
-        shown = self._replace(text)
-        return low, high, "null" if shown is None else form % shown
+        text = self._replace(value.text)
+        return value.start, value.end, "null" if text is None else value.template % text
 
-    def _address(self, start: int, end: int, done: int, low: int) -> _Found | None:
-        found = emails.email_around(self._raw, start, end, low)
-        if found is None:
+    def _replace_email(self, start: int, end: int, done: int, low: int) -> _Replacement | None:
+        """The replacement of the address around an @, which cannot begin before `low`."""
+        email = emails.email_around(self._raw, start, end, low)
+        if email is None:
             return None
-        low, high, text = found
-        shown = self._replace(text)
-        if shown is None:
-            begin = _key_begin(self._raw, max(done, start - emails.REACH), start, end)
-            number = 1 if begin is None else self._number(begin)
-            shown = DROPPED if number == 1 else f"{DROPPED}{number}"
-        return low, high, shown
+        email_start, email_end, email_text = email
+        text = self._replace(email_text)
+        if text is None:
+            key_start = _start_of_key(self._raw, max(done, start - emails.REACH), start, end)
+            number = 1 if key_start is None else self._number(key_start)
+            text = DROPPED if number == 1 else f"{DROPPED}{number}"
+        return email_start, email_end, text
 
-    def _number(self, begin: int) -> int:
-        """How many keys of this object are addresses, up to the one that begins here: else two would be the same."""
-        if begin >= self._numbered:
-            stop = self._raw.find(b"\n", begin) if self._lines else -1
-            end = stop if stop >= 0 else len(self._raw)
-            numbers, closed = personal_keys.counted(self._raw, begin, end, is_address=emails.AT_SIGN)
-            if not self._last and (closed or end) > self._final:
-                self._final = min(self._final, begin)
-                raise CutError
+    def _number(self, key_start: int) -> int:
+        """The number of a key among the addresses that are keys of its object: two keys must not become equal."""
+        if key_start >= self._numbered:
+            line_end = self._raw.find(b"\n", key_start) if self._lines else -1
+            stop = line_end if line_end >= 0 else len(self._raw)
+            numbers, object_end = number_email_keys(self._raw, key_start, stop, emails.AT_SIGN)
+            if not self._last and (object_end or stop) > self._final:
+                self._final = min(self._final, key_start)
+                raise IncompleteValueError
             self._numbers |= numbers
-            self._numbered = closed or end
-        return self._numbers.get(begin, 1)
+            self._numbered = object_end or stop
+        return self._numbers.get(key_start, 1)
 
 
 def _candidates(raw: bytes) -> list[tuple[int, int, re.Match[bytes] | None]]:
-    """The places to look at, in order: keys, and the signs that addresses have in their middle."""
-    found: list[tuple[int, int, re.Match[bytes] | None]] = [(k.start(), k.end(), k) for k in personal_keys.keys(raw)]
-    found += ((start, end, None) for start, end in emails.at_signs(raw))
-    found.sort(key=lambda place: place[:2])
-    return found
+    """The start and end of each personal key and each @, in order, with the match of a key."""
+    places: list[tuple[int, int, re.Match[bytes] | None]] = [(k.start(), k.end(), k) for k in find_keys(raw)]
+    places += ((start, end, None) for start, end in emails.at_signs(raw))
+    places.sort(key=lambda place: place[:2])
+    return places
 
 
 _REST_OF_KEY = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"\s*:', re.DOTALL)
 
 
-def _key_begin(raw: bytes, low: int, start: int, end: int) -> int | None:
-    """Where the key begins that this part of a text is in; nothing where it is in no key."""
+def _start_of_key(raw: bytes, low: int, start: int, end: int) -> int | None:
+    """The offset of the key that this part of a string belongs to; None if it is not in a key."""
     if not _REST_OF_KEY.match(raw, end, end + emails.REACH):
         return None
-    begin = raw.rfind(b'"', low, start)
-    while begin > 0 and raw[begin - 1] == ord("\\"):
-        begin = raw.rfind(b'"', low, begin)
-    return begin if begin >= 0 else None
+    quote = raw.rfind(b'"', low, start)
+    while quote > 0 and raw[quote - 1] == ord("\\"):
+        quote = raw.rfind(b'"', low, quote)
+    return quote if quote >= 0 else None
