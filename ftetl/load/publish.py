@@ -1,8 +1,7 @@
-"""The folder of `--publish`: real files at a fixed place, for readers that do not follow links.
+"""Publishes the table files of the newest snapshot as real files in a folder, for readers that do not follow links.
 
-Each table file of the newest snapshot stands there as a copy that is replaced as a whole; a file that is right
-already is not touched. Several files cannot be replaced at once, so `ftetl-published.json` tells which belong
-together. Other people's files may be there too: only what that record names is ever replaced or removed.
+Each file is replaced as a whole, and left alone if it is right already. Several files cannot be replaced at once, so
+`ftetl-published.json` records which belong together. Only files in that record are ever replaced or removed.
 """
 
 from __future__ import annotations
@@ -31,31 +30,30 @@ from ftetl.store.target import Target
 
 RECORD = "ftetl-published.json"
 VERSION = 1
-_OWNER = "shelf"  # the document in which a target keeps who it is to its shelves
+_OWNER = "shelf"  # the document in which a target keeps the id by which its publish folders know it
 _TEMP = ownership.TEMP + "ftetl-"
-_LEFT = re.compile(rf"{re.escape(_TEMP)}{RUN_ID.pattern}-.+\.part")
+_TEMP_NAME = re.compile(rf"{re.escape(_TEMP)}{RUN_ID.pattern}-.+\.part")
 _ELSEWHERE = "move it away, or publish into another folder"
 
 
 def require_apart(path: Path, target: Path) -> None:
-    """Nothing, if the folder is not in the target, whose own folders are kept in order by other rules.
+    """Check that the publish folder is not inside the target.
 
     Raises:
         UsageError: It is, or is the target.
     """
-    real, home = (Path(os.path.realpath(p)) for p in (path, target))
-    if real.is_relative_to(home):
+    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(target)):
         raise UsageError("W01", f"{path} is in the target {target}", next="publish into a folder outside of it")
 
 
 class PublishFolder:
-    """A folder that is ours to publish to, open until the stack is closed; made where it is missing.
+    """A folder to publish to, made if missing, open until the stack is closed.
 
-    `names` are the files that may come to stand there.
+    `names` are the files that may be published.
 
     Raises:
-        TargetError: It cannot be written to, is a link, or has files of these names that ftetl did not put there.
-        ConfigError: Another target is published there, or a newer ftetl did it.
+        TargetError: It is not writable, is a link, or has files of these names that ftetl did not publish.
+        ConfigError: Another target is published there, or a newer ftetl published it.
     """
 
     def __init__(self, target: Target, path: Path, names: Iterable[str], stack: ExitStack) -> None:
@@ -66,71 +64,71 @@ class PublishFolder:
             mode = target.file_mode | (target.file_mode & 0o444) >> 2
             ownership.set_mode(self._fs, self._folder, mode)
         ownership.require_writable(self._fs, self._folder)
-        self._record = self._read()
-        self._owner = self._known_to_the_target()
-        self._refuse_anothers({*filter(formats.is_table_file, names), *self._files})
-        self._sweep()
+        self._record = self._read_record()
+        self._owner = self._require_same_owner()
+        self._refuse_foreign_files({*filter(formats.is_table_file, names), *self._files})
+        self._remove_temporary()
 
     def publish(self, manifest: Manifest) -> tuple[Published, list[str]]:
-        """Let this version stand there; what went wrong is a warning, for the version is committed."""
+        """Publish this version. Failures are warnings, since the version is committed."""
         replaced: list[str] = []
         warnings: list[str] = []
         version = manifest.version
         try:
-            self._fill(manifest, replaced, warnings)
+            self._publish(manifest, replaced, warnings)
         except FtetlError as error:
             warnings.append(f"version {version} is committed, but not published to {self.path}: {error}")
             version = 0
-        self._sweep()
+        self._remove_temporary()
         return Published(str(self.path), version, tuple(replaced)), warnings
 
-    def _fill(self, manifest: Manifest, replaced: list[str], warnings: list[str]) -> None:
+    def _publish(self, manifest: Manifest, replaced: list[str], warnings: list[str]) -> None:
         fs, folder = self._fs, self._folder
         wanted = {f.name: f for f in manifest.files if formats.is_table_file(f.name)}
-        stale = [file for name, file in wanted.items() if not self._is_right(file)]
-        gone = [n for n in self._files if n not in wanted and fs.lstat(folder, n) is not None]
-        record = self._told(manifest, wanted.values())
-        if not stale and not gone and record == self._record:
+        stale = [file for file in wanted.values() if not self._is_published(file)]
+        obsolete = [n for n in self._files if n not in wanted and fs.lstat(folder, n) is not None]
+        record = self._new_record(manifest, wanted.values())
+        if not stale and not obsolete and record == self._record:
             return
-        # All copies are there before the first name changes hands: a full disk leaves the old files as they are.
+        # All copies are made before the first file is replaced: a full disk leaves the old files as they are.
         temps = {}
         with fs.open_folder(None, snapshot_folder(self._target.path, manifest)) as snapshot:
             for file in stale:
-                temps[file.name] = self._beside(file, partial(fs.copy, snapshot, file.name), warnings)
-        if stale or gone:
-            both = self._files | record["files"]  # whoever goes on after us knows them as ours
-            self._tell({**record, "complete": False, "files": both}, warnings)
+                temps[file.name] = self._write_temporary(file, partial(fs.copy, snapshot, file.name), warnings)
+        if stale or obsolete:
+            both = self._files | record["files"]  # if this run is killed, the next one knows all of them as ftetl's
+            self._write_record({**record, "complete": False, "files": both}, warnings)
         for name, temp in temps.items():
             fs.rename(folder, temp, folder, name)
             replaced.append(name)
-        for name in gone:
+        for name in obsolete:
             fs.unlink(folder, name)
         fs.sync_folder(folder)
-        self._tell(record, warnings)
+        self._write_record(record, warnings)
 
     @property
     def _files(self) -> dict[str, Any]:
-        """What ftetl put there."""
+        """The files that ftetl published there, by name."""
         files: dict[str, Any] = self._record.get("files", {})
         return files
 
-    def _is_right(self, file: StoredFile) -> bool:
-        """Whether the file stands there with the very same bytes; then it gets this run's mode, if it has another."""
+    def _is_published(self, file: StoredFile) -> bool:
+        """Whether the file is there with the same bytes; then it gets this run's mode."""
         with contextlib.suppress(FtetlError):
             if self._fs.digest(self._folder, file.name) == (file.bytes, file.sha256):
-                with contextlib.suppress(TargetError):  # as where there are no modes
+                with contextlib.suppress(TargetError):  # some file systems have no modes
                     self._fs.chmod_file(self._folder, file.name, self._target.file_mode)
                 return True
         return False
 
-    def _beside(self, file: StoredFile, put: Callable[[int, Path], None], warnings: list[str]) -> str:
-        """The temporary name of a new file that is durable and reads back as it should."""
+    def _write_temporary(self, file: StoredFile, write: Callable[[int, Path], None], warnings: list[str]) -> str:
+        """The temporary name of a new file that is durable and was read back."""
         fs, folder, mode = self._fs, self._folder, self._target.file_mode
         temp = f"{_TEMP}{self._target.run_id}-{file.name}.part"
         path = folder.path / temp
         descriptor = fs.create(folder, temp)
         try:
-            put(descriptor, path)
+            write(descriptor, path)
             try:
                 fs.chmod(descriptor, mode, path)
             except TargetError:  # FAT and some shares have no modes but those that they were mounted with
@@ -146,8 +144,8 @@ class PublishFolder:
             raise read_back_error(folder, temp)
         return temp
 
-    def _told(self, manifest: Manifest, files: Iterable[StoredFile]) -> dict[str, Any]:
-        """What the record says when this version stands there."""
+    def _new_record(self, manifest: Manifest, files: Iterable[StoredFile]) -> dict[str, Any]:
+        """The record for a complete folder with these files of this version."""
         return {
             "tool": "ftetl",
             "format": VERSION,
@@ -160,37 +158,36 @@ class PublishFolder:
             "files": {file.name: {k: v for k, v in asdict(file).items() if k != "name"} for file in files},
         }
 
-    def _tell(self, record: dict[str, Any], warnings: list[str]) -> None:
+    def _write_record(self, record: dict[str, Any], warnings: list[str]) -> None:
         data = canonical_json(record) + b"\n"
         file = StoredFile(RECORD, len(data), hashlib.sha256(data).hexdigest())
-        temp = self._beside(file, lambda d, p: self._fs.write(d, data, p), warnings)
+        temp = self._write_temporary(file, lambda d, p: self._fs.write(d, data, p), warnings)
         self._fs.rename(self._folder, temp, self._folder, RECORD)
         self._fs.sync_folder(self._folder)
         self._record = record
 
-    def _read(self) -> dict[str, Any]:
-        """The record of whoever published here last; empty where nobody did."""
+    def _read_record(self) -> dict[str, Any]:
+        """The record of the last publication; empty where there was none."""
         raw = self._fs.read_bytes(self._folder, RECORD)
         if raw is None:
             return {}
-        place = self.path / RECORD
+        path = self.path / RECORD
         try:
             record = json.loads(raw)
-            ours = record["tool"] == "ftetl" and isinstance(record["owner"], str) and type(record["format"]) is int
-            ours = ours and isinstance(record["files"], dict)
-            ours = ours and all(FILE_NAME.fullmatch(name) and formats.is_table_file(name) for name in record["files"])
+            valid = record["tool"] == "ftetl" and isinstance(record["owner"], str) and type(record["format"]) is int
+            valid = valid and isinstance(record["files"], dict)
+            valid = valid and all(FILE_NAME.fullmatch(name) and formats.is_table_file(name) for name in record["files"])
         except (ValueError, TypeError, KeyError, RecursionError):
-            ours = False
-        if not ours:
-            raise TargetError(
-                "W02", f"{place} is not ftetl's, or damaged", next="move it and the tables beside it away"
-            )
+            valid = False
+        if not valid:
+            what = f"{path} is not ftetl's, or damaged"
+            raise TargetError("W02", what, next="move it and the tables beside it away")
         if record["format"] > VERSION:
-            raise ConfigError("W03", f"{place} was written by a newer ftetl", next="install a newer ftetl")
+            raise ConfigError("W03", f"{path} was written by a newer ftetl", next="install a newer ftetl")
         return dict(record)
 
-    def _known_to_the_target(self) -> str:
-        """Who the target is to its shelves: a word that it keeps, wherever it is moved to."""
+    def _require_same_owner(self) -> str:
+        """The id of the target, which is made at its first publication and moves with it."""
         owner = str(self._target.read_document(_OWNER).get("owner", ""))
         if self._record and self._record["owner"] != owner:
             what = f"{self.path} holds the tables of another target (project {self._record.get('project')!r})"
@@ -200,7 +197,7 @@ class PublishFolder:
             self._target.write_document(_OWNER, {"owner": owner})
         return owner
 
-    def _refuse_anothers(self, names: set[str]) -> None:
+    def _refuse_foreign_files(self, names: set[str]) -> None:
         for name in sorted(names):
             status = self._fs.lstat(self._folder, name)
             if status is None:
@@ -210,9 +207,9 @@ class PublishFolder:
             if name not in self._files:
                 raise TargetError("W06", f"{self.path / name} was not put there by ftetl", next=_ELSEWHERE)
 
-    def _sweep(self) -> None:
-        """Remove what killed runs left; what cannot be removed now can be the next time."""
+    def _remove_temporary(self) -> None:
+        """Remove what killed runs left; what cannot be removed now is removed the next time."""
         fs, folder = self._fs, self._folder
         with contextlib.suppress(FtetlError):
-            left = [name for name in fs.list_names(folder) if _LEFT.fullmatch(name)]
-            cleanup.collect_errors(partial(fs.unlink, folder, name) for name in left)
+            names = [name for name in fs.list_names(folder) if _TEMP_NAME.fullmatch(name)]
+            cleanup.collect_errors(partial(fs.unlink, folder, name) for name in names)

@@ -1,7 +1,4 @@
-"""Reading back several targets, one a project, as one: every table holds the rows of all projects.
-
-Knows snapshots and the order of the tables; reads nothing itself.
-"""
+"""Reads several targets, one for each project, as one: every table holds the rows of all projects."""
 
 from __future__ import annotations
 
@@ -15,17 +12,16 @@ import pyarrow as pa
 
 from ftetl.contract import tables
 from ftetl.errors import UsageError
-from ftetl.snapshot import snapshot
 from ftetl.snapshot.snapshot import Snapshot, Tables
+from ftetl.snapshot.snapshot import open as open_snapshot
 
-Place = str | os.PathLike[str]
+TargetPath = str | os.PathLike[str]
 
 
 class Snapshots(Tables):
     """One committed version of each of several targets, of different projects.
 
-    `snapshots.jobs`, `snapshots.events` and so on hold the rows of all projects, in the order of the tables' keys;
-    `versions` tells the version of each project.
+    `snapshots.jobs`, `snapshots.events` and so on hold the rows of all projects, in the order of the tables' keys.
 
     Raises:
         UsageError: Two targets have the same project.
@@ -33,32 +29,32 @@ class Snapshots(Tables):
 
     def __init__(self, snapshots: list[Snapshot]) -> None:
         self._by_project: dict[str, Snapshot] = {}
-        for one in snapshots:
-            if other := self._by_project.get(one.project):
+        for snapshot in snapshots:
+            if other := self._by_project.get(snapshot.project):
                 raise UsageError(
                     "T04",
-                    f"{other.target} and {one.target} both hold the project {one.project!r}",
+                    f"{other.target} and {snapshot.target} both hold the project {snapshot.project!r}",
                     next="open only one of them, or export each with a --project of its own",
                 )
-            self._by_project[one.project] = one
+            self._by_project[snapshot.project] = snapshot
 
     @property
     def projects(self) -> tuple[str, ...]:
-        """The projects' labels, in order."""
+        """The labels of the projects, sorted."""
         return tuple(sorted(self._by_project))  # as Arrow and the tables order text: by code point
 
     @property
     def versions(self) -> Mapping[str, int]:
-        """The version that is read of each project."""
+        """By project, the version that is read."""
         return MappingProxyType({project: self._by_project[project].version for project in self.projects})
 
     @property
     def snapshots(self) -> tuple[Snapshot, ...]:
-        """The snapshot of each project, in the order of `projects`."""
+        """The snapshots, in the order of `projects`."""
         return tuple(self._by_project[project] for project in self.projects)
 
     def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """A table with the rows of all projects, as Arrow, whole or some of its columns.
+        """A table with the rows of all projects, all of it or some columns.
 
         Raises:
             UsageError: There is no such table or column.
@@ -66,11 +62,11 @@ class Snapshots(Tables):
         """
         by_project = name not in tables() or tables()[name].sorted_by[0] == "project"
         parts = [self._by_project[p].arrow(name, columns if by_project else None) for p in self.projects]
-        whole = pa.concat_tables(parts)
+        table = pa.concat_tables(parts)
         if by_project:
-            return whole  # each part is in order, which is the order of the whole
-        whole = whole.sort_by([(column, "ascending") for column in tables()[name].sorted_by])
-        return whole.select(list(columns)) if columns else whole
+            return table  # in order, since the parts are
+        table = table.sort_by([(column, "ascending") for column in tables()[name].sorted_by])
+        return table.select(list(columns)) if columns else table
 
     def __getattr__(self, name: str) -> Any:
         if name in ("version", "project", "target", "run_id", "committed_at", "folder"):
@@ -82,25 +78,23 @@ class Snapshots(Tables):
 
 
 @overload
-def open(target: Place, *, version: int | None = None) -> Snapshot: ...  # noqa: A001 - the word that the users say
+def open(target: TargetPath, *, version: int | None = None) -> Snapshot: ...  # noqa: A001 - `ftetl.open` is the public name
 
 
 @overload
-def open(target: Place, second: Place, /, *more: Place) -> Snapshots: ...  # noqa: A001
+def open(target: TargetPath, second: TargetPath, /, *more: TargetPath) -> Snapshots: ...  # noqa: A001
 
 
-def open(target: Place, *more: Place, version: int | None = None) -> Snapshot | Snapshots:  # noqa: A001
-    """The newest snapshot of a target, or of several targets, one a project, as one.
-
-    `version` is that of an older snapshot of a target, if it is still kept.
+def open(target: TargetPath, *more: TargetPath, version: int | None = None) -> Snapshot | Snapshots:  # noqa: A001
+    """The newest snapshot of a target, or an older version, or those of several targets of different projects as one.
 
     Raises:
         TargetError: There is none.
         StorageError: There is no such version, or its manifest is damaged.
-        UsageError: Two targets have the same project, or a version of several is asked for.
+        UsageError: Two targets have the same project, or `version` is given with several.
     """
     if not more:
-        return snapshot.open(target, version=version)
+        return open_snapshot(target, version=version)
     if version is not None:
         raise UsageError("T05", "several targets have no one version", next="open them one by one")
-    return Snapshots([snapshot.open(Path(place)) for place in (target, *more)])
+    return Snapshots([open_snapshot(Path(path)) for path in (target, *more)])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Tables:
-    """All tables by name, as attributes too; where they come from is up to who holds them."""
+    """All tables by name, and as attributes; subclasses read them."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ class Tables:
         return tuple(tables())
 
     def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """A table as Arrow, whole or some of its columns."""
+        """A table as Arrow, all of it or some columns."""
         raise NotImplementedError
 
     def frame(self, name: str) -> pd.DataFrame:
@@ -72,7 +72,7 @@ class Snapshot(Tables):
         self._stored = TableReader(self.folder, {file.name for file in manifest.files})
 
     def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """A table as Arrow; with `columns`, only these are read, which is what a large table is best asked for.
+        """A table as Arrow; with `columns`, only these are read, which saves memory and time for a large table.
 
         Raises:
             UsageError: There is no such table or column.
@@ -90,24 +90,23 @@ class Snapshot(Tables):
         return f"<ftetl.Snapshot version {self.version} of {self.target}>"
 
 
-def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snapshot:  # noqa: A001 - as users say
-    """The newest snapshot of a target, or that of an older version that is still kept.
+def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snapshot:  # noqa: A001 - the public name
+    """The newest snapshot of a target, or an older version that is still kept.
 
     Raises:
         TargetError: There is none.
-        UsageError: `version` is no such number.
+        UsageError: `version` is no number of a version.
         StorageError: There is no such version, or its manifest is damaged.
     """
     path = Path(target)
     if version is not None:
         if type(version) is not int or version < 1:
-            raise UsageError(
-                "P02", f"{version!r} is no number of a version", next="see `ftetl runs` for those there are"
-            )
+            what = f"{version!r} is no number of a version"
+            raise UsageError("P02", what, next="see `ftetl runs` for those there are")
         return Snapshot(path, manifests.load_manifest(path, version))
-    passed_over: list[str] = []
-    manifest = manifests.newest_manifest(path, passed_over)
+    damage: list[str] = []
+    manifest = manifests.newest_manifest(path, damage)
     if manifest is None:
-        why = "".join(f" ({line})" for line in passed_over[:1])
+        why = "".join(f" ({line})" for line in damage[:1])
         raise TargetError("T01", f"{path} has no snapshot{why}", next="run `ftetl export`")
     return Snapshot(path, manifest)

@@ -1,7 +1,4 @@
-"""The tables of a committed snapshot, read back from its Parquet files, whole or by row groups.
-
-Every page's checksum is compared on the way. Knows where a snapshot's files lie, not how it was committed.
-"""
+"""Reads the tables of a committed snapshot from its Parquet files, whole or by row groups, comparing page checksums."""
 
 from __future__ import annotations
 
@@ -27,16 +24,15 @@ def open_tables(target: Path, manifest: Manifest | None) -> TableReader:
 
 
 def table_file(folder: Path, table: str) -> Path:
-    """Where a snapshot keeps a table."""
+    """The Parquet file of a table in a snapshot's folder."""
     return folder / f"{table}.parquet"
 
 
 class TableReader:
-    """A snapshot's tables; without a folder, the tables of a target that was never committed to: all empty.
+    """Reads the tables of a snapshot; without a folder, as before the first commit, all are empty.
 
-    `files` are the names of the snapshot's files: a table that is not among them is one that the snapshot's contracts
-    did not have, and empty. Tables are given the columns of today's contracts, except to an `exact` reader, who gets
-    what lies on disk.
+    `files` are the names of the snapshot's files: a table without one, which the contracts of its time did not have, is
+    empty. Tables get the columns of today's contracts, except for an `exact` reader, which reads what is on disk.
     """
 
     def __init__(self, folder: Path | None, files: Collection[str] | None = None, *, exact: bool = False) -> None:
@@ -45,17 +41,17 @@ class TableReader:
         self._exact = exact
 
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """A whole table, or some of its columns.
+        """A table, all of it or some columns.
 
         Raises:
-            StorageError: The file cannot be read, or its bytes are not those that were written.
+            StorageError: The file cannot be read, or is damaged.
         """
         groups = list(self.read_row_groups(name, columns))
-        whole = pa.concat_tables(groups) if groups else empty(tables()[name])
-        return (whole.select(list(columns)) if columns else whole).combine_chunks()
+        table = pa.concat_tables(groups) if groups else empty(tables()[name])
+        return (table.select(list(columns)) if columns else table).combine_chunks()
 
     def read_schema(self, name: str) -> pa.Schema:
-        """The columns of a table, which may have no row.
+        """The schema of a table.
 
         Raises:
             StorageError: The file cannot be read.
@@ -63,42 +59,42 @@ class TableReader:
         file = self._file(name)
         if file is None or not self._exact:
             return schema(tables()[name])
-        with _reading(file), _opened(file) as source, pq.ParquetFile(source) as parquet:
+        with _open_parquet(file) as parquet:
             return parquet.schema_arrow
 
     def read_row_groups(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """A table's row groups in order.
+        """The row groups of a table in order, with all or some columns.
 
         Raises:
-            StorageError: The file cannot be read, or its bytes are not those that were written.
+            StorageError: The file cannot be read, or is damaged.
         """
         file = self._file(name)
         if file is None:
             return
-        with (
-            _reading(file),
-            _opened(file) as source,
-            pq.ParquetFile(source, page_checksum_verification=True) as parquet,
-        ):
-            known = parquet.schema_arrow.names
-            wanted = known if self._exact else schema(tables()[name]).names
-            wanted = [c for c in (columns or wanted) if c in known]
-            for group in range(parquet.num_row_groups):
-                found = parquet.read_row_group(group, columns=wanted)
-                yield found if self._exact else _conform(found, name, columns)
+        with _open_parquet(file) as parquet:
+            on_disk = parquet.schema_arrow.names
+            wanted = columns or (on_disk if self._exact else schema(tables()[name]).names)
+            for number in range(parquet.num_row_groups):
+                group = parquet.read_row_group(number, columns=[c for c in wanted if c in on_disk])
+                yield group if self._exact else _conform(group, name, columns)
 
     def _file(self, name: str) -> Path | None:
         if self.folder is None:
             return None
         file = table_file(self.folder, name)
-        is_there = self._exact or (file.exists() if self._files is None else file.name in self._files)
-        return file if is_there else None
+        exists = self._exact or (file.exists() if self._files is None else file.name in self._files)
+        return file if exists else None
 
 
 @contextmanager
-def _reading(file: Path) -> Iterator[None]:
+def _open_parquet(file: Path) -> Iterator[pq.ParquetFile]:
     try:
-        yield
+        # By the bytes of the name, which may be no Unicode, or not in the locale's encoding.
+        with (
+            pa.OSFile(os.fsencode(file)) as source,
+            pq.ParquetFile(source, page_checksum_verification=True) as parquet,
+        ):
+            yield parquet
     except (OSError, pa.ArrowException) as error:
         raise StorageError(
             "S13",
@@ -107,19 +103,14 @@ def _reading(file: Path) -> Iterator[None]:
         ) from error
 
 
-def _opened(file: Path) -> pa.NativeFile:
-    # By the bytes of the name: a name that is no Unicode, or a locale that cannot say it, must not cost the run.
-    return pa.OSFile(os.fsencode(file))
-
-
-def _conform(found: pa.Table, name: str, columns: Sequence[str] | None) -> pa.Table:
-    """The rows with the contract's columns of today: one that an older contract did not have is null."""
+def _conform(rows: pa.Table, name: str, columns: Sequence[str] | None) -> pa.Table:
+    """The rows with the columns of today's contract; those that an older contract did not have are null."""
     wanted = schema(tables()[name])
     wanted = pa.schema([wanted.field(c) for c in columns]) if columns else wanted
-    if found.schema.equals(wanted):
-        return found
+    if rows.schema.equals(wanted):
+        return rows
     arrays = [
-        found.column(f.name).cast(f.type) if f.name in found.schema.names else pa.nulls(found.num_rows, f.type)
+        rows.column(f.name).cast(f.type) if f.name in rows.schema.names else pa.nulls(rows.num_rows, f.type)
         for f in wanted
     ]
     return pa.Table.from_arrays(arrays, schema=wanted)

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole or stay as they were, outside of a target."""
+"""Replaces a file as a whole: readers see the old content or the new, also after a crash."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from ftetl.errors.os_errors import error_for_operation
 
 
 def write_text_atomically(file: Path, text: str, mode: int) -> None:
-    """Put the text in the place of what the file held before, with this mode.
+    """Replace the content of a file that a user named, and give it this mode.
 
-    A link is followed; what is no regular file, such as a pipe, is written to as it is.
+    A link is followed; what is no regular file, such as a pipe, is written to directly.
 
     Raises:
-        TargetError: The folder is not there, or may not be written to.
+        TargetError: The folder does not exist, or is not writable.
         StorageError: The disk is full, or fails.
     """
-    place = Path(os.path.realpath(file))
-    if not place.parent.is_dir():
+    real = Path(os.path.realpath(file))
+    if not real.parent.is_dir():
         raise TargetError("T06", f"cannot write {file}: there is no such folder", next="make it, or choose another")
     try:
-        if place.exists() and not stat.S_ISREG(place.stat().st_mode) and not place.is_dir():
-            place.write_text(text, "utf-8", newline="\n")
+        if real.exists() and not stat.S_ISREG(real.stat().st_mode) and not real.is_dir():
+            real.write_text(text, "utf-8", newline="\n")
         else:
-            replace_file(place, text.encode(), mode)
+            replace_file(real, text.encode(), mode)
     except OSError as error:
         raise error_for_operation(error, "write", file) from None
 
 
-def replace_file(place: Path, data: bytes, mode: int) -> None:
-    """Replace a file by a new one that is synced and has this mode.
+def replace_file(file: Path, data: bytes, mode: int) -> None:
+    """Write a temporary file beside it, make that durable, and rename it over the file.
 
     Raises:
-        OSError: It cannot be written; what was there stays.
+        OSError: The temporary file is removed.
     """
     # Not named like the file, so that nobody who collects `*.prom` or `*.html` reads it half written.
-    descriptor, temp = tempfile.mkstemp(prefix=".ftetl-", suffix=".tmp", dir=place.parent)
+    descriptor, temp = tempfile.mkstemp(prefix=".ftetl-", suffix=".tmp", dir=file.parent)
     try:
-        with open(descriptor, "wb") as sink:
-            sink.write(data)
-            sink.flush()
+        with open(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            Path(temp).chmod(mode)  # by name, since not every platform can by descriptor
             os.fsync(descriptor)
-        Path(temp).chmod(mode)  # by name, since not every platform can by descriptor
-        Path(temp).replace(place)
+        Path(temp).replace(file)
     except BaseException:
         with contextlib.suppress(OSError):
             Path(temp).unlink()

@@ -1,7 +1,6 @@
-"""Putting a target in order: what dead runs left, the `current` link, snapshots whose time is over.
+"""Cleans up a target: what killed runs left, expired snapshots, and the `current` link.
 
-Called only with the lock held. Removes only names that ftetl itself gives, never follows a link, and decides nothing
-about what is kept.
+Called only with the lock held. Removes only names that ftetl gives, and never follows a link.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ CURRENT = "current"
 
 
 def remove_tree(fs: Fs, folder: Folder, name: str) -> None:
-    """Remove a file, a link, or a folder with all that is in it; it may be gone already."""
+    """Remove a file, a link, or a folder with its content; it may be gone already."""
     status = fs.lstat(folder, name)
     if status is None:
         return
@@ -33,46 +32,45 @@ def remove_tree(fs: Fs, folder: Folder, name: str) -> None:
     fs.remove_folder(folder, name)
 
 
-def remove_temporary(fs: Fs, folders: Iterable[Folder]) -> list[str]:
-    """Remove the temporary names in these folders; a line for each that could not be."""
-    return collect_errors(
-        partial(remove_tree, fs, folder, name)
-        for folder in folders
-        for name in fs.list_names(folder)
-        if name.startswith(TEMP)
-    )
+def remove_temporary(fs: Fs, root: Folder, control: Folder, snapshots: Folder) -> list[str]:
+    """Remove the temporary names in all folders of a target but that of the manifests, for `remove_unfinished`.
 
+    Returns a warning for each failure.
+    """
 
-def remove_all_temporary(fs: Fs, root: Folder, control: Folder, snapshots: Folder) -> list[str]:
-    """Sweep every folder of a target that is written to, but that of the manifests: see `undo_unfinished`."""
-    said = remove_temporary(fs, [root, control, snapshots])
+    def clean(folder: Folder) -> list[str]:
+        names = (name for name in fs.list_names(folder) if name.startswith(TEMP))
+        return collect_errors(partial(remove_tree, fs, folder, name) for name in names)
+
+    warnings = [*clean(root), *clean(control), *clean(snapshots)]
     for name in fs.list_names(control):
         status = fs.lstat(control, name)
         if name != MANIFESTS and status is not None and stat.S_ISDIR(status.st_mode):
             with fs.open_folder(control, name) as folder:
-                said += remove_temporary(fs, [folder])
-    return said
+                warnings += clean(folder)
+    return warnings
 
 
 def remove_uncommitted(fs: Fs, snapshots: Folder, manifests: Folder, run_id: str) -> None:
-    """Remove a snapshot that is none, and then, once that is durable, the temporary manifest that says so."""
+    """Remove the snapshot folder of a run, and then, once that is durable, its temporary manifest."""
     if fs.lstat(manifests, TEMP + run_id) is None:
         return  # then there is no such folder either
     remove_tree(fs, snapshots, run_id)
-    fs.sync_folder(snapshots)  # else the power may take back this removal alone, and nobody knows of the folder
+    fs.sync_folder(snapshots)  # else a power loss may keep the folder, but not the manifest by which it is found
     remove_tree(fs, manifests, TEMP + run_id)
 
 
 def remove_unfinished(fs: Fs, snapshots: Folder, manifests: Folder, committed: Callable[[], set[str]]) -> list[str]:
-    """Remove the snapshots of runs that died on the way to a commit, or out of the collection.
+    """Remove the snapshots of runs that were killed before their commit, or while they removed an expired version.
 
-    Such a run left its manifest under a temporary name. One with a second name is the link of a commit.
+    Such a run left its manifest under a temporary name. One with a second name is the link of a commit. `committed`
+    gives the run ids of all committed versions.
     """
 
     def undo(name: str) -> None:
         run_id, status = name.removeprefix(TEMP), fs.lstat(manifests, name)
-        alone = status is not None and status.st_nlink == 1
-        if RUN_ID.fullmatch(run_id) and alone and run_id not in committed():
+        has_one_name = status is not None and status.st_nlink == 1
+        if RUN_ID.fullmatch(run_id) and has_one_name and run_id not in committed():
             remove_uncommitted(fs, snapshots, manifests, run_id)
         else:
             remove_tree(fs, manifests, name)
@@ -80,12 +78,12 @@ def remove_unfinished(fs: Fs, snapshots: Folder, manifests: Folder, committed: C
     names = [name for name in fs.list_names(manifests) if name.startswith(TEMP)]
     if not names:
         return []
-    # What we go by may have been done by a run that died before it was durable.
+    # The names may be those of a killed run that did not make them durable.
     return collect_errors([lambda: fs.sync_folder(manifests)]) or collect_errors(partial(undo, name) for name in names)
 
 
 def remove_expired(fs: Fs, snapshots: Folder, manifests: Folder, expired: Iterable[Manifest]) -> list[str]:
-    """Remove these versions: first all their manifests, durably, then the folders; a line for what failed."""
+    """Remove versions: first all their manifests, durably, then the folders; a warning for each failure."""
     hidden: list[str] = []
 
     def hide(manifest: Manifest) -> None:
@@ -102,10 +100,10 @@ def remove_expired(fs: Fs, snapshots: Folder, manifests: Folder, expired: Iterab
 
 
 def read_current_link(fs: Fs, root: Folder) -> str | None:
-    """The run that `current` leads to; None where it does not exist.
+    """The run id that `current` points to; None where it does not exist.
 
     Raises:
-        TargetError: Something stands there that ftetl did not make.
+        TargetError: It is not a link that ftetl made.
     """
     status = fs.lstat(root, CURRENT)
     if status is None:
@@ -113,14 +111,13 @@ def read_current_link(fs: Fs, root: Folder) -> str | None:
     text = fs.link_text(root, CURRENT) if stat.S_ISLNK(status.st_mode) else ""
     folder, _, run_id = text.partition("/")
     if folder != SNAPSHOTS or not RUN_ID.fullmatch(run_id):
-        raise TargetError(
-            "S14", f"{root.path / CURRENT} is not the link that ftetl makes", next="move it away and run again"
-        )
+        what = f"{root.path / CURRENT} is not the link that ftetl makes"
+        raise TargetError("S14", what, next="move it away and run again")
     return run_id
 
 
 def update_current_link(fs: Fs, root: Folder, run_id: str) -> None:
-    """Let `current` lead to this run's snapshot, in one step for whoever looks."""
+    """Point `current` at the snapshot of a run, atomically."""
     read_current_link(fs, root)
     temp = f"{TEMP}{CURRENT}-{run_id}"
     fs.symlink(f"{SNAPSHOTS}/{run_id}", root, temp)
@@ -134,11 +131,11 @@ def update_current_link(fs: Fs, root: Folder, run_id: str) -> None:
 
 
 def collect_errors(operations: Iterable[Callable[[], None]]) -> list[str]:
-    """The message of each operation that failed; the others are done."""
-    said: list[str] = []
+    """Do all operations, also after one failed; the messages of those that did."""
+    errors: list[str] = []
     for operation in operations:
         try:
             operation()
         except FtetlError as error:
-            said.append(str(error))
-    return said
+            errors.append(str(error))
+    return errors

@@ -1,7 +1,4 @@
-"""A file that is hashed while it is written, and made durable when it is closed.
-
-Knows neither what is written nor where the file belongs.
-"""
+"""A file that is hashed while it is written, and made durable when it is closed."""
 
 from __future__ import annotations
 
@@ -25,8 +22,8 @@ BLOCK = 1 << 20
 class DurableFile(io.BufferedIOBase):
     """A new file, open for writing in one thread at a time.
 
-    `close` gives it the mode, makes it durable and tells `done` its length and SHA-256. A file that is left by an
-    exception, or forgotten, is none: `done` hears nothing. After an error the same error comes again.
+    `close` sets the mode, makes it durable and calls `done` with its length and SHA-256. A file that an exception left,
+    or that was never closed, is abandoned: `done` is not called. After an error every call raises it again.
     """
 
     def __init__(self, fs: Fs, folder: Folder, name: str, *, mode: int, done: Callable[[StoredFile], None]) -> None:
@@ -44,23 +41,22 @@ class DurableFile(io.BufferedIOBase):
         return True
 
     def tell(self) -> int:
-        """How many bytes were taken so far."""
+        """The number of bytes written so far."""
         return self._bytes
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Take bytes; they reach the file in large blocks."""
+        """Write bytes; they reach the file in large blocks."""
         if self.closed:
             raise ValueError("write to closed file")
-        before = len(self._pending)
-        self._pending += memoryview(data).cast("B")
-        taken = len(self._pending) - before
-        self._bytes += taken
+        view = memoryview(data).cast("B")
+        self._pending += view
+        self._bytes += len(view)
         if len(self._pending) >= BLOCK:
             self.flush()
-        return taken
+        return len(view)
 
     def flush(self) -> None:
-        """Hand what is pending to the operating system."""
+        """Hand pending bytes to the operating system."""
         if self._error is not None:
             raise self._error
         if self._pending:
@@ -70,7 +66,7 @@ class DurableFile(io.BufferedIOBase):
             self._pending = bytearray()
 
     def close(self) -> None:
-        """Make the file durable and tell of it; closing again does nothing."""
+        """Make the file durable and report it as done; closing again does nothing."""
         if self.closed:
             return
         try:
@@ -85,7 +81,7 @@ class DurableFile(io.BufferedIOBase):
         self._done(StoredFile(self.name, self._bytes, self._sha256.hexdigest()))
 
     def abandon(self) -> None:
-        """Give the descriptor back and tell nobody."""
+        """Close the descriptor without reporting the file as done."""
         self._pending, self._error = bytearray(), None
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
@@ -110,17 +106,17 @@ class DurableFile(io.BufferedIOBase):
             self.abandon()
 
     def __del__(self) -> None:
-        self.abandon()  # the base class would close, and so vouch for half a file
+        self.abandon()  # the base class would close, and so report half a file as done
 
 
 def write_durable_file(fs: Fs, folder: Folder, name: str, data: bytes, *, mode: int) -> None:
-    """A small new file, durable and read back.
+    """Write a small new file and read it back.
 
     Raises:
         StorageError: Also where the bytes read are not those written.
     """
-    with DurableFile(fs, folder, name, mode=mode, done=lambda _: None) as sink:
-        sink.write(data)
+    with DurableFile(fs, folder, name, mode=mode, done=lambda _: None) as file:
+        file.write(data)
     if fs.read_bytes(folder, name) != data:
         raise read_back_error(folder, name)
 

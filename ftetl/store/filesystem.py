@@ -1,7 +1,7 @@
-"""The file operations that the store is made of: in open folders, never through links, errors in our words.
+"""The file operations of the store: relative to open folders, never through links, with errors as `FtetlError`.
 
-The store touches the disk here and nowhere else, so a test can stand a recording or a failing `Fs` in this place:
-`perform` sees every operation. Nothing here knows what a file means. Needs a Unix.
+The store touches the disk only here, so a test can record every operation, or let it fail, by overriding
+`Fs.perform`. Needs a Unix.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -28,7 +28,7 @@ _NO_LINKS = {getattr(errno, name, None) for name in ("EPERM", "ENOTSUP", "EOPNOT
 
 @dataclass(frozen=True)
 class Folder:
-    """An open folder: what is in it is reached through the descriptor, so nobody can swap the path meanwhile."""
+    """An open folder; its entries are reached through the descriptor, so nobody can swap the path meanwhile."""
 
     path: Path
     descriptor: int
@@ -42,7 +42,7 @@ class Folder:
 
 
 class Link(Enum):
-    """What came of a hard link."""
+    """The outcome of making a hard link."""
 
     MADE = "made"
     TAKEN = "taken"  # the name exists; nothing was changed
@@ -50,36 +50,42 @@ class Link(Enum):
 
 
 class Fs:
-    """Files as the operating system has them. Every method raises `TargetError` or `StorageError`, nothing else.
+    """File operations. Every method raises `TargetError` or `StorageError`, nothing else.
 
-    A parent of None stands for the current folder; names in an open folder are plain names.
+    A parent of None is the current folder; names in an open folder are plain names.
     """
 
     def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
-        """What `call` gives, its `OSError` translated; the one place that a test overrides to record or to fail."""
+        """The result of `call`, its `OSError` translated. Every operation passes here."""
         try:
             return call()
         except OSError as error:
             raise error_for_operation(error, operation, path) from error
 
+    def _perform_in(
+        self, operation: str, parent: Folder | None, name: str | Path, call: Callable[[int | None], T]
+    ) -> T:
+        """Perform an operation on a name; `call` gets the parent's descriptor."""
+        path = Path(name) if parent is None else parent.path / name
+        return self.perform(operation, path, lambda: call(parent.descriptor if parent else None))
+
     def open_folder(self, parent: Folder | None, name: str | Path) -> Folder:
-        """The folder, open; a link in its place is an error."""
-        path, at = _place(parent, name)
+        """Open a folder; a link in its place is an error."""
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        return Folder(path, self.perform("open", path, lambda: os.open(name, flags, dir_fd=at)))
+        descriptor = self._perform_in("open", parent, name, lambda at: os.open(name, flags, dir_fd=at))
+        return Folder(Path(name) if parent is None else parent.path / name, descriptor)
 
     def make_folder(self, parent: Folder | None, name: str | Path) -> bool:
-        """Make a folder for this user alone (0700); False where something has the name already."""
-        path, at = _place(parent, name)
+        """Make a folder for this user alone (0700); False where the name exists."""
 
-        def make() -> bool:
+        def make(at: int | None) -> bool:
             try:
                 os.mkdir(name, 0o700, dir_fd=at)
             except FileExistsError:
                 return False
             return True
 
-        return self.perform("make", path, make)
+        return self._perform_in("make", parent, name, make)
 
     def list_names(self, folder: Folder) -> list[str]:
         """The names in a folder, sorted."""
@@ -87,16 +93,14 @@ class Fs:
         return self.perform("list", folder.path, call)
 
     def lstat(self, parent: Folder | None, name: str | Path) -> os.stat_result | None:
-        """What stands at the name itself, links not followed; None where nothing does."""
-        path, at = _place(parent, name)
+        """The status of a name, links not followed; None where it does not exist."""
 
-        def look() -> os.stat_result | None:
-            try:
+        def lstat(at: int | None) -> os.stat_result | None:
+            with contextlib.suppress(FileNotFoundError):
                 return os.stat(name, dir_fd=at, follow_symlinks=False)
-            except FileNotFoundError:
-                return None
+            return None
 
-        return self.perform("look at", path, look)
+        return self._perform_in("look at", parent, name, lstat)
 
     def is_writable(self, folder: Folder) -> bool:
         """Whether this user may make and remove names in the folder."""
@@ -104,24 +108,23 @@ class Fs:
         return self.perform("look at", folder.path, call)
 
     def create(self, folder: Folder, name: str) -> int:
-        """The descriptor of a new file, 0600; an error where something has the name, be it a dangling link."""
+        """The descriptor of a new file, 0600; an error where the name exists, be it a dangling link."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        path, at = _place(folder, name)
-        return self.perform("create", path, lambda: os.open(name, flags, PRIVATE, dir_fd=at))
+        return self._perform_in("create", folder, name, lambda at: os.open(name, flags, PRIVATE, dir_fd=at))
 
     def write(self, descriptor: int, data: bytes | bytearray | memoryview, path: Path) -> None:
-        """Write all of it, however many calls that takes."""
+        """Write all of it, in as many calls as that takes."""
         self.perform(f"write {len(data)} bytes to", path, lambda: _write_all(descriptor, data))
 
     def copy(self, folder: Folder, name: str, descriptor: int, path: Path) -> None:
-        """Write all of a file to another that is open; their blocks are shared where the file system can do that."""
+        """Copy a file to another that is open; they share blocks where the file system can do that."""
 
         def copy() -> None:
-            with open(_open_to_read(name, folder.descriptor), "rb", buffering=0) as source:
+            with _open_to_read(name, folder.descriptor) as source:
                 with contextlib.suppress(AttributeError, OSError):  # not on macOS, not between all file systems
-                    while os.copy_file_range(source.fileno(), descriptor, _BLOCK):
+                    while os.copy_file_range(source, descriptor, _BLOCK):
                         pass
-                while block := source.read(_BLOCK):
+                while block := os.read(source, _BLOCK):
                     _write_all(descriptor, block)
 
         self.perform("copy to", path, copy)
@@ -133,17 +136,13 @@ class Fs:
 
     def chmod_file(self, folder: Folder, name: str, mode: int) -> None:
         """Set the permissions of a file, unless it has them."""
-        path, at = _place(folder, name)
 
-        def chmod() -> None:
-            descriptor = _open_to_read(name, at)
-            try:
+        def chmod(at: int | None) -> None:
+            with _open_to_read(name, at) as descriptor:
                 if os.fstat(descriptor).st_mode & 0o777 != mode:
                     os.fchmod(descriptor, mode)
-            finally:
-                os.close(descriptor)
 
-        self.perform("set the mode of", path, chmod)
+        self._perform_in("set the mode of", folder, name, chmod)
 
     def sync(self, descriptor: int, path: Path) -> None:
         """Make a file's bytes durable. After an error the bytes are lost: never try again."""
@@ -151,19 +150,15 @@ class Fs:
 
     def sync_file(self, folder: Folder, name: str) -> None:
         """Make the bytes of a closed file durable."""
-        path, at = _place(folder, name)
 
-        def sync() -> None:
-            descriptor = _open_to_read(name, at)
-            try:
+        def sync(at: int | None) -> None:
+            with _open_to_read(name, at) as descriptor:
                 os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
-        self.perform("sync", path, sync)
+        self._perform_in("sync", folder, name, sync)
 
     def sync_folder(self, folder: Folder) -> None:
-        """Make the names in a folder durable, where its file system knows how to."""
+        """Make the names in a folder durable, where its file system supports that."""
 
         def sync() -> None:
             try:
@@ -179,39 +174,35 @@ class Fs:
         self.perform("close", path, lambda: os.close(descriptor))
 
     def read_bytes(self, folder: Folder, name: str) -> bytes | None:
-        """All of a small file; None where there is none."""
-        path, at = _place(folder, name)
+        """The content of a small file; None where it does not exist."""
 
-        def read() -> bytes | None:
-            try:
-                with open(_open_to_read(name, at), "rb") as file:
-                    return file.read()
-            except FileNotFoundError:
-                return None
+        def read(at: int | None) -> bytes | None:
+            opened = _open_to_read(name, at)
+            with contextlib.suppress(FileNotFoundError), opened as source, open(source, "rb", closefd=False) as file:
+                return file.read()
+            return None
 
-        return self.perform("read", path, read)
+        return self._perform_in("read", folder, name, read)
 
     def digest(self, folder: Folder, name: str) -> tuple[int, str]:
-        """How many bytes are in a file, and their SHA-256, as read now."""
-        path, at = _place(folder, name)
+        """The length of a file in bytes and its SHA-256, as read now."""
 
-        def read() -> tuple[int, str]:
-            with open(_open_to_read(name, at), "rb", buffering=0) as file:
+        def read(at: int | None) -> tuple[int, str]:
+            with _open_to_read(name, at) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 return file.tell(), sha256
 
-        return self.perform("read", path, read)
+        return self._perform_in("read", folder, name, read)
 
     def rename(self, folder: Folder, name: str, to: Folder, new: str) -> None:
         """Move a file, folder or link to another name; a file of that name is replaced."""
-        path, at = _place(to, new)
-        self.perform("rename to", path, lambda: os.rename(name, new, src_dir_fd=folder.descriptor, dst_dir_fd=at))
+        source = folder.descriptor
+        self._perform_in("rename to", to, new, lambda at: os.rename(name, new, src_dir_fd=source, dst_dir_fd=at))
 
     def link(self, folder: Folder, name: str, to: Folder, new: str) -> Link:
-        """A second name for a file, never one that exists."""
-        path, at = _place(to, new)
+        """Give a file a second name, never one that exists."""
 
-        def link() -> Link:
+        def link(at: int | None) -> Link:
             try:
                 os.link(name, new, src_dir_fd=folder.descriptor, dst_dir_fd=at, follow_symlinks=False)
             except FileExistsError:
@@ -222,40 +213,34 @@ class Fs:
                 raise
             return Link.MADE
 
-        return self.perform("link", path, link)
+        return self._perform_in("link", to, new, link)
 
     def symlink(self, text: str, folder: Folder, name: str) -> None:
-        """A symbolic link with this text."""
-        path, at = _place(folder, name)
-        self.perform("make the link", path, lambda: os.symlink(text, name, dir_fd=at))
+        """Make a symbolic link with this text."""
+        self._perform_in("make the link", folder, name, lambda at: os.symlink(text, name, dir_fd=at))
 
     def link_text(self, folder: Folder, name: str) -> str:
-        """What a symbolic link says."""
-        path, at = _place(folder, name)
-        return self.perform("read the link", path, lambda: os.readlink(name, dir_fd=at))
+        """The text of a symbolic link."""
+        return self._perform_in("read the link", folder, name, lambda at: os.readlink(name, dir_fd=at))
 
     def unlink(self, folder: Folder, name: str) -> None:
         """Remove a file or a link; it may be gone already."""
-        path, at = _place(folder, name)
 
-        def unlink() -> None:
+        def unlink(at: int | None) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=at)
 
-        self.perform("remove", path, unlink)
+        self._perform_in("remove", folder, name, unlink)
 
     def remove_folder(self, folder: Folder, name: str) -> None:
         """Remove an empty folder."""
-        path, at = _place(folder, name)
-        self.perform("remove", path, lambda: os.rmdir(name, dir_fd=at))
+        self._perform_in("remove", folder, name, lambda at: os.rmdir(name, dir_fd=at))
 
     def try_lock(self, folder: Folder, name: str) -> int | None:
-        """The descriptor of a file that only we hold, made where it is missing; None while another process holds it."""
+        """The descriptor of a file that this process has locked, made if missing; None while another one holds it."""
         import fcntl  # not on Windows, where this module can still be imported
 
-        path, at = _place(folder, name)
-
-        def take() -> int | None:
+        def lock(at: int | None) -> int | None:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(name, flags, PRIVATE, dir_fd=at)
             try:
@@ -267,11 +252,7 @@ class Fs:
                 raise
             return descriptor
 
-        return self.perform("lock", path, take)
-
-
-def _place(parent: Folder | None, name: str | Path) -> tuple[Path, int | None]:
-    return (Path(name), None) if parent is None else (parent.path / name, parent.descriptor)
+        return self._perform_in("lock", folder, name, lock)
 
 
 def _write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
@@ -283,6 +264,11 @@ def _write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
         rest = rest[written:]
 
 
-def _open_to_read(name: str, at: int | None) -> int:
-    # O_NONBLOCK: a planted pipe must not hold us for ever
-    return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+@contextlib.contextmanager
+def _open_to_read(name: str, at: int | None) -> Iterator[int]:
+    # O_NONBLOCK: opening a planted pipe must not block
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,7 +1,4 @@
-"""What a run is built on must be what was written: a damaged past stops it.
-
-The row S13 of the fault catalogue. Knows manifests and checksums, no rows.
-"""
+"""Refuses to build on a damaged snapshot: error S13."""
 
 from __future__ import annotations
 
@@ -15,10 +12,10 @@ from ftetl.store.target import Target
 
 
 def require_readable_manifest(target: Target) -> None:
-    """A target that has manifests, but no sound one, is no empty target: a run must not begin it anew.
+    """Check that a target that has manifests has a readable one, else a run would start again from nothing.
 
     Raises:
-        StorageError: It is such a target.
+        StorageError: It has none.
     """
     if target.base is None and target.has_manifests:
         raise StorageError(
@@ -29,20 +26,20 @@ def require_readable_manifest(target: Target) -> None:
 
 
 def require_undamaged_base(path: Path, base: Manifest | None, is_read_back: Callable[[str], bool]) -> None:
-    """What is read is what was written, or a run would carry the damage on as if it were data.
+    """Check every byte of the files that the next version is made from: those whose name `is_read_back`.
 
     Raises:
-        StorageError: A file that the next version would be made from is damaged.
+        StorageError: One is damaged.
     """
     if base is None:
         return
-    merged = replace(base, files=tuple(f for f in base.files if is_read_back(f.name)))
-    if not (broken := find_damage(path, merged)):
+    read_back = replace(base, files=tuple(f for f in base.files if is_read_back(f.name)))
+    if not (damage := find_damage(path, read_back)):
         return
     sound = next((m.version for m in older_manifests(path, base.version) if not find_damage(path, m)), None)
     raise StorageError(
         "S13",
-        f"version {base.version} of {path} cannot be built on: {broken[0]}; "
+        f"version {base.version} of {path} cannot be built on: {damage[0]}; "
         + (f"the last good version is {sound}" if sound else "there is no other that is sound"),
         next="restore the file from a backup, or make the tables again with `ftetl rebuild`",
     )

@@ -1,8 +1,7 @@
-"""Manifests: which files make up each snapshot, and how a reader finds the newest one that is whole.
+"""Manifests: which files make up each snapshot, and how a reader finds the newest intact one.
 
-A manifest is `_ftetl/manifests/<version>.json`: canonical JSON on one line that carries the SHA-256 of everything else
-in it, so that any changed byte shows. Reading needs no lock, writes nothing and works on every platform. Knows neither
-tables nor how a snapshot comes about.
+A manifest is `_ftetl/manifests/<version>.json`: canonical JSON on one line with the SHA-256 of everything else in it.
+Reading needs no lock, writes nothing and works on every platform.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ JSON: TypeAlias = "Mapping[str, JSON] | Sequence[JSON] | str | int | float | boo
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file of a snapshot: its plain name, its length and the SHA-256 of its bytes."""
+    """One file of a snapshot."""
 
     name: str
     bytes: int
@@ -42,7 +41,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One committed snapshot. Versions are ordered by `version` alone; `facts` is what the pipeline wanted kept."""
+    """One committed snapshot; `facts` are the pipeline's. Versions are ordered by `version` alone."""
 
     version: int
     run_id: str
@@ -53,10 +52,10 @@ class Manifest:
 
 
 def canonical_json(document: Mapping[str, JSON]) -> bytes:
-    """The one way to write a document as JSON: sorted keys, no spaces, ASCII only.
+    """A document as JSON with sorted keys, no spaces, ASCII only.
 
     Raises:
-        ValueError, TypeError: Something in it is no JSON value.
+        ValueError, TypeError: It has a value that JSON does not.
     """
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
@@ -70,7 +69,7 @@ def decode_manifest(raw: bytes, version: int) -> Manifest:
     """The manifest in the file of this version.
 
     Raises:
-        ValueError: Not one byte more or less, or other than, what `encode` wrote; the text says what is wrong.
+        ValueError: It is not byte for byte what `encode_manifest` wrote; the text says what is wrong.
     """
     try:
         document = json.loads(raw)
@@ -84,7 +83,7 @@ def decode_manifest(raw: bytes, version: int) -> Manifest:
         names = ("version", "run_id", "base", "committed_at", "facts")
         manifest = Manifest(files=files, **{name: document[name] for name in names})
         parse_iso(manifest.committed_at)
-        # names become paths: nothing in a manifest that was tampered with may lead out of its snapshot
+        # names become paths: a manifest that was tampered with must not lead out of its snapshot
         sound = RUN_ID.fullmatch(manifest.run_id) and all(FILE_NAME.fullmatch(file.name) for file in files)
     except (ValueError, TypeError, KeyError):
         sound = None
@@ -111,56 +110,54 @@ def versions_in(names: Iterable[str]) -> list[int]:
 
 
 def intact_manifests(
-    found: Iterable[int], read: Callable[[str], bytes | None], damaged: list[str] | None = None
+    versions: Iterable[int], read: Callable[[str], bytes | None], damage: list[str] | None = None
 ) -> Iterator[Manifest]:
-    """The manifests of these versions that are whole, the newest first; of the others a line goes to `damaged`.
+    """The intact manifests of these versions, the newest first; `damage` gets a line for each of the others.
 
-    `read` gives the bytes of a file by its name, None where it is gone meanwhile.
+    `read` gives the bytes of a file by its name, None where it does not exist.
     """
-    for version in sorted(found, reverse=True):
+    for version in sorted(versions, reverse=True):
         raw = read(manifest_name(version))
         if raw is None:
             continue
         try:
             yield decode_manifest(raw, version)
         except ValueError as reason:
-            if damaged is not None:
+            if damage is not None:
                 where = f"{CONTROL}/{MANIFESTS}/{manifest_name(version)}"
-                damaged.append(f"{where}: the manifest of version {version} is damaged and passed over: {reason}")
+                damage.append(f"{where}: the manifest of version {version} is damaged and passed over: {reason}")
 
 
 def first_with_folder(
-    manifests: Iterable[Manifest], present: Callable[[Manifest], bool], damaged: list[str] | None = None
+    manifests: Iterable[Manifest], has_folder: Callable[[Manifest], bool], damage: list[str] | None = None
 ) -> Manifest | None:
-    """The first manifest whose snapshot is `present`; of those before it a line goes to `damaged`."""
+    """The first manifest whose snapshot folder exists; `damage` gets a line for each before it."""
     for manifest in manifests:
-        if present(manifest):
+        if has_folder(manifest):
             return manifest
-        if damaged is not None:
-            damaged.append(f"version {manifest.version} is passed over: its snapshot {manifest.run_id} is missing")
+        if damage is not None:
+            damage.append(f"version {manifest.version} is passed over: its snapshot {manifest.run_id} is missing")
     return None
 
 
-def older_manifests(target: Path, version: int, damaged: list[str] | None = None) -> Iterator[Manifest]:
-    """The manifests of the versions before this one that are whole, the newest first; the others as in `newest`.
+def older_manifests(target: Path, version: int, damage: list[str] | None = None) -> Iterator[Manifest]:
+    """The intact manifests before this version, the newest first; `damage` as in `intact_manifests`.
 
     Raises:
         TargetError, StorageError: The target cannot be read.
     """
-    found = [other for other in list_versions(target) if other < version]
-    return intact_manifests(found, lambda name: _read(target, name), damaged)
+    versions = [other for other in list_versions(target) if other < version]
+    return intact_manifests(versions, lambda name: _read_manifest(target, name), damage)
 
 
-def newest_manifest(target: Path, damaged: list[str] | None = None) -> Manifest | None:
-    """The newest manifest that is whole and whose snapshot is there; None for a target without one.
-
-    What had to be passed over is told in `damaged`, a line each.
+def newest_manifest(target: Path, damage: list[str] | None = None) -> Manifest | None:
+    """The newest intact manifest whose snapshot exists, or None; `damage` gets a line for each that is passed over.
 
     Raises:
         TargetError, StorageError: The target cannot be read.
     """
-    found = intact_manifests(list_versions(target), lambda name: _read(target, name), damaged)
-    return first_with_folder(found, lambda manifest: _is_there(snapshot_folder(target, manifest)), damaged)
+    manifests = intact_manifests(list_versions(target), lambda name: _read_manifest(target, name), damage)
+    return first_with_folder(manifests, lambda manifest: _exists(snapshot_folder(target, manifest)), damage)
 
 
 def load_manifest(target: Path, version: int) -> Manifest:
@@ -169,7 +166,7 @@ def load_manifest(target: Path, version: int) -> Manifest:
     Raises:
         StorageError: There is none, or it is damaged.
     """
-    raw = _read(target, manifest_name(version))
+    raw = _read_manifest(target, manifest_name(version))
     if raw is None:
         raise StorageError(
             "T03", f"{target} has no version {version}", next="its folder _ftetl/manifests has those that are kept"
@@ -182,7 +179,7 @@ def load_manifest(target: Path, version: int) -> Manifest:
 
 
 def list_versions(target: Path) -> list[int]:
-    """The versions that have a manifest, damaged or not, in order; none where there is no target.
+    """The versions that have a manifest, damaged or not, in order; none where the target does not exist.
 
     Raises:
         TargetError, StorageError: The target cannot be read.
@@ -202,16 +199,16 @@ def snapshot_folder(target: Path, manifest: Manifest) -> Path:
 
 
 def find_damage(target: Path, manifest: Manifest) -> list[str]:
-    """What is wrong with the files of a version, every byte read again: a line each, none for a sound snapshot."""
+    """Read all files of a version again: a line for each that is not as it was written."""
     folder = snapshot_folder(target, manifest)
     return [
-        f"{(folder / file.name).relative_to(target).as_posix()}: {fault}"
+        f"{(folder / file.name).relative_to(target).as_posix()}: {damage}"
         for file in manifest.files
-        if (fault := _fault(folder / file.name, file))
+        if (damage := _file_damage(folder / file.name, file))
     ]
 
 
-def _fault(path: Path, file: StoredFile) -> str:
+def _file_damage(path: Path, file: StoredFile) -> str:
     try:
         if path.is_symlink() or not path.is_file():
             return "missing" if not (path.exists() or path.is_symlink()) else "is no regular file"
@@ -225,7 +222,7 @@ def _fault(path: Path, file: StoredFile) -> str:
     return "" if sha256 == file.sha256 else "its SHA-256 is not that of what was written"
 
 
-def _read(target: Path, name: str) -> bytes | None:
+def _read_manifest(target: Path, name: str) -> bytes | None:
     path = target / CONTROL / MANIFESTS / name
     try:
         if path.is_file():
@@ -234,10 +231,10 @@ def _read(target: Path, name: str) -> bytes | None:
         return None
     except OSError as error:
         raise error_for_operation(error, "read", path) from error
-    return b"" if _is_there(path) else None  # a folder or a pipe is a damaged manifest
+    return b"" if _exists(path) else None  # a folder or a pipe is a damaged manifest
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Whether a folder may be a target: empty, or ours already, and out of other people's reach; and making it one.
+"""Decides whether a folder may be a target (empty, or a target already, and this user's), and opens it as one.
 
-Nothing of anybody else's is ever changed: a folder that is not empty and not ours is refused before the first write.
+A folder with other content is refused before the first write.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ELSEWHERE = "choose an empty folder, or one that does not exist yet"
 
 @dataclass(frozen=True)
 class TargetFolders:
-    """A target that is ours to write to: its folders, all open, and the permissions that files and folders get."""
+    """The open folders of a locked target, and the permissions of its files and folders."""
 
     fs: Fs
     lock: Lock
@@ -46,10 +46,10 @@ class TargetFolders:
 def open_target_folders(
     fs: Fs, path: Path, stack: ExitStack, *, run_id: str, file_mode: int, lock_timeout: float
 ) -> TargetFolders:
-    """The target, locked, until the stack is closed; it and its parts are made where they are missing.
+    """Open and lock a target until the stack is closed; what is missing is made.
 
     Raises:
-        TargetError: It cannot be a target: not a folder, a link, not ours, or another user's.
+        TargetError: It cannot be a target: no folder, a link, with other content, or another user's.
         TryLaterError: Another process holds it.
         ConfigError: A newer ftetl made it.
     """
@@ -59,7 +59,7 @@ def open_target_folders(
     stack.callback(lock.release)
     if not is_target(fs, root, control):
         _sign(fs, control, run_id, file_mode)
-    if fs.lstat(root, SNAPSHOTS) is None:  # the signature may be of a run that died before it was durable
+    if fs.lstat(root, SNAPSHOTS) is None:  # the signature may be of a run that was killed before it was durable
         fs.sync_folder(control)
         fs.sync_folder(root)
     set_mode(fs, control, mode)
@@ -83,7 +83,7 @@ def _open(fs: Fs, path: Path, stack: ExitStack, mode: int) -> tuple[Folder, Fold
     if made:
         set_mode(fs, root, mode)
     if fs.lstat(root, CONTROL) is None:
-        if fs.list_names(root) and fs.lstat(root, CONTROL) is None:  # not even by a run that began meanwhile
+        if fs.list_names(root) and fs.lstat(root, CONTROL) is None:  # not made by a run that began meanwhile
             raise foreign_folder_error(root)
         fs.make_folder(root, CONTROL)
     control = stack.enter_context(fs.open_folder(root, CONTROL))
@@ -94,24 +94,26 @@ def _open(fs: Fs, path: Path, stack: ExitStack, mode: int) -> tuple[Folder, Fold
 
 
 def open_root(fs: Fs, path: Path, stack: ExitStack) -> Folder:
-    """The folder, open until the stack is closed, if it can be a target as far as it alone tells.
+    """Open the root of a target until the stack is closed; its content is not checked.
 
     Raises:
         TargetError: It is no folder, a link, or another user's.
     """
     root = stack.enter_context(open_real_folder(fs, path))
-    _refuse_if_it_is_anothers(fs, root)
+    status, user = fs.lstat(root, "."), os.geteuid()
+    if status and user != 0 and status.st_uid not in (0, user):
+        raise TargetError("S19", f"{root.path} belongs to another user", next="choose a folder of this user's own")
     return root
 
 
 def is_target(fs: Fs, root: Folder, control: Folder) -> bool:
-    """True for a target; False for a folder in which a run died, or is busy, making one.
+    """True for a target; False for a folder that a run began, or is about, to make one.
 
     Raises:
-        TargetError: It is somebody else's.
+        TargetError: It has other content.
         ConfigError: A newer ftetl made it.
     """
-    # The format file is written before all but the names tolerated here, so: first look around, then for it.
+    # The format file is written before all names but those tolerated here: so list first, then read it.
     others = set(fs.list_names(root)) - {CONTROL} or {
         name for name in fs.list_names(control) if name != LOCK_FILE and not name.startswith(TEMP)
     }
@@ -130,10 +132,10 @@ def is_target(fs: Fs, root: Folder, control: Folder) -> bool:
 
 
 def open_part(fs: Fs, parent: Folder, name: str, stack: ExitStack, *, mode: int) -> Folder:
-    """One of a target's own folders, open, with this mode; made where it is missing.
+    """Open one of a target's own folders with this mode; it is made if missing.
 
     Raises:
-        TargetError: A link or a file stands in its place, or this user may not write there.
+        TargetError: It is a link or a file, or not writable.
     """
     fs.make_folder(parent, name)
     folder = stack.enter_context(fs.open_folder(parent, name))
@@ -143,14 +145,14 @@ def open_part(fs: Fs, parent: Folder, name: str, stack: ExitStack, *, mode: int)
 
 
 def set_mode(fs: Fs, folder: Folder, mode: int) -> None:
-    """Give a folder these permissions, unless it has them, or is another user's who lets us write there."""
-    own = fs.lstat(folder, ".")
-    if own is not None and own.st_mode & 0o777 != mode and os.geteuid() in (0, own.st_uid):
+    """Give a folder these permissions, unless it has them, or belongs to another user who lets this one write there."""
+    status = fs.lstat(folder, ".")
+    if status is not None and status.st_mode & 0o777 != mode and os.geteuid() in (0, status.st_uid):
         fs.chmod(folder.descriptor, mode, folder.path)
 
 
 def require_writable(fs: Fs, folder: Folder) -> None:
-    """Nothing, if names can be made in the folder; else a TargetError, before any work is lost to it."""
+    """Check that this user may make names in the folder, else raise a TargetError, before any work is lost."""
     if not fs.is_writable(folder):
         what = f"cannot write to {folder.path}: no permission, or the file system is read-only"
         raise TargetError("S03", what, next="give this user the right to, or choose another folder")
@@ -174,7 +176,7 @@ def _version(raw: bytes) -> int | None:
 
 
 def make_folders(fs: Fs, path: Path) -> bool:
-    """Make a folder with all above it, for this user alone; False where something has the name already."""
+    """Make a folder and its parents, for this user alone; False where the name exists."""
     if fs.lstat(None, path) is not None:
         return False
     if path.parent != path:
@@ -184,16 +186,16 @@ def make_folders(fs: Fs, path: Path) -> bool:
     except StorageError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
-        # The folder above is there: it is a link to nothing, or one in which the system makes no folders.
+        # The parent exists: it is a link to nothing, or a folder in which the system makes no folders.
         what = f"cannot make {path}: no folder can be made in {path.parent}"
         raise TargetError("S18", what, next=_ELSEWHERE) from error
 
 
 def open_real_folder(fs: Fs, path: Path) -> Folder:
-    """A folder, open, if it is one and no link.
+    """Open a folder.
 
     Raises:
-        TargetError: It is not.
+        TargetError: It is a link, or no folder.
     """
     status = fs.lstat(None, path)
     if status is not None and stat.S_ISLNK(status.st_mode):
@@ -204,28 +206,22 @@ def open_real_folder(fs: Fs, path: Path) -> Folder:
 
 
 def world_writable_warnings(fs: Fs, root: Folder) -> list[str]:
-    """A line where others than this user may change the target: a warning only, for the volumes of containers do so."""
-    places = ((fs.lstat(root, "."), f"{root.path}"), (fs.lstat(root, ".."), f"the folder that {root.path} is in"))
+    """A warning where everybody may change the target; no error, since the volumes of containers are like that."""
+    statuses = ((fs.lstat(root, "."), f"{root.path}"), (fs.lstat(root, ".."), f"the folder that {root.path} is in"))
     return [
         f"{what} can be changed by everybody; outside a container, take that right away (chmod o-w)"
-        for status, what in places
+        for status, what in statuses
         if status and status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
     ]
 
 
-def _refuse_if_it_is_anothers(fs: Fs, root: Folder) -> None:
-    own, user = fs.lstat(root, "."), os.geteuid()
-    if own and user != 0 and own.st_uid not in (0, user):
-        raise TargetError("S19", f"{root.path} belongs to another user", next="choose a folder of this user's own")
-
-
 def foreign_folder_error(root: Folder) -> TargetError:
-    """The error for a folder that is somebody else's."""
+    """The error for a folder with other content."""
     return TargetError("S16", f"{root.path} is not empty and not a target of ftetl", next=_ELSEWHERE)
 
 
 def require_plain_name(name: str) -> str:
-    """The name, if it is one that a file of ours may have; nothing from outside ever becomes a path."""
+    """The name, if a target may have such a file; nothing from outside ever becomes a path."""
     if not FILE_NAME.fullmatch(name):
         raise SoftwareError("B03", "this is no plain name for a file")
     return name

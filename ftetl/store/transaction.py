@@ -1,7 +1,7 @@
-"""One run's files: invisible while they are written, then all at once a snapshot, or gone.
+"""One run's files: invisible while they are written, then committed together as a snapshot, or removed.
 
-The link that gives a manifest its version is the commit point. Before it nobody sees anything of the run, and every
-error undoes it; after it nothing is an error any more. Bytes and names only: what the files hold is not known here.
+The link that gives a manifest its version is the commit point: every error before it undoes the run, and no error after
+it fails the run.
 """
 
 from __future__ import annotations
@@ -16,28 +16,21 @@ from typing import Any, BinaryIO, cast
 
 from ftetl.clock import iso, now, parse_iso
 from ftetl.errors import FtetlError, SoftwareError, TryLaterError
-from ftetl.store import cleanup, ownership, retention
+from ftetl.store import cleanup, manifest, ownership
 from ftetl.store.commit import commit_manifest, place_snapshot
 from ftetl.store.durable_file import DurableFile, read_back_error
 from ftetl.store.filesystem import Link
-from ftetl.store.manifest import (
-    JSON,
-    Manifest,
-    StoredFile,
-    canonical_json,
-    encode_manifest,
-    intact_manifests,
-    versions_in,
-)
+from ftetl.store.manifest import JSON, Manifest, StoredFile
 from ftetl.store.ownership import TEMP, TargetFolders
+from ftetl.store.retention import versions_to_keep
 
-# Snapshots of the same files are still two if one of these facts differs.
-TELLING_FACTS = ("identity", "contracts", "formats")
+# A snapshot with the same files is a new version if one of these facts differs.
+VERSIONED_FACTS = ("identity", "contracts", "formats")
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What a commit came to: the manifest that is now the newest, whether it is new, what went wrong after it."""
+    """The manifest that is now the newest, whether it is new, and what failed after the commit."""
 
     manifest: Manifest
     changed: bool
@@ -51,9 +44,13 @@ class _State(Enum):
 
 
 class Transaction:
-    """The place for one run's files; left without a commit, it removes them.
+    """Collects one run's files in the folder `path`; closed without a commit, it removes them.
 
-    `path` is where they are until then.
+    Args:
+        base: the newest version.
+        version: the number of the next one.
+        keep: the number of newest versions to keep.
+        committed: is called with the manifest after a commit.
     """
 
     def __init__(
@@ -71,7 +68,7 @@ class Transaction:
         self.path = folders.snapshots.path / self._temp
         self._folders, self._fs = folders, folders.fs
         self._base, self._version, self._keep, self._committed = base, version, keep, committed
-        self._sinks: dict[str, DurableFile] = {}
+        self._open_files: dict[str, DurableFile] = {}
         self._files: dict[str, StoredFile] = {}
         self._stack = ExitStack()
         if not self._fs.make_folder(folders.snapshots, self._temp):
@@ -90,17 +87,16 @@ class Transaction:
         return dict(self._files)
 
     def create_file(self, name: str) -> BinaryIO:
-        """A new file to write to; it belongs to the snapshot once it is closed. Many may be open, in any threads."""
-        if self._state is not _State.OPEN or name in self._sinks:
+        """A new file, part of the snapshot once it is closed. Many may be open, in any threads."""
+        if self._state is not _State.OPEN or name in self._open_files:
             raise SoftwareError("B03", f"{name} was staged twice, or too late")
-        sink = DurableFile(
-            self._fs, self._folder, ownership.require_plain_name(name), mode=self._folders.file_mode, done=self._close
-        )
-        self._sinks[name] = sink
-        return cast(BinaryIO, sink)
+        ownership.require_plain_name(name)
+        file = DurableFile(self._fs, self._folder, name, mode=self._folders.file_mode, done=self._file_done)
+        self._open_files[name] = file
+        return cast(BinaryIO, file)
 
     def commit(self, facts: Mapping[str, JSON]) -> Commit:
-        """Make the files the newest snapshot, unless the newest has the same ones and the same telling facts.
+        """Make the files the newest snapshot, unless the newest has the same files and `VERSIONED_FACTS`.
 
         Files that did not change are shared with the snapshot before. After an error nothing is left, except where
         the message says that the outcome is unknown.
@@ -118,15 +114,15 @@ class Transaction:
             raise
 
     def discard(self) -> None:
-        """Remove what was staged, unless it is or may be committed; safe to call at any time, never fails."""
+        """Remove the files, unless they are or may be committed; safe to call at any time, never fails."""
         if self._state is _State.OPEN:
-            for sink in self._sinks.values():
-                sink.abandon()
-            folders = self._folders
+            for file in self._open_files.values():
+                file.abandon()
+            fs, snapshots, manifests = self._fs, self._folders.snapshots, self._folders.manifests
             cleanup.collect_errors(
                 (
-                    partial(cleanup.remove_tree, self._fs, folders.snapshots, self._temp),
-                    partial(cleanup.remove_uncommitted, self._fs, folders.snapshots, folders.manifests, self.run_id),
+                    partial(cleanup.remove_tree, fs, snapshots, self._temp),
+                    partial(cleanup.remove_uncommitted, fs, snapshots, manifests, self.run_id),
                 )
             )
         self._state = _State.OVER
@@ -138,48 +134,48 @@ class Transaction:
     def __exit__(self, *_: object) -> None:
         self.discard()
 
-    def _close(self, file: StoredFile) -> None:
+    def _file_done(self, file: StoredFile) -> None:
         self._files[file.name] = file
 
     def _commit(self, facts: dict[str, Any]) -> Commit:
         self._read_back()
         base, warnings = self._base, list[str]()
-        same = self._same_as(base, warnings) if base else set[str]()
-        if base and self._changes_nothing(base, same, facts):
-            self._fs.sync_folder(self._folders.manifests)  # whoever committed it may have died before this
+        unchanged = self._unchanged_files(base, warnings) if base else set[str]()
+        if base and self._changes_nothing(base, unchanged, facts):
+            self._fs.sync_folder(self._folders.manifests)  # the run that committed it may have been killed before this
             self.discard()
             return Commit(base, changed=False, warnings=warnings)
-        if base and same:
-            self._share(base, same)
+        if base and unchanged:
+            self._share_files(base, unchanged)
         files = tuple(file for _, file in sorted(self._files.items()))
-        made_from = base.version if base else None
-        manifest = Manifest(self._version, self.run_id, made_from, iso(now()), files, facts)
-        data = encode_manifest(manifest)
+        newest = Manifest(self._version, self.run_id, base.version if base else None, iso(now()), files, facts)
+        data = manifest.encode_manifest(newest)
         place_snapshot(self._folders, self._folder, self.run_id, data, first=base is None)
         self._state = _State.COMMITTING
         if problem := commit_manifest(self._folders, self.run_id, self._version, data):
             self._state = _State.OPEN
             raise problem
-        self._committed(manifest)
-        warnings += self._tidy()
+        self._committed(newest)
+        warnings += self._clean_up_after_commit()
         self.discard()
-        return Commit(manifest, changed=True, warnings=warnings)
+        return Commit(newest, changed=True, warnings=warnings)
 
     def _read_back(self) -> None:
-        there = self._fs.list_names(self._folder)
-        if {*self._files} - {*there}:  # by a run on another machine, where locks are not shared
+        """Check that exactly the closed files are on the disk, byte for byte."""
+        on_disk = self._fs.list_names(self._folder)
+        if {*self._files} - {*on_disk}:  # by a run on another machine, where locks are not shared
             what = f"another run removed files of this one from {self.path}"
             raise TryLaterError("C02", what, next="run again, and never two at once on such a file system")
-        if self._files.keys() != self._sinks.keys() or there != sorted(self._files):
+        if self._files.keys() != self._open_files.keys() or on_disk != sorted(self._files):
             raise SoftwareError("B03", "a staged file was not closed, or was not made by the transaction")
         for file in self._files.values():
             if self._fs.digest(self._folder, file.name) != (file.bytes, file.sha256):
                 raise read_back_error(self._folder, file.name)
 
-    def _same_as(self, base: Manifest, warnings: list[str]) -> set[str]:
-        """The files that lie in the base with the very same bytes, which now have this run's mode there too."""
+    def _unchanged_files(self, base: Manifest, warnings: list[str]) -> set[str]:
+        """The files that the base has with the same bytes; they get this run's mode there too."""
         fs, folders = self._fs, self._folders
-        same: set[str] = set()
+        unchanged: set[str] = set()
         try:
             with fs.open_folder(folders.snapshots, base.run_id) as folder:
                 ownership.set_mode(fs, folder, folders.folder_mode)
@@ -189,49 +185,50 @@ class Transaction:
                     if fs.digest(folder, file.name) != (file.bytes, file.sha256):
                         raise read_back_error(folder, file.name)
                     fs.chmod_file(folder, file.name, folders.file_mode)
-                    same.add(file.name)
-        except FtetlError as error:  # what is damaged there is sound here
+                    unchanged.add(file.name)
+        except FtetlError as error:  # a file that is damaged there is intact here
             warnings.append(f"version {base.version} could not be reused: {error}")
-        return same
+        return unchanged
 
-    def _changes_nothing(self, base: Manifest, same: set[str], facts: dict[str, Any]) -> bool:
-        unchanged = same == self._files.keys() == {file.name for file in base.files}
-        return unchanged and all(facts.get(name) == base.facts.get(name) for name in TELLING_FACTS)
+    def _changes_nothing(self, base: Manifest, unchanged: set[str], facts: dict[str, Any]) -> bool:
+        same_files = unchanged == self._files.keys() == {file.name for file in base.files}
+        return same_files and all(facts.get(name) == base.facts.get(name) for name in VERSIONED_FACTS)
 
-    def _share(self, base: Manifest, names: set[str]) -> None:
-        with self._fs.open_folder(self._folders.snapshots, base.run_id) as old:
+    def _share_files(self, base: Manifest, names: set[str]) -> None:
+        """Replace files by hard links to those of the base."""
+        with self._fs.open_folder(self._folders.snapshots, base.run_id) as base_folder:
             for name in sorted(names):
                 try:
-                    link = self._fs.link(old, name, self._folder, TEMP + name)
+                    link = self._fs.link(base_folder, name, self._folder, TEMP + name)
                 except FtetlError:
-                    continue  # our own copy does as well
+                    continue  # this run's own copy stays
                 if link is Link.MADE:
                     self._fs.rename(self._folder, TEMP + name, self._folder, name)
 
-    def _tidy(self) -> list[str]:
+    def _clean_up_after_commit(self) -> list[str]:
         fs, folders = self._fs, self._folders
-        said: list[str] = []
+        removal_errors: list[str] = []
         operations = (
             lambda: fs.sync_folder(folders.manifests),
             lambda: fs.unlink(folders.manifests, self._temp),
             lambda: cleanup.update_current_link(fs, folders.root, self.run_id),
-            lambda: said.extend(self._collect()),
+            lambda: removal_errors.extend(self._remove_expired()),
         )
-        return [f"after the commit: {line}" for line in cleanup.collect_errors(operations) + said]
+        return [f"after the commit: {line}" for line in cleanup.collect_errors(operations) + removal_errors]
 
-    def _collect(self) -> list[str]:
+    def _remove_expired(self) -> list[str]:
         fs, folders = self._fs, self._folders
-        found = versions_in(fs.list_names(folders.manifests))
-        manifests = list(intact_manifests(found, lambda name: fs.read_bytes(folders.manifests, name)))
-        times = [(manifest.version, parse_iso(manifest.committed_at)) for manifest in manifests]
-        stay = retention.versions_to_keep(times, keep=self._keep, now=now())
-        expired = [manifest for manifest in manifests if manifest.version not in stay]
+        versions = manifest.versions_in(fs.list_names(folders.manifests))
+        manifests = list(manifest.intact_manifests(versions, lambda name: fs.read_bytes(folders.manifests, name)))
+        times = [(m.version, parse_iso(m.committed_at)) for m in manifests]
+        kept = versions_to_keep(times, keep=self._keep, now=now())
+        expired = [m for m in manifests if m.version not in kept]
         return cleanup.remove_expired(fs, folders.snapshots, folders.manifests, expired)
 
 
 def _plain_facts(facts: Mapping[str, JSON]) -> dict[str, Any]:
     try:
-        plain: dict[str, Any] = json.loads(canonical_json(facts))
+        plain: dict[str, Any] = json.loads(manifest.canonical_json(facts))
     except (TypeError, ValueError):
         raise SoftwareError("B03", "the facts of a commit are no JSON") from None
     return plain

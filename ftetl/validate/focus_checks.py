@@ -1,7 +1,6 @@
-"""The gate of `focus_costs`, besides its contract: what must hold between its columns, its rows and the other tables.
+"""Checks `focus_costs` beyond its contract: rules between its columns, its rows and the other tables.
 
-The official validator of the standard sees little of this. All in exact decimals and in Arrow; a failure is a fault of
-ours. Knows the tables as they lie on disk, not how they are made.
+The official validator of FOCUS checks little of this. All in exact decimals; a failure is a bug of ftetl.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _WIDE = (pa.decimal256(20, 9), pa.decimal256(28, 9), pa.decimal256(49, 18))  # a
 _TEXT = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
 FLAT = rf"^\{{{_TEXT}:{_TEXT}(?:,{_TEXT}:{_TEXT})*\}}$"  # a JSON object whose values are texts
 _Columns = dict[str, pa.Array]
-_Rule = tuple[str, pa.Array]  # what holds, and in which rows
+_Rule = tuple[str, pa.Array]  # what must hold, and in which rows it does
 
 
 def check_for(name: str, available: Collection[str]) -> Callable[[TableReader, Table, int], None]:
@@ -36,30 +35,29 @@ def check_for(name: str, available: Collection[str]) -> Callable[[TableReader, T
 
 
 def check_focus_costs(stored: TableReader, table: Table, written: int) -> None:
-    """Check the table by its contract, and by what else must hold.
+    """Check the table by its contract and by all rules.
 
     Raises:
-        SoftwareError: Something does not.
+        SoftwareError: One does not hold.
         StorageError: It cannot be read back.
     """
     parts = [empty(table).select([*_SKU, "ResourceId", "x_ChargeKind", "BilledCost"])]
 
-    def look(group: pa.Table) -> None:
+    def check_rows(group: pa.Table) -> None:
         require_rules(table, row_rules({name: one(group.column(name)) for name in group.column_names}))
         parts.append(group.select(parts[0].column_names))
 
-    table_checks.check_table(stored, table, written, look)
-    whole = pa.concat_tables(parts).combine_chunks()
-    require_rules(table, resource_rules(whole))
-    require_rules(table, sku_rules(whole))
-    require_rules(table, total_rules(whole, stored))
+    table_checks.check_table(stored, table, written, check_rows)
+    costs = pa.concat_tables(parts).combine_chunks()
+    for rules in (resource_rules(costs), sku_rules(costs), total_rules(costs, stored)):
+        require_rules(table, rules)
 
 
 def require_rules(table: Table, rules: Iterator[_Rule]) -> None:
-    """Go on if every rule holds in every row; a rule that says nothing of a row does not hold there.
+    """Check that every rule holds in every row; where it is NULL it does not.
 
     Raises:
-        SoftwareError: One does not.
+        SoftwareError: One does not hold.
     """
     for what, holds in rules:
         if not pc.all(pc.fill_null(holds, False), min_count=0).as_py():
@@ -67,7 +65,7 @@ def require_rules(table: Table, rules: Iterator[_Rule]) -> None:
 
 
 def row_rules(row: _Columns) -> Iterator[_Rule]:
-    """What must hold in each row."""
+    """The rules of each row."""
     cost, is_job = row["BilledCost"], pc.equal(row["x_ChargeKind"], "job")
     for name in _COSTS:
         yield f"is {name} the billed cost", pc.equal(row[name], cost)
@@ -108,51 +106,45 @@ def _periods(row: _Columns, is_job: pa.Array) -> Iterator[_Rule]:
     yield "is what is settled in a later month a correction", pc.equal(corrects, pc.less(start, month))
 
 
-def resource_rules(whole: pa.Table) -> Iterator[_Rule]:
-    """What must hold of the rows of each job."""
-    is_job = pc.cast(pc.equal(whole.column("x_ChargeKind"), "job"), pa.int64())
-    found = (
-        whole.append_column("jobs", is_job).group_by("ResourceId").aggregate([("jobs", "sum"), ("BilledCost", "sum")])
-    )
-    net = found.column("BilledCost_sum")
-    yield "is there one job's row for a resource", pc.equal(found.column("jobs_sum"), 1)
+def resource_rules(costs: pa.Table) -> Iterator[_Rule]:
+    """The rules of the rows of each job."""
+    is_job = pc.cast(pc.equal(costs.column("x_ChargeKind"), "job"), pa.int64())
+    by_job = costs.append_column("jobs", is_job).group_by("ResourceId")
+    sums = by_job.aggregate([("jobs", "sum"), ("BilledCost", "sum")])
+    net = sums.column("BilledCost_sum")
+    yield "is there one job's row for a resource", pc.equal(sums.column("jobs_sum"), 1)
     yield "is a job's net cost 0 or more", pc.greater_equal(net, pa.scalar(0, net.type))
 
 
-def sku_rules(whole: pa.Table) -> Iterator[_Rule]:
-    """What must hold of each SKU."""
-    found = whole.group_by(_SKU).aggregate([])
-    counts = found.group_by("SkuPriceId").aggregate([("SkuId", "count")])
+def sku_rules(costs: pa.Table) -> Iterator[_Rule]:
+    """The rules of each SKU."""
+    counts = costs.group_by(_SKU).aggregate([]).group_by("SkuPriceId").aggregate([("SkuId", "count")])
     yield "has a SkuPriceId one SkuId and one SkuPriceDetails", pc.equal(counts.column("SkuId_count"), 1)
 
 
-def total_rules(whole: pa.Table, stored: TableReader) -> Iterator[_Rule]:
-    """To the nano-dollar: what the jobs cost, and what came back, is what the rows sum to, but for the anomalies."""
+def total_rules(costs: pa.Table, stored: TableReader) -> Iterator[_Rule]:
+    """The rules of the totals: to the nano-dollar those of prices and refunds in `jobs`, without the anomalies."""
     names = ["total_price_nanousd", "refund_amount_nanousd", "created_at", "updated_at"]
     jobs = stored.read_table("jobs", names)
     price, refund = (pc.fill_null(one(jobs.column(name)), 0) for name in names[:2])
-    priced, returned = pc.greater(price, 0), pc.greater(refund, 0)
-    dated = pc.or_(pc.is_valid(one(jobs.column("created_at"))), pc.is_valid(one(jobs.column("updated_at"))))
-    exceeds = pc.and_(returned, pc.fill_null(pc.greater(refund, one(jobs.column(names[0]))), False))
-    charged = pc.and_(priced, dated)
-    nano = one(whole.column("BilledCost")).view(pa.decimal128(20, 0))
-    is_job = pc.equal(one(whole.column("x_ChargeKind")), "job")
-    given_back = pc.and_(charged, pc.and_(returned, pc.invert(exceeds)))
+    is_priced, is_refunded = pc.greater(price, 0), pc.greater(refund, 0)
+    has_time = pc.or_(pc.is_valid(one(jobs.column("created_at"))), pc.is_valid(one(jobs.column("updated_at"))))
+    exceeds = pc.and_(is_refunded, pc.fill_null(pc.greater(refund, one(jobs.column(names[0]))), False))
+    has_charge = pc.and_(is_priced, has_time)
+    has_refund = pc.and_(has_charge, pc.and_(is_refunded, pc.invert(exceeds)))
+    nano = one(costs.column("BilledCost")).view(pa.decimal128(20, 0))
+    is_job = pc.equal(one(costs.column("x_ChargeKind")), "job")
     for what, rows_of, sign, values, mask in (
-        ("prices", is_job, 1, price, charged),
-        ("refunds", pc.invert(is_job), -1, refund, given_back),
+        ("prices", is_job, 1, price, has_charge),
+        ("refunds", pc.invert(is_job), -1, refund, has_refund),
     ):
         expected = _sum(values.filter(mask).cast(pa.decimal128(19, 0)))
         yield f"is the sum that of the {what}", pa.array([_sum(nano.filter(rows_of)) * sign == expected])
     kinds = one(stored.read_table("anomalies", ["kind"]).column(0))
-    for kind, mask in zip(ANOMALY_KINDS, (pc.and_(priced, pc.invert(dated)), exceeds), strict=True):
-        equal = _count(pc.equal(kinds, kind)) == _count(mask)
+    for kind, mask in zip(ANOMALY_KINDS, (pc.and_(is_priced, pc.invert(has_time)), exceeds), strict=True):
+        equal = _sum(pc.equal(kinds, kind)) == _sum(mask)
         yield f"is what was left out an anomaly ({kind})", pa.array([equal])
 
 
 def _sum(values: pa.Array) -> int:
     return int(pc.sum(values).as_py() or 0)
-
-
-def _count(mask: pa.Array) -> int:
-    return pc.sum(mask).as_py() or 0

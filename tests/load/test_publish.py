@@ -21,7 +21,7 @@ import pytest
 
 import ftetl
 from ftetl import demo
-from ftetl.cli import output
+from ftetl.cli.commands import export as export_command
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
 from ftetl.load.publish import RECORD, PublishFolder
@@ -491,7 +491,7 @@ class TestExport:
         assert (
             json.loads((target / "_ftetl" / "runs" / f"{report.run_id}.json").read_bytes())["published"]["version"] == 1
         )
-        assert output.outcome(report).endswith(f"; published to {folder}")
+        assert export_command._outcome(report).endswith(f"; published to {folder}")
 
     def test_a_format_that_is_no_longer_written_is_removed(
         self, service: demo.Server, target: Path, folder: Path

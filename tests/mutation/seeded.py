@@ -76,7 +76,7 @@ BUGS = [
         "tests/store/test_target.py -k outcome_is_unknown"),
     Bug("an existing version is success", "store/commit.py", "if link is Link.MADE:", "if link is not Link.UNSUPPORTED:",
         "tests/store/test_target.py -k another_run_took"),
-    Bug("an error after the commit", "store/transaction.py", "cleanup.collect_errors(operations) + said", "[call() or '' for call in operations]",
+    Bug("an error after the commit", "store/transaction.py", "cleanup.collect_errors(operations) + removal_errors", "[call() or '' for call in operations]",
         "tests/store/test_target.py -k trouble_after_the_commit"),
     Bug("an unknown error is told with its text", "pipeline/export.py", 'f"{type(error).__name__} in {where}"',
         'f"{error} in {where}"', "tests/pipeline/test_run.py tests/cli/test_exit_handling.py"),

@@ -243,7 +243,7 @@ def test_reading_needs_neither_locks_nor_anything_heavy(tmp_path: Path) -> None:
 import sys
 sys.modules["fcntl"] = None  # as on Windows
 import pathlib, ftetl.store.manifest, ftetl.store.target
-assert ftetl.store.manifest.newest(pathlib.Path(sys.argv[1])).version == 1
+assert ftetl.store.manifest.newest_manifest(pathlib.Path(sys.argv[1])).version == 1
 assert not {"pandas", "pyarrow", "requests"} & sys.modules.keys()
 """
     environment = {"PYTHONPATH": str(Path(ftetl.__file__).parents[1])}

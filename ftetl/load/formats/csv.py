@@ -1,9 +1,9 @@
-r"""CSV for spreadsheets and for tools that read nothing else; Parquet is the reference.
+r"""CSV, for spreadsheets and for tools that read nothing else.
 
-UTF-8, CRLF, one header whatever the rows. Text, times and decimals are quoted; NULL is an empty cell, the empty text is
-`""`. NUL, at which many readers end, is written as the four characters `\x00`. A text that a spreadsheet would run as a
-formula gets a leading `'` (numbers, times and decimals never do). Since `'` counts among the characters that may stand
-before a formula, taking one `'` off every cell that matches `FORMULA` gives back the text exactly.
+UTF-8, CRLF, a header also without rows. Text, times and decimals are quoted; NULL is an empty cell, the empty text is
+`""`. NUL, at which many readers stop, is written as the four characters `\x00`. A text that a spreadsheet would run as
+a formula gets a leading `'`. Since `'` is among the characters that may precede a formula, removing one `'` from every
+cell that matches `FORMULA` restores the text exactly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BATCH_ROWS = 16_384  # bounds the memory of the texts; the bytes do not depend o
 
 
 def writer(sink: BinaryIO, schema: pa.Schema, *, metadata: Mapping[str, str], raw: bool = False) -> Writer:
-    """A writer of one table; the header is in the sink at once. `raw` leaves formulas as they are.
+    """A writer of one table, which writes the header at once. `raw` leaves formulas as they are.
 
     Times in the columns that `metadata["ftetl.seconds"]` names are written without a fraction.
     """
@@ -41,30 +41,27 @@ class _Writer:
     def write(self, table: pa.Table) -> None:
         require_schema(table, self._schema)
         for batch in table.to_batches(max_chunksize=BATCH_ROWS):
-            columns = [self._cut(name, batch.column(name)) for name in table.column_names]
-            cells = [_cells(column, guard=self._guard) for column in columns]
+            cells = [self._cells(name, batch.column(name)) for name in table.column_names]
             self._file.write_batch(pa.record_batch(cells, names=table.column_names))
 
     def close(self) -> None:
         self._file.close()
 
-    def _cut(self, name: str, column: Any) -> Any:
-        return column.cast(pa.timestamp("s", "UTC"), safe=False) if name in self._seconds else column
+    def _cells(self, name: str, column: Any) -> Any:
+        """The text of a column; Arrow's own text is right for integers, reals and booleans."""
+        if name in self._seconds:
+            column = column.cast(pa.timestamp("s", "UTC"), safe=False)
+        if pa.types.is_string(column.type):
+            return _text(column, guard=self._guard)
+        if pa.types.is_timestamp(column.type):
+            return _time(column)
+        if pa.types.is_decimal(column.type):
+            return _decimal(column)
+        return column
 
 
 def _cell_type(kind: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_timestamp(kind) or pa.types.is_decimal(kind) else kind
-
-
-def _cells(array: Any, *, guard: bool) -> Any:
-    """The column as it will stand in the file; Arrow's own text is right for integers, reals and booleans."""
-    if pa.types.is_string(array.type):
-        return _text(array, guard=guard)
-    if pa.types.is_timestamp(array.type):
-        return _time(array)
-    if pa.types.is_decimal(array.type):
-        return _decimal(array)
-    return array
 
 
 def _text(array: Any, *, guard: bool) -> Any:
