@@ -1,13 +1,12 @@
-"""Both roads mean the same, no job costs another one its row, and no bytes break the first rooms.
+"""Both readers give the same rows, no job costs another one its row, and no bytes break indexing or decoding.
 
-The jobs come from the shape that the contracts give: a new column is tested here unasked.
+The jobs come from the nested schema that the contracts give: a new column is tested here without a change.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -187,16 +186,16 @@ def response(body: bytes, shape: Shape = Shape.DOCUMENT) -> Response:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _no_short_cut() -> Iterator[None]:
-    """Small refused pieces take the careful road at once; here Arrow shall try each of them."""
+def _no_shortcut() -> Iterator[None]:
+    """Small refused pieces are left to the Python reader at once; here Arrow shall try each of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoder, "_SMALL", 0)
         patch.setattr(decoder, "_MAX_REREAD", 1000)
         yield
 
 
-def said(decoded: decoder.Decoded) -> dict[str, Any]:
-    """Everything that a road has to say, without what tells the roads apart."""
+def contents(decoded: decoder.Decoded) -> dict[str, Any]:
+    """Everything that was decoded, without what differs between the readers."""
     flat = tables.flatten(decoded)
     return {
         "ids": [(i.job_id, i.position) for i in decoded.items],
@@ -213,24 +212,24 @@ def said(decoded: decoder.Decoded) -> dict[str, Any]:
 
 
 def both(a: Response) -> tuple[Scan, deduplicate.DecodePlan, dict[str, Any]]:
-    """An answer down both roads, and down the fast one without a look for odd jobs: they are found to say the same."""
+    """A response through both readers, and through Arrow without the type probe: all give the same."""
     found = index.scan_response(a)
     work = deduplicate.resolve_duplicates([a], [found])
-    fast, careful = (decoder.decode(work.items, [a], use_arrow=road) for road in (True, False))
+    by_arrow, by_python = (decoder.decode(work.items, [a], use_arrow=use_arrow) for use_arrow in (True, False))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type_probe, "find_mistyped", lambda _: set())
-        unseen_said = said(decoder.decode(work.items, [a]))
-    fast_said, careful_said = said(fast), said(careful)
-    for part, value in careful_said.items():
-        assert fast_said[part] == value, part
-        assert unseen_said[part] == value, part
-    whole = len(fast.items) + len(fast.quarantined) + len(work.quarantined) + work.identical + work.absorbed
+        unprobed_contents = contents(decoder.decode(work.items, [a]))
+    arrow_contents, python_contents = contents(by_arrow), contents(by_python)
+    for part, value in python_contents.items():
+        assert arrow_contents[part] == value, part
+        assert unprobed_contents[part] == value, part
+    whole = len(by_arrow.items) + len(by_arrow.quarantined) + len(work.quarantined) + work.identical + work.absorbed
     assert whole == found.received
-    return found, work, fast_said
+    return found, work, arrow_contents
 
 
 @given(data=st.data(), seed=st.integers(0, 2**16), spaced=st.booleans())
-def test_both_roads_say_the_same(data: st.DataObject, seed: int, spaced: bool) -> None:
+def test_both_readers_give_the_same(data: st.DataObject, seed: int, spaced: bool) -> None:
     dice = random.Random(seed)
     listed = [data.draw(jobs(f"ft-{number}")) for number in range(data.draw(st.integers(1, 4)))]
     body = "[" + ",".join(written(j, dice, BREAKS if spaced else ("",)) for j in listed) + "]"
@@ -239,7 +238,7 @@ def test_both_roads_say_the_same(data: st.DataObject, seed: int, spaced: bool) -
 
 
 @pytest.mark.parametrize("value", ODD)
-def test_both_roads_say_the_same_of_each_field(value: str) -> None:
+def test_both_readers_give_the_same_for_each_field(value: str) -> None:
     """Every field of the contracts with every odd value, alone in its job."""
     listed: list[Object] = []
     for path in JOB_PATHS:
@@ -256,7 +255,7 @@ def test_both_roads_say_the_same_of_each_field(value: str) -> None:
     both(response(body.encode()))
 
 
-# --- one odd job never costs another job its row
+# --- one damaged job never costs another job its row
 
 
 def late(text: str, more: str) -> str:
@@ -322,7 +321,7 @@ def contained(texts: Sequence[bytes], container: str, gap: bytes = b"") -> Respo
 @pytest.mark.parametrize("container", CONTAINERS)
 @given(data=st.data(), seed=st.integers(0, 2**16))
 @settings(max_examples=25)
-def test_odd_jobs_cost_no_other_job_its_row(container: str, data: st.DataObject, seed: int) -> None:
+def test_damaged_jobs_cost_no_other_job_its_row(container: str, data: st.DataObject, seed: int) -> None:
     dice = random.Random(seed)
     clean = [
         written(data.draw(jobs(f"ft-{n:02}", odd=False)), dice, BLANKS) for n in range(data.draw(st.integers(1, 9)))
@@ -366,7 +365,7 @@ def test_order_and_pieces_change_no_cell(data: st.DataObject, seed: int) -> None
     assert sorted((a.raw, a.rule) for a in quarantined) == sorted((a.raw, a.rule) for a in quarantined_again)
 
 
-# --- no bytes break the first rooms
+# --- no bytes break indexing or decoding
 
 LISTED = (SAMPLES / "list_2026.json").read_bytes()
 DETAILED = json.dumps(
@@ -462,8 +461,8 @@ def test_every_wrapping_has_the_same_elements(
             assert raws == (pretty if name == "pretty" else expected), name
 
 
-def test_the_property_reaches_the_fast_road() -> None:
-    """The valid jobs of this file are read by Arrow, so that comparing the roads compares two things."""
+def test_the_property_reaches_the_arrow_reader() -> None:
+    """The valid jobs of this file are read by Arrow, so that comparing the readers compares two things."""
     texts = [
         written(valid(job_schema(), random.Random(n), 1.0) | {"id": f'"ft-{n}"'}, random.Random(n)) for n in range(50)
     ]
@@ -471,6 +470,6 @@ def test_the_property_reaches_the_fast_road() -> None:
 
     decoded = decoder.decode(deduplicate.resolve_duplicates([a], [index.scan_response(a)]).items, [a])
 
-    assert Counter(fast=50 - decoded.python_rows) == Counter(fast=50)
+    assert decoded.python_rows == 0
     assert isinstance(decoded.jobs, pa.Table)
     assert element.judge(texts[0].encode()) == ("ft-0", None, True)

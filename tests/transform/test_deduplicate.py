@@ -143,7 +143,7 @@ def test_what_is_put_together_is_exact() -> None:
 
 
 @pytest.mark.parametrize("odd_one", ["list", "detail"])
-def test_a_job_put_together_with_an_odd_one_takes_the_careful_road(odd_one: str) -> None:
+def test_a_job_combined_with_a_mistyped_one_is_left_to_the_python_reader(odd_one: str) -> None:
     odd = '{"id":"ft-1","weight_decay":NaN,"total_steps":NaN,"new":1}'
     plain = '{"id":"ft-1","suffix":"s"}'
     responses = [listing(odd), detail(plain, 1)] if odd_one == "list" else [listing(plain, at=1), detail(odd)]

@@ -158,7 +158,7 @@ def jobs(count: int, keys: Any) -> list[bytes]:
     return [json.dumps({"id": f"ft-{n}", "status": "completed", **keys(n)}).encode() for n in range(count)]
 
 
-SPRAWLING: dict[str, tuple[int, Any, bool]] = {
+IDENTIFIER_KEYS: dict[str, tuple[int, Any, bool]] = {
     "identifiers at the top": (1000, lambda n: {f"k{n}": 1}, True),
     "identifiers inside": (1000, lambda n: {"map": {f"k{n}": {"x": 1}}}, True),
     "identifiers in a known object": (1000, lambda n: {"progress": {f"k{n}": 1}}, True),
@@ -182,14 +182,14 @@ def raws(texts: Sequence[bytes]) -> RawBatch:
     return RawBatch([RawJob("ft-1", 0, n, 0, 0, raw=Memory(text)) for n, text in enumerate(texts)], [])
 
 
-@pytest.mark.parametrize("name", SPRAWLING)
-def test_a_batch_sprawls_if_most_jobs_have_keys_of_their_own(name: str) -> None:
-    count, keys, sprawls = SPRAWLING[name]
+@pytest.mark.parametrize("name", IDENTIFIER_KEYS)
+def test_a_batch_has_identifier_keys_if_most_jobs_have_keys_of_their_own(name: str) -> None:
+    count, keys, has_keys = IDENTIFIER_KEYS[name]
 
-    assert extra_keys.has_identifier_keys(raws(jobs(count, keys))) == sprawls
+    assert extra_keys.has_identifier_keys(raws(jobs(count, keys))) == has_keys
 
 
-def test_what_msgspec_cannot_read_does_not_sprawl() -> None:
+def test_what_msgspec_cannot_read_has_no_identifier_keys() -> None:
     assert not extra_keys.has_identifier_keys(raws([b"{oops", b'{"a":"\xff"}', b"[" * 5000, b"NaN"] * 100))
 
 

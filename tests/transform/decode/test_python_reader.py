@@ -1,4 +1,4 @@
-"""The careful road: every value that its field cannot hold becomes none, and is noted as it came."""
+"""The Python reader: every value that its field cannot hold becomes null, and an anomaly with its raw text."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_value_of_the_kind_is_taken(key: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "text"), [(key, text) for key, values in NOT_TAKEN.items() for text in values])
-def test_a_value_of_another_kind_becomes_none_and_is_noted_as_it_came(key: str, text: str) -> None:
+def test_a_value_of_another_kind_becomes_null_and_an_anomaly_with_its_raw_text(key: str, text: str) -> None:
     found, noted = read(f'{{"{key}":{text},"other":1}}')
 
     assert found == {}
@@ -133,13 +133,13 @@ def test_a_value_of_another_kind_becomes_none_and_is_noted_as_it_came(key: str, 
 @pytest.mark.parametrize(
     "text", ["9007199254740993", "-9007199254740993.0", "1" * 40, "1" * 300, "1.00000000000000001e16"]
 )
-def test_a_large_real_that_no_double_holds_is_rounded_and_noted(text: str) -> None:
+def test_a_large_real_that_no_double_holds_is_rounded_with_an_anomaly(text: str) -> None:
     assert read(f'{{"real":{text}}}') == ({"real": float(text)}, [("real", "rounded", text, 0)])
 
 
 @pytest.mark.parametrize("key", SHAPE.children)
 @pytest.mark.parametrize("text", ["{}", '{"KEY":null}'])
-def test_missing_and_null_are_none_and_not_noted(key: str, text: str) -> None:
+def test_missing_and_null_are_null_without_an_anomaly(key: str, text: str) -> None:
     assert read(text.replace("KEY", key)) == ({}, [])
 
 
@@ -165,7 +165,7 @@ def test_a_field_of_two_kinds_takes_both(text: str) -> None:
     assert read(text) == UNIONS[text]
 
 
-def test_nested_values_are_noted_with_their_path() -> None:
+def test_anomalies_of_nested_values_have_their_path() -> None:
     found, noted = read('{"inner":{"text":1,"deeper":{"whole":"x"},"new":1},"new":{"text":1}}')
 
     assert found == {"inner": {"deeper": {}}}
@@ -176,7 +176,7 @@ def test_items_keep_their_places_whatever_they_are() -> None:
     found, noted = read('{"rows":[{"text":"a"},null,5,{"text":6},[],{}]}')
 
     assert found == {"rows": [{"text": "a"}, None, {}, {}, {}, {}]}
-    # The null is noted where both roads pass.
+    # The null becomes an anomaly when it is flattened, after both readers.
     assert noted == [
         ("rows", "wrong_type", "5", 2),
         ("rows.text", "wrong_type", "6", 3),
@@ -196,7 +196,7 @@ MENDED: dict[str, tuple[str, list[Noted]]] = {
 
 
 @pytest.mark.parametrize("text", MENDED)
-def test_what_json_has_no_word_for_is_mended_and_noted(text: str) -> None:
+def test_what_json_cannot_hold_is_replaced_with_an_anomaly(text: str) -> None:
     noted: list[Noted] = []
 
     found = python_reader.clean_json(strict_json.parse(text.encode()), lambda *note: noted.append(note), "p", 3)

@@ -1,4 +1,4 @@
-"""The raw elements of a batch are the bytes of their answers, one by one and together."""
+"""The raw jobs of a batch are the bytes of their responses, one by one and concatenated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def items(texts: list[bytes]) -> list[RawJob]:
     texts=st.lists(st.binary(max_size=30).map(lambda inner: b"{" + inner + b"}"), max_size=8),
     where=st.sampled_from(["memory", "file", "spool", "own"]),
 )
-def test_they_are_the_same_one_by_one_and_together(
+def test_jobs_have_the_same_bytes_one_by_one_and_concatenated(
     tmp_path_factory: pytest.TempPathFactory, texts: list[bytes], where: str
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
@@ -50,7 +50,7 @@ def test_they_are_the_same_one_by_one_and_together(
 @pytest.mark.parametrize(
     "now", [b'{"id":"ft-0"}{"id"', b"", b'{"id":"ft-0"}null         ', b'{"id":"ft-0"}{"id":"ft-12']
 )
-def test_an_answer_that_is_another_one_now_is_not_read(
+def test_a_response_that_has_changed_since_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, now: bytes
 ) -> None:
     monkeypatch.setattr(raw_batch, "_MAX_REUSED", kept)

@@ -1,4 +1,4 @@
-"""What looks odd before it is looked at closely."""
+"""The type probe finds the jobs that have a value of another kind than the schema's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLAIN = [
     '"events":[{"type":"JOB_START","step":1,"new":[1,"x"]},null]',
     '"new":{"status":5}',
 ]
-ODD = [
+MISTYPED = [
     '"status":5',
     '"n_epochs":"3"',
     '"n_epochs":1500.0',
@@ -47,20 +47,20 @@ ODD = [
 
 
 @pytest.mark.parametrize("text", PLAIN)
-def test_a_value_of_the_declared_kind_is_plain(text: str) -> None:
-    assert looked([text]) == set()
+def test_a_value_of_the_declared_kind_is_not_found(text: str) -> None:
+    assert mistyped([text]) == set()
 
 
-@pytest.mark.parametrize("text", ODD)
-def test_a_value_of_another_kind_is_odd(text: str) -> None:
-    assert looked([text]) == {0}
+@pytest.mark.parametrize("text", MISTYPED)
+def test_a_value_of_another_kind_is_found(text: str) -> None:
+    assert mistyped([text]) == {0}
 
 
-def test_every_odd_job_is_named() -> None:
-    both = [text for pair in zip(PLAIN, ODD, strict=False) for text in pair]
+def test_every_mistyped_job_is_found() -> None:
+    both = [text for pair in zip(PLAIN, MISTYPED, strict=False) for text in pair]
 
-    assert looked(both) == {n for n in range(len(both)) if n % 2}
+    assert mistyped(both) == {n for n in range(len(both)) if n % 2}
 
 
-def looked(texts: list[str]) -> set[int]:
+def mistyped(texts: list[str]) -> set[int]:
     return type_probe.find_mistyped(b'{"id":"ft-%d",%s}' % (n, text.encode()) for n, text in enumerate(texts))

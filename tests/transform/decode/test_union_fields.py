@@ -1,4 +1,4 @@
-"""Fields of two kinds are told apart in the bytes, and nothing else in them changes."""
+"""The keys of union fields are renamed in the bytes by the kind of their value, and nothing else changes."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Noted = tuple[str, str, str | None]
 
 
 def flat(text: str, *, use_arrow: bool) -> tuple[Row, list[Row], list[Noted]]:
-    """The row of a job with these members, its events, and what is noted."""
+    """The row of a job with these members, its events, and its anomalies."""
     body = '[{"id":"ft-1"' + ("," if text else "") + text + "}]"
     a = Response("jobs", Memory(body.encode()), NOW)
     plan = deduplicate.resolve_duplicates([a], [index.scan_response(a)])
