@@ -472,4 +472,4 @@ def test_the_property_reaches_the_arrow_reader() -> None:
 
     assert decoded.python_rows == 0
     assert isinstance(decoded.jobs, pa.Table)
-    assert element.judge(texts[0].encode()) == ("ft-0", None, True)
+    assert element.classify_element(texts[0].encode()) == ("ft-0", None, True)

@@ -67,7 +67,7 @@ def test_every_element_is_found_in_windows_of_any_size(
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_a_clean_list_needs_no_careful_road(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
+def test_a_clean_list_needs_no_python_reader(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
     monkeypatch.setattr(index, "WINDOW", window)
     texts = [json.dumps({"id": f"ft-{n:03}", "events": [{"id": "x"}] * (n % 5)}).encode() for n in range(100)]
 

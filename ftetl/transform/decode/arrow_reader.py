@@ -22,8 +22,7 @@ _MAX_BYTES = 2**31 - 2  # that Arrow's reader takes at once
 def prepare_body(body: memoryview) -> memoryview:
     """The bytes of a batch, ready for Arrow: checked as UTF-8, with the keys of union fields renamed in place.
 
-    Args:
-        body: The whole, or the beginning, of a `bytearray`.
+    `body` is a `bytearray`, or the beginning of one.
 
     Raises:
         ArrowInvalid: It is too large, not UTF-8, or has keys that cannot be renamed.
@@ -115,13 +114,7 @@ def json_column(table: pa.Table, key: str) -> JsonColumn:
 
 
 def decoded_table(table: pa.Table, columns: dict[str, JsonColumn], texts: dict[int, ExtraTexts]) -> pa.Table:
-    """The table with exactly the columns of the schema, those of JSON text among them.
-
-    Args:
-        table: As Arrow read it.
-        columns: By key, of JSON text.
-        texts: By row, at least of their unresolved rows.
-    """
+    """The table with exactly the columns of the schema, those of JSON text among them; `texts` are by row."""
     arrays = []
     schema = arrow_schema(json_as_text=True)
     for inner in schema:

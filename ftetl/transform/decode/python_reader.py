@@ -25,12 +25,7 @@ def read_object(
 ) -> dict[str, Any]:
     """The fields of an object that the schema reads, each of its kind; null ones are left out.
 
-    Args:
-        node: The schema of the object.
-        value: The object, as `strict_json` parsed it.
-        add_anomaly: Called for every value that is not of its field's kind.
-        prefix: Of the paths in anomalies.
-        position: Of the event that the object is or lies in.
+    `prefix` is that of the paths in anomalies, `position` that of the event which the object is or lies in.
     """
     fields: dict[str, Any] = {}
     for key, child in node.children.items():

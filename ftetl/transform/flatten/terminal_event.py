@@ -20,13 +20,7 @@ def terminal_columns() -> tuple[Column, ...]:
 
 
 def from_terminal_event(events: pa.Table, parents: pa.Array, count: int) -> dict[str, pa.Array]:
-    """The terminal columns by name.
-
-    Args:
-        events: The flat events, those of a job together and in order.
-        parents: By event, the row of its job.
-        count: The number of jobs.
-    """
+    """The terminal columns of `count` jobs by name; `parents` is the row of each event's job, in order."""
     types = sorted({value for column in terminal_columns() for value in column.values})
     terminal = pc.indices_nonzero(pc.is_in(events.column("type"), value_set=pa.array(types, pa.string())))
     jobs = pc.take(parents, terminal)

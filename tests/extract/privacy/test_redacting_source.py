@@ -54,7 +54,7 @@ def planted(count: int = 6) -> list[Job]:
 
 
 def odd(job: Job) -> list[bytes]:
-    """Elements that only the careful road can read, or no table can take; they lie between clean ones."""
+    """Elements that only the Python reader can read, or no table can take; they lie between clean ones."""
     text = json.dumps(job | {"events": []})[1:-1].replace("@", r"\u0040")
     ids = iter(range(100))
     return [
