@@ -5,11 +5,14 @@ One place for each default; numbers that bound a run are in `limits`. Works noth
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Self
 
+from ftetl.clock import parse_iso
 from ftetl.config import limits
 from ftetl.errors import UsageError
 
@@ -79,6 +82,30 @@ class Settings:
     publish: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @classmethod
+    def from_options(
+        cls, target: str | os.PathLike[str], source: str | os.PathLike[str], options: Mapping[str, Any]
+    ) -> Self:
+        """The settings with these options, which may be texts where a path, a time or several formats are meant.
+
+        Raises:
+            UsageError: An option is unknown or out of range.
+        """
+        unknown = sorted(set(options) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise UsageError("P03", f"there is no setting {unknown[0]!r}", next="see `ftetl export --help`")
+        formats = options.get("formats", cls.formats)
+        settings = {
+            **options,
+            "environ": Environ(options.get("environ", os.environ)),
+            "formats": (formats,) if isinstance(formats, str) else tuple(formats),
+            "observed_at": _utc_time(options.get("observed_at")),
+        }
+        for name in ("api_key_file", "pii_key_file", "metrics_file", "publish"):
+            if options.get(name) is not None:
+                settings[name] = Path(options[name])
+        return cls(target=Path(target), source=os.fspath(source), **settings)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "environ", Environ(self.environ))
         for name, value, known in (
@@ -104,6 +131,15 @@ class Settings:
         _require(
             moment is None or moment.tzinfo is not None, "observed_at has no time zone", "give it one, such as UTC"
         )
+
+
+def _utc_time(value: str | datetime | None) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            return parse_iso(value)
+        except ValueError:
+            raise UsageError("P02", "observed_at is no time", next="write it like 2026-07-02T08:10:14Z") from None
+    return value if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
 
 
 def _require(holds: bool, what: str, advice: str) -> None:

@@ -8,15 +8,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
-from ftetl.clock import parse_iso
 from ftetl.config.settings import Environ, Settings
 from ftetl.contract import tables
-from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError, UsageError
+from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError
 from ftetl.errors.os_errors import error_elsewhere
 from ftetl.load import formats as table_formats
 from ftetl.pipeline import metrics, run_log
@@ -42,32 +40,7 @@ def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "
         FtetlError: Nothing was committed; `ftetl.errors` tells the kinds. A run that is only partial does not raise.
     """
     settings["environ"] = Environ(settings.get("environ", os.environ))  # not to be shown with this frame
-    return run_export(ActiveRun(settings_of(target, source, settings)))
-
-
-def settings_of(target: str | os.PathLike[str], source: str | os.PathLike[str], given: dict[str, Any]) -> Settings:
-    """The settings that these words mean.
-
-    Raises:
-        UsageError: One of them is unknown or out of range.
-    """
-    moment = given.get("observed_at")
-    if isinstance(moment, str):
-        try:
-            moment = parse_iso(moment)
-        except ValueError:
-            raise UsageError("P02", "observed_at is no time", next="write it like 2026-07-02T08:10:14Z") from None
-    if isinstance(moment, datetime):
-        given = {**given, "observed_at": moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)}
-    formats = given.get("formats", Settings.formats)
-    formats = (formats,) if isinstance(formats, str) else tuple(formats)
-    given = {**given, "environ": Environ(given.get("environ", os.environ)), "formats": formats}
-    paths = ("api_key_file", "pii_key_file", "metrics_file", "publish")
-    given |= {name: Path(given[name]) for name in paths if given.get(name) is not None}
-    unknown = sorted(set(given) - set(Settings.__dataclass_fields__))
-    if unknown:
-        raise UsageError("P03", f"there is no setting {unknown[0]!r}", next="see `ftetl export --help`")
-    return Settings(target=Path(target), source=os.fspath(source), **given)
+    return run_export(ActiveRun(Settings.from_options(target, source, settings)))
 
 
 def run_export(active: ActiveRun) -> Report:
@@ -130,7 +103,7 @@ def rebuild_settings(target: str | os.PathLike[str], options: dict[str, Any]) ->
     """
     if options.get("pii_key_file") is not None:  # it has no other use
         options = {**options, "pii": "hash"}
-    return settings_of(target, ARCHIVE, options)
+    return Settings.from_options(target, ARCHIVE, options)
 
 
 def run_rebuild(active: ActiveRun) -> Report:

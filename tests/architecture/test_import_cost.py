@@ -18,7 +18,7 @@ COMMAND_LINE = {
     *("config", "config.limits", "config.settings"),
     *("contract", "contract.loader", "contract.markdown", "contract.validation"),
     *("errors", "errors.exceptions"),
-    *("formatting", "run_report"),
+    *("clock", "formatting", "run_report"),
     *("load", "load.formats"),  # the names of the formats
     *("pipeline", "pipeline.progress"),  # progress that nobody displays
 }

@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contract": {"errors"},
     "demo": set(),
     "run_report": {"errors"},
-    "config": {"errors"},
+    "config": {"clock", "errors"},
     "errors": set(),
     "formatting": set(),
     "arrays": set(),

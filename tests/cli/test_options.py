@@ -12,7 +12,6 @@ import pytest
 from ftetl.cli.main import cli
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError
-from ftetl.pipeline import export
 from ftetl.store.target import Target
 
 RUNS = {"export": cli.commands["export"], "demo": cli.commands["demo"]}
@@ -32,7 +31,7 @@ def parsed(*words: str, command: str = "export") -> dict[str, Any]:
 def settings(**given: Any) -> Settings:
     for name in ("quiet", "verbose", "as_json", "log_format"):
         given.pop(name)
-    return export.settings_of(given.pop("target"), given.pop("source", "demo"), given)
+    return Settings.from_options(given.pop("target"), given.pop("source", "demo"), given)
 
 
 @pytest.mark.parametrize("name", cli.commands)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ftetl.clock import iso
 from ftetl.config.settings import Settings
 from ftetl.errors import UsageError
 
@@ -59,3 +60,28 @@ def test_sense_is_not(given: dict[str, Any]) -> None:
 
 def test_the_environment_is_not_shown() -> None:
     assert "canary" not in repr(Settings(Path("t"), environ={"TOGETHER_API_KEY": "canary-0123456789"}))
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2026, 7, 2, 8, 10, 14, tzinfo=UTC),
+        datetime(2026, 7, 2, 8, 10, 14),
+        datetime(2026, 7, 2, 13, 55, 14, tzinfo=timezone(timedelta(hours=5, minutes=45))),
+        "2026-07-02T08:10:14Z",
+        "2026-07-02T08:10:14",
+        "2026-07-02T13:55:14+05:45",
+    ],
+)
+def test_a_time_of_observation_may_be_given_in_many_ways(moment: Any) -> None:
+    found = Settings.from_options("t", "demo", {"observed_at": moment}).observed_at
+    assert found is not None
+    assert iso(found) == "2026-07-02T08:10:14.000000Z"
+    assert found.utcoffset() == timedelta(0)
+
+
+def test_words_become_settings(tmp_path: Path) -> None:
+    found = Settings.from_options(str(tmp_path), tmp_path / "a.json", {"formats": "csv", "api_key_file": "key"})
+    assert (found.target, found.source) == (tmp_path, str(tmp_path / "a.json"))
+    assert (found.formats, found.api_key_file) == (("csv",), Path("key"))
+    assert Settings.from_options("t", "api", {"formats": ["csv", "parquet"]}).formats == ("csv", "parquet")

@@ -29,6 +29,7 @@ from rich.traceback import Traceback
 import ftetl
 from ftetl import demo
 from ftetl.cli.main import cli
+from ftetl.config.settings import Settings
 from ftetl.errors import FtetlError
 from ftetl.pipeline import export
 from ftetl.pipeline.active_run import ActiveRun
@@ -211,7 +212,7 @@ def broken_at(when: int | str, server: demo.Server, target: Path) -> tuple[Break
     hook = threading.excepthook
     threading.excepthook = lambda args: threads.append(with_names(args.exc_value) if args.exc_value else "")
     shown = ""
-    settings = export.settings_of(
+    settings = Settings.from_options(
         target, "api", {"environ": {"TOGETHER_API_KEY": KEY}, "base_url": server.url, "deadline": 20.0}
     )
     try:

@@ -20,8 +20,9 @@ from click.testing import CliRunner
 import ftetl
 from ftetl import demo
 from ftetl.cli.main import cli
+from ftetl.config.settings import Settings
 from ftetl.errors import FtetlError
-from ftetl.pipeline import doctor, export
+from ftetl.pipeline import doctor
 from ftetl.pipeline.doctor import Finding
 from tests.demo.generator import generate_jobs
 
@@ -30,7 +31,7 @@ KEY = "a-key-of-nobody-at-all"
 
 def examined(target: Path, url: str, key: str | None = KEY, **more: Any) -> dict[str, Finding]:
     environ = {"TOGETHER_API_KEY": key} if key else {}
-    settings = export.settings_of(target, "api", {"base_url": url, "environ": environ, "deadline": 1.0, **more})
+    settings = Settings.from_options(target, "api", {"base_url": url, "environ": environ, "deadline": 1.0, **more})
     return {finding.name: finding for finding in doctor.run_checks(settings)}
 
 

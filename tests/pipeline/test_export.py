@@ -7,14 +7,14 @@ import io
 import json
 import sys
 import traceback
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ftetl
-from ftetl.clock import iso
+from ftetl.config.settings import Settings
 from ftetl.errors import (
     ConfigError,
     DataError,
@@ -27,7 +27,6 @@ from ftetl.errors import (
 )
 from ftetl.pipeline import export, run
 from ftetl.pipeline.active_run import ActiveRun
-from ftetl.pipeline.export import settings_of
 
 KEY = {"TOGETHER_API_KEY": "canary-0123456789"}
 
@@ -83,31 +82,6 @@ def test_on_windows_nothing_is_exported(tmp_path: Path, monkeypatch: pytest.Monk
     assert not (tmp_path / "target").exists()
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
-        datetime(2026, 7, 2, 8, 10, 14, tzinfo=UTC),
-        datetime(2026, 7, 2, 8, 10, 14),
-        datetime(2026, 7, 2, 13, 55, 14, tzinfo=timezone(timedelta(hours=5, minutes=45))),
-        "2026-07-02T08:10:14Z",
-        "2026-07-02T08:10:14",
-        "2026-07-02T13:55:14+05:45",
-    ],
-)
-def test_a_time_of_observation_may_be_given_in_many_ways(moment: Any) -> None:
-    found = settings_of("t", "demo", {"observed_at": moment}).observed_at
-    assert found is not None
-    assert iso(found) == "2026-07-02T08:10:14.000000Z"
-    assert found.utcoffset() == timedelta(0)
-
-
-def test_words_become_settings(tmp_path: Path) -> None:
-    found = settings_of(str(tmp_path), tmp_path / "a.json", {"formats": "csv", "api_key_file": "key"})
-    assert (found.target, found.source) == (tmp_path, str(tmp_path / "a.json"))
-    assert (found.formats, found.api_key_file) == (("csv",), Path("key"))
-    assert settings_of("t", "api", {"formats": ["csv", "parquet"]}).formats == ("csv", "parquet")
-
-
 def test_a_file_is_dated_by_its_modification_unless_told(tmp_path: Path, answer: Path) -> None:
     ftetl.export(tmp_path / "t", source=answer)
     (row,) = ftetl.open(tmp_path / "t").arrow("jobs").to_pylist()
@@ -152,7 +126,7 @@ def test_an_error_that_nobody_expected_is_a_fault_of_ours(
 
     monkeypatch.setattr(run.Run, "_load", surprise)
     with pytest.raises(SoftwareError, match=r"ZeroDivisionError in pipeline/run\.py:\d+") as caught:
-        export.run_export(ActiveRun(settings_of(tmp_path / "t", answer, {})))
+        export.run_export(ActiveRun(Settings.from_options(tmp_path / "t", answer, {})))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     shown = "".join(traceback.format_exception(caught.value)).replace('raise ZeroDivisionError("canary")', "")
     assert "in surprise" in shown
@@ -177,7 +151,7 @@ def test_an_error_of_the_disk_is_one_wherever_it_comes_up(
 
     monkeypatch.setattr(run.Run, "_load", surprise)
     with pytest.raises(kind, match=r"pipeline/run\.py:\d+") as caught:
-        export.run_export(ActiveRun(settings_of(tmp_path / "t", answer, {})))
+        export.run_export(ActiveRun(Settings.from_options(tmp_path / "t", answer, {})))
     assert type(caught.value) is kind
     assert ("some/file" in str(caught.value)) == (kind is not SoftwareError)
     assert "canary" not in str(caught.value)

@@ -14,6 +14,7 @@ import pytest
 
 import ftetl
 from ftetl import demo
+from ftetl.config.settings import Settings
 from ftetl.errors import DataError, FtetlError
 from ftetl.pipeline import export, provenance
 from ftetl.pipeline.active_run import ActiveRun
@@ -102,7 +103,7 @@ def test_a_saved_answer_that_changes_while_it_is_read_is_no_answer(tmp_path: Pat
             else:
                 same_size_and_time(path)
 
-    settings = export.settings_of(tmp_path / "t", path, {})
+    settings = Settings.from_options(tmp_path / "t", path, {})
     with pytest.raises(DataError, match=f"{name} was changed while it was read"):
         export.run_export(ActiveRun(settings, Meanwhile()))
     with pytest.raises(FtetlError):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import ftetl
 from ftetl import demo
+from ftetl.config.settings import Settings
 from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, StorageError, TryLaterError
 from ftetl.load.formats import parquet
 from ftetl.pipeline import export as pipeline_export
@@ -344,7 +345,7 @@ def test_progress_is_told_as_the_work_is_done(tmp_path: Path, monkeypatch: pytes
     steps = Steps()
     with demo.serve(jobs=[job(n, events=[{}]) for n in range(3)]) as server:
         given = {"base_url": server.url, "environ": {"TOGETHER_API_KEY": server.key}}
-        settings = pipeline_export.settings_of(tmp_path / "t", "api", given)
+        settings = Settings.from_options(tmp_path / "t", "api", given)
         report = pipeline_export.run_export(ActiveRun(settings, steps))
     assert steps.told[:3] == [("details", n, 3) for n in (1, 2, 3)]
     assert steps.told[3:] == [("jobs", n, 3) for n in (1, 2, 3)]

@@ -9,6 +9,7 @@ import click
 
 from ftetl.cli import options
 from ftetl.cli.output import Output, last_line, success
+from ftetl.config.settings import Settings
 from ftetl.errors import EXITS
 from ftetl.formatting import pluralize
 
@@ -23,9 +24,8 @@ def doctor(output: Output, target: Path, **settings: Any) -> int:
     Looks at the key, the address, one answer of the API, the clock, the folder and its disk. Changes nothing.
     """
     from ftetl.pipeline.doctor import run_checks
-    from ftetl.pipeline.export import settings_of
 
-    findings = run_checks(settings_of(target, "api", settings))
+    findings = run_checks(Settings.from_options(target, "api", settings))
     end, code = next(((f.exit, f.code) for f in findings if f.exit), (EXITS["OK"], None))
     document = {"findings": [f.as_dict() for f in findings], "exit_code": end.code, "exit": end.name, "code": code}
     output.json_result(document)

@@ -9,6 +9,7 @@ import click
 
 from ftetl.cli import exit_handling, options
 from ftetl.cli.output import Output, success
+from ftetl.config.settings import Settings
 from ftetl.formatting import format_bytes, pluralize
 from ftetl.run_report import Report
 
@@ -32,9 +33,9 @@ def export(output: Output, target: Path, source: str, **settings: Any) -> int:
 def run(output: Output, target: Path, source: str, settings: dict[str, Any]) -> Report:
     """Run an export with these settings, and print its report."""
     from ftetl.pipeline.active_run import ActiveRun
-    from ftetl.pipeline.export import run_export, settings_of
+    from ftetl.pipeline.export import run_export
 
-    chosen = settings_of(target, source, settings)
+    chosen = Settings.from_options(target, source, settings)
     with output.progress() as progress:
         context = exit_handling.command_state().run = ActiveRun(chosen, progress)
         report = run_export(context)

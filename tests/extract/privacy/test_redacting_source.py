@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 import ftetl
 from ftetl import demo
 from ftetl.cli.main import cli
+from ftetl.config.settings import Settings
 from ftetl.contract import people, tables
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
 from ftetl.extract.privacy import pseudonyms, redacting_source, redactor
-from ftetl.pipeline import export as pipeline_export
 from ftetl.store.manifest import newest_manifest
 from ftetl.store.target import Target
 from tests.demo.generator import generate_jobs
@@ -328,7 +328,7 @@ def test_a_key_that_is_none(case: str, tmp_path: Path) -> None:
     given = {} if data is None else {"pii_key_file": file}
 
     with pytest.raises(kind, match=said) as caught:
-        pseudonyms.read_pseudonyms(pipeline_export.settings_of(tmp_path / "t", "demo", {"pii": "hash", **given}))
+        pseudonyms.read_pseudonyms(Settings.from_options(tmp_path / "t", "demo", {"pii": "hash", **given}))
     assert caught.value.next
     assert not (tmp_path / "t").exists()
 
@@ -341,7 +341,7 @@ def test_a_key_for_nothing_is_a_mistake(mode: str, key: Path, tmp_path: Path) ->
 
 def test_a_key_that_everybody_may_read_is_warned_of(key: Path, caplog: pytest.LogCaptureFixture) -> None:
     key.chmod(0o644)
-    given = pipeline_export.settings_of("t", "demo", {"pii": "hash", "pii_key_file": str(key)})
+    given = Settings.from_options("t", "demo", {"pii": "hash", "pii_key_file": str(key)})
 
     made = pseudonyms.read_pseudonyms(given)
 
