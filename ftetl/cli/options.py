@@ -14,6 +14,7 @@ from ftetl.cli import exit_handling
 from ftetl.cli.log_format import FORMATS
 from ftetl.cli.output import Output
 from ftetl.config import limits, settings
+from ftetl.contract import DATABASES
 from ftetl.load import formats
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -137,7 +138,7 @@ source = _combined(
 
 sql = click.option(
     "--sql",
-    type=click.Choice(settings.DATABASES),
+    type=click.Choice(DATABASES),
     help="Print the statements that make the tables in this database, with what each column means.",
 )
 

@@ -16,7 +16,6 @@ from ftetl.clock import parse_iso
 from ftetl.config import limits
 from ftetl.errors import UsageError
 
-DATABASES = ("duckdb", "postgres")  # whose SQL we write
 EVENTS = ("auto", "list", "none")
 QUARANTINE = ("keep", "ok", "fail")
 PII = ("keep", "hash", "drop")

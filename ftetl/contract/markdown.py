@@ -1,6 +1,6 @@
-"""The data dictionary: the contracts as a page for people and as a document for machines.
+"""The data dictionary: the contracts as a Markdown page and as a JSON document.
 
-Knows nothing but the contracts. `python -m ftetl.contract.markdown > schemas/README.md` writes the page anew.
+`python -m ftetl.contract.markdown > schemas/README.md` writes the page anew.
 """
 
 from __future__ import annotations
@@ -40,37 +40,24 @@ def document(names: list[str]) -> dict[str, Any]:
 
 
 def _document(table: Table) -> dict[str, Any]:
-    columns = [
-        {
-            "name": c.name,
-            "type": c.type,
-            "required": c.required,
-            "unit": c.unit,
-            "from": [str(s) for s in c.sources],
-            "read": c.read,
-            "values": list(c.values),
-            "enum": list(c.enum),
-            "open": c.open,
-            "spellings": dict(c.spellings),
-            "minimum": c.minimum,
-            "pattern": c.pattern,
-            "references": ".".join(c.references) if c.references else None,
-            "detail": c.detail,
-            "fixed": c.fixed,
-            "after": c.after,
-            "whole_seconds": c.whole_seconds,
-            "pii": c.pii,
-            "description": c.description,
-        }
-        for c in table.columns
-    ]
     return {
         "description": table.description,
         "key": list(table.key),
         "order": list(table.sorted_by),
         "fingerprint": table.fingerprint,
         "ignored": dict(table.ignore),
-        "columns": columns,
+        "columns": [_column(column) for column in table.columns],
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    words = vars(column) | {
+        "sources": [str(source) for source in column.sources],
+        "references": ".".join(column.references) if column.references else None,
+    }
+    description = words.pop("description")
+    return {"from" if word == "sources" else word: value for word, value in words.items()} | {
+        "description": description
     }
 
 

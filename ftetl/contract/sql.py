@@ -1,7 +1,4 @@
-"""The contracts as SQL: tables that the CSV files load into, with what each column means.
-
-Knows the words of each database for Arrow's types, and no rows.
-"""
+"""The contracts as SQL: tables that the CSV files load into, with comments."""
 
 from __future__ import annotations
 
@@ -9,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from ftetl.config.settings import DATABASES
-from ftetl.contract import ForeignKey, Table, foreign_keys, tables
+from ftetl.contract import DATABASES, ForeignKey, Table, foreign_keys, tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.contract.markdown import meaning
 
@@ -47,10 +43,10 @@ def _foreign(key: ForeignKey) -> str:
 
 
 def _comments(table: Table) -> str:
-    return "\n".join(f"COMMENT ON {what} IS {_text(told)};" for what, told in _told(table))
+    return "\n".join(f"COMMENT ON {thing} IS {_text(comment)};" for thing, comment in _described(table))
 
 
-def _told(table: Table) -> Iterator[tuple[str, str]]:
+def _described(table: Table) -> Iterator[tuple[str, str]]:
     yield f"TABLE {_name(table.name)}", table.description
     for column in table.columns:
         unit = f" Unit: {column.unit}." if column.unit else ""

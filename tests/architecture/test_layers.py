@@ -41,9 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "clock": set(),
 }
 # Imports that a cut has still to remove; nothing may be added.
-PENDING = {
-    ("contract.sql", "config.settings"),
-}
+PENDING = {}
 
 
 def _module(path: Path) -> str:
