@@ -1,7 +1,4 @@
-"""What the analyses say, made ready for people: a frame as text, and what a snapshot holds in a sentence.
-
-Knows frames and how numbers are written, and no drawing.
-"""
+"""Makes the results of the analyses readable: a frame as text, and what a snapshot holds in a sentence."""
 
 from __future__ import annotations
 
@@ -16,39 +13,39 @@ import pyarrow.compute as pc
 from ftetl import formatting
 from ftetl.snapshot.snapshot import Tables
 
-_ROOM = 96
+_CELL_LENGTH = 96
 
 
 def shown(frame: pd.DataFrame, rows: int = 20) -> pd.DataFrame:
     """The first rows as people read them: a frame of text such as `$1,234.56` or `1 h 12 min`, a dash where it is NULL.
 
-    What a column holds is told by its name: `seconds` and `..._seconds` are durations, `..._rate` and `share` are
-    shares; decimals are dollars; of `month` the day is left out. Text is one line. Money is rounded for the eye: do not
-    add up what this gives.
+    The format of a column follows from its name: `seconds` and `..._seconds` are durations, `..._rate` and `share` are
+    shares; decimals are dollars; of `month` the day is left out. Text is one line. Amounts are rounded: do not add
+    them up.
     """
-    plain = pa.Table.from_pandas(frame.head(rows), preserve_index=False).to_pydict()
-    return pd.DataFrame(
-        {name: [_cell(name, value) for value in column] for name, column in plain.items()}, dtype=object
-    )
+    columns = pa.Table.from_pandas(frame.head(rows), preserve_index=False).to_pydict()
+    texts = {name: [_cell(name, value) for value in column] for name, column in columns.items()}
+    return pd.DataFrame(texts, dtype=object)
 
 
 def about(snapshot: Tables) -> str:
-    """What a snapshot holds: its projects, its jobs, and from when to when they were made."""
+    """What a snapshot holds: its projects, its jobs, and from when to when they were created."""
     jobs = snapshot.arrow("jobs", ["created_at", "updated_at"])
     projects = getattr(snapshot, "projects", None) or (snapshot.project,)
-    of = f"{formatting.pluralize(jobs.num_rows, 'job')} of {'the project' if len(projects) == 1 else 'the projects'} "
-    told = of + ", ".join(formatting.display_name(name) for name in projects)
+    names = ", ".join(formatting.display_name(name) for name in projects)
+    noun = "the project" if len(projects) == 1 else "the projects"
+    text = f"{formatting.pluralize(jobs.num_rows, 'job')} of {noun} {names}"
     span = pc.min_max(pc.coalesce(jobs.column("created_at"), jobs.column("updated_at"))).as_py()
     if span["min"] is None:
-        return told + "."
-    return f"{told}, created from {span['min'].date()} to {span['max'].date()} (UTC)."
+        return f"{text}."
+    return f"{text}, created from {span['min'].date()} to {span['max'].date()} (UTC)."
 
 
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return formatting.MISSING
     if isinstance(value, str):
-        return formatting.display_name(value, _ROOM)
+        return formatting.display_name(value, _CELL_LENGTH)
     if isinstance(value, Decimal):
         return formatting.format_usd(value)
     if isinstance(value, float):

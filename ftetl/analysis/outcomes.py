@@ -1,6 +1,6 @@
-"""What became of jobs: how many completed, why others failed, and which ones took the place of others.
+"""How jobs ended: how many completed, why others failed, and which job replaced a restarted one.
 
-Knows the tables' columns, and no files. Cancelled jobs neither completed nor failed; open ones have not ended.
+Cancelled jobs neither completed nor failed; unfinished ones have not ended.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NUMBER = r"\d+"
 
 
 def success(snapshot: Tables, by: str | Iterable[str] = "month") -> pd.DataFrame:
-    """How many jobs completed, by the same words as `spend`.
+    """How many jobs completed, grouped as in `spend`.
 
     Columns: those, then counts of jobs: `jobs` (all), `completed`, `error`, `user_error`, `cancelled`, `unfinished`
     (every other status), and `success_rate`: the share of completed ones among those that completed or failed, from 0
@@ -32,15 +32,15 @@ def success(snapshot: Tables, by: str | Iterable[str] = "month") -> pd.DataFrame
     Raises:
         UsageError: `by` names something else.
     """
-    names = frames.keys(by)
-    found = frames.jobs(snapshot, ["model", "user_id", "training_type", "training_method", "status"])
+    columns = frames.group_columns(by)
+    jobs = frames.read_jobs(snapshot, ["model", "user_id", "training_type", "training_method", "status"])
     ends = ("completed", *FAILED, "cancelled")
-    status = found.status.fillna("")
+    status = jobs.status.fillna("")
     for end in ends:
-        found[f"is_{end}"] = (status == end).astype("int64[pyarrow]")
-    found["is_unfinished"] = (~status.isin(ends)).astype("int64[pyarrow]")
-    counted = {end: (f"is_{end}", "sum") for end in (*ends, "unfinished")}
-    sums = frames.grouped(found, names).agg(jobs=("job_id", "size"), **counted).reset_index()
+        jobs[f"is_{end}"] = (status == end).astype("int64[pyarrow]")
+    jobs["is_unfinished"] = (~status.isin(ends)).astype("int64[pyarrow]")
+    counts = {end: (f"is_{end}", "sum") for end in (*ends, "unfinished")}
+    sums = frames.group(jobs, columns).agg(jobs=("job_id", "size"), **counts).reset_index()
     ended = sums.completed + sums.error + sums.user_error
     sums["success_rate"] = sums.completed.astype("double[pyarrow]") / ended.where(ended > 0)
     return sums
@@ -57,15 +57,15 @@ def failures(snapshot: Tables) -> pd.DataFrame:
     table = table.filter(pc.is_in(table.column("status"), value_set=pa.array(FAILED)))
     table = table.append_column("reason", pc.replace_substring_regex(table.column("failure_reason"), _NUMBER, "#"))
     table = table.append_column("newest", pc.coalesce(table.column("finished_at"), table.column("updated_at")))
-    found = table.to_pandas(types_mapper=pd.ArrowDtype)
-    found = found.merge(charges(snapshot)[["project", "job_id", "net_nanousd"]], how="left")
-    found["net_nanousd"] = frames.wide(found.net_nanousd.fillna(0))
-    found = found.sort_values(["newest", "job_id"], na_position="first")
-    sums = frames.grouped(found, ["status", "reason"]).agg(
+    jobs = table.to_pandas(types_mapper=pd.ArrowDtype)
+    jobs = jobs.merge(charges(snapshot)[["project", "job_id", "net_nanousd"]], how="left")
+    jobs["net_nanousd"] = jobs.net_nanousd.fillna(0).astype(frames.WIDE)
+    jobs = jobs.sort_values(["newest", "job_id"], na_position="first")
+    sums = frames.group(jobs, ["status", "reason"]).agg(
         jobs=("job_id", "size"), net_usd=("net_nanousd", "sum"), newest=("newest", "last"), example=("job_id", "last")
     )
     sums = sums.reset_index()
-    sums["net_usd"] = frames.usd(sums.net_usd)
+    sums["net_usd"] = frames.to_usd(sums.net_usd)
     return sums.sort_values(["jobs", "reason"], ascending=[False, True], kind="stable", ignore_index=True)
 
 
@@ -76,20 +76,19 @@ def restarts(snapshot: Tables) -> pd.DataFrame:
     training file and model that was created at or after the restart. Columns: `project`, `job_id`, `restarted_at`,
     `restarted_as` (NULL where no such job is known), `seconds` between, `suffix`, `training_file`, `model`.
     """
-    events = snapshot.arrow("events", ["project", "job_id", "type", "created_at"])
-    events = events.filter(pc.equal(events.column("type"), _RESTARTED)).to_pandas(types_mapper=pd.ArrowDtype)
-    again = frames.jobs(snapshot, [*_SAME, "created_at"]).drop(columns=list(frames.TIMES))
-    # Text that is missing equals text that is missing: a job without a suffix is restarted without one.
-    texts = again[_SAME].fillna("")
-    again = again.assign(**{f"_{name}": texts[name] for name in _SAME})
-    last = events.groupby(["project", "job_id"]).created_at.max().rename("restarted_at").reset_index()
-    old = last.merge(again.drop(columns="created_at"), on=["project", "job_id"])
-    keys = [f"_{name}" for name in _SAME]
-    new = again[["job_id", "created_at", *keys]].rename(columns={"job_id": "restarted_as"})
-    pairs = old.merge(new, on=keys, how="left")
+    key = ["project", "job_id"]
+    events = frames.read(snapshot, "events", [*key, "type", "created_at"])
+    last = events[events.type == _RESTARTED].groupby(key).created_at.max().rename("restarted_at").reset_index()
+    jobs = frames.read(snapshot, "jobs", [*key, *_SAME[1:], "created_at"])
+    # Missing text equals missing text: a job without a suffix is restarted without one.
+    same = [f"_{name}" for name in _SAME]
+    jobs[same] = jobs[_SAME].fillna("")
+    restarted = last.merge(jobs.drop(columns="created_at"), on=key)
+    successors = jobs[["job_id", "created_at", *same]].rename(columns={"job_id": "restarted_as"})
+    pairs = restarted.merge(successors, on=same, how="left")
     pairs = pairs[(pairs.created_at >= pairs.restarted_at) & (pairs.job_id != pairs.restarted_as)]
-    pairs = pairs.sort_values(["created_at", "restarted_as"]).drop_duplicates(["project", "job_id"])
-    result = old.merge(pairs[["project", "job_id", "restarted_as", "created_at"]], how="left")
-    result["seconds"] = frames.between(result.restarted_at, result.created_at)
-    columns = ["project", "job_id", "restarted_at", "restarted_as", "seconds", "suffix", "training_file", "model"]
+    pairs = pairs.sort_values(["created_at", "restarted_as"]).drop_duplicates(key)
+    result = restarted.merge(pairs[[*key, "restarted_as", "created_at"]], how="left")
+    result["seconds"] = frames.seconds(result.restarted_at, result.created_at)
+    columns = [*key, "restarted_at", "restarted_as", "seconds", "suffix", "training_file", "model"]
     return result.sort_values(["restarted_at", "job_id"], ignore_index=True)[columns]

@@ -1,6 +1,6 @@
-"""What fine-tuning cost: spend, effective prices, and what was paid for jobs that came to nothing.
+"""What fine-tuning cost: spend, effective prices, and what was paid for jobs without a result.
 
-Amounts are exact decimals in USD. A job is charged its `total_price` where that is above 0, whatever became of the job;
+Amounts are exact decimals in USD. A job is charged its `total_price` where that is above 0, however the job ended;
 0 is "not priced yet" as well as "free". A refund is known only where the job's detail was read.
 """
 
@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from ftetl.analysis import frames
 from ftetl.snapshot.snapshot import Tables
 
-_READ = ["model", "user_id", "training_type", "training_method", "status", "token_count"]
+_COLUMNS = ["model", "user_id", "training_type", "training_method", "status", "token_count"]
 _LOST = ("cancelled", "error", "user_error")
 _PER_MILLION = 1_000_000
-_SENSE = 4 * 10**12  # tokens, or nano-dollars a token: below it no product here leaves int64
+_LIMIT = 4 * 10**12  # of tokens and of nano-dollars a token: below it no product here leaves int64
 
 
 def charges(snapshot: Tables) -> pd.DataFrame:
@@ -28,16 +28,16 @@ def charges(snapshot: Tables) -> pd.DataFrame:
     `token_count`, the integers `charged_nanousd`, `refunded_nanousd`, `net_nanousd` (charged less refunded), and
     `refund_known`. A refund above the price is none here, as in `focus_costs`; such jobs are anomalies.
     """
-    found = frames.jobs(snapshot, [*_READ, "total_price_nanousd", "refund_amount_nanousd"])
-    found = found[(found.total_price_nanousd > 0).fillna(False)].reset_index(drop=True)
-    price, refund = found.pop("total_price_nanousd"), found.pop("refund_amount_nanousd")
-    counts = (refund > 0) & (refund <= price)
-    found["token_count"] = found.token_count.fillna(0)
-    found["charged_nanousd"] = price
-    found["refunded_nanousd"] = refund.where(counts.fillna(False), 0)
-    found["net_nanousd"] = found.charged_nanousd - found.refunded_nanousd
-    found["refund_known"] = refund.notna().astype("bool[pyarrow]")
-    return found
+    jobs = frames.read_jobs(snapshot, [*_COLUMNS, "total_price_nanousd", "refund_amount_nanousd"])
+    jobs = jobs[(jobs.total_price_nanousd > 0).fillna(False)].reset_index(drop=True)
+    price, refund = jobs.pop("total_price_nanousd"), jobs.pop("refund_amount_nanousd")
+    is_refund = ((refund > 0) & (refund <= price)).fillna(False)
+    jobs["token_count"] = jobs.token_count.fillna(0)
+    jobs["charged_nanousd"] = price
+    jobs["refunded_nanousd"] = refund.where(is_refund, 0)
+    jobs["net_nanousd"] = price - jobs.refunded_nanousd
+    jobs["refund_known"] = refund.notna().astype("bool[pyarrow]")
+    return jobs
 
 
 def spend(snapshot: Tables, by: str | Iterable[str] = "month") -> pd.DataFrame:
@@ -50,25 +50,25 @@ def spend(snapshot: Tables, by: str | Iterable[str] = "month") -> pd.DataFrame:
     Raises:
         UsageError: `by` names something else.
     """
-    names = frames.keys(by)
-    found = _summed(charges(snapshot), names)
-    if names[0] not in frames.TIMES:
-        found = found.sort_values("net_usd", ascending=False, kind="stable", ignore_index=True)
-    return found
+    columns = frames.group_columns(by)
+    sums = _sum_charges(charges(snapshot), columns)
+    if columns[0] not in frames.TIMES:
+        sums = sums.sort_values("net_usd", ascending=False, kind="stable", ignore_index=True)
+    return sums
 
 
 def waste(snapshot: Tables) -> pd.DataFrame:
     """What was charged for jobs that failed or were cancelled, by `status`.
 
     Columns as of `spend`, and `refund_unknown`: of how many of the jobs no detail was read, so that a refund may be
-    missing here. `net_usd` is what was paid for nothing.
+    missing here. `net_usd` is what was paid without a result.
     """
-    found = charges(snapshot)
-    found = found[found.status.isin(_LOST)]
-    unknown = (~found.refund_known).groupby(found.status).sum()
-    found = _summed(found, ["status"])
-    found["refund_unknown"] = found.status.map(unknown).astype("int64[pyarrow]")
-    return found
+    lost = charges(snapshot)
+    lost = lost[lost.status.isin(_LOST)]
+    unknown = (~lost.refund_known).groupby(lost.status).sum()
+    sums = _sum_charges(lost, ["status"])
+    sums["refund_unknown"] = sums.status.map(unknown).astype(frames.COUNT)
+    return sums
 
 
 def prices(snapshot: Tables) -> pd.DataFrame:
@@ -80,25 +80,21 @@ def prices(snapshot: Tables) -> pd.DataFrame:
     counts were charged the very same amount by the job, as a minimum does. No amount is built in, so a minimum that
     only one job met is not seen.
     """
-    found = charges(snapshot)
-    price, tokens = (pa.array(found[name], pa.int64()) for name in ("charged_nanousd", "token_count"))
-    some = pc.greater(tokens, 0)
-    divisor = pc.if_else(some, tokens, 1)
-    whole = pc.equal(pc.multiply(pc.divide(price, divisor), divisor), price)
-    by_tokens = pc.and_(some, whole)
-    result = found[["project", "job_id", "model", "training_type", "training_method", "token_count"]].copy()
-    result["charged_usd"] = frames.usd(found.charged_nanousd)
-    result["usd_per_million_tokens"] = _rate(found.charged_nanousd, found.token_count)
-    result["priced_by"] = frames.column(pc.if_else(by_tokens, "tokens", "job"))
-    by_job = found[~frames.column(by_tokens)]
-    counts = by_job.groupby("charged_nanousd").token_count.nunique()
-    minima = counts.index[counts > 1]
-    result["minimum_charge"] = ~frames.column(by_tokens) & found.charged_nanousd.isin(minima)
+    jobs = charges(snapshot)
+    price, tokens = jobs.charged_nanousd, jobs.token_count
+    has_tokens = tokens > 0
+    by_tokens = has_tokens & (price // tokens.where(has_tokens, 1) * tokens == price)
+    result = jobs[["project", "job_id", "model", "training_type", "training_method", "token_count"]].copy()
+    result["charged_usd"] = frames.to_usd(price)
+    result["usd_per_million_tokens"] = _usd_per_million(price, tokens)
+    result["priced_by"] = frames.to_series(pc.if_else(pa.array(by_tokens, pa.bool_()), "tokens", "job"))
+    counts = jobs[~by_tokens].groupby("charged_nanousd").token_count.nunique()
+    result["minimum_charge"] = ~by_tokens & price.isin(counts.index[counts > 1])
     return result
 
 
 def effective_prices(snapshot: Tables, by: str | Iterable[str] = "model") -> pd.DataFrame:
-    """What a million tokens came to, by the same words as `spend`.
+    """What a million tokens came to, grouped as in `spend`.
 
     Columns: those, then `jobs`, `token_count`, `charged_usd`, `usd_per_million_tokens` (all charges through all tokens,
     of the jobs that have tokens), `minimum_charges` (how many of the jobs paid one).
@@ -106,50 +102,46 @@ def effective_prices(snapshot: Tables, by: str | Iterable[str] = "model") -> pd.
     Raises:
         UsageError: `by` names something else.
     """
-    names = frames.keys(by)
-    found = charges(snapshot)
-    found["minimum_charges"] = prices(snapshot).minimum_charge.astype("int64[pyarrow]")
-    found = _wide(found[found.token_count > 0])
-    sums = frames.grouped(found, names).agg(
+    columns = frames.group_columns(by)
+    jobs = charges(snapshot)
+    jobs["minimum_charges"] = prices(snapshot).minimum_charge.astype(frames.COUNT)
+    jobs = jobs[jobs.token_count > 0].astype(dict.fromkeys(("token_count", "charged_nanousd"), frames.WIDE))
+    sums = frames.group(jobs, columns).agg(
         jobs=("job_id", "size"),
         token_count=("token_count", "sum"),
-        charged_nanousd=("charged_nanousd", "sum"),
+        charged_usd=("charged_nanousd", "sum"),
         minimum_charges=("minimum_charges", "sum"),
     )
     sums = sums.reset_index()
-    charged, sums["token_count"] = sums.pop("charged_nanousd"), frames.narrow(sums.token_count)
-    sums.insert(len(names) + 2, "charged_usd", frames.usd(charged))
-    sums.insert(len(names) + 3, "usd_per_million_tokens", _rate(frames.narrow(charged), sums.token_count))
+    charged, sums["token_count"] = sums.charged_usd, frames.to_int64(sums.token_count)
+    sums["charged_usd"] = frames.to_usd(charged)
+    rate = _usd_per_million(frames.to_int64(charged), sums.token_count)
+    sums.insert(len(columns) + 3, "usd_per_million_tokens", rate)
     return sums
 
 
-def _summed(found: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    sums = frames.grouped(_wide(found), names).agg(
+def _sum_charges(jobs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    amounts = ("charged", "refunded", "net")
+    jobs = jobs.astype(dict.fromkeys(("token_count", *(f"{name}_nanousd" for name in amounts)), frames.WIDE))
+    sums = frames.group(jobs, columns).agg(
         jobs=("job_id", "size"),
         token_count=("token_count", "sum"),
-        charged=("charged_nanousd", "sum"),
-        refunded=("refunded_nanousd", "sum"),
-        net=("net_nanousd", "sum"),
+        **{f"{name}_usd": (f"{name}_nanousd", "sum") for name in amounts},
     )
     sums = sums.reset_index()
-    sums["token_count"] = frames.narrow(sums.token_count)
-    for name in ("charged", "refunded", "net"):
-        sums[f"{name}_usd"] = frames.usd(sums.pop(name))
+    sums["token_count"] = frames.to_int64(sums.token_count)
+    for name in amounts:
+        sums[f"{name}_usd"] = frames.to_usd(sums[f"{name}_usd"])
     return sums
 
 
-def _wide(found: pd.DataFrame) -> pd.DataFrame:
-    names = ("token_count", "charged_nanousd", "refunded_nanousd", "net_nanousd")
-    return found.assign(**{name: frames.wide(found[name]) for name in names})
-
-
-def _rate(nano: pd.Series, tokens: pd.Series) -> pd.Series:
-    """Dollars a million tokens, rounded to nano-dollars; NULL where there are no tokens, or beyond all sense."""
-    some = ((tokens > 0) & (tokens < _SENSE) & nano.notna()).fillna(False)
-    count = tokens.where(some, 1)
-    each = nano.where(some, 0) // count
-    some &= each < _SENSE
-    count, each, nano = count.where(some, 1), each.where(some, 0), nano.where(some, 0)
-    rest = nano - each * count
-    near = (rest * _PER_MILLION * 2 + count) // (count * 2)  # of integers all the way: no float rounds money
-    return frames.usd((each * _PER_MILLION + near).where(some))
+def _usd_per_million(nano: pd.Series, tokens: pd.Series) -> pd.Series:
+    """Dollars a million tokens, rounded to nano-dollars; NULL without tokens, or beyond what int64 can hold."""
+    is_safe = ((tokens > 0) & (tokens < _LIMIT) & nano.notna()).fillna(False)
+    tokens = tokens.where(is_safe, 1)
+    each = nano.where(is_safe, 0) // tokens
+    is_safe &= each < _LIMIT
+    tokens, each, nano = tokens.where(is_safe, 1), each.where(is_safe, 0), nano.where(is_safe, 0)
+    rest = nano - each * tokens
+    rounded = (rest * _PER_MILLION * 2 + tokens) // (tokens * 2)  # of integers all the way: no float rounds money
+    return frames.to_usd((each * _PER_MILLION + rounded).where(is_safe))

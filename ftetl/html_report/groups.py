@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ftetl import analysis
-from ftetl.analysis import months as analysis_months
+from ftetl.analysis.months import period_label, periods
 from ftetl.snapshot.snapshot import Tables
 
 MAX_GROUPS: Final = 12  # shown one by one
@@ -78,11 +78,11 @@ def group_by_period(months: list[Group]) -> tuple[str, list[Group]]:
         months: In order, each with the first day of its month as label; one without a label is left out.
     """
     dated = [group for group in months if group.label is not None]
-    unit, labels = analysis_months.slots([group.label for group in dated])
-    periods: dict[str, list[Group]] = {label: [] for label in labels}
+    unit, labels = periods([group.label for group in dated])
+    by_label: dict[str, list[Group]] = {label: [] for label in labels}
     for group in dated:
-        periods[analysis_months.slot(group.label, unit)].append(group)
-    return unit, [sum_groups(label, parts) for label, parts in periods.items()]
+        by_label[period_label(group.label, unit)].append(group)
+    return unit, [sum_groups(label, parts) for label, parts in by_label.items()]
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

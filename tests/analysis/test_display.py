@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftetl import analysis
-from ftetl.analysis.months import MOST
+from ftetl.analysis.months import MAX_PERIODS
 from ftetl.snapshot.snapshot import Snapshot
 
 D = Decimal
@@ -40,7 +40,7 @@ def test_over_time_loses_nothing_but_what_has_no_time(months: list[date | None])
     assert (found.jobs.sum(), found.net_usd.sum()) == (len(dated), len(dated) * D("0.1"))
     assert found.period.is_unique
     assert [*found.period] == sorted(found.period)
-    assert len(found) <= max(MOST, len(dated))
+    assert len(found) <= max(MAX_PERIODS, len(dated))
 
 
 def test_a_month_without_jobs_is_there() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl.analysis.months import MOST as BARS
+from ftetl.analysis.months import MAX_PERIODS
 from ftetl.html_report.charts import Bar, Chart, chart_by_name, chart_over_time
 from ftetl.html_report.groups import MAX_GROUPS, Group, group_by_period, sum_groups, top_groups
 from ftetl.html_report.templates import environment
@@ -74,7 +74,7 @@ def test_no_month_is_lost_and_a_gap_is_seen(days: list[date]) -> None:
     months = sorted({day.replace(day=1) for day in days})
     unit, slots = group_by_period([*(Group(month, 1) for month in months), Group(None, 7)])
     assert sum(slot.jobs for slot in slots) == len(months)
-    assert len(slots) <= max(BARS, len(months))
+    assert len(slots) <= max(MAX_PERIODS, len(months))
     assert all(a.label < b.label for a, b in itertools.pairwise(slots))
     if unit == "month":
         first, last = months[0], months[-1]
