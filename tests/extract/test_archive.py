@@ -37,7 +37,7 @@ def bodies(target: Target) -> list[Path]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 5000, room._CHUNK, room._CHUNK + 1])
-def test_a_body_comes_back_as_it_was_kept(target: Target, archive: Archive, size: int, tmp_path: Path) -> None:
+def test_a_stored_body_is_read_back_unchanged(target: Target, archive: Archive, size: int, tmp_path: Path) -> None:
     data = bytes(range(256)) * (size // 256 + 1)
     data = data[:size]
     plain = tmp_path / "plain"
@@ -54,7 +54,7 @@ def test_a_body_comes_back_as_it_was_kept(target: Target, archive: Archive, size
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_same_bytes_are_kept_once(target: Target, archive: Archive) -> None:
+def test_the_same_bytes_are_stored_once(target: Target, archive: Archive) -> None:
     for _ in range(3):
         archive.store(Memory(b"{}"))
 
@@ -83,7 +83,7 @@ def test_a_missing_body_is_named(archive: Archive) -> None:
         archive.read_body("0" * 64)
 
 
-def test_indexes_come_in_the_order_of_their_versions(target: Target, archive: Archive) -> None:
+def test_entries_are_in_the_order_of_their_versions(target: Target, archive: Archive) -> None:
     for version in (10, 2, 1):
         archive.write_index(version, {"version": version})
 
@@ -103,7 +103,7 @@ def test_indexes_come_in_the_order_of_their_versions(target: Target, archive: Ar
         pytest.param(None, "", 3, [1, 2], id="all manifests are damaged"),
     ],
 )
-def test_the_index_of_a_run_that_died_before_its_commit_goes(
+def test_the_index_of_a_run_killed_before_its_commit_is_removed(
     target: Target, archive: Archive, base: int | None, owner: str, following: int, left: list[int]
 ) -> None:
     for version in (1, 2):
@@ -118,7 +118,7 @@ def test_the_index_of_a_run_that_died_before_its_commit_goes(
 
 
 @pytest.mark.parametrize("damage", [b"", b"torn"])
-def test_a_body_that_was_torn_is_whole_again_when_it_comes_again(
+def test_an_incomplete_body_is_replaced_when_it_is_stored_again(
     target: Target, archive: Archive, damage: bytes
 ) -> None:
     name = archive.store(Memory(b"{}"))
@@ -146,7 +146,7 @@ class Lying(Fs):
         super().write(descriptor, data[:-1] if path.suffix == ".zst" else data, path)
 
 
-def test_a_body_that_was_only_said_to_be_written_is_noticed_before_the_commit(tmp_path: Path) -> None:
+def test_an_incompletely_written_body_is_noticed_before_the_commit(tmp_path: Path) -> None:
     with Target(tmp_path / "t", fs=Lying()) as target, Archive(target) as archive:
         digest = archive.store(Memory(b"a body"))
         with pytest.raises(StorageError, match=f"{digest}.zst does not read back as it was written"):

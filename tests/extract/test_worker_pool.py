@@ -16,7 +16,7 @@ def forever() -> float:
 
 
 @pytest.mark.parametrize(("items", "threads"), [(0, 8), (1, 8), (5, 1), (200, 8)])
-def test_each_item_is_worked_on_once(items: int, threads: int) -> None:
+def test_each_item_is_processed_once(items: int, threads: int) -> None:
     done: Counter[int] = Counter()
 
     assert sorted(map_unordered(range(items), lambda n: done.update([n]) or n * 2, threads=threads, left=forever)) == [
@@ -25,7 +25,7 @@ def test_each_item_is_worked_on_once(items: int, threads: int) -> None:
     assert done == Counter(range(items))
 
 
-def test_what_one_raises_is_raised_here_and_ends_it_all() -> None:
+def test_an_exception_of_a_worker_is_raised_to_the_caller_and_stops_all() -> None:
     done: Counter[int] = Counter()
 
     def work(number: int) -> int:
@@ -39,7 +39,7 @@ def test_what_one_raises_is_raised_here_and_ends_it_all() -> None:
     assert len(done) < 20
 
 
-def test_what_is_done_is_handed_out_before_the_failure() -> None:
+def test_finished_results_are_returned_before_the_exception() -> None:
     held = threading.Event()
 
     def work(number: int) -> int:
@@ -57,7 +57,7 @@ def test_what_is_done_is_handed_out_before_the_failure() -> None:
     assert sorted(done) == [0, 1, 2]
 
 
-def test_only_so_much_is_done_ahead_and_nothing_after_the_reader_has_gone() -> None:
+def test_few_results_are_computed_ahead_and_none_after_the_caller_stops() -> None:
     done: Counter[int] = Counter()
     results = map_unordered(range(1000), lambda n: done.update([n]) or n, threads=2, left=forever)
 
@@ -68,7 +68,7 @@ def test_only_so_much_is_done_ahead_and_nothing_after_the_reader_has_gone() -> N
     assert len(done) <= 1 + 4 + 2 * 2
 
 
-def test_what_hangs_is_left_behind() -> None:
+def test_a_hanging_worker_is_not_waited_for() -> None:
     hang = threading.Event()
     deadline = Deadline(0.3)
 

@@ -243,7 +243,7 @@ ON_ITS_WAY = (
 
 
 @pytest.mark.parametrize("place", ON_ITS_WAY)
-def test_wherever_it_breaks_no_frame_shows_the_key(tmp_path: Path, place: str, quick: None) -> None:
+def test_wherever_a_run_fails_no_frame_shows_the_key(tmp_path: Path, place: str, quick: None) -> None:
     with demo.serve(generate_jobs(count=2), key=KEY) as server:
         breaking, shown = broken_at(place, server, tmp_path / "t")
 
@@ -254,7 +254,7 @@ def test_wherever_it_breaks_no_frame_shows_the_key(tmp_path: Path, place: str, q
 
 
 @pytest.mark.slow
-def test_at_no_call_of_a_run_it_breaks_so_that_a_frame_shows_the_key(tmp_path: Path, quick: None) -> None:
+def test_a_failure_at_any_call_of_a_run_shows_no_key_in_a_frame(tmp_path: Path, quick: None) -> None:
     points, places = 60, set()
     with demo.serve(generate_jobs(count=2), key=KEY) as server:
         whole, nothing = broken_at(0, server, tmp_path / "t0")
@@ -436,7 +436,7 @@ finally:
 """
 
 
-def test_no_program_is_started_and_one_host_is_asked(tmp_path: Path) -> None:
+def test_no_program_is_started_and_one_host_is_contacted(tmp_path: Path) -> None:
     """As `faults/test_storage` says of the system's calls, for where there is no strace; and of a failing run."""
     with demo.serve(generate_jobs(count=3), key=KEY) as server:
         env = {"PYTHONPATH": str(ROOT), "TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": server.url, "CANARY": MAIL}
@@ -453,7 +453,7 @@ def test_no_program_is_started_and_one_host_is_asked(tmp_path: Path) -> None:
 ESCAPES = '\x1b]0;owned\x07\n{"level": "INFO", "event": "run_done"}\r\u202e\x9b2J'
 
 
-def test_no_text_from_outside_moves_a_terminal_or_makes_a_line(tmp_path: Path) -> None:
+def test_no_external_text_moves_the_cursor_or_adds_a_line(tmp_path: Path) -> None:
     jobs = [
         {"id": f"{ESCAPES}{n}", "status": ESCAPES, "model": ESCAPES, ESCAPES: 1, "events": [{"type": ESCAPES}]}
         for n in range(3)

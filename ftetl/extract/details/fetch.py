@@ -86,7 +86,7 @@ class FetchedDetails:
         self.scans.append(scan)
         if scan.ids == [job_id]:
             return True
-        # Elements that can be told apart are quarantined one by one: none of them becomes another job's row.
+        # Elements that can be separated are quarantined one by one: none of them becomes another job's row.
         for other_id, offset, length, position in zip(
             scan.ids, scan.offsets, scan.lengths, scan.positions, strict=True
         ):

@@ -19,7 +19,7 @@ import pyarrow.feather as feather
 from ftetl.errors import StorageError
 from ftetl.snapshot.table_reader import TableReader
 
-FILE = "listed.arrow"  # beside the tables of a snapshot, so that it is committed with them
+FILE = "listed.arrow"  # in the snapshot's folder, so that it is committed with the tables
 REFUND_PERIOD = timedelta(days=3)
 _SCHEMA = pa.schema(
     [pa.field("job_id", pa.string(), nullable=False), pa.field("sha256", pa.binary(32), nullable=False)]
@@ -82,8 +82,7 @@ def updated_fingerprints(
 ) -> dict[str, bytes]:
     """The fingerprints after a run.
 
-    A job whose row was made from something else than its fetched detail, and not from the same listed document, has
-    no fingerprint any more.
+    A job loses its fingerprint if its row was made neither from its fetched detail nor from the same listed document.
 
     Args:
         previous: The fingerprints before it.

@@ -19,7 +19,7 @@ from ftetl.extract.together_api.response_check import NOT_FOUND, classify_respon
 from ftetl.extract.together_api.retry import RetryPolicy, parse_http_date
 from ftetl.extract.together_api.transport import HttpResponse, RequestLimits, Transport
 
-_LIST_KEY: Final = "data"  # the keys by which a list and a job are told from an error
+_LIST_KEY: Final = "data"  # the keys that tell a list and a job from an error
 _JOB_KEY: Final = "id"
 _OTHER_ENDPOINTS: Final = frozenset({"", ".", ".."})  # as a job id, these would request another endpoint
 
@@ -90,7 +90,7 @@ class Client:
             FtetlError: As `list_jobs`.
         """
         if job_id in _OTHER_ENDPOINTS:
-            raise DataError("R19", "a job id that cannot be asked for", next="look into the quarantine table")
+            raise DataError("R19", "a job id that cannot be requested", next="look into the quarantine table")
         path = f"/fine-tunes/{quote(job_id, safe='')}"
         response = self._request(path, _JOB_KEY, one_job=True)
         return None if response.status == NOT_FOUND else response.body
@@ -142,10 +142,10 @@ class Client:
             raise self._wait_too_long(None)
         deadline = self.limits.deadline
         if deadline.passed():
-            what = f"the deadline of {deadline.seconds:g} seconds passed before {self.host} could be asked"
+            what = f"the deadline of {deadline.seconds:g} seconds passed before the next request to {self.host}"
             raise UnavailableError("C09", what, next="try again later, or raise --deadline")
 
     def _wait_too_long(self, seconds: float | None) -> FtetlError:
-        pause = "for a pause" if seconds is None else f"to wait {seconds:.0f} seconds"
-        what = f"{self.host} asks {pause}, which is longer than the deadline leaves"
+        wait = "for a pause" if seconds is None else f"for a wait of {seconds:.0f} seconds"
+        what = f"{self.host} asks {wait}, which is longer than the deadline allows"
         return TryLaterError("H09", what, next="try again later, or raise --deadline")

@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import requests
 import urllib3.exceptions as urllib3_errors
@@ -46,95 +46,83 @@ class RequestFailedError(Exception):
         self.failure = failure
 
 
-class _Known(NamedTuple):
-    """One row of the table below: `{host}` stands for the host."""
-
-    exceptions: tuple[type[BaseException], ...]
-    kind: type[FtetlError]
-    code: str
-    what: str
-    next: str
-    retries: int = limits.REQUESTS
+def _retryable(code: str, what: str, advice: str) -> RequestFailure:
+    return RequestFailure(UnavailableError, code, what, advice, limits.REQUESTS)
 
 
 _LATER = "try again later"
 _NETWORK = "check the network, then try again"
-_PROXY_REFUSES = "the proxy refuses to connect to {host}"
-_SILENT = "{host} stopped sending its answer"
 _CUT_OFF = "{host} ended the connection before its answer was complete"
-_CERTIFICATE = "check the host, this computer's clock and, behind a proxy that signs by itself, REQUESTS_CA_BUNDLE"
-_NO_ADDRESS = (
+_CERTIFICATE = RequestFailure(
+    ProtocolError,
+    "H30",
+    "the certificate of {host} could not be verified",
+    "check the host, this computer's clock and, behind a proxy that signs by itself, REQUESTS_CA_BUNDLE",
+)
+_TLS = RequestFailure(
+    ProtocolError,
+    "H30",
+    "no TLS connection with {host} could be made",
+    "check --base-url, its port, and REQUESTS_CA_BUNDLE where it is set",
+    limits.DOUBTS,
+)
+_ADDRESS = RequestFailure(
+    ConfigError,
+    "X06",
+    "the address of {host}, or that of the proxy, is not valid",
+    "check --base-url and HTTPS_PROXY",
+)
+_NOT_HTTP = RequestFailure(
+    ProtocolError,
+    "H37",
+    "{host} answers in a way that is not HTTP",
+    "check --base-url and every proxy before the API",
+    limits.DOUBTS,
+)
+_AUTHORITIES = RequestFailure(
+    ConfigError,
+    "P09",
+    "the file of certificate authorities cannot be read",
+    "check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
+)
+_NO_URL = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
     urllib3_errors.LocationValueError,
 )
 
-# The first row that fits any exception of the chain counts: the narrower classes stand first.
-_KNOWN: Final = (
-    _Known(
-        (ssl.SSLCertVerificationError,),
-        ProtocolError,
-        "H30",
-        "the certificate of {host} could not be verified",
-        _CERTIFICATE,
-        retries=0,
+# The failure of each exception; `{host}` stands for the host. The first row that fits any exception of the chain
+# counts: the narrower classes stand first.
+_FAILURES: Final[tuple[tuple[tuple[type[BaseException], ...], RequestFailure], ...]] = (
+    ((ssl.SSLCertVerificationError,), _CERTIFICATE),
+    ((ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError), _retryable("H15", _CUT_OFF, _LATER)),
+    ((ssl.SSLError, urllib3_errors.SSLError), _TLS),
+    (
+        (urllib3_errors.ProxyError,),
+        _retryable("H35", "the proxy refuses to connect to {host}", "check HTTPS_PROXY"),
     ),
-    _Known((ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError), UnavailableError, "H15", _CUT_OFF, _LATER),
-    _Known(
-        (ssl.SSLError, urllib3_errors.SSLError),
-        ProtocolError,
-        "H30",
-        "no TLS connection with {host} could be made",
-        "check --base-url, its port, and REQUESTS_CA_BUNDLE where it is set",
-        limits.DOUBTS,
-    ),
-    _Known((urllib3_errors.ProxyError,), UnavailableError, "H35", _PROXY_REFUSES, "check HTTPS_PROXY"),
-    _Known(
+    (
         (urllib3_errors.NameResolutionError, socket.gaierror),
-        UnavailableError,
-        "H29",
-        "the name of {host} could not be resolved",
-        _NETWORK,
+        _retryable("H29", "the name of {host} could not be resolved", _NETWORK),
     ),
-    _Known((ConnectionRefusedError,), UnavailableError, "H14", "{host} refused the connection", _NETWORK),
-    _Known((urllib3_errors.NewConnectionError,), UnavailableError, "H14", "{host} could not be reached", _NETWORK),
-    _Known((urllib3_errors.ConnectTimeoutError,), UnavailableError, "H38", "{host} could not be reached", _NETWORK),
-    _Known((urllib3_errors.ReadTimeoutError, TimeoutError), UnavailableError, "H28", _SILENT, _LATER),
-    _Known((urllib3_errors.InvalidChunkLength,), UnavailableError, "H20", "{host} broke off in its answer", _LATER),
-    _Known((http.client.IncompleteRead, urllib3_errors.IncompleteRead), UnavailableError, "H17", _CUT_OFF, _LATER),
-    _Known((ConnectionError,), UnavailableError, "H15", _CUT_OFF, _LATER),
-    _Known(
-        _NO_ADDRESS,
-        ConfigError,
-        "X06",
-        "the address of {host}, or that of the proxy, is not valid",
-        "check --base-url and HTTPS_PROXY",
-        retries=0,
+    ((ConnectionRefusedError,), _retryable("H14", "{host} refused the connection", _NETWORK)),
+    ((urllib3_errors.NewConnectionError,), _retryable("H14", "{host} could not be reached", _NETWORK)),
+    ((urllib3_errors.ConnectTimeoutError,), _retryable("H38", "{host} could not be reached", _NETWORK)),
+    (
+        (urllib3_errors.ReadTimeoutError, TimeoutError),
+        _retryable("H28", "{host} stopped sending its answer", _LATER),
     ),
-    _Known(
-        (http.client.HTTPException,),
-        ProtocolError,
-        "H37",
-        "{host} answers in a way that is not HTTP",
-        "check --base-url and every proxy before the API",
-        limits.DOUBTS,
-    ),
-    _Known(
+    ((urllib3_errors.InvalidChunkLength,), _retryable("H20", "{host} broke off in its answer", _LATER)),
+    ((http.client.IncompleteRead, urllib3_errors.IncompleteRead), _retryable("H17", _CUT_OFF, _LATER)),
+    ((ConnectionError,), _retryable("H15", _CUT_OFF, _LATER)),
+    (_NO_URL, _ADDRESS),
+    ((http.client.HTTPException,), _NOT_HTTP),
+    (
         (requests.RequestException, urllib3_errors.HTTPError),
-        UnavailableError,
-        "N01",
-        "the connection with {host} broke",
-        _NETWORK,
+        _retryable("N01", "the connection with {host} broke", _NETWORK),
     ),
-    _Known(  # not a library's, but an OSError as it is: requests looks for this file before it connects
-        (OSError,),
-        ConfigError,
-        "P09",
-        "the file of certificate authorities cannot be read",
-        "check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
-        retries=0,
-    ),
+    ((OSError,), _AUTHORITIES),  # an OSError of no library: requests looks for this file before it connects
 )
 _PROXY_LOGIN: Final = re.compile(r"Tunnel connection failed: 407\b")  # http.client has no class for it
 
@@ -145,9 +133,9 @@ def failure_from_exception(error: Exception, host: str) -> RequestFailure:
     if any(isinstance(cause, OSError) and _PROXY_LOGIN.match(str(cause)) for cause in causes):
         what, advice = "the proxy wants a login (407)", "put user and password into HTTPS_PROXY"
         return RequestFailure(AccessError, "H35", what, advice)
-    for row in _KNOWN:
-        if any(isinstance(cause, row.exceptions) for cause in causes):
-            return RequestFailure(row.kind, row.code, row.what.format(host=host), row.next, row.retries)
+    for exceptions, failure in _FAILURES:
+        if any(isinstance(cause, exceptions) for cause in causes):
+            return replace(failure, what=failure.what.format(host=host))
     what = f"an unexpected {type(error).__name__} in the exchange with {host}"
     return RequestFailure(SoftwareError, "B01", what, "please report this")
 

@@ -71,7 +71,7 @@ def rows(target: Path, table: str) -> list[Job]:
     return list(ftetl.open(target).arrow(table).to_pylist())
 
 
-def test_the_first_run_asks_once_for_the_list_and_once_for_each_job(serve: Any, tmp_path: Path) -> None:
+def test_the_first_run_requests_the_list_and_each_job_once(serve: Any, tmp_path: Path) -> None:
     service = serve(*(job(n) for n in range(20)))
     report = service.export(tmp_path / "t")
     assert service.asked() == {LIST: 1} | {f"{LIST}/ft-{n}": 1 for n in range(20)}
@@ -86,7 +86,7 @@ def test_the_first_run_asks_once_for_the_list_and_once_for_each_job(serve: Any, 
 
 
 @pytest.mark.parametrize("events", ["list", "none"])
-def test_no_detail_is_asked_for_unless_wanted(serve: Any, tmp_path: Path, events: str) -> None:
+def test_details_are_only_fetched_if_events_is_auto(serve: Any, tmp_path: Path, events: str) -> None:
     service = serve(job(1), job(2))
     report = service.export(tmp_path / "t", events=events)
     assert service.asked() == {LIST: 1}
@@ -94,7 +94,7 @@ def test_no_detail_is_asked_for_unless_wanted(serve: Any, tmp_path: Path, events
     assert [r["events_state"] for r in rows(tmp_path / "t", "jobs")] == ["unknown", "unknown"]
 
 
-def test_only_jobs_without_listed_events_are_asked_for_each_once(serve: Any, tmp_path: Path) -> None:
+def test_only_jobs_without_listed_events_are_requested_each_once(serve: Any, tmp_path: Path) -> None:
     service = serve(*(job(n) for n in range(1, 6)))
     bare = {k: v for k, v in job(1).items() if k != "events"}
     listed = [bare, bare | {"id": "ft-2", "events": None}, bare | {"id": "ft-3", "events": []}, job(4), bare]
@@ -123,7 +123,7 @@ ODD_DETAILS: dict[str, tuple[Answer, int, str, str | None, list[tuple[str, str |
 
 
 @pytest.mark.parametrize("case", ODD_DETAILS)
-def test_a_detail_that_cannot_be_had_or_used_leaves_the_list_item(serve: Any, tmp_path: Path, case: str) -> None:
+def test_a_failed_or_unusable_detail_leaves_the_list_item(serve: Any, tmp_path: Path, case: str) -> None:
     answer, code, outcome, kind, aside = ODD_DETAILS[case]
     service = serve(job(1, status="running"), job(2))
     service.says(1, answer)
@@ -145,7 +145,7 @@ def test_a_detail_that_cannot_be_had_or_used_leaves_the_list_item(serve: Any, tm
     assert {q["source"] for q in rows(tmp_path / "t", "quarantine")} <= {"GET /fine-tunes/ft-1"}
 
 
-def test_all_odd_details_at_once_cost_the_others_nothing(serve: Any, tmp_path: Path) -> None:
+def test_all_malformed_details_at_once_do_not_affect_other_jobs(serve: Any, tmp_path: Path) -> None:
     service = serve(*(job(n) for n in range(10, 30)))
     unlucky = [case for case in ODD_DETAILS if case not in ("another job", "two jobs")]
     for number, case in enumerate(unlucky, start=10):
@@ -158,7 +158,7 @@ def test_all_odd_details_at_once_cost_the_others_nothing(serve: Any, tmp_path: P
     assert report.received == 20 + report.details["here"] + report.quarantined
 
 
-def test_a_job_without_its_detail_keeps_its_events_and_says_that_they_are_stale(serve: Any, tmp_path: Path) -> None:
+def test_a_job_without_its_detail_keeps_its_events_marked_as_stale(serve: Any, tmp_path: Path) -> None:
     settling = {"observed_at": datetime(2026, 7, 3, tzinfo=UTC)}  # less than three days after their end
     service = serve(job(1), job(2), job(3))
     service.export(tmp_path / "t", **settling)
@@ -190,7 +190,7 @@ def test_a_broken_detail_does_not_stop_vanishing(serve: Any, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("detail", [(404, b"{}"), (500, b"{}"), (200, b'{"id":"ft-9"}'), (200, BROKEN)])
-def test_an_item_that_no_table_can_take_may_lack_its_detail_too(serve: Any, tmp_path: Path, detail: Answer) -> None:
+def test_a_quarantined_item_may_lack_its_detail_too(serve: Any, tmp_path: Path, detail: Answer) -> None:
     service = serve(job(1), job(2))
     broken = b'{"data":[{"id":"ft-2"},{"id":"ft-1","a":1,"a":2}]}'
     service.answers[LIST] = (200, broken)
@@ -201,7 +201,7 @@ def test_an_item_that_no_table_can_take_may_lack_its_detail_too(serve: Any, tmp_
     assert report.rows["quarantine"] == (2 if detail[0] == 200 else 1)
 
 
-def test_a_clean_detail_makes_up_for_an_item_that_no_table_can_take(serve: Any, tmp_path: Path) -> None:
+def test_a_valid_detail_replaces_a_quarantined_item(serve: Any, tmp_path: Path) -> None:
     service = serve(job(1))
     service.answers[LIST] = (200, b'{"data":[{"id":"ft-1","a":1,"a":2}]}')
     report = service.export(tmp_path / "t")
@@ -218,12 +218,12 @@ def test_a_key_that_is_refused_meanwhile_ends_the_run(serve: Any, tmp_path: Path
     assert not (tmp_path / "t" / "current").exists()
 
 
-def test_an_id_with_odd_characters_is_asked_for_by_its_own_name(serve: Any, tmp_path: Path) -> None:
+def test_an_id_with_special_characters_is_requested_escaped(serve: Any, tmp_path: Path) -> None:
     service = serve(job(1) | {"id": "ft:a.b_c-D"})
     assert service.export(tmp_path / "t").details == {"here": 1}
 
 
-def test_a_status_that_moved_between_list_and_detail_is_a_state_of_its_own(serve: Any, tmp_path: Path) -> None:
+def test_a_status_change_between_list_and_detail_is_a_history_state(serve: Any, tmp_path: Path) -> None:
     service = serve(job(1, status="completed", updated_at="2026-07-03T00:00:00Z"))
     service.answers[LIST] = body({"data": [job(1, status="running", events=[])]})
     service.export(tmp_path / "t", observed_at=None)
@@ -233,7 +233,7 @@ def test_a_status_that_moved_between_list_and_detail_is_a_state_of_its_own(serve
     assert (row["status"], row["last_changed_at"]) == ("completed", states[1]["observed_at"])
 
 
-def test_a_secret_is_masked_before_a_detail_waits_on_a_disk() -> None:
+def test_a_secret_is_masked_before_a_detail_is_spilled_to_disk() -> None:
     waiting: list[bytes] = []
     body = b'{"id":"ft-1","wandb_key":"s3cret","\\u0068f_api_token":"s3cret","events":[]}'
     response = Response("GET /fine-tunes/ft-1", Memory(body), DAY, detail=True)
@@ -247,7 +247,7 @@ def test_a_secret_is_masked_before_a_detail_waits_on_a_disk() -> None:
     assert details.responses[0].blob.read(details.scans[0].offsets[0], details.scans[0].lengths[0]) == waiting[0]
 
 
-def test_the_drift_of_jobs_that_are_copied_is_told_again(tmp_path: Path) -> None:
+def test_the_drift_of_unchanged_jobs_is_reported_again(tmp_path: Path) -> None:
     odd = {"type": "WARNING", "newer": 1}
     jobs = [job(n, new_key=n) for n in range(3)] + [job(3, progress={"inner": 1})]
     jobs[1]["events"] = [odd, *jobs[1]["events"], odd]

@@ -14,7 +14,7 @@ from ftetl.extract.details import fingerprints
 
 
 @given(st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1), st.binary(min_size=32, max_size=32)))
-def test_a_memory_comes_back_and_the_same_memory_gives_the_same_bytes(
+def test_fingerprints_are_read_back_and_equal_ones_give_equal_bytes(
     tmp_path_factory: pytest.TempPathFactory, memory: dict[str, bytes]
 ) -> None:
     folder = tmp_path_factory.mktemp("snapshot")
@@ -25,7 +25,7 @@ def test_a_memory_comes_back_and_the_same_memory_gives_the_same_bytes(
 
 
 @pytest.mark.parametrize("folder", [None, "missing"])
-def test_without_a_file_nothing_is_remembered(tmp_path: Path, folder: str | None) -> None:
+def test_without_a_file_there_are_no_fingerprints(tmp_path: Path, folder: str | None) -> None:
     assert fingerprints.read_fingerprints(folder and tmp_path / folder) == {}
 
 

@@ -161,7 +161,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("kind", "mode"), WAYS)
-def test_no_byte_tells_of_a_person(kind: str, mode: str, key: Path, tmp_path: Path) -> None:
+def test_no_stored_byte_names_a_person(kind: str, mode: str, key: Path, tmp_path: Path) -> None:
     place, stdin = source(kind, tmp_path)
     target = tmp_path / "target"
     given = ["export", target, "--from", place, "--format", "csv", "-vv", *words(mode, key)]
@@ -177,7 +177,7 @@ def test_no_byte_tells_of_a_person(kind: str, mode: str, key: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("a.json", "hash"), ("a.ndjson", "drop")])
-def test_all_else_is_what_it_is_without(kind: str, mode: str, key: Path, tmp_path: Path) -> None:
+def test_everything_else_equals_the_export_without_redaction(kind: str, mode: str, key: Path, tmp_path: Path) -> None:
     place, _ = source(kind, tmp_path)
     plain, target = tmp_path / "plain", tmp_path / "target"
     run("export", plain, "--from", place)
@@ -240,7 +240,7 @@ class TestOverHttp:
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
-def test_rebuilding_from_a_saved_answer_rewrites_it_once_more(mode: str, key: Path, tmp_path: Path) -> None:
+def test_rebuilding_from_a_saved_response_redacts_it_again(mode: str, key: Path, tmp_path: Path) -> None:
     place, _ = source("a.ndjson.gz", tmp_path)
     target = tmp_path / "target"
     run("export", target, "--from", place, *words(mode, key))
@@ -320,7 +320,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize("case", KEYS)
-def test_a_key_that_is_none(case: str, tmp_path: Path) -> None:
+def test_an_unusable_pseudonym_key_is_refused(case: str, tmp_path: Path) -> None:
     data, kind, said = KEYS[case]
     file = tmp_path / "key"
     if data:
@@ -334,12 +334,12 @@ def test_a_key_that_is_none(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["keep", "drop"])
-def test_a_key_for_nothing_is_a_mistake(mode: str, key: Path, tmp_path: Path) -> None:
+def test_a_pseudonym_key_without_hashing_is_refused(mode: str, key: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="none are made"):
         ftetl.export(tmp_path / "t", source="demo", pii=mode, pii_key_file=key)
 
 
-def test_a_key_that_everybody_may_read_is_warned_of(key: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_world_readable_pseudonym_key_gives_a_warning(key: Path, caplog: pytest.LogCaptureFixture) -> None:
     key.chmod(0o644)
     given = Settings.from_options("t", "demo", {"pii": "hash", "pii_key_file": str(key)})
 
@@ -349,7 +349,7 @@ def test_a_key_that_everybody_may_read_is_warned_of(key: Path, caplog: pytest.Lo
     assert KEY.decode() not in caplog.text + repr(made) + repr(given)
 
 
-def test_a_pseudonym_is_an_hmac_that_others_can_make_as_well() -> None:
+def test_a_pseudonym_is_an_hmac_that_others_can_compute() -> None:
     """`printf who | openssl dgst -sha256 -hmac KEY`, its first 32 digits."""
     made = pseudonyms.Pseudonyms(b"0123456789abcdef")
 
@@ -359,7 +359,7 @@ def test_a_pseudonym_is_an_hmac_that_others_can_make_as_well() -> None:
         made.__reduce__()
 
 
-def test_a_large_file_is_rewritten_a_window_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_is_redacted_a_window_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes out is the same, and what waits has no name and is not what the manifest tells of."""
     place, _ = source("a.ndjson", tmp_path)
     ftetl.export(tmp_path / "whole", source=place, pii="drop", observed_at=DAY)
@@ -374,7 +374,7 @@ def test_a_large_file_is_rewritten_a_window_at_a_time(tmp_path: Path, monkeypatc
     assert (told["bytes"], told["path"]) == (place.stat().st_size, str(place))
 
 
-def test_a_value_without_an_end_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_never_ends_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redactor, "WINDOW", 1)
     monkeypatch.setattr(redactor, "LONGEST", 5_000)
     monkeypatch.setattr(redacting_source, "_PIECE", 999)
@@ -419,7 +419,7 @@ def _hidden(value: Any) -> Any:
     st.booleans(),
     st.sampled_from(["hash", "drop"]),
 )
-def test_whatever_is_sent_no_byte_tells_of_a_person(
+def test_whatever_is_sent_no_stored_byte_names_a_person(
     tmp_path_factory: pytest.TempPathFactory, found: list[tuple[Job, bool]], escaped: bool, mode: str
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
@@ -439,7 +439,7 @@ def test_whatever_is_sent_no_byte_tells_of_a_person(
     assert_nobody(folder / "t", said)
 
 
-def test_a_process_that_is_killed_leaves_nobody_behind(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_no_persons_data_behind(tmp_path: Path) -> None:
     """What comes through a pipe waits in a file without a name, as it came, until it is rewritten."""
     target = tmp_path / "target"
     given = [sys.executable, "-m", "ftetl", "export", str(target), "--from", "-", "--pii", "drop"]
@@ -452,7 +452,7 @@ def test_a_process_that_is_killed_leaves_nobody_behind(tmp_path: Path) -> None:
     assert [path for path in target.rglob("*") if path.is_file() and MAIL.encode() in path.read_bytes()] == []
 
 
-def test_the_demo_and_the_doctor_know_the_options(key: Path, server: demo.Server, tmp_path: Path) -> None:
+def test_the_demo_and_the_doctor_have_the_privacy_options(key: Path, server: demo.Server, tmp_path: Path) -> None:
     assert run("demo", tmp_path / "demo", *words("hash", key))[0] == 0
     assert {u[:4] for u in ftetl.open(tmp_path / "demo").arrow("jobs")["user_id"].to_pylist()} == {"pii:"}
     env = {"TOGETHER_API_KEY": server.key}

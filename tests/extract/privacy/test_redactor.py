@@ -99,12 +99,12 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize(("text", "hashed", "dropped"), GOLDEN.values(), ids=GOLDEN)
-def test_what_becomes_of_a_text(text: str, hashed: str, dropped: str) -> None:
+def test_a_text_is_hashed_or_dropped(text: str, hashed: str, dropped: str) -> None:
     assert HASH.redact(text.encode()).decode() == hashed
     assert DROP.redact(text.encode()).decode() == dropped
 
 
-def test_broken_utf8_is_no_way_out() -> None:
+def test_broken_utf8_does_not_prevent_redaction() -> None:
     assert (
         HASH.redact(b'{"user_id":"u\xff1","m":"\xff ada@x.org"}')
         == '{"user_id":"<u�1>","m":"'.encode() + b'\xff <adax.org>"}'
@@ -116,12 +116,12 @@ def test_every_key_that_a_contract_marks_is_replaced(key: str) -> None:
     assert json.loads(HASH.redact(json.dumps({"x": {key: "who"}}).encode())) == {"x": {key: "<who>"}}
 
 
-def test_the_contracts_mark_who_the_api_names() -> None:
+def test_the_contracts_mark_the_personal_keys_of_the_api() -> None:
     assert {"user_id", "owner_address", "wandb_entity", "wandb_url", "model_output_path", "path"} <= people()
 
 
 @pytest.mark.parametrize("value", [b'{"a":', b'"u1', b"[[", b""])
-def test_a_cut_line_costs_the_next_one_nothing(value: bytes) -> None:
+def test_a_cut_line_does_not_affect_the_next_one(value: bytes) -> None:
     first, second = DROP.redact(b'{"user_id":' + value + b'\n{"id":"ft-1","n":[1]}', lines=True).split(b"\n")
 
     assert second == b'{"id":"ft-1","n":[1]}'
@@ -168,21 +168,21 @@ def _words(text: str, replace: Callable[[bytes], str | None]) -> str:
 
 
 @given(values, st.booleans(), st.sampled_from([None, 1]))
-def test_it_says_what_a_plain_reading_says(value: Any, ascii_only: bool, indent: int | None) -> None:
+def test_the_result_equals_that_of_a_simple_implementation(value: Any, ascii_only: bool, indent: int | None) -> None:
     raw = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
 
     assert json.loads(HEX.redact(raw).decode("utf-8", "surrogatepass")) == plainly(value, hexed)
 
 
 @given(st.lists(st.text(alphabet='abcdefgh \\"\n\t\u00e9:,{}', max_size=30), max_size=5))
-def test_what_names_nobody_stays_byte_for_byte(words: list[str]) -> None:
+def test_text_without_personal_data_is_unchanged(words: list[str]) -> None:
     raw = json.dumps({"a": words, **{word: word for word in words}}).encode()
 
     assert HASH.redact(raw) == DROP.redact(raw) == raw
 
 
 @given(values, st.data(), st.booleans())
-def test_half_a_document_tells_of_nobody(value: Any, data: st.DataObject, lines: bool) -> None:
+def test_a_truncated_document_names_nobody(value: Any, data: st.DataObject, lines: bool) -> None:
     raw = json.dumps({"message": value, "user_id": CANARIES[0]}, ensure_ascii=False).encode("utf-8", "surrogatepass")
     cut = raw[: data.draw(st.integers(0, len(raw)))]
 
@@ -192,7 +192,7 @@ def test_half_a_document_tells_of_nobody(value: Any, data: st.DataObject, lines:
 
 
 @given(st.lists(values, max_size=4), st.data(), st.booleans(), st.booleans())
-def test_it_is_the_same_however_it_came_in_pieces(
+def test_the_result_does_not_depend_on_the_pieces(
     found: list[Any], data: st.DataObject, lines: bool, drop: bool
 ) -> None:
     mode = DROP if drop else HEX
@@ -209,7 +209,7 @@ def test_it_is_the_same_however_it_came_in_pieces(
         assert b"".join(mode.redact_stream(pieces, lines=lines)) == mode.redact(raw, lines=lines)
 
 
-def test_a_value_without_an_end_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_never_ends_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redactor, "WINDOW", 100)
     monkeypatch.setattr(redactor, "LONGEST", 1000)
 
@@ -217,6 +217,6 @@ def test_a_value_without_an_end_is_refused_before_it_fills_the_memory(monkeypatc
         list(HASH.redact_stream([b'{"user_id":"', *[b"x" * 50] * 100]))
 
 
-def test_many_signs_cost_no_more_than_other_letters() -> None:
+def test_many_at_signs_take_linear_time() -> None:
     """Were each looked at from its own beginning, this would take a minute."""
     assert HASH.redact(b'"' + b"a@" * 60_000 + b'"')[:5] == b'"a@a@'

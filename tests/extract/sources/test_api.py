@@ -104,7 +104,7 @@ def ids(count: int) -> list[str]:
     return [f"ft-{number}" for number in range(count)]
 
 
-def test_the_list_is_one_answer_and_whole(serve) -> None:
+def test_the_list_is_one_whole_response(serve) -> None:
     service = serve(lambda _: (200, LIST))
     source = api(service)
     before = datetime.now(UTC)
@@ -118,7 +118,7 @@ def test_the_list_is_one_answer_and_whole(serve) -> None:
     assert service.paths == ["/v1/fine-tunes"]
 
 
-def test_each_detail_comes_once_and_over_few_connections(serve) -> None:
+def test_each_detail_is_returned_once_over_few_connections(serve) -> None:
     service = serve(job)
     source = api(service, concurrency=4)
 
@@ -144,7 +144,7 @@ def test_no_jobs_need_no_requests(serve) -> None:
     assert service.paths == []
 
 
-def test_details_stream_and_are_asked_for_as_they_are_taken(serve) -> None:
+def test_details_stream_and_are_requested_as_they_are_taken(serve) -> None:
     service = serve(job)
     source = api(service, concurrency=3)
 
@@ -172,7 +172,7 @@ def test_details_stream_and_are_asked_for_as_they_are_taken(serve) -> None:
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_a_detail_that_cannot_be_had_costs_no_other_job_anything(serve, reply, outcome: Outcome, seen: int) -> None:
+def test_a_failed_detail_does_not_affect_other_jobs(serve, reply, outcome: Outcome, seen: int) -> None:
     service = serve(lambda job_id: reply if job_id == "ft-7" else job(job_id))
     source = api(service)
 
@@ -183,7 +183,7 @@ def test_a_detail_that_cannot_be_had_costs_no_other_job_anything(serve, reply, o
     assert service.paths.count("/v1/fine-tunes/ft-7") == seen
 
 
-def test_a_job_that_may_not_be_seen_costs_no_other_job_anything(serve) -> None:
+def test_a_forbidden_job_does_not_affect_other_jobs(serve) -> None:
     service = serve(lambda job_id: (403, b"") if job_id == "ft-3" else job(job_id))
     source = api(service)
 
@@ -195,7 +195,7 @@ def test_a_job_that_may_not_be_seen_costs_no_other_job_anything(serve) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 402])
-def test_a_refused_key_ends_all_details_also_those_under_way(serve, status: int) -> None:
+def test_a_refused_key_ends_all_details_also_open_requests(serve, status: int) -> None:
     def reply(job_id: str) -> Reply:
         if job_id == "ft-3":
             return status, b""
@@ -214,7 +214,7 @@ def test_a_refused_key_ends_all_details_also_those_under_way(serve, status: int)
         list(source.responses())
 
 
-def test_at_the_deadline_the_rest_has_failed_without_being_asked_for(serve) -> None:
+def test_at_the_deadline_the_rest_has_failed_without_a_request(serve) -> None:
     def reply(job_id: str) -> Reply:
         if job_id not in ids(10):
             service.over.wait()
@@ -230,7 +230,7 @@ def test_at_the_deadline_the_rest_has_failed_without_being_asked_for(serve) -> N
     assert len(service.paths) == 12
 
 
-def test_a_429_slows_every_worker_down(serve) -> None:
+def test_a_429_pauses_every_worker(serve) -> None:
     def reply(job_id: str) -> Reply:
         first = job_id == "ft-0" and service.paths.count("/v1/fine-tunes/ft-0") == 1
         return (429, b"", {"Retry-After": "30"}) if first else job(job_id)
@@ -275,7 +275,7 @@ def test_settings_make_a_source(serve, tmp_path) -> None:
         ("https://gateway.example:8443", "gateway.example:8443"),
     ],
 )
-def test_the_service_is_known_before_anything_is_asked(address: str | None, service: str) -> None:
+def test_the_service_is_known_before_the_first_request(address: str | None, service: str) -> None:
     source = open_api(
         {"TOGETHER_API_KEY": KEY}, base_url_option=address, limits=RequestLimits(Deadline(limits.DEADLINE))
     )
@@ -304,7 +304,7 @@ def test_settings_that_do_not_do_are_refused(environ, address: str | None, kind:
         ({"Content-Type": "application/json; charset=utf-8"}, []),
         ({"Content-Type": "application/problem+json"}, []),
         ({}, []),
-        ({"Content-Type": "text/plain"}, ["calls its answer 'text/plain', not JSON"]),
+        ({"Content-Type": "text/plain"}, ["labels its answer 'text/plain', not JSON"]),
         (timedelta(days=-1), ["s ahead of that of 127.0"]),
         (timedelta(days=1), ["s behind that of 127.0"]),
         (timedelta(seconds=60), []),

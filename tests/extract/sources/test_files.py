@@ -174,7 +174,7 @@ def test_a_file_of_another_kind_is_refused_with_what_would_do(tmp_path: Path, sc
 
 
 @pytest.mark.parametrize("name", ["none.json", "none", "file.json/none.json"])
-def test_what_does_not_exist_is_said_to_be_missing(tmp_path: Path, scratch, name: str) -> None:
+def test_a_missing_file_is_named(tmp_path: Path, scratch, name: str) -> None:
     (tmp_path / "file.json").write_bytes(LIST)
 
     with pytest.raises(DataError, match=r"there is no file or folder .*none.*--from"):
@@ -249,7 +249,7 @@ def test_a_cut_or_damaged_file_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
-def test_a_packed_file_whose_name_does_not_say_so_is_refused_with_the_name_that_would(
+def test_a_compressed_file_without_its_suffix_is_refused_with_the_name_to_use(
     tmp_path: Path, scratch, packing: str
 ) -> None:
     file = tmp_path / "answer.json"
@@ -284,7 +284,9 @@ def test_zstd_without_sizes_and_checksums_is_whole_as_well(tmp_path: Path, scrat
 
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
 @pytest.mark.parametrize(("limit", "fits"), [(1_000_000, True), (999_999, False), (10, False)])
-def test_a_bomb_is_stopped_at_the_limit(tmp_path: Path, scratch, packing: str, limit: int, fits: bool) -> None:
+def test_a_decompression_bomb_is_stopped_at_the_limit(
+    tmp_path: Path, scratch, packing: str, limit: int, fits: bool
+) -> None:
     file = tmp_path / f"answer.json{packing}"
     file.write_bytes(PACK[packing](bytes(1_000_000)))
     source = SavedFiles(file, scratch=scratch, max_bytes=limit)
@@ -367,7 +369,7 @@ STDIN = [
 
 @pytest.mark.parametrize("packing", PACK)
 @pytest.mark.parametrize(("data", "shape"), STDIN, ids=lambda value: repr(value)[:30])
-def test_stdin_is_taken_for_what_it_holds(tmp_path: Path, scratch, data: bytes, shape: Shape, packing: str) -> None:
+def test_the_shape_of_stdin_is_detected(tmp_path: Path, scratch, data: bytes, shape: Shape, packing: str) -> None:
     stdin = io.BytesIO(PACK[packing](data))
     source = SavedFiles("-", scratch=scratch, stdin=stdin)
     before = datetime.now(UTC)
@@ -397,13 +399,13 @@ def test_a_slow_pipe_is_read_to_its_end(scratch, packing: str, size: int) -> Non
     [gzip.compress(LIST)[:-1], zstd(LIST)[:-1], b"\x1f\x8b", b"\x28\xb5\x2f\xfd"],
     ids=["gzip", "zstd", "gzip's magic", "zstd's magic"],
 )
-def test_a_packed_pipe_that_ends_early_is_refused(scratch, data: bytes) -> None:
+def test_a_truncated_compressed_pipe_is_refused(scratch, data: bytes) -> None:
     with pytest.raises(DataError, match="stdin is cut short or damaged"):
         list(SavedFiles("-", scratch=scratch, stdin=io.BytesIO(data)).responses())
 
 
 @pytest.mark.parametrize("packing", PACK)
-def test_stdin_has_a_limit_packed_or_not(scratch, packing: str) -> None:
+def test_stdin_has_a_limit_compressed_or_not(scratch, packing: str) -> None:
     with pytest.raises(DataError, match="--max-bytes"):
         list(SavedFiles("-", scratch=scratch, stdin=io.BytesIO(PACK[packing](LIST)), max_bytes=100).responses())
 
@@ -430,7 +432,7 @@ def test_the_process_own_stdin_is_the_default(scratch, monkeypatch: pytest.Monke
     source.close()
 
 
-def test_a_process_without_stdin_says_so(scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_without_stdin_gives_an_error(scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
 
     with pytest.raises(DataError, match="no stdin"):

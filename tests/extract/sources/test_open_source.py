@@ -26,14 +26,14 @@ def test_a_service_is_opened_by_its_name(source: str, environ: dict[str, str], k
         opened.close()
 
 
-def test_everything_else_is_a_saved_answer(tmp_path: Path) -> None:
+def test_everything_else_is_a_saved_file(tmp_path: Path) -> None:
     file = tmp_path / "api.json"
     file.write_text('{"data": []}')
 
     assert type(open_source(Settings(Path("t"), source=str(file)), no_scratch)).__name__ == "SavedFiles"
 
 
-def test_the_api_without_a_key_is_refused_before_anything_is_asked() -> None:
+def test_the_api_without_a_key_is_refused_before_the_first_request() -> None:
     with pytest.raises(ConfigError, match="TOGETHER_API_KEY"):
         open_source(Settings(Path("t"), source="api", environ={}), no_scratch)
 

@@ -214,7 +214,7 @@ def refused(server: FaultServer, kind: type[FtetlError], code: str, **options: o
     ],
     ids=["plain", "wrong type", "gzip", "GZIP", "members", "identity", "unframed", "chunked", "chunked gzip", "pieces"],
 )
-def test_a_whole_answer_comes_out_as_the_server_meant_it(serve: Start, script: Script | bytes) -> None:
+def test_a_complete_body_is_returned_decoded(serve: Start, script: Script | bytes) -> None:
     server = serve(script)
 
     with client(server.url) as api:
@@ -223,7 +223,7 @@ def test_a_whole_answer_comes_out_as_the_server_meant_it(serve: Start, script: S
         assert 0 < api.stats.bytes_read <= len(LIST)
 
 
-def test_a_request_carries_the_key_and_asks_for_what_can_be_read(serve: Start) -> None:
+def test_a_request_carries_the_key_and_the_accepted_encodings(serve: Start) -> None:
     server = serve(answer())
 
     with client(server.url) as api:
@@ -235,7 +235,7 @@ def test_a_request_carries_the_key_and_asks_for_what_can_be_read(serve: Start) -
     assert (request.headers["accept-encoding"], request.headers["accept"]) == ("gzip", "application/json")
 
 
-def test_the_bytes_are_counted_while_they_come(serve: Start) -> None:
+def test_the_bytes_are_counted_while_they_are_received(serve: Start) -> None:
     server = serve(answer())
     counts: list[int] = []
     deadline = Deadline(60)
@@ -256,7 +256,7 @@ def test_the_bytes_are_counted_while_they_come(serve: Start) -> None:
         ("a b?c#d", "/v1/fine-tunes/a%20b%3Fc%23d"),
     ],
 )
-def test_a_job_is_asked_for_by_its_id_and_nothing_else(serve: Start, job_id: str, path: str) -> None:
+def test_a_job_is_requested_by_its_escaped_id(serve: Start, job_id: str, path: str) -> None:
     server = serve(answer(body=b'{"id":"x"}'))
 
     with client(server.url) as api:
@@ -266,7 +266,7 @@ def test_a_job_is_asked_for_by_its_id_and_nothing_else(serve: Start, job_id: str
 
 
 @pytest.mark.parametrize("job_id", ["", ".", ".."])
-def test_an_id_that_would_lead_elsewhere_is_never_asked_for(serve: Start, job_id: str) -> None:
+def test_an_id_that_would_name_another_endpoint_is_never_requested(serve: Start, job_id: str) -> None:
     server = serve(answer())
 
     with client(server.url) as api, pytest.raises(DataError):
@@ -275,7 +275,7 @@ def test_an_id_that_would_lead_elsewhere_is_never_asked_for(serve: Start, job_id
     assert server.requests == []
 
 
-def test_a_job_that_is_not_known_is_none(serve: Start) -> None:
+def test_an_unknown_job_is_none(serve: Start) -> None:
     server = serve(answer(404, b'{"error":{"message":"not found"}}'))
 
     with client(server.url) as api:
@@ -313,7 +313,7 @@ STATUSES = [
 
 
 @pytest.mark.parametrize(("status", "kind", "code", "seen"), STATUSES)
-def test_a_status_decides_on_the_error_and_on_the_retries(
+def test_the_status_decides_the_error_and_the_retries(
     serve: Start, status: int, kind: type[FtetlError], code: str, seen: int
 ) -> None:
     body = b"" if status in {101, 103, 204, 304} else b'{"error":{"message":"No luck today"}}'
@@ -365,14 +365,14 @@ def test_a_server_may_fail_five_times(serve: Start, status: int, failures: int) 
         ("<html>canary page</html>", "page"),
     ],
 )
-def test_what_the_server_says_is_repeated_without_what_it_must_not_say(serve: Start, body: str, hidden: str) -> None:
+def test_the_servers_message_is_repeated_without_secrets(serve: Start, body: str, hidden: str) -> None:
     text = refused(serve(answer(403, body.encode())), AccessError, "H03")
 
     assert hidden not in text
 
 
 @pytest.mark.parametrize("end", [[RESET], [HANG]], ids=["reset", "hang"])
-def test_a_status_counts_whatever_becomes_of_its_explanation(serve: Start, end: Script) -> None:
+def test_the_status_counts_even_if_its_body_cannot_be_read(serve: Start, end: Script) -> None:
     server = serve([answer(401, b'{"err', length=100), *(end if end == [RESET] else [])])
 
     refused(server, AccessError, "H01")
@@ -383,7 +383,7 @@ def test_a_status_counts_whatever_becomes_of_its_explanation(serve: Start, end: 
 # ------------------------------------------------------------------------------------------------ Retry-After
 
 
-def test_a_wish_to_wait_is_granted(serve: Start) -> None:
+def test_retry_after_is_obeyed(serve: Start) -> None:
     server = serve(answer(503, b"", retry_after_ms="9500"), answer(429, b"", Retry_After="7"), answer())
     waits: list[float] = []
 
@@ -397,7 +397,7 @@ def test_a_wish_to_wait_is_granted(serve: Start) -> None:
 
 @pytest.mark.parametrize("value", ["99999999999", "3600", "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wish_beyond_the_deadline_ends_the_run_at_once(serve: Start, status: int, value: str) -> None:
+def test_retry_after_beyond_the_deadline_ends_the_run_at_once(serve: Start, status: int, value: str) -> None:
     server = serve(answer(status, b"", Retry_After=value), answer())
     waits: list[float] = []
 
@@ -409,7 +409,7 @@ def test_a_wish_beyond_the_deadline_ends_the_run_at_once(serve: Start, status: i
 
 
 @pytest.mark.parametrize("value", ["-1", "1.5", "soon", "", "5, 10", "inf", "Mon, 23 Nov 2020 04:20:00 GMT"])
-def test_a_wish_that_cannot_be_understood_is_none(serve: Start, value: str) -> None:
+def test_a_malformed_retry_after_is_ignored(serve: Start, value: str) -> None:
     server = serve(answer(429, b"", Retry_After=value), answer())
     waits: list[float] = []
 
@@ -445,7 +445,7 @@ BROKEN: dict[str, tuple[str, Script | bytes]] = {
 
 
 @pytest.mark.parametrize(("code", "script"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_answer_is_asked_for_again_and_never_used(serve: Start, code: str, script: Script | bytes) -> None:
+def test_a_broken_response_is_retried_and_never_used(serve: Start, code: str, script: Script | bytes) -> None:
     server = serve(script)
 
     text = refused(server, UnavailableError, code)
@@ -455,7 +455,7 @@ def test_a_broken_answer_is_asked_for_again_and_never_used(serve: Start, code: s
 
 
 @pytest.mark.parametrize("script", [script for _, script in BROKEN.values()], ids=BROKEN)
-def test_a_broken_answer_is_forgotten_once_a_whole_one_comes(serve: Start, script: Script | bytes) -> None:
+def test_a_retry_after_a_broken_response_can_succeed(serve: Start, script: Script | bytes) -> None:
     server = serve(script, answer())
 
     with client(server.url) as api:
@@ -464,7 +464,7 @@ def test_a_broken_answer_is_forgotten_once_a_whole_one_comes(serve: Start, scrip
     assert len(server.requests) == 2
 
 
-def test_no_cut_of_a_body_is_taken_for_the_whole(serve: Start) -> None:
+def test_no_truncated_body_is_taken_for_the_whole(serve: Start) -> None:
     whole = answer()
     start = len(whole) - len(LIST)
     cuts = [start + len(LIST) * part // 20 for part in range(20)]
@@ -476,7 +476,7 @@ def test_no_cut_of_a_body_is_taken_for_the_whole(serve: Start) -> None:
     assert len(server.requests) == 12
 
 
-def test_a_port_where_nobody_listens_is_tried_six_times(serve: Start) -> None:
+def test_a_refused_connection_is_tried_six_times(serve: Start) -> None:
     server = serve(answer())
     server.close()
 
@@ -538,7 +538,7 @@ def test_what_is_not_http_is_not_the_api(serve: Start, script: bytes, kind: type
         "cut early",
     ],
 )
-def test_a_whole_answer_that_is_no_list_is_worth_one_more_request(
+def test_a_complete_response_that_is_no_list_is_retried_once(
     serve: Start, script: bytes, kind: type[FtetlError], code: str
 ) -> None:
     again, healed = serve(script), serve(script, answer())
@@ -567,7 +567,7 @@ def test_a_whole_answer_that_is_no_list_is_worth_one_more_request(
     ids=lambda body: repr(body[:30]),
 )
 @pytest.mark.parametrize("length", [-1, None], ids=["framed", "unframed"])
-def test_what_lies_in_a_list_is_for_the_decoder_to_judge(serve: Start, body: bytes, length: int | None) -> None:
+def test_the_elements_of_a_list_are_not_checked(serve: Start, body: bytes, length: int | None) -> None:
     server = serve(answer(body=body, length=length))
 
     with client(server.url) as api:
@@ -576,7 +576,7 @@ def test_what_lies_in_a_list_is_for_the_decoder_to_judge(serve: Start, body: byt
     assert len(server.requests) == 1
 
 
-def test_an_error_as_a_job_is_no_job(serve: Start) -> None:
+def test_an_error_body_is_no_job(serve: Start) -> None:
     server = serve(answer(body=b'{"error":{"message":"no luck"}}'))
 
     with client(server.url) as api, pytest.raises(DataError, match="no luck") as caught:
@@ -587,7 +587,7 @@ def test_an_error_as_a_job_is_no_job(serve: Start) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "banana"])
-def test_a_compression_that_was_not_asked_for_is_refused(serve: Start, encoding: str) -> None:
+def test_a_compression_that_was_not_requested_is_refused(serve: Start, encoding: str) -> None:
     server = serve(answer(Content_Encoding=encoding))
 
     refused(server, ProtocolError, "H24")
@@ -609,7 +609,7 @@ def test_a_compression_that_was_not_asked_for_is_refused(serve: Start, encoding:
     ],
     ids=["bomb", "long", "unframed", "chunked", "much of nothing"],
 )
-def test_an_answer_over_the_limit_is_not_read_to_its_end(serve: Start, code: str, script: bytes) -> None:
+def test_a_body_over_the_limit_is_not_read_to_its_end(serve: Start, code: str, script: bytes) -> None:
     server = serve(script)
 
     text = refused(server, DataError, code, max_bytes=1_000_000)
@@ -618,7 +618,7 @@ def test_an_answer_over_the_limit_is_not_read_to_its_end(serve: Start, code: str
     assert "--max-bytes" in text
 
 
-def test_an_answer_of_exactly_the_limit_is_taken(serve: Start) -> None:
+def test_a_body_of_exactly_the_limit_is_accepted(serve: Start) -> None:
     server = serve(answer(body=PACKED, Content_Encoding="gzip"))
 
     with client(server.url, max_bytes=len(LIST)) as api:
@@ -642,7 +642,7 @@ def test_a_redirect_is_never_followed(serve: Start, status: int) -> None:
 
 
 @pytest.mark.parametrize("location", ["", "/v1/", "//[", "http://a b/", "http://\xe4\xf6/", "javascript:alert(1)"])
-def test_a_redirect_to_nowhere_is_one_as_well(serve: Start, location: str) -> None:
+def test_a_redirect_without_a_valid_target_is_refused_too(serve: Start, location: str) -> None:
     server = serve(answer(302, b"", Location=location).decode().encode("latin-1"))
 
     refused(server, ProtocolError, "H31")
@@ -665,7 +665,7 @@ SLOW: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("script", SLOW.values(), ids=SLOW)
-def test_nothing_that_is_slow_outlives_the_deadline(serve: Start, script: Script) -> None:
+def test_no_slow_response_outlasts_the_deadline(serve: Start, script: Script) -> None:
     server = serve(script)
 
     text = refused(server, UnavailableError, "C09", seconds=0.5)
@@ -674,7 +674,7 @@ def test_nothing_that_is_slow_outlives_the_deadline(serve: Start, script: Script
     assert "deadline of 0.5 seconds" in text
 
 
-def test_at_the_deadline_nobody_goes_on_reading(serve: Start) -> None:
+def test_at_the_deadline_no_thread_goes_on_reading(serve: Start) -> None:
     server = serve(SLOW["headers"])
 
     with client(server.url, seconds=0.5) as api:
@@ -733,7 +733,7 @@ def test_a_name_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) ->
     assert "canary" not in str(caught.value)
 
 
-def test_after_the_deadline_nothing_is_asked(serve: Start) -> None:
+def test_after_the_deadline_no_request_is_sent(serve: Start) -> None:
     server = serve(answer())
 
     refused(server, UnavailableError, "C09", seconds=0)
@@ -741,7 +741,7 @@ def test_after_the_deadline_nothing_is_asked(serve: Start) -> None:
     assert server.requests == []
 
 
-def test_a_wait_that_the_deadline_would_cut_is_not_begun(serve: Start) -> None:
+def test_a_backoff_beyond_the_deadline_is_not_begun(serve: Start) -> None:
     server = serve(answer(503, b""))
     deadline = Deadline(5)
     retry = RetryPolicy(deadline, rng=lambda _, high: 10 * high)
@@ -755,7 +755,7 @@ def test_a_wait_that_the_deadline_would_cut_is_not_begun(serve: Start) -> None:
     assert len(server.requests) == 1
 
 
-def test_closing_ends_what_is_under_way(serve: Start) -> None:
+def test_closing_ends_open_requests(serve: Start) -> None:
     server = serve([HANG])
 
     with client(server.url) as api, ThreadPoolExecutor(1) as other:
@@ -783,7 +783,7 @@ def _netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_netrc")
-def test_the_key_goes_before_netrc(serve: Start) -> None:
+def test_the_key_overrides_netrc(serve: Start) -> None:
     server = serve(answer())
 
     with client(server.url) as api:
@@ -806,7 +806,7 @@ def test_the_key_does_not_go_to_a_proxy_in_the_clear(serve: Start, monkeypatch: 
 
 
 @pytest.mark.parametrize(("status", "kind", "seen"), [(407, AccessError, 1), (502, UnavailableError, 6)])
-def test_a_proxy_that_refuses_is_told_from_the_api(
+def test_a_refusing_proxy_is_distinguished_from_the_api(
     serve: Start, monkeypatch: pytest.MonkeyPatch, status: int, kind: type[FtetlError], seen: int
 ) -> None:
     proxy = serve(answer(status, b""))
@@ -864,7 +864,7 @@ def test_a_certificate_that_cannot_be_verified_ends_the_run(serve: Start, tls: s
 
 
 @pytest.mark.usefixtures("_netrc")
-def test_an_authority_of_ones_own_is_trusted(
+def test_a_configured_certificate_authority_is_trusted(
     serve: Start, tls: ssl.SSLContext, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.crt")
@@ -919,7 +919,7 @@ def test_a_port_without_tls_is_not_the_api(serve: Start) -> None:
     ],
     ids=repr,
 )
-def test_what_takes_a_strange_network_has_a_code_as_well(error: Exception, code: str) -> None:
+def test_rare_network_errors_have_a_code_as_well(error: Exception, code: str) -> None:
     found = failure_from_exception(error, "somewhere").error(1)
 
     assert found.code == f"FTETL-{code}"
@@ -927,7 +927,9 @@ def test_what_takes_a_strange_network_has_a_code_as_well(error: Exception, code:
     assert "canary" not in str(found)
 
 
-def test_a_missing_file_of_authorities_is_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_file_of_certificate_authorities_is_a_config_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none"))
 
     with client("https://127.0.0.1:9/v1") as api, pytest.raises(ConfigError, match="REQUESTS_CA_BUNDLE") as caught:

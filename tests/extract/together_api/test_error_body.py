@@ -33,7 +33,7 @@ KEY = Secret(canary.KEY)
         (b"", ""),
     ],
 )
-def test_a_message_is_found_in_every_shape_of_an_error(body: bytes, said: str) -> None:
+def test_the_message_is_read_from_every_shape_of_an_error(body: bytes, said: str) -> None:
     assert said == error_message(body)
 
 
@@ -52,7 +52,7 @@ def test_a_message_is_found_in_every_shape_of_an_error(body: bytes, said: str) -
         ("", ""),
     ],
 )
-def test_a_text_is_fit_to_be_shown(text: str, shown: str) -> None:
+def test_server_text_is_made_printable(text: str, shown: str) -> None:
     assert shown == printable(text, KEY)
 
 
@@ -66,7 +66,7 @@ def test_a_text_is_fit_to_be_shown(text: str, shown: str) -> None:
         (b"", False),
     ],
 )
-def test_a_web_page_is_told_by_its_first_character(body: bytes, expected: bool) -> None:
+def test_a_web_page_is_recognised_by_its_first_character(body: bytes, expected: bool) -> None:
     assert expected is is_markup(body)
 
 

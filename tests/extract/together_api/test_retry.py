@@ -42,11 +42,11 @@ FAR = 999_999_999.0
         ({"date": "nonsense", "retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, None),
     ],
 )
-def test_a_wish_to_wait_is_understood_or_absent(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after_is_parsed_or_absent(headers: dict[str, str], seconds: float | None) -> None:
     assert seconds == parse_retry_after(headers)
 
 
-def test_a_date_in_the_year_9999_is_a_long_wait() -> None:
+def test_a_retry_after_date_in_the_year_9999_is_a_long_wait() -> None:
     wait = parse_retry_after({"date": DATE, "retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"})
 
     assert wait is not None
@@ -75,7 +75,7 @@ def test_a_wait_is_the_backoff_or_retry_after_whichever_is_longer(
 
 
 @pytest.mark.parametrize("all_workers", [False, True])
-def test_a_wait_beyond_the_deadline_is_not_begun(all_workers: bool) -> None:
+def test_a_wait_longer_than_the_deadline_is_not_begun(all_workers: bool) -> None:
     waits: list[float] = []
     retry = RetryPolicy(Deadline(5), sleep=waits.append)
 
