@@ -1,4 +1,4 @@
-"""The derived tables from run to run: they say what the other tables say, however these came about."""
+"""The derived tables from run to run: they follow from the other tables, however these came about."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def export(target: Path, jobs: list[dict[str, Any]], on: int = 1, **settings: An
     return ftetl.export(target, source=source, observed_at=f"2026-10-{on:02}T00:00:00Z", **settings)
 
 
-def found(target: Path, *names: str) -> dict[str, bytes]:
+def table_bytes(target: Path, *names: str) -> dict[str, bytes]:
     return {name: (target / "current" / f"{name}.parquet").read_bytes() for name in names or DERIVED}
 
 
@@ -40,10 +40,10 @@ def test_copied_rows_and_kept_events_give_what_a_whole_run_gives(tmp_path: Path)
     bare = [{k: v for k, v in job.items() if k != "events"} for job in JOBS]
     export(tmp_path / "parts", JOBS[:5], 2, events="auto", allow_shrink=True)
     export(tmp_path / "parts", bare, 3, events="none")
-    assert found(tmp_path / "parts") == found(tmp_path / "whole")
+    assert table_bytes(tmp_path / "parts") == table_bytes(tmp_path / "whole")
 
 
-def test_what_is_odd_is_odd_as_long_as_it_is(tmp_path: Path) -> None:
+def test_an_anomaly_lasts_as_long_as_its_value(tmp_path: Path) -> None:
     export(tmp_path / "t", JOBS)
     later = "2026-09-01T00:00:00Z"
     mended = [
@@ -58,7 +58,7 @@ def test_what_is_odd_is_odd_as_long_as_it_is(tmp_path: Path) -> None:
     assert export(tmp_path / "t", mended, 4, events="none").anomalies == report.anomalies  # gone, but its row is there
 
 
-def test_another_account_is_another_version_and_no_mistake(tmp_path: Path) -> None:
+def test_another_account_gives_another_version_without_an_error(tmp_path: Path) -> None:
     first = export(tmp_path / "t", JOBS, project="search")
     named = {"billing_account": "org-1", "billing_account_name": "Example Ltd"}
     second = export(tmp_path / "t", JOBS, 2, project="search", **named)
@@ -73,7 +73,7 @@ def test_another_account_is_another_version_and_no_mistake(tmp_path: Path) -> No
     ("settings", "account", "warned"),
     [({}, "default", 1), ({"project": "search"}, "search", 0), ({"billing_account": "org"}, "org", 0)],
 )
-def test_who_names_no_account_is_told(tmp_path: Path, settings: Any, account: str, warned: int) -> None:
+def test_a_run_without_an_account_has_a_warning(tmp_path: Path, settings: Any, account: str, warned: int) -> None:
     report = export(tmp_path / "t", JOBS, **settings)
     assert len([line for line in report.warnings if "--billing-account" in line]) == warned
     assert {*ftetl.open(tmp_path / "t").focus_costs.BillingAccountId} == {account}
@@ -93,9 +93,9 @@ def test_failed_jobs_tell_whether_prices_are_net(tmp_path: Path) -> None:
 def test_a_rebuild_gives_the_same_tables(tmp_path: Path) -> None:
     export(tmp_path / "t", JOBS[:4], billing_account="org-1")
     export(tmp_path / "t", JOBS, 2, billing_account="org-2")
-    before = found(tmp_path / "t")
+    before = table_bytes(tmp_path / "t")
     report = rebuild(tmp_path / "t")
-    assert (report.changed, found(tmp_path / "t"), report.refunds) == (False, before, {"gross": 1, "net": 0})
+    assert (report.changed, table_bytes(tmp_path / "t"), report.refunds) == (False, before, {"gross": 1, "net": 0})
 
 
 def test_a_snapshot_of_an_older_ftetl_gets_them_with_the_next_run(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_snapshot_of_an_older_ftetl_gets_them_with_the_next_run(tmp_path: Path
     drop(tmp_path / "t", manifest, before)
     report = export(tmp_path / "t", JOBS, 2, project="p")
     assert report.changed
-    assert found(tmp_path / "t") == found(tmp_path / "whole")
+    assert table_bytes(tmp_path / "t") == table_bytes(tmp_path / "whole")
 
 
 def drop(target: Path, manifests: Path, left: dict[str, Any]) -> None:

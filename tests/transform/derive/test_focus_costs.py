@@ -72,18 +72,18 @@ def after(first: datetime) -> datetime:
 
 
 def expected(
-    job: Row, told: list[tuple[str, datetime | None]], account: focus_costs.Account
+    job: Row, event_rows: list[tuple[str, datetime | None]], account: focus_costs.Account
 ) -> tuple[list[Row], set[str]]:
-    """The rows of one job, and what is odd about it."""
+    """The rows of one job, and the kinds of its anomalies."""
     price, refund = job["total_price_nanousd"] or 0, job["refund_amount_nanousd"] or 0
     known = job["total_price_nanousd"] is not None
-    odd = {"refund_exceeds_price"} if known and refund > max(price, 0) else set()
+    anomaly_kinds = {"refund_exceeds_price"} if known and refund > max(price, 0) else set()
     begun = job["created_at"] or job["updated_at"]
     if price <= 0:
-        return [], odd
+        return [], anomaly_kinds
     if begun is None:
-        return [], odd | {"charge_without_time"}
-    ended = [at for kind, at in told if kind in ENDINGS and at and job["is_terminal"]]
+        return [], anomaly_kinds | {"charge_without_time"}
+    ended = [at for kind, at in event_rows if kind in ENDINGS and at and job["is_terminal"]]
     last = max(ended, default=job["updated_at"] or begun)
     start = begun.replace(microsecond=0)
     tokens = job["token_count"] or 0
@@ -131,8 +131,8 @@ def expected(
         "x_UserId": job["user_id"],
     }
     if not 0 < refund <= price:
-        return [row], odd
-    settled = max(month(max((at for kind, at in told if kind == "refund" and at), default=last)), month(start))
+        return [row], anomaly_kinds
+    settled = max(month(max((at for kind, at in event_rows if kind == "refund" and at), default=last)), month(start))
     back = Decimal(refund) / 10**9
     more = dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost", "ContractedCost"), -back)
     more |= {
@@ -149,29 +149,31 @@ def expected(
         "SkuPriceId": sku + "/job",
         "x_ChargeKind": "refund",
     }
-    return [row, row | more], odd
+    return [row, row | more], anomaly_kinds
 
 
 def compact(document: Row) -> str:
     return json.dumps(document, separators=(",", ":"))
 
 
-def derived(found: list[Row], told: list[Row], account: focus_costs.Account) -> tuple[pa.Table, pa.Table, pa.Table]:
+def derive(
+    job_rows: list[Row], event_rows: list[Row], account: focus_costs.Account
+) -> tuple[pa.Table, pa.Table, pa.Table]:
     """The jobs, their costs and the anomalies; the events come in pieces of three."""
     whole = pa.Table.from_pylist(
-        found, schema=pa.schema([schema(tables()["jobs"]).field(n) for n in charges._JOB_COLUMNS])
+        job_rows, schema=pa.schema([schema(tables()["jobs"]).field(n) for n in charges._JOB_COLUMNS])
     )
-    of = pa.Table.from_pylist(
-        told, schema=pa.schema([schema(tables()["events"]).field(n) for n in ("job_id", "created_at", "type")])
+    events_table = pa.Table.from_pylist(
+        event_rows, schema=pa.schema([schema(tables()["events"]).field(n) for n in ("job_id", "created_at", "type")])
     )
-    made = DerivedTables("x", account)
-    made.add_jobs(whole.slice(0, 2))
-    made.add_jobs(whole.slice(2))
-    for at in range(0, of.num_rows, 3):
-        made.add_events(of.slice(at, 3))
-    made.finish_events()
-    costs = pa.concat_tables([schema(TABLE).empty_table(), *made.costs()])
-    return whole, costs, made.anomalies(schema(tables()["anomalies"]).empty_table())
+    tables_of_run = DerivedTables("x", account)
+    tables_of_run.add_jobs(whole.slice(0, 2))
+    tables_of_run.add_jobs(whole.slice(2))
+    for at in range(0, events_table.num_rows, 3):
+        tables_of_run.add_events(events_table.slice(at, 3))
+    tables_of_run.finish_events()
+    costs = pa.concat_tables([schema(TABLE).empty_table(), *tables_of_run.costs()])
+    return whole, costs, tables_of_run.anomalies(schema(tables()["anomalies"]).empty_table())
 
 
 ACCOUNTS = [
@@ -183,27 +185,30 @@ ACCOUNTS = [
 
 
 @given(st.lists(jobs | exact, max_size=5), st.lists(events, max_size=12), st.sampled_from(ACCOUNTS))
-def test_the_rows_are_those_of_the_rules(found: list[Row], told: list[Any], account: focus_costs.Account) -> None:
-    named = [{"project": "x", "job_id": f"ft-{n}"} | job for n, job in enumerate(found)]
-    mine = sorted((e for e in told if e[0] < len(found)), key=lambda e: e[0])
+def test_the_rows_are_those_of_the_rules(
+    job_rows: list[Row], event_rows: list[Any], account: focus_costs.Account
+) -> None:
+    numbered_jobs = [{"project": "x", "job_id": f"ft-{n}"} | job for n, job in enumerate(job_rows)]
+    sorted_events = sorted((e for e in event_rows if e[0] < len(job_rows)), key=lambda e: e[0])
     rows = [
-        {"job_id": f"ft-{job}", "position": n, "type": kind, "created_at": at} for n, (job, kind, at) in enumerate(mine)
+        {"job_id": f"ft-{job}", "position": n, "type": kind, "created_at": at}
+        for n, (job, kind, at) in enumerate(sorted_events)
     ]
-    _, costs, anomalies = derived(named, rows, account)
+    _, costs, anomalies = derive(numbered_jobs, rows, account)
     wanted: list[Row] = []
-    odd: set[tuple[str, str]] = set()
-    for n, job in enumerate(named):
-        more, kinds = expected(job, [(kind, at) for of, kind, at in mine if of == n], account)
+    anomaly_kinds: set[tuple[str, str]] = set()
+    for n, job in enumerate(numbered_jobs):
+        more, kinds = expected(job, [(kind, at) for job_number, kind, at in sorted_events if job_number == n], account)
         wanted += more
-        odd |= {(job["job_id"], kind) for kind in kinds}
+        anomaly_kinds |= {(job["job_id"], kind) for kind in kinds}
     wanted.sort(key=lambda r: (r["ChargePeriodStart"], r["ResourceId"], r["x_ChargeKind"]))
     assert costs.to_pylist() == wanted
-    assert {*zip(anomalies["job_id"].to_pylist(), anomalies["kind"].to_pylist(), strict=True)} == odd
+    assert {*zip(anomalies["job_id"].to_pylist(), anomalies["kind"].to_pylist(), strict=True)} == anomaly_kinds
     job_sum = sum((r["BilledCost"] for r in costs.to_pylist() if r["x_ChargeKind"] == "job"), Decimal(0))
     assert job_sum * 10**9 == sum(
-        max(j["total_price_nanousd"] or 0, 0) for j in named if j["created_at"] or j["updated_at"]
+        max(j["total_price_nanousd"] or 0, 0) for j in numbered_jobs if j["created_at"] or j["updated_at"]
     )
-    # And the gate agrees, of which the demo and the golden charges see less.
+    # And the checks agree, of which the demo and the golden charges use less.
     for group in costs.to_batches():
         focus_checks.require_rules(
             TABLE, focus_checks.row_rules(dict(zip(group.schema.names, group.columns, strict=True)))
@@ -214,21 +219,21 @@ def test_the_rows_are_those_of_the_rules(found: list[Row], told: list[Any], acco
 
 def test_the_rows_do_not_depend_on_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     day = datetime(2026, 7, 31, tzinfo=UTC)
-    found = [
+    job_rows = [
         {"job_id": f"ft-{n}", "created_at": day + n % 3 * SECOND, "total_price_nanousd": n, "refund_amount_nanousd": 1}
         for n in range(1, 9)
     ]
-    whole = derived(found, [], ACCOUNTS[0])[1]
+    whole = derive(job_rows, [], ACCOUNTS[0])[1]
     assert whole.num_rows == 16
     monkeypatch.setattr(focus_costs, "_BATCH", 3)
-    assert derived(found, [], ACCOUNTS[0])[1].equals(whole)
+    assert derive(job_rows, [], ACCOUNTS[0])[1].equals(whole)
 
 
 def test_the_sums_of_many_large_prices_are_exact(tmp_path: Path) -> None:
     """Their sum is beyond int64, and beyond what a context of 28 digits would keep."""
     day = datetime(2026, 7, 31, tzinfo=UTC)
-    found = [{"job_id": f"ft-{n}", "created_at": day, "total_price_nanousd": 2**63 - 1 - n} for n in range(40)]
-    jobs, costs, anomalies = derived(found, [], ACCOUNTS[0])
+    job_rows = [{"job_id": f"ft-{n}", "created_at": day, "total_price_nanousd": 2**63 - 1 - n} for n in range(40)]
+    jobs, costs, anomalies = derive(job_rows, [], ACCOUNTS[0])
     for name, table in (("jobs", jobs), ("anomalies", anomalies)):
         pq.write_table(table, table_file(tmp_path, name), write_page_checksum=True)
     stored = TableReader(tmp_path, exact=True)
