@@ -1,4 +1,4 @@
-"""The published schema, field by field: what it allows is read without a remark, what it does not is never lost."""
+"""The published schema, field by field: what it allows is read without an anomaly, what it does not is never lost."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ EVENTS = str(tables()["events"].rows)
 Json = dict[str, Any]
 
 
-def said(
+def decode_jobs(
     documents: list[str],
 ) -> tuple[dict[str, Json], dict[str, list[Json]], list[Anomaly], list[QuarantinedElement]]:
-    """Of a list of these jobs: the rows by id, their events, what was odd, what was put aside."""
+    """Of a list of these jobs: the rows by id, their events, the anomalies, and what was quarantined."""
     response = Response("list", Memory(("[" + ",".join(documents) + "]").encode()), NOW)
     work = deduplicate.resolve_duplicates([response], [index.scan_response(response)])
     decoded = decoder.decode(work.items, [response])
@@ -97,11 +97,11 @@ def documents() -> st.SearchStrategy[Json]:
 
 @given(st.lists(documents(), min_size=1, max_size=5, unique_by=lambda document: document["id"]), st.randoms())
 @settings(max_examples=40)
-def test_what_the_published_schema_allows_is_read_without_a_remark(found: list[Json], dice: Any) -> None:
+def test_what_the_published_schema_allows_is_read_without_an_anomaly(found: list[Json], dice: Any) -> None:
     mixed = [dict(dice.sample(list(document.items()), len(document))) for document in found]
-    rows, events, odd, quarantined = said([json.dumps(document) for document in mixed])
+    rows, events, anomalies, quarantined = decode_jobs([json.dumps(document) for document in mixed])
 
-    assert (odd, quarantined) == ([], [])
+    assert (anomalies, quarantined) == ([], [])
     assert rows.keys() == {document["id"] for document in found}
     for document in found:
         row = rows[document["id"]]
@@ -118,7 +118,7 @@ VALUES = (
     *("9007199254740993", "9223372036854775808", "-9223372036854775809", "9" * 400, "1e400", "NaN", "-Infinity"),
     *('"\\ud800"', '"0001-01-01T00:00:00Z"', '"a\\u0000b"', "1" * 18),
 )
-NOTHING = ("null", '""', '"0001-01-01T00:00:00Z"')  # what is NULL without a remark
+NOTHING = ("null", '""', '"0001-01-01T00:00:00Z"')  # what is NULL without an anomaly
 
 
 def leaves(node: Node, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Leaf | Node]]:
@@ -177,7 +177,7 @@ def test_a_value_is_in_its_cell_or_among_the_anomalies(text: str) -> None:
         inside = wrapped(path, text)[1:-1] if table == "jobs" else f'"{EVENTS}":[{{}},{wrapped(path, text)}]'
         documents.append(f'{{"id":"ft-{number:03}",{inside}}}')
 
-    rows, events, odd, quarantined = said(documents)
+    rows, events, anomalies, quarantined = decode_jobs(documents)
 
     assert quarantined == []
     for number, (table, path, child) in enumerate(cases):
@@ -185,10 +185,11 @@ def test_a_value_is_in_its_cell_or_among_the_anomalies(text: str) -> None:
         row = rows[job_id] if table == "jobs" else events[job_id][1]
         name = ".".join(path if table == "jobs" else (EVENTS, *path))
         above = "" if table == "jobs" else f"{EVENTS}."
-        names = (name, *(above + str(c.sources[0]) for c in readers(table, path)))  # an alias is noted as the first
-        noted = [o for o in odd if o.job_id == job_id and any(n.startswith(o.path) for n in names)]
-        assert [o for o in odd if o.job_id == job_id and o not in noted] == []
-        kept = [o for o in noted if o.kind != "unknown_enum"]
+        # The anomaly of an alias has the path of the first.
+        names = (name, *(above + str(c.sources[0]) for c in readers(table, path)))
+        anomalies_here = [o for o in anomalies if o.job_id == job_id and any(n.startswith(o.path) for n in names)]
+        assert [o for o in anomalies if o.job_id == job_id and o not in anomalies_here] == []
+        kept = [o for o in anomalies_here if o.kind != "unknown_enum"]
         if kept:
             assert any(str(o.raw) in text for o in kept), (name, kept)
             continue

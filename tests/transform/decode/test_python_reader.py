@@ -25,13 +25,15 @@ SHAPE = Node(
         "rows": Node({"text": Leaf("string")}, is_list=True),
     }
 )
-Noted = tuple[str, str, str, int]
+AnomalyTuple = tuple[str, str, str, int]
 
 
-def read(text: str) -> tuple[dict[str, Any], list[Noted]]:
-    noted: list[Noted] = []
-    found = python_reader.read_object(SHAPE, strict_json.parse(text.encode()), lambda *note: noted.append(note))
-    return found, noted
+def read(text: str) -> tuple[dict[str, Any], list[AnomalyTuple]]:
+    anomalies: list[AnomalyTuple] = []
+    fields = python_reader.read_object(
+        SHAPE, strict_json.parse(text.encode()), lambda *anomaly: anomalies.append(anomaly)
+    )
+    return fields, anomalies
 
 
 # For each kind: what it takes, and what it does not and why. One value with one kind, exhaustively.
@@ -115,19 +117,19 @@ NOT_TAKEN: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize(("key", "text"), [(key, text) for key, values in TAKEN.items() for text in values])
 def test_a_value_of_the_kind_is_taken(key: str, text: str) -> None:
-    found, noted = read(f'{{"{key}":{text}}}')
+    fields, anomalies = read(f'{{"{key}":{text}}}')
 
-    assert found == {key: TAKEN[key][text]}
-    assert type(found[key]) is type(TAKEN[key][text])
-    assert noted == []
+    assert fields == {key: TAKEN[key][text]}
+    assert type(fields[key]) is type(TAKEN[key][text])
+    assert anomalies == []
 
 
 @pytest.mark.parametrize(("key", "text"), [(key, text) for key, values in NOT_TAKEN.items() for text in values])
 def test_a_value_of_another_kind_becomes_null_and_an_anomaly_with_its_raw_text(key: str, text: str) -> None:
-    found, noted = read(f'{{"{key}":{text},"other":1}}')
+    fields, anomalies = read(f'{{"{key}":{text},"other":1}}')
 
-    assert found == {}
-    assert noted == [(key, NOT_TAKEN[key][text], text, 0)]
+    assert fields == {}
+    assert anomalies == [(key, NOT_TAKEN[key][text], text, 0)]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_missing_and_null_are_null_without_an_anomaly(key: str, text: str) -> No
     assert read(text.replace("KEY", key)) == ({}, [])
 
 
-UNIONS: dict[str, tuple[dict[str, Any], list[Noted]]] = {
+UNIONS: dict[str, tuple[dict[str, Any], list[AnomalyTuple]]] = {
     '{"word_or_flag":"auto"}': ({"word_or_flag": "auto"}, []),
     '{"word_or_flag":true}': ({other_kind_key("word_or_flag"): True}, []),
     '{"word_or_flag":1}': ({}, [("word_or_flag", "wrong_type", "1", 0)]),
@@ -166,25 +168,25 @@ def test_a_field_of_two_kinds_takes_both(text: str) -> None:
 
 
 def test_anomalies_of_nested_values_have_their_path() -> None:
-    found, noted = read('{"inner":{"text":1,"deeper":{"whole":"x"},"new":1},"new":{"text":1}}')
+    fields, anomalies = read('{"inner":{"text":1,"deeper":{"whole":"x"},"new":1},"new":{"text":1}}')
 
-    assert found == {"inner": {"deeper": {}}}
-    assert noted == [("inner.text", "wrong_type", "1", 0), ("inner.deeper.whole", "wrong_type", '"x"', 0)]
+    assert fields == {"inner": {"deeper": {}}}
+    assert anomalies == [("inner.text", "wrong_type", "1", 0), ("inner.deeper.whole", "wrong_type", '"x"', 0)]
 
 
 def test_items_keep_their_places_whatever_they_are() -> None:
-    found, noted = read('{"rows":[{"text":"a"},null,5,{"text":6},[],{}]}')
+    fields, anomalies = read('{"rows":[{"text":"a"},null,5,{"text":6},[],{}]}')
 
-    assert found == {"rows": [{"text": "a"}, None, {}, {}, {}, {}]}
+    assert fields == {"rows": [{"text": "a"}, None, {}, {}, {}, {}]}
     # The null becomes an anomaly when it is flattened, after both readers.
-    assert noted == [
+    assert anomalies == [
         ("rows", "wrong_type", "5", 2),
         ("rows.text", "wrong_type", "6", 3),
         ("rows", "wrong_type", "[]", 4),
     ]
 
 
-MENDED: dict[str, tuple[str, list[Noted]]] = {
+CLEANED: dict[str, tuple[str, list[AnomalyTuple]]] = {
     '{"a":[1.50,"x",null,true]}': ('{"a":[1.50,"x",null,true]}', []),
     "[NaN,[Infinity]]": ("[null,[null]]", [("p", "not_finite", "NaN", 3), ("p", "not_finite", "Infinity", 3)]),
     '{"a":{"b":-Infinity}}': ('{"a":{"b":null}}', [("p.a.b", "not_finite", "-Infinity", 3)]),
@@ -195,32 +197,35 @@ MENDED: dict[str, tuple[str, list[Noted]]] = {
 }
 
 
-@pytest.mark.parametrize("text", MENDED)
+@pytest.mark.parametrize("text", CLEANED)
 def test_what_json_cannot_hold_is_replaced_with_an_anomaly(text: str) -> None:
-    noted: list[Noted] = []
+    anomalies: list[AnomalyTuple] = []
 
-    found = python_reader.clean_json(strict_json.parse(text.encode()), lambda *note: noted.append(note), "p", 3)
+    fields = python_reader.clean_json(
+        strict_json.parse(text.encode()), lambda *anomaly: anomalies.append(anomaly), "p", 3
+    )
 
-    assert (strict_json.compact_json(found), noted) == MENDED[text]
+    assert (strict_json.compact_json(fields), anomalies) == CLEANED[text]
 
 
 def test_a_path_at_the_top_has_no_dot() -> None:
-    noted: list[Noted] = []
+    anomalies: list[AnomalyTuple] = []
     python_reader.clean_json(
-        {"a": strict_json.NumberText("NaN"), "": strict_json.NumberText("NaN")}, lambda *note: noted.append(note)
+        {"a": strict_json.NumberText("NaN"), "": strict_json.NumberText("NaN")},
+        lambda *anomaly: anomalies.append(anomaly),
     )
 
-    assert [path for path, *_ in noted] == ["a", ""]
+    assert [path for path, *_ in anomalies] == ["a", ""]
 
 
 @given(st.integers(-(2**70), 2**70))
 def test_whole_numbers_are_exact_or_out_of_range(number: int) -> None:
-    found, noted = read(f'{{"whole":{number}}}')
+    fields, anomalies = read(f'{{"whole":{number}}}')
 
     if -(2**63) <= number < 2**63:
-        assert (found, noted) == ({"whole": number}, [])
+        assert (fields, anomalies) == ({"whole": number}, [])
     else:
-        assert (found, noted) == ({}, [("whole", "out_of_range", str(number), 0)])
+        assert (fields, anomalies) == ({}, [("whole", "out_of_range", str(number), 0)])
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

@@ -22,10 +22,10 @@ NOW = datetime(2026, 7, 3, tzinfo=UTC)
 BOTH_READERS = pytest.mark.parametrize("use_arrow", [True, False], ids=["arrow", "python"])
 
 Row = dict[str, Any]
-Noted = tuple[str, str, str | None]
+AnomalyTuple = tuple[str, str, str | None]
 
 
-def flat(text: str, *, use_arrow: bool) -> tuple[Row, list[Row], list[Noted]]:
+def flat(text: str, *, use_arrow: bool) -> tuple[Row, list[Row], list[AnomalyTuple]]:
     """The row of a job with these members, its events, and its anomalies."""
     body = '[{"id":"ft-1"' + ("," if text else "") + text + "}]"
     a = Response("jobs", Memory(body.encode()), NOW)
@@ -34,7 +34,7 @@ def flat(text: str, *, use_arrow: bool) -> tuple[Row, list[Row], list[Noted]]:
     return found.jobs.to_pylist()[0], found.events.to_pylist(), [(o.path, o.kind, o.raw) for o in found.anomalies]
 
 
-Case = tuple[Row, list[Noted]]
+Case = tuple[Row, list[AnomalyTuple]]
 
 CASES: dict[str, Case] = {
     # null policy
@@ -153,12 +153,12 @@ CASES: dict[str, Case] = {
 @BOTH_READERS
 @pytest.mark.parametrize("text", CASES)
 def test_a_cell_holds_what_the_contract_says(text: str, use_arrow: bool) -> None:
-    cells, noted = CASES[text]
+    cells, anomalies = CASES[text]
 
     row, _, found = flat(text, use_arrow=use_arrow)
 
     assert {name: row[name] for name in cells} == cells
-    assert sorted(found) == sorted(noted)
+    assert sorted(found) == sorted(anomalies)
 
 
 EVENT: dict[str, tuple[str | None, bool]] = {
@@ -196,10 +196,12 @@ def test_known_spellings_become_one_word_and_others_stay(
 ) -> None:
     text = ",".join(json.dumps({name: word}) for word in words)
 
-    _, events, noted = flat(f'"events":[{text}]', use_arrow=use_arrow)
+    _, events, anomalies = flat(f'"events":[{text}]', use_arrow=use_arrow)
 
     assert [event[name] for event in events] == [word for word, _ in words.values()]
-    assert noted == [(f"events.{name}", "unknown_enum", json.dumps(word)) for word, (_, odd) in words.items() if odd]
+    assert anomalies == [
+        (f"events.{name}", "unknown_enum", json.dumps(word)) for word, (_, odd) in words.items() if odd
+    ]
 
 
 @BOTH_READERS
@@ -208,11 +210,11 @@ def test_every_word_of_the_contract_is_known_in_any_case(column: Column, use_arr
     words = [*column.enum, *column.spellings]
     text = ",".join(json.dumps({column.name: w}) for word in words for w in (word, word.upper(), word.title()))
 
-    _, events, noted = flat(f'"events":[{text}]', use_arrow=use_arrow)
+    _, events, anomalies = flat(f'"events":[{text}]', use_arrow=use_arrow)
 
     assert [event[column.name] for event in events[::3]] == [column.spellings.get(w, w) for w in words]
     assert {event[column.name] for event in events} == set(column.enum)
-    assert noted == []
+    assert anomalies == []
 
 
 def columns(table: str) -> list[Column]:
