@@ -30,7 +30,7 @@ try:
 except PackageNotFoundError:  # a bare checkout on the path
     __version__ = "0"
 
-_ROOMS = {
+_MODULES = {
     "export": "pipeline.export",
     "open": "snapshot.multi_project",
     "Snapshot": "snapshot.snapshot",
@@ -39,6 +39,6 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return getattr(import_module(f"ftetl.{_ROOMS[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"ftetl.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'ftetl' has no attribute {name!r}")

@@ -1,7 +1,4 @@
-"""The two clocks of a run: the monotonic one that ends it, and the wall clock that dates what it saw.
-
-Knows nothing of what is waited for.
-"""
+"""The two clocks of a run: the monotonic one for its deadline, the wall clock for the times it stores."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class Deadline:
-    """The moment at which the network part of a run ends, whatever the wall clock does meanwhile."""
+    """When the network part of a run ends, even if the wall clock is set meanwhile."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -21,25 +18,25 @@ class Deadline:
         return max(0.0, self._end - time.monotonic())
 
     def passed(self) -> bool:
-        """Whether nothing may be asked any more."""
+        """Whether no further request may be made."""
         return self.left() <= 0.0
 
 
 def now() -> datetime:
-    """The present moment in UTC, to the microsecond that the tables keep."""
+    """The current time in UTC, to the microsecond, as the tables store it."""
     return datetime.now(UTC)
 
 
 def iso(moment: datetime) -> str:
-    """A moment as the tables' CSV and the manifests write it: `2026-07-02T08:10:14.250000Z`."""
+    """A time as CSV files and manifests have it: `2026-07-02T08:10:14.250000Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_iso(text: str) -> datetime:
-    """The moment that `iso` wrote, or that a user typed as ISO 8601; a text without a zone is UTC.
+    """The time that `iso` wrote, or that a user typed as ISO 8601; without a zone it is UTC.
 
     Raises:
-        ValueError: The text is no ISO 8601 date or time.
+        ValueError: The text is not an ISO 8601 date or time.
     """
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

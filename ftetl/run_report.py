@@ -1,6 +1,6 @@
-"""What a run did, as data: what the library returns, what the command line prints, what a run's record keeps.
+"""The report of a run: returned by the library, printed by the command line, stored in the run log.
 
-Counts, names and codes only; no values of jobs. Imports no room that works.
+It holds counts, names and codes, no values of jobs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ftetl.errors import EXITS, Exit
 
 @dataclass(frozen=True)
 class Drift:
-    """Where the API and the contracts disagree: keys that no column reads, and columns that found no value."""
+    """Where the API and the contracts differ: keys that no column reads, and columns without a value in this run."""
 
     unknown: dict[str, int] = field(default_factory=dict)  # by path: in how many jobs
     unseen: tuple[str, ...] = ()  # paths that no job of this run had a value for
@@ -21,10 +21,10 @@ class Drift:
 
 @dataclass(frozen=True)
 class Published:
-    """What was done for `--publish`: which version stands in the folder, and which files had to be put there for it."""
+    """The result of `--publish`: which version the folder has, and which files were replaced for it."""
 
     folder: str
-    version: int = 0  # 0: not this run's; a warning says why
+    version: int = 0  # 0: the folder does not have the version of this run; a warning says why
     replaced: tuple[str, ...] = ()
 
 
@@ -46,10 +46,10 @@ class Report:
     new: int = 0
     changed_jobs: int = 0
     vanished: int = 0
-    received: int = 0  # elements in the answers
+    received: int = 0  # elements in the responses
     quarantined: int = 0
     anomalies: dict[str, int] = field(default_factory=dict)
-    refunds: dict[str, int] = field(default_factory=dict)  # refunded failed jobs that speak for gross or net prices
+    refunds: dict[str, int] = field(default_factory=dict)  # failed jobs whose refund suggests `gross` or `net` prices
     details: dict[str, int] = field(default_factory=dict)  # by outcome
     drift: Drift = field(default_factory=Drift)
     requests: int = 0
@@ -66,12 +66,12 @@ class Report:
 
     @property
     def exit(self) -> Exit:
-        """The exit that the command line takes; OK or PARTIAL of a run that did not raise."""
+        """The exit of the command line; OK or PARTIAL for a run that did not raise."""
         return next(e for e in EXITS.values() if e.code == self.exit_code)
 
     @property
     def partial(self) -> bool:
-        """Whether something new was put aside, or a detail could not be had."""
+        """Whether there is new quarantine, or a detail or the publishing failed."""
         return self.exit_code == EXITS["PARTIAL"].code
 
     def as_dict(self) -> dict[str, Any]:

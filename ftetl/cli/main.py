@@ -22,7 +22,7 @@ _EPILOG = "\b\nExit codes:\n" + "\n".join(
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog=_EPILOG,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",

@@ -70,13 +70,12 @@ def with_output(function: Callable[..., int | None]) -> Callable[..., int]:
     """Add `-q`, `-v`, `--json` and `--log-format` to a command, whose first argument they become as an `Output`."""
 
     @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-    @click.option("-v", "--verbose", count=True, help="Say more; -vv says most.")
+    @click.option("-v", "--verbose", count=True, show_default=False, help="Say more; -vv says most.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document on stdout.")
     @click.option(
         "--log-format",
         type=click.Choice(FORMATS),
         default=FORMATS[0],
-        show_default=True,
         help="What is said on stderr: lines for people, or one JSON object a line.",
     )
     @wraps(function)
@@ -111,7 +110,6 @@ source = _combined(
         "--from",
         "source",
         default=settings.SOURCE,
-        show_default=True,
         metavar="SOURCE",
         callback=_not_empty,
         help="`api`, `demo`, a saved answer (.json, .ndjson, each also .gz, .zst), a folder of them, or - for stdin.",
@@ -148,7 +146,6 @@ def _file_mode(help_text: str) -> Callable[[Any], Any]:
         "--file-mode",
         type=_Mode(),
         default=f"{settings.FILE_MODE:04o}",
-        show_default=True,
         metavar="OCTAL",
         help=help_text,
     )
@@ -161,7 +158,6 @@ page = _combined(
         "file",
         type=_Path(path_type=Path, allow_dash=True),
         default=settings.PAGE,
-        show_default=True,
         metavar="FILE",
         help="The page, replaced as a whole; - for stdout.",
     ),
@@ -174,7 +170,6 @@ _UPKEEP = (
         "--keep",
         type=int,
         default=settings.KEEP,
-        show_default=True,
         metavar="N",
         help="Newest snapshots to keep, besides all of the last 24 hours and one a day for 7 days.",
     ),
@@ -182,7 +177,6 @@ _UPKEEP = (
         "--lock-timeout",
         type=_Seconds(),
         default=f"{settings.LOCK_TIMEOUT:g}",
-        show_default=True,
         metavar="SECONDS",
         help="How long to wait for another run on the same target.",
     ),
@@ -208,7 +202,6 @@ _PII = (
         "--pii",
         type=click.Choice(settings.PII),
         default=settings.PII[0],
-        show_default=True,
         help="People's data in all that is stored: as it is, as pseudonyms (an HMAC), or not at all.",
     ),
     pii_key,
@@ -217,7 +210,6 @@ _PII = (
 _PROJECT = click.option(
     "--project",
     default=settings.PROJECT,
-    show_default=True,
     metavar="NAME",
     help="A label for the key's project; it is the `project` column of every table.",
 )
@@ -240,14 +232,12 @@ output = _combined(
         multiple=True,
         type=click.Choice(formats.names()),
         default=settings.Settings.formats,
-        show_default=True,
         help="May be given more than once; Parquet is always written, CSV beside it when asked.",
     ),
     click.option(
         "--events",
         type=click.Choice(settings.EVENTS),
         default="auto",
-        show_default=True,
         help="auto: ask for the details of jobs without events; list: only the list's events; none: read no events.",
     ),
     _PROJECT,
@@ -256,7 +246,6 @@ output = _combined(
         "--quarantine",
         type=click.Choice(settings.QUARANTINE),
         default="keep",
-        show_default=True,
         help="What new quarantine means. keep: exit 3; ok: exit 0; fail: commit nothing, exit 65.",
     ),
     *_PII,
@@ -264,7 +253,6 @@ output = _combined(
         "--concurrency",
         type=int,
         default=limits.CONCURRENCY,
-        show_default=True,
         metavar="N",
         help="Details asked for at once.",
     ),
@@ -272,7 +260,6 @@ output = _combined(
         "--deadline",
         type=_Seconds(),
         default=f"{limits.DEADLINE:g}",
-        show_default=True,
         metavar="SECONDS",
         help="For the network; at the deadline what has arrived is committed (exit 3).",
     ),

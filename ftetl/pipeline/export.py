@@ -50,23 +50,24 @@ def run_export(active: ActiveRun) -> Report:
         FtetlError: Nothing was committed.
     """
     table_formats.require_known(active.settings.formats)
-    file = active.settings.metrics_file
     try:
         with _unexpected_errors():
             report = _export(active)
     except BaseException as error:
-        if file is not None:
-            try:
-                metrics.write_metrics(file, active.failure_report(error))
-            except FtetlError as metrics_error:
-                _log.warning("%s", metrics_error)
+        for warning in _write_metrics(active.settings, active.failure_report(error)):
+            _log.warning("%s", warning)
         raise
-    if file is not None:
+    return replace(report, warnings=(*report.warnings, *_write_metrics(active.settings, report)))
+
+
+def _write_metrics(settings: Settings, report: Report) -> list[str]:
+    """Write the metrics file, if one is wanted; why that failed is a warning."""
+    if settings.metrics_file is not None:
         try:
-            metrics.write_metrics(file, report)
-        except FtetlError as metrics_error:
-            report = replace(report, warnings=(*report.warnings, str(metrics_error)))
-    return report
+            metrics.write_metrics(settings.metrics_file, report)
+        except FtetlError as error:
+            return [str(error)]
+    return []
 
 
 def _export(active: ActiveRun) -> Report:
