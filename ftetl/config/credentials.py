@@ -1,7 +1,6 @@
-"""With which key, and at which address, the API is asked.
+"""The API key and the API's address, from the options, the environment and the key file.
 
-Knows the environment and the key file, not the network. Nothing here can print a key: it lives in a `Secret`, and no
-message repeats what a setting holds.
+A key is in a `Secret`, which cannot be printed; no message repeats the value of a setting.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ _log = logging.getLogger(__name__)
 
 
 class Secret:
-    """An API key that shows itself to `reveal` only; in print, in a traceback and in a pickle it is `***`."""
+    """An API key; in print, in a traceback and in a pickle it is `***`."""
 
     __slots__ = ("__value", "source")
 
     def __init__(self, value: str, source: str = "") -> None:
         self.__value = value
-        self.source = source  # the setting that it came from
+        self.source = source  # the setting that it comes from
 
     def reveal(self) -> str:
         """The key itself, for the one header that carries it."""
@@ -96,19 +95,19 @@ class Secret:
 def read_key(environ: Mapping[str, str], key_file: Path | None) -> Secret:
     """The API key: from the file if one is given, else from `TOGETHER_API_KEY`.
 
-    White space around it (the newline at the end of a file or of a Kubernetes secret) and a byte order mark are no
-    part of it. A file that others may read is used with a warning: that is how secrets are mounted.
+    White space around it (like the newline at the end of a Kubernetes secret) and a byte order mark are removed. A
+    file that others may read is used with a warning, since secrets are mounted that way.
 
     Raises:
         ConfigError: There is no key, its file cannot be read, or it is malformed.
     """
     if key_file is not None:
-        key = Secret(_stripped(_read(key_file)), KEY_OPTION)
+        key = Secret(_stripped(_read_key_file(key_file)), KEY_OPTION)
     else:
         key = Secret(_stripped(environ.get(KEY_VARIABLE, "")), KEY_VARIABLE)
-    code, fault, advice = _fault(key)
-    if fault:  # raised here, where no variable holds the bare text
-        raise ConfigError(code, fault, next=advice)
+    code, problem, advice = _key_problem(key)
+    if problem:  # raised here, where no variable holds the bare text
+        raise ConfigError(code, problem, next=advice)
     return key
 
 
@@ -116,8 +115,8 @@ def _stripped(text: str) -> str:
     return text.strip(" \t\r\n\v\f")
 
 
-def _fault(key: Secret) -> tuple[str, str, str]:
-    """What is wrong with a key, its code first, and what to do about it; empty texts for a good one."""
+def _key_problem(key: Secret) -> tuple[str, str, str]:
+    """The error code, what is wrong with the key, and what to do about it; empty texts for a good key."""
     text, source = key.reveal(), key.source
     if not text:
         what = "there is no API key" if source == KEY_VARIABLE else f"the file of {KEY_OPTION} is empty"
@@ -133,12 +132,12 @@ def _fault(key: Secret) -> tuple[str, str, str]:
     return "", "", ""
 
 
-def _read(path: Path) -> str:
+def _read_key_file(path: Path) -> str:
     return read_file(path, KEY_OPTION).decode("utf-8-sig", errors="replace")
 
 
 def read_file(path: Path, option: str) -> bytes:
-    """What the key file of an option holds, as far as a key can be long.
+    """The first bytes of an option's key file, as many as a key can have.
 
     Raises:
         ConfigError: It cannot be read.
@@ -167,13 +166,13 @@ def base_url(text: str | None, environ: Mapping[str, str]) -> str:
     address = (text or environ.get(URL_VARIABLE) or DEFAULT_URL).strip()
     parts, host, port = _split(address, source)
     if parts.scheme not in _PORTS:
-        raise _no_url(source, "does not start with https://")
+        raise _bad_url(source, "does not start with https://")
     if parts.username is not None or parts.password is not None:
-        raise _no_url(source, "holds a user or a password; the key goes elsewhere")
+        raise _bad_url(source, "holds a user or a password; the key goes elsewhere")
     if "?" in address or "#" in address:
-        raise _no_url(source, "holds a query or a fragment")
+        raise _bad_url(source, "holds a query or a fragment")
     if parts.scheme == "http" and not _is_loopback(host):
-        raise _no_url(source, "is http, which would send the key in the clear")
+        raise _bad_url(source, "is http, which would send the key in the clear")
     path = parts.path.rstrip("/")
     if not path.endswith("/v1"):
         path += "/v1"
@@ -192,16 +191,16 @@ def host_of(url: str) -> str:
 
 
 def _split(address: str, source: str) -> tuple[SplitResult, str, int | None]:
-    # urlsplit drops tabs and newlines and takes the rest as it is, so what it gives is looked at again here.
+    # urlsplit drops tabs and newlines, and checks nothing else.
     if not all("!" <= letter <= "~" for letter in address):
-        raise _no_url(source, "holds a character that no address has")
+        raise _bad_url(source, "holds a character that no address has")
     try:
         parts = urlsplit(address)
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
-        raise _no_url(source, "is no address") from None
+        raise _bad_url(source, "is no address") from None
     if not _HOST.fullmatch(host) and ":" not in host:
-        raise _no_url(source, "names no host" if parts.scheme in _PORTS else "does not start with https://")
+        raise _bad_url(source, "names no host" if parts.scheme in _PORTS else "does not start with https://")
     return parts, host, port
 
 
@@ -217,5 +216,5 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _no_url(source: str, why: str) -> ConfigError:
+def _bad_url(source: str, why: str) -> ConfigError:
     return ConfigError("X06", f"the address from {source} {why}", next=f"write it like {DEFAULT_URL}")

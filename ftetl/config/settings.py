@@ -1,6 +1,6 @@
 """The settings of one run, with their defaults: what the library takes and the command line fills in.
 
-One place for each default; numbers that bound a run are in `limits`. Works nothing.
+Numbers that bound a run are in `limits`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The flat Arrow schema of a contract: the only map from the contract's types to Arrow's.
-
-Knows no data, no pandas and no files.
-"""
+"""The Arrow schema of a table: the only map from the contract's types to Arrow's."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ TYPES: dict[str, pa.DataType] = {
     "datetime": pa.timestamp("us", "UTC"),
     # With (20, 9) pandas raises on `price * 2`: the product would need more digits than Arrow's decimals have.
     "decimal": pa.decimal128(18, 9),
-    # Sums and products of these are for tools that follow FOCUS; every int64 of nano-USD fits, and of tokens.
+    # Every int64 of nano-USD, and of tokens, fits these; only tools that follow FOCUS calculate with them.
     "money": pa.decimal128(20, 9),
     "quantity": pa.decimal128(28, 9),
 }
@@ -27,7 +24,7 @@ USD_LIMIT = 10**18  # nano-USD from here on do not fit the decimal
 
 
 def schema(table: Table) -> pa.Schema:
-    """The Arrow schema of a table: names, types and order as the contract has them; required columns are not null."""
+    """The Arrow schema of a table, in the contract's order; required columns are not null."""
     return pa.schema([pa.field(c.name, TYPES[c.type], nullable=not c.required) for c in table.columns])
 
 

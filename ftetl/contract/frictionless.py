@@ -1,7 +1,7 @@
 """The contracts as a Data Package (v2), for tools that read tables by their description: `datapackage.json`.
 
-It describes the CSV files where a snapshot has them, else the Parquet files. Knows contracts and the types of their
-columns, no rows: the same contracts and formats give the same bytes.
+It describes the CSV files where a snapshot has them, else the Parquet files. The same contracts and formats give the
+same bytes.
 """
 
 from __future__ import annotations
@@ -17,15 +17,8 @@ from ftetl.contract.arrow_schema import schema
 from ftetl.contract.markdown import meaning
 
 FILE = "datapackage.json"
-GUARD = "'"  # what stands before a text in CSV that a spreadsheet would run as a formula
+GUARD = "'"  # stands in CSV before a text that a spreadsheet would run as a formula
 _PROFILES = "https://datapackage.org/profiles/2.0"
-_TYPES = {
-    pa.string(): "string",
-    pa.int64(): "integer",
-    pa.float64(): "number",
-    pa.bool_(): "boolean",
-    pa.timestamp("us", "UTC"): "datetime",
-}
 _CSV = {
     "format": "csv",
     "mediatype": "text/csv",
@@ -41,11 +34,11 @@ _CSV = {
     },
 }
 _PARQUET = {"format": "parquet", "mediatype": "application/vnd.apache.parquet"}
-_HOW_CSV_IS = (
+_CSV_NOTE = (
     'NULL is an empty cell; readers that tell it from empty text find that as `""`. Times are UTC. Decimals have all '
     "their digits. The character NUL is written as `\\x00`."
 )
-_GUARDED = f"A text that a spreadsheet would run as a formula has one `{GUARD}` before it."
+_GUARD_NOTE = f"A text that a spreadsheet would run as a formula has one `{GUARD}` before it."
 
 
 def bytes_of(project: str, formats: Collection[str], *, csv_raw: bool) -> bytes:
@@ -57,7 +50,7 @@ def bytes_of(project: str, formats: Collection[str], *, csv_raw: bool) -> bytes:
 def package(project: str, formats: Collection[str], *, csv_raw: bool) -> dict[str, Any]:
     """The package of a snapshot that has its tables in these formats."""
     suffix = "csv" if "csv" in formats else "parquet"
-    notes = {"csv": [_HOW_CSV_IS, *([] if csv_raw else [_GUARDED])], "parquet": []}[suffix]
+    notes = {"csv": [_CSV_NOTE, *([] if csv_raw else [_GUARD_NOTE])], "parquet": []}[suffix]
     return {
         "$schema": f"{_PROFILES}/datapackage.json",
         "name": "ftetl",
@@ -97,7 +90,7 @@ def _field(column: Column, kind: pa.DataType, *, guarded: bool) -> dict[str, Any
     decimal = pa.types.is_decimal(kind)
     return {
         "name": column.name,
-        "type": "number" if decimal else _TYPES[kind],
+        "type": "number" if decimal else column.type,
         "format": "default",
         **({"precision": kind.precision, "scale": kind.scale} if decimal else {}),
         **({"unit": column.unit} if column.unit else {}),
@@ -108,16 +101,16 @@ def _field(column: Column, kind: pa.DataType, *, guarded: bool) -> dict[str, Any
 
 def _constraints(column: Column, *, guarded: bool) -> dict[str, Any]:
     # An open enumeration keeps unknown texts, so it constrains nothing; the description has its known values.
-    said = {
+    constraints = {
         "enum": list(column.enum) if column.enum and not column.open else None,
         "minimum": column.minimum,
         "pattern": pattern(column, guarded=guarded),
     }
-    return {"required": column.required} | {word: value for word, value in said.items() if value is not None}
+    return {"required": column.required} | {word: value for word, value in constraints.items() if value is not None}
 
 
 def pattern(column: Column, *, guarded: bool) -> str | None:
-    """What a text of the column matches from end to end, in CSV with the guard that may stand before it."""
+    """The pattern of a column's whole text, in CSV with the guard that may stand before it."""
     if column.pattern is None:
         return None
     return f"{GUARD}?({column.pattern})" if guarded else f"({column.pattern})"

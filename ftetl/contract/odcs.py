@@ -1,7 +1,6 @@
 """The contracts as an Open Data Contract Standard document (3.1), for catalogues and tests: `contract.odcs.yaml`.
 
-Its servers are the snapshot's own files. Knows contracts and the types of their columns, no rows: the same contracts
-and formats give the same bytes.
+Its servers are the snapshot's own files. The same contracts and formats give the same bytes.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ def document(project: str, formats: Collection[str], *, csv_raw: bool) -> dict[s
 
 
 def _version() -> str:
-    """Of the contracts' meaning, whatever version of ftetl wrote them."""
+    """The version of the contracts' meaning, whichever version of ftetl writes it."""
     return "1-" + hashlib.sha256("\n".join(table.fingerprint for table in tables().values()).encode()).hexdigest()[:12]
 
 
@@ -130,7 +129,7 @@ def _one_of(column: Column) -> dict[str, Any]:
 
 
 def _lines(value: Any, indent: str = "") -> Iterator[str]:
-    """YAML: JSON's scalars, which are YAML's as well, in blocks."""
+    """The lines of a YAML block; its scalars are written as JSON, which YAML includes."""
     for key, part in value.items() if isinstance(value, dict) else enumerate(value):
         head = f"{indent}{key}:" if isinstance(value, dict) else f"{indent}-"
         if not isinstance(part, dict | list):

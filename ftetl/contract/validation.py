@@ -1,8 +1,4 @@
-"""The words of a contract: which there are, what each may hold, and which make sense together.
-
-Facts in tables, and the one place that words a refusal: file, table or column, what is wrong. Knows neither where
-contracts lie nor what is made of them.
-"""
+"""The words of a contract: which there are, which values each may have, and which go together."""
 
 from __future__ import annotations
 
@@ -16,8 +12,8 @@ from ftetl.errors import ConfigError
 TYPES = ("string", "integer", "number", "boolean", "datetime", "decimal", "money", "quantity")
 _EXACT = ("decimal", "money", "quantity")
 
-# The closed set of ways from a raw value to a cell; each is one function in `flatten` or, where it needs the raw
-# text, in `decode`.
+# The ways from a raw value to a cell; each is one function in `transform/flatten` or, if it needs the raw text, in
+# `transform/decode`.
 READERS: dict[str, str] = {
     "value": "the value as it is",
     "nano_to_usd": "integer nano-USD as an exact decimal in USD",
@@ -121,23 +117,23 @@ def require_sense(at: Place, kind: str, read: str, raw: Mapping[str, Any]) -> No
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a contract we are, to say so; and what a word there may hold."""
+    """A table or column of a contract, for messages, and the checks of its words."""
 
     table: str
     column: str | None = None
 
     def require(self, holds: bool, what: str) -> None:
-        """Go on if it holds, else refuse the contract.
+        """Refuse the contract unless the condition holds.
 
         Raises:
-            ConfigError: It does not hold.
+            ConfigError: It does not.
         """
         if not holds:
             part = f"column {self.column}" if self.column else f"table {self.table}"
             raise ConfigError("K02", f"schemas/{self.table}.toml: {part} {what}", next="correct the contract")
 
     def words(self, raw: dict[str, Any], known: Mapping[str, tuple[type, ...]], needed: tuple[str, ...]) -> None:
-        """Only known words, each of its kind, and those that are needed."""
+        """Refuse unknown words, values of a wrong type, and missing words that are needed."""
         for word, value in raw.items():
             self.require(word in known, f"has the unknown word `{word}`; known are {', '.join(sorted(known))}")
             # Not isinstance: true and false are numbers there.
@@ -146,7 +142,7 @@ class Place:
             self.require(bool(raw.get(word)), f"has no {word}")
 
     def texts(self, raw: dict[str, Any], word: str) -> tuple[str, ...]:
-        """The texts that a word lists, each once; none where the word is not there."""
+        """The texts that a word lists; none without the word."""
         if word not in raw:
             return ()
         found = [raw[word]] if isinstance(raw[word], str) else raw[word]

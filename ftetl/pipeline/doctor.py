@@ -110,7 +110,7 @@ def _service(settings: Settings) -> Iterator[Finding]:
 
 def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dict[str, str]) -> Iterator[Finding]:
     started = time.monotonic()
-    deadline = Deadline(min(settings.deadline, limits.LOOK))
+    deadline = Deadline(min(settings.deadline, limits.DOCTOR_DEADLINE))
     with Client(url, key, RequestLimits(deadline, settings.max_bytes)) as client:
         listed = client.list_jobs()
     body, ahead = listed.body, listed.clock_ahead
@@ -119,7 +119,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dic
     yield Finding("request", f"{scan.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s")
     if ahead is not None:
         clock = Finding("clock", f"this machine's clock is within {max(1.0, abs(ahead)):.0f} s of the service's")
-        if abs(ahead) > limits.SKEW:
+        if abs(ahead) > limits.CLOCK_SKEW:
             what = f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the service's"
             clock = Finding("clock", what, "set it; states of jobs are dated by it", warning=True)
         yield clock

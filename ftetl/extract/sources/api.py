@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ftetl.clock import now
 from ftetl.config import credentials
-from ftetl.config.limits import SKEW
+from ftetl.config.limits import CLOCK_SKEW
 from ftetl.errors import AccessError, FtetlError
 from ftetl.extract.source import Detail, Outcome, SourceStats
 from ftetl.extract.together_api.client import Client, JobList
@@ -87,7 +87,7 @@ def _notes(listed: JobList, host: str) -> Iterator[str]:
     if listed.content_type and "json" not in listed.content_type.lower():
         yield f"{host} labels its answer {listed.content_type!r}, not JSON; it was read as JSON anyway"
     ahead = listed.clock_ahead
-    if ahead is not None and abs(ahead) > SKEW:
+    if ahead is not None and abs(ahead) > CLOCK_SKEW:
         word = "ahead of" if ahead > 0 else "behind"
         yield f"this machine's clock is {abs(ahead):.0f} s {word} that of {host}; states of jobs are dated by it"
 

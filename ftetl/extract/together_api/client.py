@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ftetl.clock import ahead, now
 from ftetl.config.credentials import Secret
-from ftetl.config.limits import REQUESTS
+from ftetl.config.limits import MAX_REQUESTS
 from ftetl.errors import DataError, FtetlError, TryLaterError, UnavailableError
 from ftetl.extract.source import SourceStats
 from ftetl.extract.together_api import error_body
@@ -116,7 +116,7 @@ class Client:
         """
         send = self._transport.get_in_this_thread if one_job else self._transport.get
         failures: Counter[int] = Counter()  # by how many retries they are worth
-        for attempt in range(1, REQUESTS + 1):
+        for attempt in range(1, MAX_REQUESTS + 1):
             self._wait_for_pause()
             response = send(self._url + path)
             if isinstance(response, RequestFailure):
@@ -126,7 +126,7 @@ class Client:
             else:
                 return response
             failures[failure.retries] += 1
-            if attempt == REQUESTS or failures[failure.retries] > failure.retries:
+            if attempt == MAX_REQUESTS or failures[failure.retries] > failure.retries:
                 break
             if not self._retry.back_off(attempt, failure.retry_after, all_workers=failure.pauses_all):
                 if failure.retry_after is not None:

@@ -47,7 +47,7 @@ class RequestFailedError(Exception):
 
 
 def _retryable(code: str, what: str, advice: str) -> RequestFailure:
-    return RequestFailure(UnavailableError, code, what, advice, limits.REQUESTS)
+    return RequestFailure(UnavailableError, code, what, advice, limits.MAX_REQUESTS)
 
 
 _LATER = "try again later"
@@ -64,7 +64,7 @@ _TLS = RequestFailure(
     "H30",
     "no TLS connection with {host} could be made",
     "check --base-url, its port, and REQUESTS_CA_BUNDLE where it is set",
-    limits.DOUBTS,
+    limits.SUSPECT_RETRIES,
 )
 _ADDRESS = RequestFailure(
     ConfigError,
@@ -77,7 +77,7 @@ _NOT_HTTP = RequestFailure(
     "H37",
     "{host} answers in a way that is not HTTP",
     "check --base-url and every proxy before the API",
-    limits.DOUBTS,
+    limits.SUSPECT_RETRIES,
 )
 _AUTHORITIES = RequestFailure(
     ConfigError,

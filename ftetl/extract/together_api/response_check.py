@@ -86,27 +86,27 @@ def _retryable(response: HttpResponse, host: str, facts: str) -> RequestFailure:
     what = f"{host} allows no more requests now" if rate_limited else f"{host} cannot answer now"
     wait = parse_retry_after(response.headers)
     code = _RETRYABLE.get(response.status, "H12")
-    return RequestFailure(kind, code, f"{what} {facts}", _LATER, limits.REQUESTS, wait, pauses_all=rate_limited)
+    return RequestFailure(kind, code, f"{what} {facts}", _LATER, limits.MAX_REQUESTS, wait, pauses_all=rate_limited)
 
 
 def _classify_body(response: HttpResponse, host: str, key: Secret, required_key: str) -> RequestFailure | None:
     body = response.body
     if error_body.is_markup(body):
         what = f"{host} answered with a web page, which the Together API never does {_facts(response, key)}"
-        return RequestFailure(ProtocolError, "H32", what, _CHECK_ADDRESS, limits.DOUBTS)
+        return RequestFailure(ProtocolError, "H32", what, _CHECK_ADDRESS, limits.SUSPECT_RETRIES)
     if not body and not response.framed:  # as it looks when the connection ends within the headers
         what = f"{host} ended the connection before its answer was complete {_facts(response, key)}"
-        return RequestFailure(UnavailableError, "H15", what, _LATER, limits.REQUESTS)
+        return RequestFailure(UnavailableError, "H15", what, _LATER, limits.MAX_REQUESTS)
     if not body[: limits.CHUNK].strip(b"\xef\xbb\xbf \t\r\n"):
         what = f"{host} gave an empty answer {_facts(response, key)}"
-        return RequestFailure(DataError, "R02", what, _LATER_OR_ADDRESS, limits.DOUBTS)
+        return RequestFailure(DataError, "R02", what, _LATER_OR_ADDRESS, limits.SUSPECT_RETRIES)
     document = error_body.parse_json(body) if _may_be_error(body) else None
     if isinstance(document, dict) and document.get("error") and not document.get(required_key):
         what = f"{host} gave an error as its answer {_facts(response, key)}"
-        return RequestFailure(DataError, "R01", what, _LATER_OR_ADDRESS, limits.DOUBTS)
+        return RequestFailure(DataError, "R01", what, _LATER_OR_ADDRESS, limits.SUSPECT_RETRIES)
     if not response.framed and _is_truncated(body):
         what = f"the answer of {host} ends in the middle {_facts(response, key)}"
-        return RequestFailure(DataError, "H19", what, _LATER_OR_ADDRESS, limits.DOUBTS)
+        return RequestFailure(DataError, "H19", what, _LATER_OR_ADDRESS, limits.SUSPECT_RETRIES)
     return None
 
 

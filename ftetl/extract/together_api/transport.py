@@ -116,7 +116,7 @@ class Transport:
 
     def _exchange(self, url: str) -> HttpResponse:
         left = self._deadline.left() + 1.0  # a little more, so that at the deadline the error is about the deadline
-        timeout = (min(limits.CONNECT, left), min(limits.SILENCE, left))
+        timeout = (min(limits.CONNECT_TIMEOUT, left), min(limits.READ_TIMEOUT, left))
         prepared = self._prepared_request.copy()
         prepared.url = url
         sent = self._session.send(prepared, allow_redirects=False, timeout=timeout, **self._environment_settings)
@@ -216,7 +216,7 @@ def _too_large(host: str, max_bytes: int, *, packed: bool = False) -> RequestFai
 def _damaged(host: str, *, truncated: bool) -> RequestFailure:
     what = f"the compressed answer of {host} is cut short or damaged"
     code = "H21" if truncated else "H22"
-    return RequestFailure(UnavailableError, code, what, "try again later", limits.REQUESTS)
+    return RequestFailure(UnavailableError, code, what, "try again later", limits.MAX_REQUESTS)
 
 
 def _unknown_encoding(host: str) -> RequestFailure:
