@@ -12,7 +12,7 @@ from typing import Final
 
 MAX_TEXT_LENGTH: Final = 300  # characters of a text; the tables hold all of them
 MISSING: Final = "\u2013"  # stands in place of a missing number or time
-UNKNOWN: Final = "not told"  # stands in place of a missing name
+UNKNOWN: Final = "unknown"  # stands in place of a missing name
 _CENT: Final = Decimal("0.01")
 
 

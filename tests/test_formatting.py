@@ -12,7 +12,7 @@ D = Decimal
 
 
 @pytest.mark.parametrize(
-    ("usd", "told", "exact"),
+    ("usd", "expected", "exact"),
     [
         (None, formatting.MISSING, ""),
         (D(0), "$0.00", "0"),
@@ -26,12 +26,12 @@ D = Decimal
         (D(100), "$100.00", "100"),
     ],
 )
-def test_money_is_exact_and_told_to_the_cent(usd: Decimal | None, told: str, exact: str) -> None:
-    assert (formatting.format_usd(usd), formatting.exact_number(usd)) == (told, exact)
+def test_money_is_exact_and_shown_to_the_cent(usd: Decimal | None, expected: str, exact: str) -> None:
+    assert (formatting.format_usd(usd), formatting.exact_number(usd)) == (expected, exact)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "expected"),
     [
         (None, formatting.MISSING),
         (0.0, "0.0 s"),
@@ -46,21 +46,21 @@ def test_money_is_exact_and_told_to_the_cent(usd: Decimal | None, told: str, exa
         (86_400.0 * 1234, "1,234 d"),
     ],
 )
-def test_a_duration_has_two_units_at_most(seconds: float | None, told: str) -> None:
-    assert formatting.format_duration(seconds) == told
+def test_a_duration_has_two_units_at_most(seconds: float | None, expected: str) -> None:
+    assert formatting.format_duration(seconds) == expected
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "expected"),
     [(0, "0"), (999_999, "999,999"), (1_000_000, "1.00 M"), (13_886_161_084, "13.9 B"), (10**15, "1000 T")],
 )
-def test_a_large_count_is_brief(number: int, told: str) -> None:
-    assert formatting.rounded_count(number) == told
+def test_a_large_count_has_three_digits(number: int, expected: str) -> None:
+    assert formatting.rounded_count(number) == expected
 
 
-@pytest.mark.parametrize(("number", "told"), [(5, "5"), (D("0.5"), "0.5"), (1500, "1.5k"), (2 * 10**9, "2B")])
-def test_an_axis_has_short_numbers(number: Decimal | int, told: str) -> None:
-    assert formatting.axis_number(number) == told
+@pytest.mark.parametrize(("number", "expected"), [(5, "5"), (D("0.5"), "0.5"), (1500, "1.5k"), (2 * 10**9, "2B")])
+def test_an_axis_has_short_numbers(number: Decimal | int, expected: str) -> None:
+    assert formatting.axis_number(number) == expected
 
 
 def test_a_time_is_utc() -> None:
@@ -76,7 +76,7 @@ def test_a_long_text_keeps_its_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (None, formatting.UNKNOWN),
         (float("nan"), formatting.UNKNOWN),
@@ -87,10 +87,10 @@ def test_a_long_text_keeps_its_ends() -> None:
         ("a" * 30 + "b" * 30, "a" * 23 + "\u2026" + "b" * 24),
     ],
 )
-def test_a_name_is_one_line_that_fits(text: object, told: str) -> None:
-    assert formatting.display_name(text) == told
+def test_a_name_is_one_line_that_fits(text: object, expected: str) -> None:
+    assert formatting.display_name(text) == expected
 
 
-@pytest.mark.parametrize(("value", "told"), [(0.0, "0"), (0.1 + 0.2, "0.3"), (2500.0, "2.5k"), (1e6, "1M")])
-def test_a_number_on_an_axis_has_six_digits(value: float, told: str) -> None:
-    assert formatting.axis_number(value) == told
+@pytest.mark.parametrize(("value", "expected"), [(0.0, "0"), (0.1 + 0.2, "0.3"), (2500.0, "2.5k"), (1e6, "1M")])
+def test_a_number_on_an_axis_has_six_digits(value: float, expected: str) -> None:
+    assert formatting.axis_number(value) == expected

@@ -17,7 +17,7 @@ Make = Callable[..., Snapshot]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """A snapshot of these jobs, in the wire's words."""
+    """A snapshot of these jobs, as the API writes them."""
 
     def snapshot(*jobs: Any, project: str = "default") -> Snapshot:
         answer = tmp_path / f"{project}.json"
@@ -30,7 +30,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def job(job_id: str, **fields: Any) -> dict[str, Any]:
-    """A job of July 2026, completed, unless told otherwise."""
+    """A job of July 2026, completed, unless `fields` say otherwise."""
     return {
         "id": job_id,
         "status": "completed",
@@ -42,6 +42,6 @@ def job(job_id: str, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def told() -> Callable[..., dict[str, Any]]:
-    """A job in the wire's words."""
+def job_record() -> Callable[..., dict[str, Any]]:
+    """A job as the API writes it."""
     return job

@@ -54,7 +54,7 @@ def test_a_month_without_jobs_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "told"),
+    ("column", "value", "expected"),
     [
         ("net_usd", D("1234.567000000"), "$1,234.57"),
         ("month", date(2026, 7, 1), "2026-07"),
@@ -71,15 +71,15 @@ def test_a_month_without_jobs_is_there() -> None:
         ("reason", None, "\u2013"),
     ],
 )
-def test_a_cell_is_told_by_its_column(column: str, value: Any, told: str) -> None:
+def test_a_cell_is_formatted_by_its_column(column: str, value: Any, expected: str) -> None:
     one = pa.table({column: pa.array([value])}).to_pandas(types_mapper=pd.ArrowDtype)
 
-    assert [*analysis.shown(one)[column]] == [told]
+    assert [*analysis.shown(one)[column]] == [expected]
 
 
-def test_it_is_told_what_a_snapshot_holds(make: Any, told: Any) -> None:
+def test_about_says_what_a_snapshot_holds(make: Any, job_record: Any) -> None:
     assert analysis.about(make()) == "0 jobs of the project default."
-    assert analysis.about(make(told("a"), told("b", created_at=None, updated_at=None), project="p")) == (
+    assert analysis.about(make(job_record("a"), job_record("b", created_at=None, updated_at=None), project="p")) == (
         "2 jobs of the project p, created from 2026-07-02 to 2026-07-02 (UTC)."
     )
 
@@ -89,7 +89,7 @@ LAST = "9999-12-31T23:59:59Z"
 
 
 @pytest.fixture
-def far(make: Any, told: Any) -> Snapshot:
+def far(make: Any, job_record: Any) -> Snapshot:
     """Jobs beyond all sense: more money than int64 holds, and times that lie thousands of years apart."""
     events = [{"type": kind, "created_at": "1970-01-02T00:00:00Z"} for kind in ("job_start", "job_restarted")]
     events += [
@@ -98,10 +98,12 @@ def far(make: Any, told: Any) -> Snapshot:
     ]
     running = {"status": "running", "started_at": "2026-07-02T08:10:14Z"}
     return make(
-        told("a", total_price=MOST_NANO, suffix="s", token_count=1, created_at="1970-01-01T00:00:00Z", events=events),
-        told("b", total_price=MOST_NANO, suffix="s", token_count=1, created_at=LAST),
-        told("c", **running, progress={"estimate_available": True, "seconds_remaining": 1e300}),
-        told("d", **running, progress={"estimate_available": True, "seconds_remaining": 9e11}),
+        job_record(
+            "a", total_price=MOST_NANO, suffix="s", token_count=1, created_at="1970-01-01T00:00:00Z", events=events
+        ),
+        job_record("b", total_price=MOST_NANO, suffix="s", token_count=1, created_at=LAST),
+        job_record("c", **running, progress={"estimate_available": True, "seconds_remaining": 1e300}),
+        job_record("d", **running, progress={"estimate_available": True, "seconds_remaining": 9e11}),
     )
 
 

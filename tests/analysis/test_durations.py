@@ -45,13 +45,13 @@ DISORDERLY = [at("08:10:00", "job_start"), at("08:09:00", "training_start"), at(
 
 
 @pytest.fixture
-def five(make: Any, told: Any) -> Snapshot:
+def five(make: Any, job_record: Any) -> Snapshot:
     return make(
-        told("ft-1", events=PLAIN),
-        told("ft-2", events=RESTARTED, status="error"),
-        told("ft-3", events=WITHOUT_A_TIME, status="running"),
-        told("ft-4", events=DISORDERLY),
-        told("ft-5", status="pending"),
+        job_record("ft-1", events=PLAIN),
+        job_record("ft-2", events=RESTARTED, status="error"),
+        job_record("ft-3", events=WITHOUT_A_TIME, status="running"),
+        job_record("ft-4", events=DISORDERLY),
+        job_record("ft-5", status="pending"),
     )
 
 
@@ -79,9 +79,9 @@ def test_each_job_has_its_times(five: Snapshot) -> None:
     ]  # fmt: skip
 
 
-def test_a_stay_of_unknown_length_leaves_the_job_without_a_time_there(make: Any, told: Any) -> None:
+def test_a_stay_of_unknown_length_leaves_the_job_without_a_time_there(make: Any, job_record: Any) -> None:
     again = [at("08:10:20", "job_pending"), at("08:10:30", "job_restarted"), at("08:11:00", "job_pending")]
-    waiting = make(told("ft-1", events=again, status="queued"))
+    waiting = make(job_record("ft-1", events=again, status="queued"))
     assert rows(analysis.stage_times(waiting), "stage", "jobs", "unknown", "total_seconds") == [("queued", 0, 1, None)]
     assert rows(analysis.job_times(waiting), "queued_seconds", "queue_seconds", "restarts") == [(None, None, 1)]
 
@@ -115,16 +115,20 @@ def estimated(seconds: float, time: str = "08:13:14.2", **more: Any) -> dict[str
     ],
 )
 def test_an_estimate_is_held_against_the_end_of_its_stage(
-    make: Any, told: Any, fields: dict[str, Any], expected: tuple[Any, ...]
+    make: Any, job_record: Any, fields: dict[str, Any], expected: tuple[Any, ...]
 ) -> None:
     (found,) = rows(
-        analysis.estimates(make(told("ft-1", **fields))), "stage", "estimated_seconds", "took_seconds", "error_seconds"
+        analysis.estimates(make(job_record("ft-1", **fields))),
+        "stage",
+        "estimated_seconds",
+        "took_seconds",
+        "error_seconds",
     )
     assert found == (*expected[:2], *(pytest.approx(value) for value in expected[2:]))
 
 
-def test_the_end_that_an_estimate_says_is_told(make: Any, told: Any) -> None:
-    found = analysis.estimates(make(told("ft-1", status="running", **estimated(90.5))))
+def test_an_estimate_has_an_estimated_end(make: Any, job_record: Any) -> None:
+    found = analysis.estimates(make(job_record("ft-1", status="running", **estimated(90.5))))
     assert [moment.isoformat() for moment in found.estimated_end] == ["2026-07-02T08:14:44.700000+00:00"]
 
 
@@ -138,18 +142,18 @@ def test_the_end_that_an_estimate_says_is_told(make: Any, told: Any) -> None:
         {**estimated(60), "progress": None},
     ],
 )
-def test_what_is_no_estimate_has_no_row(make: Any, told: Any, fields: dict[str, Any]) -> None:
-    assert len(analysis.estimates(make(told("ft-1", **fields)))) == 0
+def test_what_is_no_estimate_has_no_row(make: Any, job_record: Any, fields: dict[str, Any]) -> None:
+    assert len(analysis.estimates(make(job_record("ft-1", **fields)))) == 0
 
 
-def test_no_odd_time_or_amount_takes_the_numbers_of_the_others(make: Any, told: Any) -> None:
+def test_an_extreme_time_or_amount_costs_no_other_job_its_numbers(make: Any, job_record: Any) -> None:
     far = ("0001-01-02T00:00:00Z", "9999-12-31T23:59:59Z")
     events = [{"type": t, "created_at": at} for t, at in zip(("training_start", "job_restarted"), far, strict=True)]
     running = {**estimated(1e300, events=PLAIN[:3]), "status": "running"}
     snapshot = make(
-        told("ft-1", events=PLAIN, total_price=4 * 10**9, token_count=1000),
-        told("ft-2", events=events, created_at=far[1], total_price=10**17, token_count=1),
-        told("ft-3", **running),
+        job_record("ft-1", events=PLAIN, total_price=4 * 10**9, token_count=1000),
+        job_record("ft-2", events=events, created_at=far[1], total_price=10**17, token_count=1),
+        job_record("ft-3", **running),
     )
     for name in analysis.__all__:
         function = getattr(analysis, name)

@@ -23,17 +23,21 @@ def ended(kind: str, message: str, at: str = "2026-07-02T09:00:00Z") -> list[dic
 
 
 @pytest.fixture
-def snapshot(make: Any, told: Any) -> Snapshot:
+def snapshot(make: Any, job_record: Any) -> Snapshot:
     return make(
-        told("ft-1"),
-        told("ft-2"),
-        told("ft-3", status="cancelled"),
-        told("ft-4", status="error", total_price=5 * 10**9, events=ended("JOB_ERROR", "lost worker 5 at step 185")),
-        told("ft-5", status="error", events=ended("JOB_ERROR", "lost worker 12 at step 3", "2026-07-03T00:00:00Z")),
-        told("ft-6", status="user_error", events=ended("JOB_USER_ERROR", "no examples")),
-        told("ft-7", status="user_error"),
-        told("ft-8", status="running", model="n"),
-        told("ft-9", status=None, model="n"),
+        job_record("ft-1"),
+        job_record("ft-2"),
+        job_record("ft-3", status="cancelled"),
+        job_record(
+            "ft-4", status="error", total_price=5 * 10**9, events=ended("JOB_ERROR", "lost worker 5 at step 185")
+        ),
+        job_record(
+            "ft-5", status="error", events=ended("JOB_ERROR", "lost worker 12 at step 3", "2026-07-03T00:00:00Z")
+        ),
+        job_record("ft-6", status="user_error", events=ended("JOB_USER_ERROR", "no examples")),
+        job_record("ft-7", status="user_error"),
+        job_record("ft-8", status="running", model="n"),
+        job_record("ft-9", status=None, model="n"),
     )
 
 
@@ -72,23 +76,23 @@ RESTART = "2026-07-02T09:00:00Z"
 )
 @pytest.mark.parametrize("suffix", ["faq", None])
 def test_a_restarted_job_is_followed_by_the_first_like_it(
-    make: Any, told: Any, others: list[dict[str, Any]], expected: str | None, suffix: str | None
+    make: Any, job_record: Any, others: list[dict[str, Any]], expected: str | None, suffix: str | None
 ) -> None:
     same = {"suffix": suffix, "training_file": "file-1"}
-    old = told("ft-a", status="error", events=ended("JOB_RESTARTED", "again", RESTART), **same)
-    new = [told(f"ft-b{n}", **{**same, **other}) for n, other in enumerate(others)]
+    old = job_record("ft-a", status="error", events=ended("JOB_RESTARTED", "again", RESTART), **same)
+    new = [job_record(f"ft-b{n}", **{**same, **other}) for n, other in enumerate(others)]
     assert rows(analysis.restarts(make(old, *new)), "job_id", "restarted_as") == [("ft-a", expected)]
 
 
-def test_restarts_of_restarts_form_a_chain(make: Any, told: Any) -> None:
+def test_restarts_of_restarts_form_a_chain(make: Any, job_record: Any) -> None:
     def at(minute: int) -> str:
         return f"2026-07-02T09:{minute:02}:00Z"
 
     found = analysis.restarts(
         make(
-            told("ft-c", created_at=at(2), events=ended("JOB_RESTARTED", "again", at(3))),
-            told("ft-a", created_at=at(0), events=ended("JOB_RESTARTED", "again", at(1))),
-            told("ft-b", created_at=at(4)),
+            job_record("ft-c", created_at=at(2), events=ended("JOB_RESTARTED", "again", at(3))),
+            job_record("ft-a", created_at=at(0), events=ended("JOB_RESTARTED", "again", at(1))),
+            job_record("ft-b", created_at=at(4)),
         )
     )
     assert rows(found, "job_id", "restarted_as", "seconds") == [("ft-a", "ft-c", 60.0), ("ft-c", "ft-b", 60.0)]
@@ -106,6 +110,8 @@ def test_without_jobs_every_analysis_is_empty_and_has_its_columns(make: Any) -> 
 
 
 @pytest.mark.parametrize("by", analysis.BY)
-def test_success_is_grouped_by_every_word_there_is(make: Any, told: Any, by: str) -> None:
-    (row,) = rows(analysis.success(make(told("ft-1", training_type={"type": "Lora"})), by), by, "jobs", "completed")
+def test_success_is_grouped_by_every_word_there_is(make: Any, job_record: Any, by: str) -> None:
+    (row,) = rows(
+        analysis.success(make(job_record("ft-1", training_type={"type": "Lora"})), by), by, "jobs", "completed"
+    )
     assert row[1:] == (1, 1)

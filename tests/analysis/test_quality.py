@@ -9,9 +9,9 @@ import pandas as pd
 from ftetl import analysis
 
 
-def test_oddities_are_counted_by_kind_and_path(make: Any, told: Any) -> None:
+def test_oddities_are_counted_by_kind_and_path(make: Any, job_record: Any) -> None:
     events = [{"type": "X", "step": "a"}, {"type": "X", "step": "b"}]
-    snapshot = make(told("ft-1", n_epochs="x", events=events), told("ft-2", n_epochs=[1]), {"id": ""}, 5)
+    snapshot = make(job_record("ft-1", n_epochs="x", events=events), job_record("ft-2", n_epochs=[1]), {"id": ""}, 5)
     found = analysis.oddities(snapshot).astype(object).where(lambda frame: frame.notna(), None)
     assert {tuple(row) for row in found.itertuples(index=False)} == {
         ("quarantine", "no_id", None, 0, 1),
@@ -22,9 +22,11 @@ def test_oddities_are_counted_by_kind_and_path(make: Any, told: Any) -> None:
     }
 
 
-def test_keys_that_no_column_reads_are_counted(make: Any, told: Any) -> None:
+def test_keys_that_no_column_reads_are_counted(make: Any, job_record: Any) -> None:
     deep = {"type": "Lora", "dora": {"rank": 3, "on": True}}
-    snapshot = make(told("ft-1", new=1e300, training_type=deep, events=[{"hint": {}}]), told("ft-2", new=None))
+    snapshot = make(
+        job_record("ft-1", new=1e300, training_type=deep, events=[{"hint": {}}]), job_record("ft-2", new=None)
+    )
     found = analysis.unread_keys(snapshot)
     assert [tuple(row) for row in found.astype(object).itertuples(index=False)] == [
         ("jobs", "new", 2),

@@ -27,18 +27,19 @@ def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def seven(make: Any, told: Any) -> Snapshot:
+def seven(make: Any, job_record: Any) -> Snapshot:
     """Charged: 52,306,560 and 4 and 4 dollars of `m`, 12 of `n`, 1 of none; one is not priced, one has no time."""
     lora = {"type": "Lora"}
     return make(
-        told("ft-1", total_price=52_306_560, token_count=108_972, user_id="u1", training_type=lora),
-        told("ft-2", total_price=4 * 10**9, token_count=123_457, user_id="u2", created_at="2026-07-31T23:59:59.9Z"),
-        told("ft-3", total_price=4 * 10**9, token_count=7, status="user_error", refund_amount=4 * 10**9),
-        told("ft-4", total_price=12 * 10**9, token_count=25 * 10**6, status="cancelled", refund_amount=7_654_321_987,
-             model="n", created_at="2026-08-01T00:00:00Z", training_method={"method": "dpo"}),
-        told("ft-5", total_price=0, token_count=655),
-        told("ft-6", total_price=10**9, status="error", refund_amount=5 * 10**9, model=None, created_at=None),
-        told("ft-7", total_price=10**9, status="running", created_at=None, updated_at=None),
+        job_record("ft-1", total_price=52_306_560, token_count=108_972, user_id="u1", training_type=lora),
+        job_record("ft-2", total_price=4 * 10**9, token_count=123_457, user_id="u2",
+                   created_at="2026-07-31T23:59:59.9Z"),
+        job_record("ft-3", total_price=4 * 10**9, token_count=7, status="user_error", refund_amount=4 * 10**9),
+        job_record("ft-4", total_price=12 * 10**9, token_count=25 * 10**6, status="cancelled", model="n",
+                   refund_amount=7_654_321_987, created_at="2026-08-01T00:00:00Z", training_method={"method": "dpo"}),
+        job_record("ft-5", total_price=0, token_count=655),
+        job_record("ft-6", total_price=10**9, status="error", refund_amount=5 * 10**9, model=None, created_at=None),
+        job_record("ft-7", total_price=10**9, status="running", created_at=None, updated_at=None),
     )  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def test_what_cannot_be_grouped_by_is_refused_with_what_can(seven: Snapshot, by:
         analysis.spend(seven, by)
 
 
-def test_waste_is_what_was_paid_for_nothing(seven: Snapshot) -> None:
+def test_waste_is_what_was_paid_without_a_result(seven: Snapshot) -> None:
     found = analysis.waste(seven)
     assert rows(found, "status", "jobs", "net_usd", "refund_unknown") == [
         ("cancelled", 1, D("4.345678013"), 0),
@@ -111,14 +112,15 @@ def test_waste_is_what_was_paid_for_nothing(seven: Snapshot) -> None:
     ]
 
 
-def test_waste_says_of_how_many_jobs_no_refund_can_be_known(make: Any, told: Any) -> None:
+def test_waste_says_of_how_many_jobs_no_refund_can_be_known(make: Any, job_record: Any) -> None:
     lost = [
-        told(f"ft-{n}", status="error", total_price=5, refund_amount=refund) for n, refund in enumerate((5, None, None))
+        job_record(f"ft-{n}", status="error", total_price=5, refund_amount=refund)
+        for n, refund in enumerate((5, None, None))
     ]
     assert rows(analysis.waste(make(*lost)), "jobs", "net_usd", "refund_unknown") == [(3, D("0.00000001"), 2)]
 
 
-def test_a_price_a_token_is_told_from_a_price_a_job(seven: Snapshot) -> None:
+def test_prices_per_token_differ_from_prices_per_job(seven: Snapshot) -> None:
     found = analysis.prices(seven)
     assert rows(found, "job_id", "usd_per_million_tokens", "priced_by", "minimum_charge") == [
         ("ft-1", D("0.48"), "tokens", False),
@@ -176,9 +178,9 @@ def test_no_nano_dollar_is_lost_in_any_grouping(tmp_path_factory: Any, jobs: lis
             assert row.usd_per_million_tokens is pd.NA
 
 
-def test_sums_beyond_64_bits_are_still_exact_and_rates_beyond_sense_are_null(make: Any, told: Any) -> None:
+def test_sums_beyond_64_bits_are_still_exact_and_rates_beyond_sense_are_null(make: Any, job_record: Any) -> None:
     most = 2**63 - 1
-    jobs = [told(f"ft-{n}", total_price=most, token_count=most if n else 1, status="error") for n in range(3)]
+    jobs = [job_record(f"ft-{n}", total_price=most, token_count=most if n else 1, status="error") for n in range(3)]
     snapshot = make(*jobs)
     total = D(3 * most) / 10**9
     assert rows(analysis.spend(snapshot, "model"), "charged_usd", "net_usd", "token_count") == [(total, total, None)]

@@ -201,7 +201,9 @@ def agree(told: dict[str, Told], folder: Path) -> None:
     assert jobs.found("stages-finding", r"goes to (\w+):") == one(longest)
 
     assert quality.number("there-finding", r"([\d,]+) jobs?, the newest") == one("SELECT count(*) FROM '@jobs.parquet'")
-    assert quality.number("odd-finding", r"([\d,]+) values? w") == one("SELECT sum(\"rows\") FROM '@anomalies.parquet'")
+    assert quality.number("anomalies-finding", r"([\d,]+) values? w") == one(
+        "SELECT sum(\"rows\") FROM '@anomalies.parquet'"
+    )
     assert "checks hold" in quality["agree-finding"]
 
 

@@ -1,4 +1,4 @@
-"""Pages of jobs that are told, read back as a tree."""
+"""Pages of given jobs, read back as a tree."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def read(html: str) -> Node:
 
 
 def job(job_id: str, **fields: Any) -> dict[str, Any]:
-    """A completed job of July 2026, unless told otherwise."""
+    """A completed job of July 2026, unless `fields` say otherwise."""
     made = {"created_at": "2026-07-02T08:10:14Z", "updated_at": "2026-07-02T09:00:00Z"}
     return {"id": job_id, "status": "completed", "model": "m", **made, **fields}
 
 
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Callable[..., Snapshot]:
-    """A snapshot of these jobs, in the wire's words."""
+    """A snapshot of these jobs, as the API writes them."""
 
     def made(*jobs: Any) -> Snapshot:
         (tmp_path / "jobs.json").write_text(json.dumps({"data": list(jobs)}), "utf-8")
@@ -94,8 +94,8 @@ def snapshot(tmp_path: Path) -> Callable[..., Snapshot]:
 
 
 @pytest.fixture
-def told() -> Callable[..., dict[str, Any]]:
-    """A job in the wire's words."""
+def job_record() -> Callable[..., dict[str, Any]]:
+    """A job as the API writes it."""
     return job
 
 

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: it says nothing on the console, asks for nothing, and shows what the tables hold."""
+"""The page in a real Chromium: nothing on its console, no requests, and what it shows is what the tables hold."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WIDE, NARROW = 1280, 400
 
 
 class Browser:
-    """A Chromium of its own, and what it said and asked for since it opened a page."""
+    """A Chromium of its own, its console messages and its requests since it opened a page."""
 
     def __init__(self, profile: Path) -> None:
         options = webdriver.ChromeOptions()
@@ -50,7 +50,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.driver.get("about:blank")
-        self.said(), self.asked()
+        self.console(), self.requested()
         self.driver.get(file.as_uri())
 
     def call(self, command: str, **given: Any) -> Any:
@@ -59,14 +59,14 @@ class Browser:
     def run(self, script: str) -> Any:
         return self.driver.execute_script(script)
 
-    def said(self) -> list[str]:
-        """What came to the console."""
+    def console(self) -> list[str]:
+        """The messages on the console."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
-    def asked(self, *, forbidden: str = "") -> list[str]:
-        """The addresses that the page asked for, but those that were `forbidden` for this reason."""
-        told = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        events = [(message["method"], message["params"]) for message in told]
+    def requested(self, *, forbidden: str = "") -> list[str]:
+        """The addresses that the page requested, without those that were blocked for the reason `forbidden`."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        events = [(message["method"], message["params"]) for message in messages]
         failed = {p["requestId"]: p.get("blockedReason") for m, p in events if m == "Network.loadingFailed"}
         sent = [p for m, p in events if m == "Network.requestWillBeSent"]
         return [p["request"]["url"] for p in sent if not forbidden or failed.get(p["requestId"]) != forbidden]
@@ -77,7 +77,7 @@ class Browser:
         field.send_keys(text)
 
     def press(self, heading: str, key: str = "\ue007") -> None:
-        """A key on the button of a column; Enter, unless told otherwise."""
+        """A key on the button of a column; Enter by default."""
         self.run(f"[...document.querySelectorAll('thead button')].find(b => b.textContent == {heading!r}).focus()")
         self.driver.switch_to.active_element.send_keys(key)
 
@@ -104,9 +104,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory, demo_target: Path) -> Path:
 
 
 @pytest.fixture
-def file(tmp_path: Path, snapshot: Any, told: Any) -> Callable[[str], Path]:
+def file(tmp_path: Path, snapshot: Any, job_record: Any) -> Callable[[str], Path]:
     """The page of hostile jobs, of none, or of one."""
-    made = {"hostile": lambda: hostile(told), "empty": list, "one": lambda: [told("ft-1", total_price=5)]}
+    made = {"hostile": lambda: hostile(job_record), "empty": list, "one": lambda: [job_record("ft-1", total_price=5)]}
 
     def write(kind: str) -> Path:
         html_report.write_text_atomically(
@@ -118,29 +118,29 @@ def file(tmp_path: Path, snapshot: Any, told: Any) -> Callable[[str], Path]:
 
 
 @pytest.mark.parametrize("kind", ["demo", "hostile", "empty", "one"])
-def test_it_opens_without_a_word_and_asks_for_nothing(
+def test_it_opens_without_console_messages_and_requests_nothing(
     browser: Browser, demo: Path, file: Callable[[str], Path], kind: str
 ) -> None:
     opened = demo if kind == "demo" else file(kind)
     for dark, width in ((False, WIDE), (True, NARROW)):
         browser.open(opened, dark=dark, width=width)
 
-        assert browser.asked() == [opened.as_uri()]
-        assert browser.said() == []
+        assert browser.requested() == [opened.as_uri()]
+        assert browser.console() == []
         assert browser.run("return document.documentElement.scrollWidth") <= width, "only tables may be wider"
         paper = PALETTES[dark]["page"]
         colour = browser.run("return getComputedStyle(document.body).backgroundColor")
         assert colour == f"rgb({', '.join(str(int(paper[n : n + 2], 16)) for n in (1, 3, 5))})"
 
 
-def test_the_policy_forbids_what_is_not_the_page_s_own(browser: Browser, demo: Path, tmp_path: Path) -> None:
+def test_the_policy_blocks_foreign_scripts_images_and_styles(browser: Browser, demo: Path, tmp_path: Path) -> None:
     intruder = '<script>document.title = "taken"</script><img src="https://evil.example/x"><p style="color: red">'
     (tmp_path / "taken.html").write_text(demo.read_text("utf-8").replace("<main", f"{intruder}<main", 1), "utf-8")
     browser.open(tmp_path / "taken.html")
 
     assert browser.run("return document.title") == "Fine-tuning report"
-    assert len([line for line in browser.said() if "Content Security Policy" in line]) == 3
-    assert browser.asked(forbidden="csp") == [(tmp_path / "taken.html").as_uri()]
+    assert len([line for line in browser.console() if "Content Security Policy" in line]) == 3
+    assert browser.requested(forbidden="csp") == [(tmp_path / "taken.html").as_uri()]
 
 
 def test_the_script_writes_the_rows_that_the_page_holds_without_it(browser: Browser, demo: Path) -> None:
@@ -182,7 +182,7 @@ def test_the_figures_are_those_of_the_tables(browser: Browser, demo: Path, demo_
 
 
 @pytest.mark.parametrize("words", ["gpt-oss", "GPT-OSS error", "nothing of the kind", "ft-1"])
-def test_what_is_typed_is_found(browser: Browser, demo: Path, demo_target: Path, words: str) -> None:
+def test_search_finds_the_jobs_with_all_words(browser: Browser, demo: Path, demo_target: Path, words: str) -> None:
     texts = "concat_ws(chr(10), job_id, status, model, user_id, suffix, failure_reason)"
     where = " AND ".join(f"contains(lower({texts}), lower('{word}'))" for word in words.split())
     rows = duckdb.sql(f"""
@@ -192,8 +192,8 @@ def test_what_is_typed_is_found(browser: Browser, demo: Path, demo_target: Path,
     browser.type(words)
 
     assert browser.column("Job") == [job_id for (job_id,) in rows[:50]]
-    told = browser.text("jobs-status")
-    assert told.endswith(f"{len(rows)} jobs, of 360 in all" if rows else "No jobs, of 360 in all")
+    summary = browser.text("jobs-status")
+    assert summary.endswith(f"{len(rows)} jobs, of 360 in all" if rows else "No jobs, of 360 in all")
 
 
 def test_a_status_can_be_chosen(browser: Browser, demo: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_status_can_be_chosen(browser: Browser, demo: Path) -> None:
         ("Created (UTC)", "created_at", "DESC"),
     ],
 )
-def test_a_key_on_a_heading_sorts(
+def test_enter_on_a_heading_sorts_by_it(
     browser: Browser, demo: Path, demo_target: Path, heading: str, by: str, first: str
 ) -> None:
     browser.open(demo)
@@ -237,7 +237,7 @@ def test_a_key_on_a_heading_sorts(
         assert marks == [[heading, ways[way]]]
 
 
-def test_on_paper_all_is_open_and_static(browser: Browser, demo: Path) -> None:
+def test_print_opens_all_details_and_shows_static_rows(browser: Browser, demo: Path) -> None:
     browser.open(demo)
     browser.run("dispatchEvent(new Event('beforeprint'))")
     assert len(browser.run(ROWS)) == jobs_table.STATIC_ROWS
@@ -251,8 +251,8 @@ def test_on_paper_all_is_open_and_static(browser: Browser, demo: Path) -> None:
     assert 4 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 20
 
 
-def test_amounts_beyond_a_float_are_exact(browser: Browser, snapshot: Any, told: Any, tmp_path: Path) -> None:
-    made = [told(f"ft-{n}", total_price=10**16 + n, token_count=10**16 + n) for n in range(3)]
+def test_amounts_beyond_a_float_are_exact(browser: Browser, snapshot: Any, job_record: Any, tmp_path: Path) -> None:
+    made = [job_record(f"ft-{n}", total_price=10**16 + n, token_count=10**16 + n) for n in range(3)]
     html_report.write_text_atomically(tmp_path / "a.html", html_report.build_page(snapshot(*made)).html, 0o600)
     browser.open(tmp_path / "a.html")
     browser.press("Charged", " ")

@@ -42,7 +42,7 @@ def test_bars_in_time_are_measured_against_a_round_number() -> None:
 
 
 @pytest.mark.parametrize("values", [(), (0,), (0, 0)])
-def test_nothing_can_be_drawn(values: tuple[int, ...]) -> None:
+def test_a_chart_without_values_can_be_drawn(values: tuple[int, ...]) -> None:
     for macro, chart in (("over_time", chart_over_time), ("by_name", chart_by_name)):
         assert len(drawn(macro, chart(bars(*values))).all("g")) == len(values)
 

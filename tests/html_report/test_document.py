@@ -124,7 +124,7 @@ def test_the_policy_names_this_script_and_this_style_and_nothing_else(demo_page:
     )
 
 
-def test_nothing_leads_outside(demo_page: Node) -> None:
+def test_nothing_on_the_page_points_outside(demo_page: Node) -> None:
     for node in demo_page.all():
         assert node.name not in {"link", "img", "iframe", "object", "embed", "base", "form", "video", "audio"}
         assert not {"src", "srcset", "style", "action"} & {*node.attributes}
@@ -134,18 +134,18 @@ def test_nothing_leads_outside(demo_page: Node) -> None:
         assert not re.search(r"url\(|@import|https?:|fetch\(|XMLHttpRequest|innerHTML|eval\(", text)
 
 
-def hostile(told: Callable[..., Any]) -> list[Any]:
+def hostile(job_record: Callable[..., Any]) -> list[Any]:
     failed = [{"type": "job_error", "message": HOSTILE, "created_at": "2026-07-02T09:00:00Z"}]
     texts = {"model": HOSTILE, "user_id": HOSTILE, "suffix": HOSTILE, "training_method": {"method": HOSTILE}}
     return [
-        told("ft-1", **texts, status="error", total_price=5, token_count=7, events=failed, **{HOSTILE: 1}),
-        told("ft-2", status=HOSTILE, model="x" * 10_000, user_id="\u202e" * 50),
+        job_record("ft-1", **texts, status="error", total_price=5, token_count=7, events=failed, **{HOSTILE: 1}),
+        job_record("ft-2", status=HOSTILE, model="x" * 10_000, user_id="\u202e" * 50),
         HOSTILE,
     ]
 
 
-def test_text_from_outside_stays_text(snapshot: Any, told: Any, tree: Any) -> None:
-    found = tree(snapshot(*hostile(told)))
+def test_text_from_the_api_stays_text(snapshot: Any, job_record: Any, tree: Any) -> None:
+    found = tree(snapshot(*hostile(job_record)))
     page_text = found.text
 
     assert "<img src=x onerror=alert(1)>" in page_text
@@ -183,28 +183,30 @@ def test_every_table_and_chart_says_what_it_is(demo_page: Node) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 10])
-def test_a_page_of_few_jobs_is_whole(snapshot: Any, told: Any, tree: Any, count: int) -> None:
-    found = tree(snapshot(*(told(f"ft-{n}", total_price=4 * 10**9, token_count=10**6) for n in range(count))))
+def test_a_page_of_few_jobs_is_whole(snapshot: Any, job_record: Any, tree: Any, count: int) -> None:
+    found = tree(snapshot(*(job_record(f"ft-{n}", total_price=4 * 10**9, token_count=10**6) for n in range(count))))
 
     assert figure(found, "jobs") == str(count)
     assert D(figure(found, "net_usd")) == 4 * count
     assert ("has no jobs yet" in found.text) == (count == 0)
 
 
-def test_many_models_are_added_up(snapshot: Any, told: Any, tree: Any) -> None:
-    made = [told(f"ft-{n}", model=f"model-{n:03}", total_price=n * 10**9 + n, token_count=n) for n in range(1, 201)]
+def test_models_beyond_the_first_are_summed_as_others(snapshot: Any, job_record: Any, tree: Any) -> None:
+    made = [
+        job_record(f"ft-{n}", model=f"model-{n:03}", total_price=n * 10**9 + n, token_count=n) for n in range(1, 201)
+    ]
     *shown, total = values(section(tree(snapshot(*made)), "models").all("table")[0])
 
     assert [row[0] for row in shown][-2:] == ["model-189", "188 others"]
     assert sum(D(row[5]) for row in shown) == D(total[5]) == D(201 * 100) + D(201 * 100) / 10**9
 
 
-def test_what_changes_a_figure_is_said(snapshot: Any, told: Any, tree: Any) -> None:
+def test_notes_name_what_changes_a_figure(snapshot: Any, job_record: Any, tree: Any) -> None:
     found = tree(
         snapshot(
-            told("ft-1", total_price=0, events=[{"type": "job_start"}]),
-            told("ft-2", total_price=10**9, created_at=None, updated_at=None),
-            told("ft-3", total_price=2 * 10**9, refund_amount=10**9),
+            job_record("ft-1", total_price=0, events=[{"type": "job_start"}]),
+            job_record("ft-2", total_price=10**9, created_at=None, updated_at=None),
+            job_record("ft-3", total_price=2 * 10**9, refund_amount=10**9),
         )
     )
     notes = section(found, "glance").text
@@ -217,9 +219,9 @@ def test_what_changes_a_figure_is_said(snapshot: Any, told: Any, tree: Any) -> N
     assert D(figure(found, "net_usd")) == 2
 
 
-def test_several_projects_are_one_page(tmp_path: Path, told: Any, tree: Any) -> None:
+def test_several_projects_are_one_page(tmp_path: Path, job_record: Any, tree: Any) -> None:
     for project, price in (("a", 10**9), ("b", 2 * 10**9)):
-        (tmp_path / f"{project}.json").write_text(json.dumps({"data": [told("ft-1", total_price=price)]}))
+        (tmp_path / f"{project}.json").write_text(json.dumps({"data": [job_record("ft-1", total_price=price)]}))
         ftetl.export(tmp_path / project, source=tmp_path / f"{project}.json", project=project)
     found = tree(ftetl.open(tmp_path / "a", tmp_path / "b"))
 
@@ -228,8 +230,8 @@ def test_several_projects_are_one_page(tmp_path: Path, told: Any, tree: Any) -> 
     assert "Project a: version 1" in found.all("header")[0].text
 
 
-def test_one_project_has_no_column_for_it(snapshot: Callable[..., Snapshot], told: Any) -> None:
-    assert "Project" not in [c.heading for c in jobs_table.columns(snapshot(told("ft-1")), with_projects=False)]
+def test_one_project_has_no_column_for_it(snapshot: Callable[..., Snapshot], job_record: Any) -> None:
+    assert "Project" not in [c.heading for c in jobs_table.columns(snapshot(job_record("ft-1")), with_projects=False)]
 
 
 def luminance(colour: str) -> float:
