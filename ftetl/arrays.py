@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +21,11 @@ def where(found: pa.Table | pa.Array, mask: pa.Array) -> pa.Table | pa.Array:
     if count == len(found):
         return found
     return found.filter(mask) if count else found.slice(0, 0)
+
+
+def equal_or_both_null(left: pa.Array | pa.ChunkedArray, right: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """By row whether both say the same, no value being equal to no value."""
+    return pc.coalesce(pc.equal(left, right), pc.and_(pc.is_null(left), pc.is_null(right)))
 
 
 def scaled_decimal(integers: pa.Array, digits: int, kind: pa.DataType) -> pa.Array:
@@ -43,21 +50,23 @@ def next_month(months: pa.Array) -> pa.Array:
     return pc.ceil_temporal(months, unit="month", ceil_is_strictly_greater=True)
 
 
-def group_starts(keys: pa.Array) -> pa.Array:
-    """Whether each row is the first of its key, where equal keys lie together and none is null."""
-    return pa.concat_arrays([_edge(keys), _key_changes(keys)])
+def group_starts(*keys: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Whether each row is the first of its key, where rows of an equal key lie together; two nulls are equal."""
+    return pa.concat_arrays([_edge(keys[0]), _key_changes(keys)])
 
 
-def group_ends(keys: pa.Array) -> pa.Array:
-    """Whether each row is the last of its key, where equal keys lie together and none is null."""
-    return pa.concat_arrays([_key_changes(keys), _edge(keys)])
+def group_ends(*keys: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Whether each row is the last of its key, where rows of an equal key lie together; two nulls are equal."""
+    return pa.concat_arrays([_key_changes(keys), _edge(keys[0])])
 
 
-def _key_changes(keys: pa.Array) -> pa.Array:
-    later = keys.slice(1)
-    return pc.not_equal(later, keys.slice(0, len(later)))
+def _key_changes(keys: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
+    count = max(len(keys[0]) - 1, 0)
+    same = pa.repeat(pa.scalar(value=True), count)
+    for key in map(one, keys):
+        same = pc.and_(same, equal_or_both_null(key.slice(0, count), key.slice(1)))
+    return pc.invert(same)
 
 
-def _edge(keys: pa.Array) -> pa.Array:
-    """For the row without a neighbour, if there is a row."""
-    return pa.array([True] * min(1, len(keys)), pa.bool_())
+def _edge(key: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return pa.repeat(pa.scalar(value=True), min(len(key), 1))

@@ -57,13 +57,14 @@ def build_tables(
     merge.protect_from_vanishing(a.job_id for a in quarantined if a.job_id)
     done = 0
     for batch in prefetch.decoded_batches(plan.items, extraction.responses, events=settings.events != "none"):
-        done += len(batch.decoded.items)
-        quarantined += batch.decoded.quarantined
-        merge.protect_from_vanishing(a.job_id for a in batch.decoded.quarantined if a.job_id)
-        if batch.decoded.items:
-            anomalies += batch.flat.anomalies
-            drift.add_decoded(batch.flat.jobs, batch.decoded.unknown_keys)
-            _write_batch(writers, merge.batch(batch.decoded.items, batch.flat), drift, derived)
+        decoded = batch.coalesced.decoded
+        done += len(decoded.items) + batch.coalesced.absorbed
+        quarantined += decoded.quarantined
+        merge.protect_from_vanishing(a.job_id for a in decoded.quarantined if a.job_id)
+        if decoded.items:
+            anomalies += [*batch.coalesced.anomalies, *batch.flat.anomalies]
+            drift.add_decoded(batch.flat.jobs, decoded.unknown_keys)
+            _write_batch(writers, merge.batch(batch.coalesced, batch.flat), drift, derived)
         progress.jobs(done, len(plan.items))
     for rows in merge.rest():
         _write_batch(writers, rows, drift, derived)
@@ -101,7 +102,7 @@ def _write_batch(writers: TableWriters, rows: merger.MergedBatch, drift: DriftDe
 
 def _require_all_accounted(extraction: Extraction, plan: DecodePlan, rows: int, quarantined: int) -> None:
     """Every element is a row, is in quarantine, or repeats what a row says."""
-    accounted = rows + quarantined + plan.identical + plan.absorbed + len(extraction.confirmed)
+    accounted = rows + quarantined + plan.identical + len(extraction.confirmed)
     if accounted != extraction.elements:
         raise SoftwareError(
             "V13",

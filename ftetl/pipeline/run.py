@@ -146,9 +146,7 @@ class Run:
         settings, target = self._settings, self._target
         base_whole_at = list_watermark.newest_whole_at(target)
         whole = extraction.whole = extraction.newest_whole(base_whole_at)
-        plan = deduplicate.resolve_duplicates(
-            extraction.responses, extraction.scans, extraction.confirmed, extraction.spill
-        )
+        plan = deduplicate.resolve_duplicates(extraction.responses, extraction.scans, extraction.confirmed)
         plan.anomalies += extraction.details.anomalies
         if whole is not None:
             guards.require_plausible_list(
@@ -160,7 +158,6 @@ class Run:
         newest_whole_at = extraction.responses[whole].observed_at if whole is not None else base_whole_at
         merge_context = merger.RunContext(
             project=settings.project,
-            observed_at=tuple(r.observed_at for r in extraction.responses),
             whole=whole,
             newest_whole_at=newest_whole_at,
             base_whole_at=base_whole_at,

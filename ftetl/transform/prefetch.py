@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ftetl.raw.response import Response
+from ftetl.transform.coalesce import Coalesced, coalesce_copies
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
 from ftetl.transform.raw_job import RawJob
@@ -19,7 +20,7 @@ THREADS = 2  # decode at once; more do not help where the merge and the writing 
 class Batch:
     """One batch as nested and as flat rows."""
 
-    decoded: decoder.Decoded
+    coalesced: Coalesced
     flat: flatten_tables.Flat
 
 
@@ -27,8 +28,8 @@ def decoded_batches(items: Sequence[RawJob], responses: Sequence[Response], *, e
     """The batches in order; without `events`, as if none of the jobs had any."""
 
     def decode_and_flatten(batch: list[RawJob]) -> Batch:
-        decoded = decoder.decode(batch, responses)
-        return Batch(decoded, flatten_tables.flatten(decoded, with_events=events))
+        coalesced = coalesce_copies(decoder.decode(batch, responses), responses)
+        return Batch(coalesced, flatten_tables.flatten(coalesced.decoded, with_events=events))
 
     with ThreadPoolExecutor(THREADS) as pool:
         pending: deque[Future[Batch]] = deque()

@@ -44,9 +44,20 @@ class Decoded:
     extra: dict[int, str] = field(default_factory=dict)  # by row
     event_extra: dict[tuple[int, int], str] = field(default_factory=dict)  # by row and position
     quarantined: list[QuarantinedElement] = field(default_factory=list)
-    anomalies: list[Anomaly] = field(default_factory=list)
-    unknown_keys: Counter[str] = field(default_factory=Counter)  # by path: in how many jobs
-    python_rows: int = 0  # that the Python reader read
+    row_anomalies: list[tuple[int, Anomaly]] = field(default_factory=list)  # each with its row
+    unknown_paths: dict[int, Counter[str]] = field(default_factory=dict)  # by row: the keys that no column reads
+    keys_with_value: dict[int, set[str]] = field(default_factory=dict)  # by row that the Python reader read
+    superseded: pa.Array | None = None  # by row: whether another copy of the job won; None: no job has two copies
+
+    @property
+    def unknown_keys(self) -> Counter[str]:
+        """By path of a key that no column reads: in how many jobs it is."""
+        return Counter(path for paths in self.unknown_paths.values() for path in paths)
+
+    @property
+    def python_rows(self) -> int:
+        """How many rows the Python reader read."""
+        return len(self.keys_with_value)
 
 
 def split_into_batches(items: Sequence[RawJob], size: int = BATCH_BYTES) -> Iterator[list[RawJob]]:
@@ -97,20 +108,23 @@ def _in_order(items: Sequence[RawJob], first: Decoded, second: Decoded) -> Decod
     new_rows = {old: new for new, old in enumerate(order)}
     offset = len(first.items)
     return Decoded(
-        _reordered(pa.concat_tables([first.jobs, second.jobs]), order),
+        rows_in_order(pa.concat_tables([first.jobs, second.jobs]), order),
         [decoded[row] for row in order],
         {new_rows[row]: text for row, text in first.extra.items()}
         | {new_rows[offset + row]: text for row, text in second.extra.items()},
         {(new_rows[row], position): text for (row, position), text in first.event_extra.items()}
         | {(new_rows[offset + row], position): text for (row, position), text in second.event_extra.items()},
         [*first.quarantined, *second.quarantined],
-        [*first.anomalies, *second.anomalies],
-        first.unknown_keys + second.unknown_keys,
-        first.python_rows + second.python_rows,
+        [(new_rows[row], anomaly) for row, anomaly in first.row_anomalies]
+        + [(new_rows[offset + row], anomaly) for row, anomaly in second.row_anomalies],
+        {new_rows[row]: paths for row, paths in first.unknown_paths.items()}
+        | {new_rows[offset + row]: paths for row, paths in second.unknown_paths.items()},
+        {new_rows[row]: keys for row, keys in first.keys_with_value.items()}
+        | {new_rows[offset + row]: keys for row, keys in second.keys_with_value.items()},
     )
 
 
-def _reordered(jobs: pa.Table, order: list[int]) -> pa.Table:
+def rows_in_order(jobs: pa.Table, order: list[int]) -> pa.Table:
     """The rows in this order: by slices where there are few, which takes jobs of any size, else row by row."""
     runs = [[row for _, row in run] for _, run in groupby(enumerate(order), key=lambda pair: pair[1] - pair[0])]
     if not 0 < len(runs) <= _MAX_SLICES:  # many take more memory than the rows: each is made of a hundred arrays
@@ -161,9 +175,10 @@ class _BatchDecoder:
                 continue
             add_anomaly = self._anomaly_adder(item)
             rows.append(python_reader.read_object(job_schema(), value, add_anomaly))
-            self._add_texts(len(self._decoded.items), item, extra_keys.texts_of_job(value, add_anomaly))
+            row = len(self._decoded.items)
+            self._add_texts(row, extra_keys.texts_of_job(value, add_anomaly))
+            self._decoded.keys_with_value[row] = {key for key, member in value.items() if member is not None}
             self._decoded.items.append(item)
-            self._decoded.python_rows += 1
         self._pieces.append(pa.Table.from_pylist(rows, schema=arrow_schema(json_as_text=True)))
 
     def result(self) -> Decoded:
@@ -247,7 +262,7 @@ class _BatchDecoder:
             raise pa.ArrowInvalid("some element is not clean") from None
         start = len(self._decoded.items)
         for row, text in texts.items():
-            self._add_texts(start + row, self.items[low + row], text)
+            self._add_texts(start + row, text)
         self._decoded.items.extend(self.items[low : low + table.num_rows])
         self._pieces.append(arrow_reader.decoded_table(table, columns, texts))
 
@@ -260,18 +275,18 @@ class _BatchDecoder:
             rows |= {row for row in range(count) if pattern is None or pattern.search(self._raws[low + row])}
         return sorted(rows)
 
-    def _add_texts(self, row: int, item: RawJob, texts: extra_keys.ExtraTexts) -> None:
+    def _add_texts(self, row: int, texts: extra_keys.ExtraTexts) -> None:
         if texts.extra:
             self._decoded.extra[row] = strict_json.compact_json(texts.extra)
         for position, unknown in texts.events.items():
             self._decoded.event_extra[row, position] = strict_json.compact_json(unknown)
-        if (texts.extra or texts.events) and not item.older:
-            self._decoded.unknown_keys.update(extra_keys.unknown_key_paths(texts))
+        if texts.extra or texts.events:
+            self._decoded.unknown_paths[row] = extra_keys.unknown_key_paths(texts)
 
     def _anomaly_adder(self, item: RawJob) -> python_reader.AddAnomaly:
         def add_anomaly(path: str, kind: str, raw: str, position: int) -> None:
-            if not item.older:
-                self._decoded.anomalies.append(Anomaly(item.job_id, path, kind, raw, position))
+            row = len(self._decoded.items)
+            self._decoded.row_anomalies.append((row, Anomaly(item.job_id, path, kind, raw, position)))
 
         return add_anomaly
 

@@ -56,14 +56,12 @@ class RawBatch:
         return view
 
     def _locate(self, item: RawJob) -> tuple[Blob, int, int]:
-        if item.raw is not None:
-            return item.raw, 0, item.raw.size
         return self._responses[item.response].blob, item.offset, item.length
 
 
 def raw_length(item: RawJob) -> int:
     """The bytes of a job."""
-    return item.raw.size if item.raw is not None else item.length
+    return item.length
 
 
 def _buffer(size: int) -> bytearray:

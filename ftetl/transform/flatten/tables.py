@@ -33,7 +33,7 @@ class Flat:
 
 def flatten(decoded: Decoded, *, with_events: bool = True) -> Flat:
     """The flat tables of a batch; without events, as if none of the jobs had any."""
-    anomalies = list(decoded.anomalies)
+    anomalies = [anomaly for _, anomaly in decoded.row_anomalies]
     nested = {name: one(decoded.jobs.column(name)) for name in decoded.jobs.column_names}
     count = decoded.jobs.num_rows
     if not with_events:
@@ -41,8 +41,7 @@ def flatten(decoded: Decoded, *, with_events: bool = True) -> Flat:
         nested[key] = pa.nulls(count, nested[key].type)
         anomalies = [a for a in anomalies if a.path.split(".")[0] != key]
     # Copies that are not the winner have no current row, and so no anomalies.
-    is_older = [item.older for item in decoded.items]
-    silent = pa.array(is_older, pa.bool_()) if any(is_older) else None
+    silent = decoded.superseded
     extra = _sparse_texts(count, decoded.extra)
     jobs = Rows(nested, nested, nested["id"], extra=extra, silent=silent)
     events, parents, is_null = _event_rows(decoded, nested)

@@ -5,37 +5,22 @@ Column by column, in Arrow; each function gives one value a row. Knows neither f
 
 from __future__ import annotations
 
-from functools import cache
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.arrays import one
-from ftetl.contract import tables
+from ftetl.arrays import equal_or_both_null, one
 from ftetl.raw.strict_json import compact_json, parse
+from ftetl.transform import survivorship
 from ftetl.transform.merge.incoming import Incoming
 
 # What ftetl keeps about a row, as against what the API says: not compared to tell whether a job has changed.
 BOOKKEEPING = ("project", "events_state", "present", "first_seen_at", "last_changed_at")
 
 
-@cache
-def detail_columns() -> tuple[str, ...]:
-    """The columns that only a detail tells, but for `extra`, to which a list has something to add."""
-    return tuple(c.name for c in tables()["jobs"].columns if c.detail and c.name != "extra")
-
-
-@cache
-def detail_keys() -> tuple[str, ...]:
-    """The API's keys behind these columns."""
-    columns = (tables()["jobs"][name] for name in detail_columns())
-    return tuple(dict.fromkeys(source.keys[0] for column in columns for source in column.sources))
-
-
 def told(new: Incoming, old: pa.Table, wins: pa.Array) -> pa.Array:
     """Whether the incoming copy settles what only a detail tells: it knows it, and nothing newer is stored."""
     had = pc.fill_null(pc.equal(old.column("events_state"), "detail"), False)
-    for name in detail_columns():
+    for name in survivorship.detail_columns():
         had = pc.or_(had, pc.is_valid(old.column(name)))
     newer = pc.fill_null(pc.greater(new.told_at, old.column("updated_at")), False)
     newer = pc.and_(wins, pc.or_(pc.invert(new.behind), newer))
@@ -47,7 +32,7 @@ def column(name: str, new: Incoming, old: pa.Table, wins: pa.Array, told: pa.Arr
     value, stored = new.jobs.column(name), old.column(name)
     if name == "extra":
         return _extra(value, stored, wins, told)
-    if name in detail_columns():
+    if name in survivorship.detail_columns():
         # A list may carry one of these after all; what it leaves out is no news.
         listed = pc.if_else(pc.or_(pc.invert(wins), new.detail), stored, pc.coalesce(value, stored))
         return pc.if_else(told, value, listed)
@@ -74,6 +59,5 @@ def alike(cells: dict[str, pa.ChunkedArray], old: pa.Table) -> pa.Array:
         if name in BOOKKEEPING:
             continue
         stored = old.column(name)
-        equal = pc.coalesce(pc.equal(value, stored), pc.and_(pc.is_null(value), pc.is_null(stored)))
-        same = pc.and_(same, equal)
+        same = pc.and_(same, equal_or_both_null(value, stored))
     return one(same)

@@ -1,34 +1,27 @@
-"""A batch's winning rows, and what is known of each beside its cells.
-
-Knows nothing of what is stored, and writes nothing.
-"""
+"""The current rows of a batch, and what is known of each beside its cells. Does not depend on what is stored."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl.arrays import one, where
-from ftetl.contract.arrow_schema import TYPES
+from ftetl.transform.coalesce import Coalesced
 from ftetl.transform.flatten.tables import Flat
-from ftetl.transform.raw_job import RawJob
-
-_INSTANT = TYPES["datetime"]
 
 
 @dataclass(frozen=True)
 class Incoming:
-    """The winning copies of a batch, row by row, and the older ones beside them."""
+    """The winning copies of a batch, row by row, and the superseded ones beside them."""
 
     jobs: pa.Table
     ids: pa.Array
     observed: pa.Array
     since: pa.Array  # when a copy of the same state was first observed
     first: pa.Array  # when the earliest copy in this run was observed
-    responses: pa.Array  # the number of the answer that each came in
+    responses: pa.Array  # the number of the response that each came in
     detail: pa.Array  # whether a detail told the columns that only a detail tells
     behind: pa.Array  # whether that detail is older than the rest of the row
     stale: pa.Array  # whether the events are those of an older copy
@@ -42,36 +35,34 @@ class Incoming:
 
     def events(self, taking: pa.Array) -> pa.Table:
         """The events of the rows where `taking` holds, in key order."""
-        rows = pc.replace_with_mask(pa.array([False] * len(self.mask), pa.bool_()), self.mask, one(taking))
+        rows = pc.replace_with_mask(pa.repeat(pa.scalar(value=False), len(self.mask)), self.mask, one(taking))
         return where(self.flat.events, pc.take(rows, self.flat.parents))
 
 
-def incoming(items: list[RawJob], flat: Flat, observed_at: tuple[datetime, ...]) -> Incoming:
-    """What the batch of these items brings; `observed_at` tells by answer when it was observed."""
-    older = pa.array([i.older for i in items], pa.bool_())
-    mask = pc.invert(older)
-    observed = pa.array([observed_at[i.response] for i in items], _INSTANT)
-    since = pa.array([i.since or observed_at[i.response] for i in items], _INSTANT)
-    winners = [i for i in items if not i.older]
+def incoming(batch: Coalesced, flat: Flat) -> Incoming:
+    """What the batch brings, of which `flat` are the tables."""
+    superseded = batch.decoded.superseded
+    if superseded is None:
+        superseded = pa.repeat(pa.scalar(value=False), flat.jobs.num_rows)
+    mask = pc.invert(superseded)
     jobs = where(flat.jobs, mask).combine_chunks()
-    detail = pa.array([i.detail or i.stale for i in winners], pa.bool_())
-    behind = pa.array([i.stale and not i.detail for i in winners], pa.bool_())
-    from_older = pa.array([i.older and i.detail for i in items], pa.bool_())
+    detail = where(pc.or_(batch.detail, batch.older_detail), mask)
+    behind = where(batch.older_detail, mask)
     return Incoming(
         jobs=jobs,
         ids=one(jobs.column("job_id")),
-        observed=where(observed, mask),
-        since=where(since, mask),
-        first=_first(flat.jobs, since, mask),
-        responses=pa.array([i.response for i in winners], pa.int64()),
+        observed=where(batch.observed, mask),
+        since=where(batch.since, mask),
+        first=_first(flat.jobs, batch.since, mask),
+        responses=where(pa.array([item.response for item in batch.decoded.items], pa.int64()), mask),
         detail=detail,
         behind=behind,
-        stale=pa.array([i.stale or i.old_events for i in winners], pa.bool_()),
-        complete=detail if flat.events_read else pa.array([False] * len(winners), pa.bool_()),
+        stale=where(pc.or_(batch.older_detail, batch.older_events), mask),
+        complete=detail if flat.events_read else pa.repeat(pa.scalar(value=False), len(detail)),
         counts=_counts(flat.parents, mask),
-        told_at=_told_at(jobs, behind, where(flat.jobs, from_older)),
-        older=where(flat.jobs, older),
-        older_observed=where(observed, older),
+        told_at=_told_at(jobs, behind, where(flat.jobs, pc.and_(superseded, batch.detail))),
+        older=where(flat.jobs, superseded),
+        older_observed=where(batch.observed, superseded),
         flat=flat,
         mask=mask,
     )

@@ -16,29 +16,26 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import one, seconds_between, where
 from ftetl.contract import tables
-from ftetl.contract.arrow_schema import TYPES
 from ftetl.raw.findings import Anomaly
 from ftetl.snapshot.table_reader import TableReader
-from ftetl.transform import assemble
+from ftetl.transform import assemble, survivorship
+from ftetl.transform.coalesce import Coalesced
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.flatten.terminal_event import clear_while_running, terminal_columns
 from ftetl.transform.merge import carry_over, quarantine, row_anomalies, stored_events
 from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
-from ftetl.transform.raw_job import RawJob
+from ftetl.transform.survivorship import INSTANT
 
-INSTANT = TYPES["datetime"]
 _REMEMBERED = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
 _STEP = 50_000  # stored rows that are passed on at once behind the last batch
-_EPOCH = pa.scalar(datetime(1, 1, 1), pa.timestamp("us")).cast(INSTANT)
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run knows besides the rows: when each answer was observed, and which one is the whole list."""
+    """What a run knows besides the rows: which response is the whole list."""
 
     project: str
-    observed_at: tuple[datetime, ...]  # by answer
     whole: int | None = None  # the answer that is the newest whole list, if it is newer than the stored one
     newest_whole_at: datetime | None = None  # of the newest whole list ever, this run's included
     vanishing: bool = False  # whether jobs that the whole list lacks are gone
@@ -101,12 +98,12 @@ class Merge:
         """Jobs of which there is a copy that no table can take: not gone. Say so before the batch they would be in."""
         self._spared.update(job_ids)
 
-    def batch(self, items: list[RawJob], flat: Flat) -> MergedBatch:
+    def batch(self, batch: Coalesced, flat: Flat) -> MergedBatch:
         """The next rows up to the batch's last job."""
-        last = items[-1].job_id
+        last = batch.decoded.items[-1].job_id
         before, held = self._before(last)
         assemble.require(tables()["jobs"], flat.jobs)
-        new = incoming(items, flat, self.seen.observed_at)
+        new = incoming(batch, flat)
         self.superseded_states.append(states(new.older, new.older_observed))
         jobs, taking = self._jobs_of(new, before, held)
         mine = pc.is_in(before.column("job_id"), value_set=new.ids)
@@ -130,7 +127,7 @@ class Merge:
     def _is_told(self, anomalies: pa.Table) -> pa.Array:
         """Whether this run settled the value that each anomaly speaks of."""
         first = pc.list_element(pc.split_pattern(anomalies.column("path"), ".", max_splits=1), 0)
-        detail = pc.is_in(first, value_set=pa.array(carry_over.detail_keys(), pa.string()))
+        detail = pc.is_in(first, value_set=pa.array(survivorship.detail_keys(), pa.string()))
         told = pc.if_else(detail, _among(anomalies, self._told.details), _among(anomalies, self._told.rows))
         return pc.if_else(pc.equal(first, tables()["events"].rows), _among(anomalies, self._told.events), told)
 
@@ -220,15 +217,12 @@ class Merge:
 
     def _wins(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:
         """Whether the incoming copy is the newer one: by `updated_at`, then by when it was observed."""
-        theirs = pc.fill_null(old.column("updated_at"), _EPOCH)
-        ours = pc.fill_null(new.jobs.column("updated_at"), _EPOCH)
         last = old.column("last_changed_at")
         if self.seen.base_whole_at is not None:
             # What the newest whole list had was observed then, even if it had not changed since long.
             whole = pa.scalar(self.seen.base_whole_at, INSTANT)
             last = pc.if_else(pc.and_(old.column("present"), pc.less(last, whole)), whole, last)
-        later = pc.fill_null(pc.greater_equal(new.observed, last), True)
-        newer = pc.or_(pc.greater(ours, theirs), pc.and_(pc.equal(ours, theirs), later))
+        newer = survivorship.is_newer(new.jobs.column("updated_at"), new.observed, old.column("updated_at"), last)
         return one(pc.or_(pc.invert(known), newer))
 
     def _state(

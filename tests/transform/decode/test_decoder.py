@@ -22,6 +22,7 @@ from ftetl.raw import index
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response, Shape
 from ftetl.transform import deduplicate
+from ftetl.transform.coalesce import coalesce_copies
 from ftetl.transform.decode import arrow_reader, decoder, type_probe
 from ftetl.transform.decode.source_schema import arrow_schema
 from ftetl.transform.flatten import tables as flatten_tables
@@ -487,16 +488,6 @@ def test_batches_keep_the_order_and_the_copies_of_a_job_together() -> None:
     assert list(decoder.split_into_batches([])) == []
 
 
-def test_a_combined_copy_counts_with_its_own_bytes() -> None:
-    items = [
-        RawJob("a", 0, 0, 0, 10, raw=Memory(b"x" * 100)),
-        RawJob("b", 0, 1, 0, 10),
-        RawJob("c", 0, 2, 0, 10),
-    ]
-
-    assert [len(batch) for batch in decoder.split_into_batches(items, 105)] == [1, 2]
-
-
 @BOTH_READERS
 def test_no_jobs_give_a_table_with_every_column(use_arrow: bool) -> None:
     found = decoder.decode([], [], use_arrow=use_arrow)
@@ -553,7 +544,7 @@ def test_rows_of_both_readers_come_in_order_however_many_jobs_are_refused(
 
     assert found.jobs == slow.jobs
     assert found.extra == slow.extra
-    assert sorted(map(repr, found.anomalies)) == sorted(map(repr, slow.anomalies))
+    assert sorted(map(repr, found.row_anomalies)) == sorted(map(repr, slow.row_anomalies))
 
 
 @pytest.mark.parametrize("slices", [0, 10_000])
@@ -671,7 +662,7 @@ def test_a_job_with_several_copies_counts_once_for_its_unknown_keys(use_arrow: b
     responses = [Response(text, Memory(f"[{text}]".encode()), NOW) for text in texts]
     items = deduplicate.resolve_duplicates(responses, [index.scan_response(a) for a in responses]).items
 
-    found = decoder.decode(items, responses, use_arrow=use_arrow)
+    found = coalesce_copies(decoder.decode(items, responses, use_arrow=use_arrow), responses).decoded
 
     assert found.unknown_keys == {"new": 1}
     assert found.extra == {0: '{"new":3}', 1: '{"new":2}', 2: '{"new":1}'}

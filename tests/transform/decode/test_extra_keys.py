@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from ftetl.raw import strict_json
 from ftetl.raw.blob import Memory
+from ftetl.raw.response import Response
 from ftetl.transform.decode import arrow_reader, extra_keys
 from ftetl.transform.decode.raw_batch import RawBatch
 from ftetl.transform.decode.source_schema import job_schema
@@ -179,7 +181,8 @@ IDENTIFIER_KEYS: dict[str, tuple[int, Any, bool]] = {
 
 
 def raws(texts: Sequence[bytes]) -> RawBatch:
-    return RawBatch([RawJob("ft-1", 0, n, 0, 0, raw=Memory(text)) for n, text in enumerate(texts)], [])
+    responses = [Response("job", Memory(text), datetime.now(UTC)) for text in texts]
+    return RawBatch([RawJob("ft-1", n, 0, 0, len(text)) for n, text in enumerate(texts)], responses)
 
 
 @pytest.mark.parametrize("name", IDENTIFIER_KEYS)

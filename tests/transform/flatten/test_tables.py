@@ -16,6 +16,7 @@ from ftetl.raw.blob import Memory
 from ftetl.raw.findings import Anomaly
 from ftetl.raw.response import Response
 from ftetl.transform import deduplicate
+from ftetl.transform.coalesce import coalesce_copies
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
 
@@ -159,9 +160,11 @@ NEW = '[{"id":"a","status":"running","updated_at":"2026-07-02T00:00:00Z","n_epoc
 def test_copies_that_are_not_the_winner_have_rows_but_no_anomalies(use_arrow: bool) -> None:
     responses = [Response(text, Memory(text.encode()), NOW) for text in (OLD, NEW)]
     work = deduplicate.resolve_duplicates(responses, [index.scan_response(a) for a in responses])
-    assert [i.older for i in work.items] == [False, True]
+    batch = coalesce_copies(decoder.decode(work.items, responses, use_arrow=use_arrow), responses)
+    assert batch.decoded.superseded is not None
+    assert batch.decoded.superseded.to_pylist() == [False, True]
 
-    found = flatten_tables.flatten(decoder.decode(work.items, responses, use_arrow=use_arrow))
+    found = flatten_tables.flatten(batch.decoded)
 
     assert found.jobs.column("status").to_pylist() == ["running", "odd"]
     assert [(o.path, o.kind) for o in found.anomalies] == [("n_epochs", "wrong_type"), ("events", "wrong_type")]

@@ -315,11 +315,11 @@ def test_events_are_counted_across_row_groups(tmp_path: Path, group: int) -> Non
 
 def test_events_of_one_late_job_do_not_bring_all_others_into_memory(tmp_path: Path) -> None:
     rows = [(f"j{n:03}", 0) for n in range(100)]
-    merged = Merge(stored(tmp_path / "s", rows, 10), RunContext("p", ()))
+    merged = Merge(stored(tmp_path / "s", rows, 10), RunContext("p"))
     assert [piece.num_rows for piece in merged._events.up_to("z")] == [10] * 10
 
 
 def test_nothing_is_left_over_of_an_empty_target() -> None:
-    merged = Merge(TableReader(None), RunContext("p", ()))
+    merged = Merge(TableReader(None), RunContext("p"))
     assert list(merged.rest()) == []
-    assert merged.anomalies([]).num_rows == 0
+    assert merged.anomaly_table([]).num_rows == 0
