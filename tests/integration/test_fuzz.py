@@ -285,9 +285,7 @@ def try_bodies(count: int, dice: random.Random, folder: Path) -> Counter[str]:
                 raise
             found["refused bodies"] += 1
         else:
-            accounted = (
-                flat.jobs.num_rows + len(work.quarantined) + len(decoded.quarantined) + work.identical + work.absorbed
-            )
+            accounted = flat.jobs.num_rows + len(work.quarantined) + len(decoded.quarantined) + work.identical
             assert accounted == scanned.received
             found["accepted bodies"] += 1
     return found

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ftetl import clock
 from ftetl.errors import DataError
-from ftetl.raw.blob import File, Memory
+from ftetl.raw.blob import Blob, File, Memory
 from ftetl.raw.response import Response
 from ftetl.raw.spool import Spool
 from ftetl.transform.decode import raw_batch
@@ -25,7 +25,7 @@ def items(texts: list[bytes]) -> list[RawJob]:
 
 @given(
     texts=st.lists(st.binary(max_size=30).map(lambda inner: b"{" + inner + b"}"), max_size=8),
-    where=st.sampled_from(["memory", "file", "spool", "own"]),
+    where=st.sampled_from(["memory", "file", "spool", "a response each"]),
 )
 def test_jobs_have_the_same_bytes_one_by_one_and_concatenated(
     tmp_path_factory: pytest.TempPathFactory, texts: list[bytes], where: str
@@ -33,12 +33,15 @@ def test_jobs_have_the_same_bytes_one_by_one_and_concatenated(
     folder = tmp_path_factory.getbasetemp()
     (folder / "all").write_bytes(b"".join(texts))
     with Spool(lambda: folder) as spool:
-        blob = {"memory": Memory(b"".join(texts)), "file": File(folder / "all"), "own": Memory(b"")}.get(where)
         found = items(texts)
-        if where == "own":
-            for item, text in zip(found, texts, strict=True):
-                item.raw = spool.append(text)
-        raws = RawBatch(found, [Response("a", blob or spool.append(b"".join(texts)), clock.now())])
+        if where == "a response each":
+            blobs: list[Blob] = [spool.append(text) for text in texts]
+            found = [RawJob(f"ft-{n}", n, 0, 0, len(text)) for n, text in enumerate(texts)]
+        elif where == "spool":
+            blobs = [spool.append(b"".join(texts))]
+        else:
+            blobs = [Memory(b"".join(texts)) if where == "memory" else File(folder / "all")]
+        raws = RawBatch(found, [Response("a", blob, clock.now()) for blob in blobs])
 
         assert [raws[at] for at in range(len(raws))] == texts
         assert bytes(raws.concatenated()) == b"".join(text + b"\n" for text in texts)
