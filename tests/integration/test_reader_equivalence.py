@@ -224,7 +224,7 @@ def both(a: Response) -> tuple[Scan, deduplicate.DecodePlan, dict[str, Any]]:
     for part, value in python_contents.items():
         assert arrow_contents[part] == value, part
         assert unprobed_contents[part] == value, part
-    whole = len(by_arrow.items) + len(by_arrow.quarantined) + len(work.quarantined) + work.identical + work.absorbed
+    whole = len(by_arrow.items) + len(by_arrow.quarantined) + len(work.quarantined) + work.identical
 =======
         unseen_said = said(decoder.decode(work.items, [a]))
     fast_said, careful_said = said(fast), said(careful)
