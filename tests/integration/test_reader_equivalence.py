@@ -218,21 +218,12 @@ def both(a: Response) -> tuple[Scan, deduplicate.DecodePlan, dict[str, Any]]:
     by_arrow, by_python = (decoder.decode(work.items, [a], use_arrow=use_arrow) for use_arrow in (True, False))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type_probe, "find_mistyped", lambda _: set())
-<<<<<<< HEAD
         unprobed_contents = contents(decoder.decode(work.items, [a]))
     arrow_contents, python_contents = contents(by_arrow), contents(by_python)
     for part, value in python_contents.items():
         assert arrow_contents[part] == value, part
         assert unprobed_contents[part] == value, part
     whole = len(by_arrow.items) + len(by_arrow.quarantined) + len(work.quarantined) + work.identical
-=======
-        unseen_said = said(decoder.decode(work.items, [a]))
-    fast_said, careful_said = said(fast), said(careful)
-    for part, value in careful_said.items():
-        assert fast_said[part] == value, part
-        assert unseen_said[part] == value, part
-    whole = len(fast.items) + len(fast.quarantined) + len(work.quarantined) + work.identical
->>>>>>> 88a4270 (Tests follow: a raw job has no bytes of its own)
     assert whole == found.received
     return found, work, arrow_contents
 
