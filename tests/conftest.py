@@ -73,23 +73,23 @@ def no_key_is_said_or_written(
 
     def begun(self: FtetlError, *args: Any, **named: Any) -> None:
         begin(self, *args, **named)
-        search.error(str(self))
+        search.add_error(str(self))
 
     def invoked(self: CliRunner, *args: Any, **named: Any) -> Any:
         result = invoke(self, *args, **named)
-        search.text(result.output_bytes)
+        search.add_text(result.output_bytes)
         return result
 
     def captured(self: pytest.CaptureFixture[Any]) -> Any:
         said = read(self)
         for text in said:
-            search.text(text)
+            search.add_text(text)
         return said
 
     def communicated(self: subprocess.Popen[Any], *args: Any, **named: Any) -> tuple[Any, Any]:
         said = communicate(self, *args, **named)
         for text in said:
-            search.text(text)
+            search.add_text(text)
         return said
 
     with pytest.MonkeyPatch.context() as patch:
@@ -98,10 +98,10 @@ def no_key_is_said_or_written(
         patch.setattr(pytest.CaptureFixture, "readouterr", captured)
         patch.setattr(subprocess.Popen, "communicate", communicated)
         yield
-    search.look()
-    search.folder(tmp_path_factory.getbasetemp(), KEY_FILES)
+    search.search_now()
+    search.search_folder(tmp_path_factory.getbasetemp(), KEY_FILES)
     request.config.stash[SEARCHED] = Counter(search.counts)
-    assert search.found == []
+    assert search.matches == []
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

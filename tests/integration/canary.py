@@ -1,7 +1,4 @@
-"""A key and an address that nobody has, and the search for them: in texts, in bytes, in all files of a folder.
-
-One fact, one place: what the tests use as a key is found wherever it should not be, in whatever form it got there.
-"""
+"""A made-up key and e-mail address, and the search for them in outputs and in all files, in every encoded form."""
 
 from __future__ import annotations
 
@@ -43,35 +40,35 @@ def forms(text: str) -> Iterator[str]:
 
 
 def pieces(text: str, size: int = PIECE) -> set[str]:
-    """All that is so long of all forms of a text."""
+    """All substrings of this length of all forms of a text."""
     return {form[start : start + size] for form in forms(text) for start in range(len(form) - size + 1)}
 
 
-def any_of(words: Iterable[str]) -> str:
-    """The pattern of these words."""
+def words_pattern(words: Iterable[str]) -> str:
+    """The pattern that matches any of these words."""
     return "|".join(re.escape(word) for word in sorted(words))
 
 
 # The demo's key is that of most tests that speak to a server. Twelve characters, since it is nearly hexadecimal.
-KEYS = any_of(pieces(KEY) | pieces(demo.DEFAULT_KEY, 12))
+KEYS = words_pattern(pieces(KEY) | pieces(demo.DEFAULT_KEY, 12))
 # An address may be known by its name alone, or by its domain.
-MAILS = any_of({form for part in (MAIL, *MAIL.split("@"), MAIL.replace("@", "\\u0040")) for form in forms(part)})
+MAILS = words_pattern({form for part in (MAIL, *MAIL.split("@"), MAIL.replace("@", "\\u0040")) for form in forms(part)})
 
 
-def which(data: Sequence[bytes | str], pattern: str = KEYS) -> list[int]:
-    """Which of these hold what the pattern says, in whatever letter case; together, since to begin costs the most."""
+def matching_indices(data: Sequence[bytes | str], pattern: str = KEYS) -> list[int]:
+    """The indices of the parts that match the pattern, in any letter case; all in one call, which is what costs."""
     raw = [part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part for part in data]
     found = pc.match_substring_regex(pa.array(raw, pa.large_binary()), pattern, ignore_case=True)
     return pc.indices_nonzero(found).to_pylist()
 
 
-def has(data: bytes | str, pattern: str = KEYS) -> bool:
-    """Whether it holds what the pattern says."""
-    return bool(which([data], pattern))
+def contains(data: bytes | str, pattern: str = KEYS) -> bool:
+    """Whether it matches the pattern."""
+    return bool(matching_indices([data], pattern))
 
 
-def hidden_in(path: Path, data: bytes) -> Iterator[bytes]:
-    """What a file holds, and what that is the packed form of."""
+def unpacked_contents(path: Path, data: bytes) -> Iterator[bytes]:
+    """The bytes of a file, and their decompressed form."""
     yield data
     with_magic = {b"\x1f\x8b": _gunzipped, b"\x28\xb5": _unzstd, b"PA": _cells}
     if (unpack := with_magic.get(data[:2])) is not None:
@@ -120,37 +117,37 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 class Search:
-    """A search through what was said and what was written, which looks at the same bytes once, and counts."""
+    """Searches the output and the files of all tests for keys and addresses, equal bytes only once, and counts them."""
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(("texts", "errors", "files", "bytes"), 0)
-        self.found: list[str] = []
+        self.matches: list[str] = []
         self._texts: list[tuple[str, bytes | str]] = []
         self._errors: dict[str, str] = {}
 
-    def text(self, text: bytes | str | None) -> None:
-        """Look, some time, through what was said in this test."""
+    def add_text(self, text: bytes | str | None) -> None:
+        """Add an output of this test to the search."""
         self.counts["texts"] += 1
         if text:
             self._texts.append((os.environ.get("PYTEST_CURRENT_TEST", ""), text))
         if len(self._texts) >= 1000:
-            self.look()
+            self.search_now()
 
-    def error(self, text: str) -> None:
-        """Look, some time, through what an error says, in which no address may be either."""
+    def add_error(self, text: str) -> None:
+        """Add the text of an error, which may not hold an address either."""
         self.counts["errors"] += 1
         self._errors[text] = os.environ.get("PYTEST_CURRENT_TEST", "")
 
-    def look(self) -> None:
-        """Look now."""
+    def search_now(self) -> None:
+        """Search all that was added."""
         texts, self._texts = self._texts, []
-        self.found += [f"said in {texts[n][0]}" for n in which([text for _, text in texts])]
+        self.matches += [f"output of {texts[n][0]}" for n in matching_indices([text for _, text in texts])]
         errors, self._errors = self._errors, {}
         for pattern in (KEYS, MAILS):
-            self.found += [f"an error in {[*errors.values()][n]}" for n in which([*errors], pattern)]
+            self.matches += [f"an error in {[*errors.values()][n]}" for n in matching_indices([*errors], pattern)]
 
-    def folder(self, folder: Path, exempt: Collection[str]) -> None:
-        """Look through all files below a folder but for those of these names."""
+    def search_folder(self, folder: Path, exempt: Collection[str]) -> None:
+        """Search all files below a folder, except those with these names."""
         seen: set[bytes] = set()
         waiting: list[tuple[str, bytes]] = []
         size = 0
@@ -166,7 +163,7 @@ class Search:
             if digest not in seen:
                 seen.add(digest)
                 self.counts["bytes"] += len(data)
-                waiting += ((str(path), part) for part in (os.fsencode(path), *hidden_in(path, data)))
+                waiting += ((str(path), part) for part in (os.fsencode(path), *unpacked_contents(path, data)))
                 size += sum(len(part) for _, part in waiting[-2:])
             if size > 1 << 24:
                 self._files(waiting)
@@ -174,5 +171,5 @@ class Search:
         self._files(waiting)
 
     def _files(self, waiting: list[tuple[str, bytes]]) -> None:
-        self.found += sorted({waiting[n][0] for n in which([part for _, part in waiting])})
+        self.matches += sorted({waiting[n][0] for n in matching_indices([part for _, part in waiting])})
         waiting.clear()

@@ -36,22 +36,34 @@ from ftetl.pipeline.active_run import ActiveRun
 from tests.demo.generator import generate_jobs
 from tests.extract.together_api.test_client import BROKEN, SLOW, STATUSES, Start, answer
 from tests.extract.together_api.test_client import serve as servers
-from tests.integration.canary import KEY, KEYS, MAIL, MAILS, encodings, files, has, hidden_in, which
+from tests.integration.canary import (
+    KEY,
+    KEYS,
+    MAIL,
+    MAILS,
+    contains,
+    encodings,
+    files,
+    matching_indices,
+    unpacked_contents,
+)
 
 ROOT = Path(__file__).parents[2]
 serve = servers  # the fixture
 LOUD = ("http.client", "urllib3", "requests", "")
 
 
-def holding(folder: Path, pattern: str) -> list[str]:
-    """The files below a folder in which something of the pattern is."""
-    parts = [(path, part) for path in files(folder) for part in hidden_in(path, path.read_bytes())]
+def files_containing(folder: Path, pattern: str) -> list[str]:
+    """The files below a folder that match the pattern, also decompressed."""
+    parts = [(path, part) for path in files(folder) for part in unpacked_contents(path, path.read_bytes())]
     assert parts
-    return sorted({str(parts[n][0].relative_to(folder)) for n in which([part for _, part in parts], pattern)})
+    return sorted(
+        {str(parts[n][0].relative_to(folder)) for n in matching_indices([part for _, part in parts], pattern)}
+    )
 
 
-def said(target: Path, *words: object, url: str, key: str = KEY) -> tuple[int, str]:
-    """An export, as loud as can be; its exit code and all that it said, with its error and that one's frames."""
+def export_output(target: Path, *words: object, url: str, key: str = KEY) -> tuple[int, str]:
+    """The exit code of an export, and all its output at the highest verbosity, with its error."""
     given = ["export", target, "--base-url", url, "-vv", *words]
     environ = {"TOGETHER_API_KEY": key}
     done = CliRunner().invoke(cli, [*map(str, given)], env=environ, standalone_mode=False)
@@ -82,7 +94,7 @@ def loud(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
         logging.getLogger(name).setLevel(level)
     out, err = capfd.readouterr()
     stream.write(out + err)
-    assert not has(stream.getvalue())
+    assert not contains(stream.getvalue())
 
 
 ECHO = json.dumps({"error": {"message": "Incorrect API key provided: {}", "type": "x"}})
@@ -96,13 +108,13 @@ class TestTheKey:
         script = BROKEN[name][1] if name in BROKEN else SLOW[name]
         server = serve(script)
 
-        code, told = said(tmp_path / "t", "--deadline", "0.6", url=server.url)
+        code, told = export_output(tmp_path / "t", "--deadline", "0.6", url=server.url)
 
         assert code in (65, 69, 76)
         assert server.requests
         assert all(f"Bearer {KEY}" == request.headers["authorization"] for request in server.requests)
-        assert not has(told)
-        assert holding(tmp_path, KEYS) == []
+        assert not contains(told)
+        assert files_containing(tmp_path, KEYS) == []
         assert "urllib3" in str(logging.Logger.manager.loggerDict)
 
     @pytest.mark.parametrize("status", sorted({row[0] for row in STATUSES} | {200, 302} - {101, 103, 204, 205, 304}))
@@ -115,21 +127,23 @@ class TestTheKey:
             headers = {"Content_Type": KEY}
         server = serve(answer(status, body, Retry_After="100", **headers))
 
-        code, told = said(tmp_path / "t", "--deadline", "20", url=server.url)
+        code, told = export_output(tmp_path / "t", "--deadline", "20", url=server.url)
 
         assert code in (65, 69, 75, 76, 77)
         assert len(server.requests) in (1, 2)
-        assert not has(told)
-        assert holding(tmp_path, KEYS) == []
+        assert not contains(told)
+        assert files_containing(tmp_path, KEYS) == []
 
     def test_a_good_run_leaves_nothing_of_it(self, tmp_path: Path, loud: io.StringIO) -> None:
         with demo.serve(generate_jobs(count=4), key=KEY) as server:
-            code, told = said(tmp_path / "t", "--metrics-file", tmp_path / "m", "--format", "csv", url=server.url)
-            again, more = said(tmp_path / "t", "--log-format", "json", url=server.url)
+            code, told = export_output(
+                tmp_path / "t", "--metrics-file", tmp_path / "m", "--format", "csv", url=server.url
+            )
+            again, more = export_output(tmp_path / "t", "--log-format", "json", url=server.url)
 
         assert (code, again) == (0, 0)
-        assert not has(told + more)
-        assert holding(tmp_path, KEYS) == []
+        assert not contains(told + more)
+        assert files_containing(tmp_path, KEYS) == []
         assert "fine-tunes" in loud.getvalue()  # so that it is known to be loud
 
     def test_the_core_of_a_crash_is_not_kept(self) -> None:
@@ -249,8 +263,8 @@ def test_wherever_a_run_fails_no_frame_shows_the_key(tmp_path: Path, place: str,
 
     assert breaking.place == place
     assert " = " in shown
-    assert not has(shown)
-    assert not (tmp_path / "t").exists() or holding(tmp_path, KEYS) == []
+    assert not contains(shown)
+    assert not (tmp_path / "t").exists() or files_containing(tmp_path, KEYS) == []
 
 
 @pytest.mark.slow
@@ -262,10 +276,10 @@ def test_a_failure_at_any_call_of_a_run_shows_no_key_in_a_frame(tmp_path: Path, 
         for n in range(points):
             breaking, shown = broken_at(8 + (n * n * whole.calls) // (2 * points**2), server, tmp_path / f"t{n + 1}")
             places.add(breaking.place)
-            assert not has(shown), breaking.place
+            assert not contains(shown), breaking.place
 
     assert len(places) >= points // 2
-    assert holding(tmp_path, KEYS) == []
+    assert files_containing(tmp_path, KEYS) == []
 
 
 # ------------------------------------------------------------------------------------------- people's data
@@ -323,7 +337,7 @@ REFUSED = {
 
 def elsewhere(folder: Path) -> list[str]:
     """Where an address is that should be in data only."""
-    return [name for name in holding(folder, MAILS) if not DATA.fullmatch(name.partition("/")[2])]
+    return [name for name in files_containing(folder, MAILS) if not DATA.fullmatch(name.partition("/")[2])]
 
 
 @pytest.fixture(params=["text", "json"])
@@ -331,7 +345,7 @@ def form(request: pytest.FixtureRequest) -> tuple[str, str]:
     return "--log-format", request.param
 
 
-def told(*words: object, code: int | None = None) -> str:
+def run_cli(*words: object, code: int | None = None) -> str:
     """All that a command says, and what of its error a host would log."""
     done = CliRunner().invoke(cli, [*map(str, words)], standalone_mode=False)
     error = done.exception
@@ -345,16 +359,20 @@ class TestAnAddress:
     def test_it_is_in_data_and_nowhere_else(self, tmp_path: Path, form: tuple[str, str], caplog: Any) -> None:
         (answer := tmp_path.parent / f"{tmp_path.name}.json").write_bytes(body())
         target = tmp_path / "t"
-        shown = told(
+        shown = run_cli(
             "export", target, "--from", answer, "-vv", "--metrics-file", tmp_path / "m", "--json", *form, code=3
         )
-        shown += told("export", target, "--from", answer, "-vv", "--quarantine", "fail", "--format", "csv", *form)
-        shown += told("verify", target, "-vv", *form, code=0) + told("runs", target, "--json") + told("runs", target)
-        shown += told("quarantine", target) + told("doctor", target) + told("rebuild", target, "-vv", *form)
+        shown += run_cli("export", target, "--from", answer, "-vv", "--quarantine", "fail", "--format", "csv", *form)
+        shown += (
+            run_cli("verify", target, "-vv", *form, code=0)
+            + run_cli("runs", target, "--json")
+            + run_cli("runs", target)
+        )
+        shown += run_cli("quarantine", target) + run_cli("doctor", target) + run_cli("rebuild", target, "-vv", *form)
 
         assert ftetl.open(target).arrow("anomalies").num_rows > 50
-        assert has(repr(ftetl.open(target).arrow("anomalies").to_pylist()), MAILS)
-        assert not has(shown + caplog.text, MAILS)
+        assert contains(repr(ftetl.open(target).arrow("anomalies").to_pylist()), MAILS)
+        assert not contains(shown + caplog.text, MAILS)
         assert elsewhere(tmp_path) == []
         assert "keys that no column reads" in shown
         assert "of *** " in shown
@@ -362,22 +380,22 @@ class TestAnAddress:
     def test_dropped_it_is_nowhere(self, tmp_path: Path, form: tuple[str, str]) -> None:
         (answer := tmp_path.parent / f"{tmp_path.name}.json").write_bytes(body())
         target = tmp_path / "t"
-        shown = told("export", target, "--from", answer, "-vv", "--pii", "drop", "--format", "csv", *form, code=3)
-        shown += told("quarantine", target, "--json")
+        shown = run_cli("export", target, "--from", answer, "-vv", "--pii", "drop", "--format", "csv", *form, code=3)
+        shown += run_cli("quarantine", target, "--json")
 
-        assert not has(shown, MAILS)
-        assert holding(tmp_path, MAILS) == []
+        assert not contains(shown, MAILS)
+        assert files_containing(tmp_path, MAILS) == []
 
     @pytest.mark.parametrize("name", REFUSED)
     def test_no_refusal_repeats_it(self, serve: Start, tmp_path: Path, name: str) -> None:
         data = REFUSED[name].replace(b"%s", MAIL.encode())
         (answer_file := tmp_path.parent / f"{tmp_path.name}.json").write_bytes(data)
         server = serve(answer(200, data))
-        shown = told("export", tmp_path / "a", "--from", answer_file, "-vv")
-        shown += said(tmp_path / "b", url=server.url)[1]
+        shown = run_cli("export", tmp_path / "a", "--from", answer_file, "-vv")
+        shown += export_output(tmp_path / "b", url=server.url)[1]
 
         assert server.requests
-        assert not has(shown, MAILS)
+        assert not contains(shown, MAILS)
         assert elsewhere(tmp_path) == []
 
     def test_a_gate_that_fails_names_no_value(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,8 +404,8 @@ class TestAnAddress:
         for name, broken in BROKEN_GATES.items():
             with monkeypatch.context() as patch:
                 patch.setattr("ftetl.validate.table_checks.TableValidator.check_rows", broken)
-                shown = told("export", tmp_path / name, "--from", answer, "-vv", code=70)
-            assert not has(shown, MAILS)
+                shown = run_cli("export", tmp_path / name, "--from", answer, "-vv", code=70)
+            assert not contains(shown, MAILS)
         assert elsewhere(tmp_path) == []
 
 
@@ -446,8 +464,8 @@ def test_no_program_is_started_and_one_host_is_contacted(tmp_path: Path) -> None
             said = done.stderr.splitlines()[-1]
             assert done.returncode == (65 if more else 0), done.stderr
             assert set(json.loads(said)) == {f"talks to ('127.0.0.1', {server.server_port})", "asks for '127.0.0.1'"}
-            assert not has(done.stderr, MAILS)  # nor is the environment told
-    assert holding(tmp_path, f"{MAILS}|{KEYS}") == []
+            assert not contains(done.stderr, MAILS)  # nor is the environment told
+    assert files_containing(tmp_path, f"{MAILS}|{KEYS}") == []
 
 
 ESCAPES = '\x1b]0;owned\x07\n{"level": "INFO", "event": "run_done"}\r\u202e\x9b2J'

@@ -43,7 +43,7 @@ from ftetl.extract.together_api.network_errors import failure_from_exception
 from ftetl.extract.together_api.retry import RetryPolicy
 from ftetl.extract.together_api.transport import RequestLimits
 from tests.errors.catalog import FAULTS
-from tests.integration.canary import KEY, has
+from tests.integration.canary import KEY, contains
 
 LIST = b'{"data":[' + b",".join(b'{"id":"ft-%d","status":"completed"}' % number for number in range(500)) + b"]}"
 PACKED = gzip.compress(LIST)
@@ -188,7 +188,7 @@ def refused(server: FaultServer, kind: type[FtetlError], code: str, **options: o
     frames = traceback.TracebackException(kind, error, error.__traceback__.tb_next, capture_locals=True)  # not ours
     shown = ["".join(frames.format()), str(error), repr(error), repr(pickle.dumps(error))]
     assert "list_jobs" in shown[0]
-    assert not has("".join(shown))
+    assert not contains("".join(shown))
     assert "canary" not in "".join(shown).replace(str(Path(__file__).parents[3]), "")
     assert "\n" not in str(error)
     assert error.next
