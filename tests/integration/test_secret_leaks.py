@@ -252,7 +252,7 @@ ON_ITS_WAY = (
     "extract/together_api/connections.py:register",
     "extract/together_api/transport.py:_read_chunks",
     "extract/together_api/response_check.py:classify_response",
-    "pipeline/run.py:_commit",
+    "pipeline/run.py:_load",
 )
 
 
