@@ -31,11 +31,8 @@ class Snapshots(Tables):
         self._by_project: dict[str, Snapshot] = {}
         for snapshot in snapshots:
             if other := self._by_project.get(snapshot.project):
-                raise UsageError(
-                    "T04",
-                    f"{other.target} and {snapshot.target} both hold the project {snapshot.project!r}",
-                    next="open only one of them, or export each with a --project of its own",
-                )
+                what = f"{other.target} and {snapshot.target} both hold the project {snapshot.project!r}"
+                raise UsageError("T04", what, next="open only one of them, or export each with a --project of its own")
             self._by_project[snapshot.project] = snapshot
 
     @property

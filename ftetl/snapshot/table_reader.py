@@ -23,6 +23,9 @@ def open_tables(target: Path, manifest: Manifest | None) -> TableReader:
     return TableReader(snapshot_folder(target, manifest), {file.name for file in manifest.files})
 
 
+_ADVICE = "`ftetl verify` names what is damaged; restore the file, or export into an empty folder"
+
+
 def table_file(folder: Path, table: str) -> Path:
     """The Parquet file of a table in a snapshot's folder."""
     return folder / f"{table}.parquet"
@@ -96,11 +99,8 @@ def _open_parquet(file: Path) -> Iterator[pq.ParquetFile]:
         ):
             yield parquet
     except (OSError, pa.ArrowException) as error:
-        raise StorageError(
-            "S13",
-            f"{file} cannot be read back ({type(error).__name__})",
-            next="`ftetl verify` names what is damaged; restore the file, or export into an empty folder",
-        ) from error
+        what = f"{file} cannot be read back ({type(error).__name__})"
+        raise StorageError("S13", what, next=_ADVICE) from error
 
 
 def _conform(rows: pa.Table, name: str, columns: Sequence[str] | None) -> pa.Table:

@@ -18,11 +18,9 @@ def require_readable_manifest(target: Target) -> None:
         StorageError: It has none.
     """
     if target.base is None and target.has_manifests:
-        raise StorageError(
-            "S13",
-            f"{target.path} has manifests, but none whose snapshot can be read",
-            next="restore _ftetl/manifests and snapshots from a backup, or export into an empty folder",
-        )
+        what = f"{target.path} has manifests, but none whose snapshot can be read"
+        advice = "restore _ftetl/manifests and snapshots from a backup, or export into an empty folder"
+        raise StorageError("S13", what, next=advice)
 
 
 def require_undamaged_base(path: Path, base: Manifest | None, is_read_back: Callable[[str], bool]) -> None:
@@ -37,9 +35,8 @@ def require_undamaged_base(path: Path, base: Manifest | None, is_read_back: Call
     if not (damage := find_damage(path, read_back)):
         return
     sound = next((m.version for m in older_manifests(path, base.version) if not find_damage(path, m)), None)
+    fallback = f"the last good version is {sound}" if sound else "there is no other that is sound"
+    what = f"version {base.version} of {path} cannot be built on: {damage[0]}; {fallback}"
     raise StorageError(
-        "S13",
-        f"version {base.version} of {path} cannot be built on: {damage[0]}; "
-        + (f"the last good version is {sound}" if sound else "there is no other that is sound"),
-        next="restore the file from a backup, or make the tables again with `ftetl rebuild`",
+        "S13", what, next="restore the file from a backup, or make the tables again with `ftetl rebuild`"
     )

@@ -168,9 +168,8 @@ def load_manifest(target: Path, version: int) -> Manifest:
     """
     raw = _read_manifest(target, manifest_name(version))
     if raw is None:
-        raise StorageError(
-            "T03", f"{target} has no version {version}", next="its folder _ftetl/manifests has those that are kept"
-        )
+        what = f"{target} has no version {version}"
+        raise StorageError("T03", what, next="its folder _ftetl/manifests has those that are kept")
     try:
         return decode_manifest(raw, version)
     except ValueError as reason:

@@ -207,6 +207,5 @@ def check_references(table: Table, column: str, values: pa.ChunkedArray, parents
 
 def contract_error(table: Table, rule: str, what: str, code: str = "B02") -> SoftwareError:
     """The error of a table that breaks a rule; `what` holds no values."""
-    return SoftwareError(
-        code, f"table {table.name} breaks its contract ({rule}): {what}", next="please report this as a bug of ftetl"
-    )
+    what = f"table {table.name} breaks its contract ({rule}): {what}"
+    return SoftwareError(code, what, next="please report this as a bug of ftetl")

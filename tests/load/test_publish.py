@@ -127,7 +127,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "bi"
 
 
-def test_what_stands_there_is_the_tables_of_the_newest_version(target: Path, folder: Path) -> None:
+def test_the_folder_has_the_tables_of_the_newest_version(target: Path, folder: Path) -> None:
     done = publish(target, folder, FIRST)
 
     assert done == (Published(str(folder), 1, ("a.parquet", "b.parquet", "old.csv")), [])
@@ -205,7 +205,7 @@ IN_THE_WAY: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("thing", IN_THE_WAY)
-def test_what_ftetl_did_not_put_there_is_refused_and_left(target: Path, folder: Path, thing: str) -> None:
+def test_files_that_ftetl_did_not_publish_are_refused_and_left(target: Path, folder: Path, thing: str) -> None:
     folder.mkdir()
     put, words = IN_THE_WAY[thing]
     put(folder / "a.parquet")

@@ -1,4 +1,4 @@
-"""The staged files: every table in every format, gated as they lie on the disk, or none."""
+"""The files of a run: every table in every format, validated as they lie on the disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ftetl.store.target import Target, Transaction
 
 
 @pytest.fixture(autouse=True, params=[1_000, -1], ids=["one thread", "two threads"])
-def _threads_of_the_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _threads_of_the_validation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ftetl.load.table_writers._MANY", request.param)
 
 
@@ -48,7 +48,7 @@ def test_every_table_is_there_in_every_format_also_without_rows(
     assert writers.rows == dict.fromkeys(tables(), 0)
 
 
-def test_a_file_tells_its_contract_and_its_key_and_nothing_of_the_run(transaction: Transaction) -> None:
+def test_a_file_names_its_contract_and_its_key_and_nothing_of_the_run(transaction: Transaction) -> None:
     TableWriters(transaction, (), csv_raw=False).close()
     for name, table in tables().items():
         found = pq.read_schema(transaction.path / f"{name}.parquet")
@@ -72,7 +72,7 @@ def test_rows_go_into_every_format(transaction: Transaction) -> None:
 
 
 @pytest.mark.parametrize("order", [(2, 1), (1, 1)])
-def test_what_breaks_its_contract_does_not_pass(transaction: Transaction, order: tuple[int, ...]) -> None:
+def test_rows_that_break_their_contract_are_refused(transaction: Transaction, order: tuple[int, ...]) -> None:
     writers = TableWriters(transaction, (), csv_raw=False)
     for number in order:
         writers.write_rows("quarantine", rows(number))
@@ -81,7 +81,7 @@ def test_what_breaks_its_contract_does_not_pass(transaction: Transaction, order:
         writers.validate()
 
 
-def test_the_gate_counts_what_was_written(transaction: Transaction) -> None:
+def test_the_rows_on_disk_are_as_many_as_were_written(transaction: Transaction) -> None:
     writers = TableWriters(transaction, (), csv_raw=False)
     writers.write_rows("quarantine", rows(1))
     writers.close()

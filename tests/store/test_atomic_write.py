@@ -56,7 +56,7 @@ def test_a_folder_in_the_place_is_refused_and_nothing_is_left(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_told() -> None:
+def test_a_full_disk_is_an_error() -> None:
     with pytest.raises(FtetlError, match="the disk is full") as refused:
         write_text_atomically(Path("/dev/full"), "text", 0o600)
     assert refused.value.exit.code == 74

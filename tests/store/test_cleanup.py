@@ -104,7 +104,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_is_not_ours_stays(name: str, target: Path) -> None:
+def test_files_of_others_are_not_removed(name: str, target: Path) -> None:
     (target / name).parent.mkdir(exist_ok=True)
     (target / name).mkdir()
     (target / name / "file").write_bytes(b"x")
@@ -184,7 +184,7 @@ def link_to_a_neighbour(path: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [file_instead, folder_instead, link_elsewhere, link_to_a_neighbour])
-def test_what_is_in_place_of_current_and_not_ours_is_refused(plant: Callable[[Path], None], target: Path) -> None:
+def test_a_current_that_ftetl_did_not_make_is_refused(plant: Callable[[Path], None], target: Path) -> None:
     plant(target / "current")
     before = tree(target)
 
@@ -194,7 +194,7 @@ def test_what_is_in_place_of_current_and_not_ours_is_refused(plant: Callable[[Pa
     assert tree(target) == before
 
 
-def test_what_came_in_place_of_current_during_the_run_stays(target: Path) -> None:
+def test_a_current_replaced_during_the_run_is_not_touched(target: Path) -> None:
     with Target(target) as opened, opened.begin_transaction() as transaction:
         file_instead(target / "current")
         with transaction.create_file("a") as file:

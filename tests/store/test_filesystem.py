@@ -253,7 +253,7 @@ def test_a_folder_is_made_once_and_for_this_user_only(folder: Folder) -> None:
     assert (folder.path / "new").stat().st_mode & 0o777 == 0o700
 
 
-def test_what_is_missing_has_no_status_and_no_contents(folder: Folder) -> None:
+def test_a_missing_name_has_no_status_and_no_content(folder: Folder) -> None:
     assert Fs().lstat(folder, "name") is None
     assert Fs().read_bytes(folder, "name") is None
     Fs().unlink(folder, "name")

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
         yield opened
 
 
-def test_while_one_holds_it_another_is_told_who(folder: Folder) -> None:
+def test_the_error_of_a_held_lock_names_the_process(folder: Folder) -> None:
     lock = Lock(Fs(), folder, timeout=0)
     who = rf"another run \(process {os.getpid()}\) holds {folder.path.parent}; wait for it to end, or give --lock-tim"
 

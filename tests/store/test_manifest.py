@@ -187,7 +187,7 @@ def test_load_says_that_a_version_is_missing_or_damaged(tmp_path: Path) -> None:
         load_manifest(tmp_path, 1)
 
 
-def test_a_name_too_long_to_be_a_target_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_a_name_too_long_to_be_a_target_is_an_ftetl_error(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="the name is too long"):
         newest_manifest(tmp_path / ("x" * 300))
 

@@ -365,7 +365,7 @@ for name in ("target", "new"):
     ]
 
 
-def test_every_refusal_is_an_error_of_ours_with_an_exit(target: Path) -> None:
+def test_every_refusal_is_an_ftetl_error_with_an_exit_code(target: Path) -> None:
     target.write_bytes(b"")
     with pytest.raises(FtetlError) as caught:
         Target(target)

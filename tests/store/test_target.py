@@ -214,7 +214,7 @@ def test_when_nothing_changed_there_is_no_new_version_and_nothing_is_touched(tar
 
 
 @pytest.mark.parametrize("fact", ["identity", "contracts", "formats"])
-def test_another_telling_fact_is_a_new_version_of_the_same_files(fact: str, target: Path) -> None:
+def test_another_versioned_fact_is_a_new_version_of_the_same_files(fact: str, target: Path) -> None:
     commit(target, FIRST)
     done = commit(target, FIRST, {**FACTS, fact: "another"})
 
@@ -285,7 +285,7 @@ class Lying(Fs):
 
 
 @pytest.mark.parametrize("what", ["b.bin", "manifests/.tmp-"])
-def test_a_write_that_was_only_said_to_be_done_is_noticed(what: str, target: Path) -> None:
+def test_a_write_that_the_disk_only_acknowledged_is_noticed(what: str, target: Path) -> None:
     commit(target, FIRST)
 
     with pytest.raises(StorageError, match="does not read back"):
@@ -314,7 +314,7 @@ def discard_with_a_file_open(opened: Target) -> None:
 
 
 @pytest.mark.parametrize("leave", [leave_by_an_exception, leave_without_a_commit, discard_with_a_file_open])
-def test_a_stage_that_is_left_leaves_nothing(leave: Callable[[Target], None], target: Path) -> None:
+def test_a_transaction_without_a_commit_leaves_nothing(leave: Callable[[Target], None], target: Path) -> None:
     commit(target, FIRST)
     with Target(target) as opened:
         leave(opened)
@@ -352,7 +352,7 @@ def test_a_file_that_is_open_or_foreign_cannot_be_committed(target: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", ".tmp-a", ".hidden", "a\n", "a\0", "ä", "a" * 300])
-def test_no_name_leads_out_of_the_stage(name: str, target: Path) -> None:
+def test_no_file_name_leads_out_of_the_transaction(name: str, target: Path) -> None:
     with Target(target) as opened, opened.begin_transaction() as transaction, pytest.raises(SoftwareError):
         transaction.create_file(name)
 
@@ -424,7 +424,7 @@ def test_an_old_manifest_is_hidden_durably_before_its_snapshot_goes(target: Path
     )
 
 
-def test_a_run_that_changes_nothing_vouches_for_what_it_found(target: Path) -> None:
+def test_a_run_that_changes_nothing_makes_the_newest_manifest_durable(target: Path) -> None:
     """Whoever committed it may have died before it was durable."""
     commit(target, FIRST)
     fs = Recording()
@@ -523,7 +523,7 @@ def sweep(tmp_path: Path) -> None:
             print(f"{start}:{'new' if after == SECOND else 'old'}")
 
 
-def test_a_run_killed_in_the_middle_of_its_stage_is_cleaned_up_by_the_next(target: Path) -> None:
+def test_a_run_killed_in_its_transaction_is_cleaned_up_by_the_next(target: Path) -> None:
     commit(target, FIRST)
     with subprocess.Popen(command("hang", target), env=environment(), stdin=-1, stdout=-1) as process:
         assert process.stdout is not None
@@ -793,7 +793,7 @@ def test_a_record_is_replaced_whole(target: Path) -> None:
                 opened.write_run_record(run_id, {})
 
 
-def test_evidence_is_private_and_of_the_last_5_runs(target: Path) -> None:
+def test_failed_responses_are_private_and_of_the_last_5_runs(target: Path) -> None:
     run_ids = [f"20261123T042000Z-0000000{9 - n}" for n in range(8)]  # ids that sort the other way round
     with Target(target, file_mode=0o644) as opened:
         for n, run_id in enumerate(run_ids):

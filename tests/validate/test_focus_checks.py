@@ -1,5 +1,4 @@
-"""The gate of `focus_costs`: each kind of damage to a sound table is refused, which the official validator is not able
-to do."""
+"""The checks of `focus_costs` refuse each kind of damage to a sound table, which the official validator does not."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check(sound: Path, folder: Path, rows: Rows) -> None:
-    """The gate's word on these rows, beside the sound jobs and anomalies."""
+    """Check these rows, beside the sound jobs and anomalies."""
     for name in focus_checks.COMPARED_TABLES:
         table_file(folder, name).write_bytes(table_file(sound, name).read_bytes())
     found = pa.Table.from_pylist(rows, schema=pq.read_schema(table_file(sound, "focus_costs")))
@@ -147,6 +146,6 @@ def test_what_is_left_out_without_an_anomaly_is_refused(sound: Path, tmp_path: P
         check(changed, tmp_path / "out", rows)
 
 
-def test_verify_uses_the_gate(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_uses_the_checks(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(focus_checks, "total_rules", lambda *_: iter([("is the canary alive", pa.array([False]))]))
     assert [line for line in verify_snapshot(sound.parent).damage if "canary" in line]

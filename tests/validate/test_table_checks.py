@@ -1,4 +1,4 @@
-"""The last gate: a table that breaks its contract in any one way is refused, and says so without a value."""
+"""A table that breaks its contract in any one way is refused, and says so without a value."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_missing_extra_and_misplaced_columns_are_refused(folder: Folder, table: 
 
 @pytest.mark.parametrize("table", tables().values(), ids=tables())
 def test_a_null_in_a_required_column_is_refused(table: Table) -> None:
-    # Straight to the gate: Parquet would not take it to the disk.
+    # Straight to the check: Parquet would not take it to the disk.
     required = [c.name for c in table.columns if c.required]
     data = rows(table)
     for name in required:
@@ -294,10 +294,10 @@ def test_whatever_a_contract_allows_passes(data: st.DataObject) -> None:
         st.sampled_from([tables()[n] for n in ("events", "job_history", "quarantine", "anomalies", "stages")])
     )
     found = made(table, data.draw(contents(table)))
-    gate = table_checks.TableValidator(table)
+    validator = table_checks.TableValidator(table)
     for group in groups(found):
-        gate.check_rows(group)
-    assert gate.rows == found.num_rows
+        validator.check_rows(group)
+    assert validator.rows == found.num_rows
 
 
 def groups(found: pa.Table) -> Iterator[pa.Table]:

@@ -88,7 +88,7 @@ def test_a_newest_version_without_its_folder_is_damage(target: Path) -> None:
 
 
 @pytest.mark.parametrize("aim", [None, "snapshots/20200101T000000Z-00000000", "snapshots", "older"])
-def test_a_link_that_leads_elsewhere_is_worth_a_note(target: Path, aim: str | None) -> None:
+def test_a_current_link_to_elsewhere_is_a_note(target: Path, aim: str | None) -> None:
     (target / "current").unlink()
     if aim:
         older = f"snapshots/{manifest.load_manifest(target, 1).run_id}"
@@ -101,7 +101,7 @@ def test_a_link_that_leads_elsewhere_is_worth_a_note(target: Path, aim: str | No
 
 
 def test_rows_that_break_their_contract_are_damage_also_where_every_byte_is_as_written(target: Path) -> None:
-    """A fault of ours, then, that the gate had let through."""
+    """A bug of ftetl, then, that the validation of the run did not see."""
     rewrite(target, "events", arrow_schema.empty(tables()["events"]), rows=7)
 
     assert any("table events breaks its contract (count)" in line for line in verify_snapshot(target).damage)
@@ -113,7 +113,7 @@ def test_a_reference_to_nothing_is_damage(target: Path) -> None:
     assert any("(references): job_id names rows that do not exist" in line for line in verify_snapshot(target).damage)
 
 
-def test_what_another_contract_made_is_judged_by_its_bytes(target: Path) -> None:
+def test_of_tables_of_another_contract_only_the_bytes_are_checked(target: Path) -> None:
     rewrite(target, "quarantine", pa.table({"old": ["x"]}), rows=1, contract="1-0000")
 
     result = verify_snapshot(target)

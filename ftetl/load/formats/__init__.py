@@ -99,6 +99,5 @@ def require_schema(table: pa.Table, schema: pa.Schema) -> None:
         SoftwareError: It has others, or in another order, or of another type.
     """
     if not table.schema.equals(schema):
-        raise SoftwareError(
-            "B02", "a table's columns are not those of the file it should go into", next="please report this"
-        )
+        what = "a table's columns are not those of the file it should go into"
+        raise SoftwareError("B02", what, next="please report this")

@@ -200,7 +200,7 @@ def test_a_negative_number_is_no_formula(value: object, written) -> None:
     assert cells(pa.array([value], kind), written)[0].startswith("-1")
 
 
-def test_times_of_whole_seconds_have_no_fraction_where_that_is_said() -> None:
+def test_times_of_columns_with_whole_seconds_have_no_fraction() -> None:
     moments = [datetime(2026, 7, 2, 8, 10, 14, tzinfo=UTC), None, datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)]
     table = pa.table({name: pa.array(moments, pa.timestamp("us", "UTC")) for name in ("a", "b")})
     sink = io.BytesIO()

@@ -74,7 +74,7 @@ def test_an_unknown_format_is_refused_with_those_that_exist(name: str) -> None:
 @every_format
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_bytes_do_not_tell_how_the_rows_were_cut(name: str, data: st.DataObject, tables, written) -> None:
+def test_bytes_do_not_depend_on_the_batches(name: str, data: st.DataObject, tables, written) -> None:
     table = data.draw(tables)
     places = sorted(data.draw(st.lists(st.integers(0, table.num_rows), max_size=4)))
     bounds = zip([0, *places], [*places, table.num_rows], strict=True)
@@ -87,7 +87,7 @@ def test_bytes_do_not_tell_how_the_rows_were_cut(name: str, data: st.DataObject,
 
 @every_format
 @pytest.mark.parametrize("step", [9_973, 65_536, 131_071, 131_072, 131_073, 262_144])
-def test_bytes_of_several_row_groups_do_not_tell_how_the_rows_were_cut(name: str, step: int, written) -> None:
+def test_bytes_of_several_row_groups_do_not_depend_on_the_batches(name: str, step: int, written) -> None:
     table = many(280_000)
     pieces = [table.slice(start, step) for start in range(0, table.num_rows, step)]
     assert written(name, *pieces) == written(name, table)
@@ -125,7 +125,7 @@ def test_closing_leaves_the_sink_open_and_complete(name: str, plain: pa.Table, m
     ],
     ids=["a column less", "another order", "another type", "a null allowed"],
 )
-def test_other_columns_than_announced_are_a_fault_of_ours(name: str, change, plain: pa.Table, metadata) -> None:
+def test_other_columns_than_announced_are_a_bug_of_ftetl(name: str, change, plain: pa.Table, metadata) -> None:
     writer = formats.load_format(name).writer(io.BytesIO(), plain.schema, metadata=metadata)
     with pytest.raises(SoftwareError, match=r"^a table's columns are not those"):
         writer.write(change(plain))
@@ -139,7 +139,7 @@ def test_an_error_of_the_sink_arrives_as_it_is(name: str, metadata) -> None:
 
 
 @every_format
-def test_an_abandoned_writer_says_nothing_to_a_closed_sink(name: str, metadata) -> None:
+def test_an_abandoned_writer_writes_nothing_to_a_closed_sink(name: str, metadata) -> None:
     sink, table = io.BytesIO(), many(200_000)
     writer = formats.load_format(name).writer(sink, table.schema, metadata=metadata)
     writer.write(table)

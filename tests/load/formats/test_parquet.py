@@ -109,7 +109,7 @@ def test_a_table_without_key_says_nothing_of_its_order(plain: pa.Table) -> None:
     assert opened(sink.getvalue()).metadata.row_group(0).sorting_columns == ()
 
 
-def test_a_key_that_names_no_column_is_a_fault_of_ours(plain: pa.Table) -> None:
+def test_a_key_that_names_no_column_is_a_bug_of_ftetl(plain: pa.Table) -> None:
     with pytest.raises(SoftwareError, match=r"^a table's key names a column that it does not have"):
         parquet.writer(io.BytesIO(), plain.schema, metadata={"ftetl.key": "project,nowhere"})
 
