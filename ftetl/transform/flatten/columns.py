@@ -52,24 +52,19 @@ class AnomalyCollector:
     def __init__(self, rows: Rows, anomalies: list[Anomaly]) -> None:
         self._rows, self._anomalies = rows, anomalies
 
-    def add_masked(self, path: str, kind: str, mask: pa.Array, raw: Callable[[int], str]) -> None:
-        """Add every row of the mask; `raw` gives a row's value as JSON text."""
-        for row in pc.indices_nonzero(mask).to_pylist():
-            self.add(path, kind, row, raw(row))
+    def add_masked(self, path: str, kind: str, mask: pa.Array, values: pa.Array) -> bool:
+        """Add the value of every row where the mask is true; whether there is one."""
+        rows = pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist()
+        for row in rows:
+            self.add(path, kind, row, values[row].as_py())
+        return bool(rows)
 
-    def add_values(self, path: str, kind: str, mask: pa.Array, values: pa.Array) -> bool:
-        """Add every row of the mask with its value, where null is not in the mask; whether there is one."""
-        mask = pc.fill_null(mask, False)
-        if not pc.any(mask).as_py():
-            return False
-        self.add_masked(path, kind, mask, lambda row: _json(values[row].as_py()))
-        return True
-
-    def add(self, path: str, kind: str, row: int, raw: str) -> None:
-        """Add one row."""
+    def add(self, path: str, kind: str, row: int, value: Any) -> None:
+        """Add the value of one row."""
         if self._rows.silent is not None and self._rows.silent[row].as_py():
             return
         place = self._rows.positions[row].as_py() if self._rows.positions is not None else 0
+        raw = json.dumps(value, ensure_ascii=False)
         self._anomalies.append(Anomaly(self._rows.ids[row].as_py(), path, kind, raw, place))
 
 
@@ -79,11 +74,11 @@ def flat_column(column: Column, rows: Rows, collector: AnomalyCollector) -> pa.A
     values = _read_source(column, rows, column.sources[0])
     if column.read == "is_max":
         words = rows.other_kind_at(column.sources[0])
-        collector.add_values(path, "wrong_type", pc.not_equal(_null_if_empty(words), MAX_WORD), words)
+        collector.add_masked(path, "wrong_type", pc.not_equal(_null_if_empty(words), MAX_WORD), words)
     for alias in column.sources[1:]:
         values, alias_values = _null_if_empty(values), _null_if_empty(_read_source(column, rows, alias))
         differ = pc.not_equal(values, alias_values)
-        collector.add_values(rows.prefix + str(alias), "alias_conflict", differ, alias_values)
+        collector.add_masked(rows.prefix + str(alias), "alias_conflict", differ, alias_values)
         values = pc.coalesce(values, alias_values)
     if values.null_count == len(values):
         return pa.nulls(len(values), TYPES[column.type])
@@ -118,13 +113,9 @@ def _null_if_empty(values: pa.Array) -> pa.Array:
 
 def _null_where(mask: pa.Array, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
     """The values, with null and an anomaly where the mask says that they are out of range."""
-    if not collector.add_values(path, "out_of_range", mask, values):
+    if not collector.add_masked(path, "out_of_range", mask, values):
         return values
     return pc.if_else(pc.fill_null(mask, False), pa.scalar(None, values.type), values)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _convert_text(column: Column, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
@@ -141,7 +132,7 @@ def _convert_enum(column: Column, values: pa.Array, path: str, collector: Anomal
         words.append(key if key in column.enum else column.spellings.get(key))
     unknown = pa.array([place for place, word in enumerate(words) if word is None], pa.int32())
     if len(unknown):
-        collector.add_values(path, "unknown_enum", pc.is_in(encoded.indices, value_set=unknown), values)
+        collector.add_masked(path, "unknown_enum", pc.is_in(encoded.indices, value_set=unknown), values)
         words = [text if word is None else word for text, word in zip(texts, words, strict=True)]
     return pc.take(pa.array(words, pa.string()), encoded.indices)
 
@@ -149,7 +140,7 @@ def _convert_enum(column: Column, values: pa.Array, path: str, collector: Anomal
 def _convert_times(_: Column, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
     instants, anomalies = timestamps.parse_column(values)
     for row, kind, text in anomalies:
-        collector.add(path, kind, row, _json(text))
+        collector.add(path, kind, row, text)
     return instants
 
 

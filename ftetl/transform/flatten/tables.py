@@ -46,9 +46,8 @@ def flatten(decoded: Decoded, *, with_events: bool = True) -> Flat:
     jobs = Rows(nested, nested, nested["id"], extra=extra, silent=silent)
     events, parents, is_null = _event_rows(decoded, nested)
     events.silent = None if silent is None else pc.take(silent, parents)
-    if pc.any(is_null).as_py():
-        path = events.prefix.rstrip(".")
-        AnomalyCollector(events, anomalies).add_masked(path, "wrong_type", is_null, lambda _: "null")
+    path = events.prefix.rstrip(".")
+    AnomalyCollector(events, anomalies).add_masked(path, "wrong_type", is_null, pa.nulls(len(is_null)))
     event_columns = _flat_columns(tables()["events"], events, anomalies)
     flat_events = pa.table(event_columns)
     terminal = from_terminal_event(flat_events, parents, count)
