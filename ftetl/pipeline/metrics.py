@@ -46,9 +46,9 @@ def _lines(report: Report, at: datetime, success: float) -> Iterator[str]:
         ("ftetl_requests", "Requests that the last run made.", "", {"": report.requests}),
         ("ftetl_rows", "Rows of each table in the snapshot of the last run, if it had one.", "table", report.rows),
         ("ftetl_jobs", "Jobs that the last run found new, changed or vanished.", "change", jobs),
-        ("ftetl_quarantined", "Elements that the last run put aside.", "", {"": report.quarantined}),
+        ("ftetl_quarantined", "Elements that the last run put in quarantine.", "", {"": report.quarantined}),
         ("ftetl_anomalies", "Anomalies in the answers of the last run.", "kind", report.anomalies),
-        ("ftetl_details", "Details that the last run asked for, by what came of them.", "outcome", report.details),
+        ("ftetl_details", "Detail requests of the last run, by outcome.", "outcome", report.details),
     )
     for name, meaning, label, samples in families:
         yield f"# HELP {name} {meaning}"

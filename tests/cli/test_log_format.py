@@ -125,7 +125,7 @@ def test_with_json_the_last_line_of_a_failure_has_its_code(capsys: pytest.Captur
         ("folder: x has no runs yet", "INFO", "folder: x has no runs yet"),
     ],
 )
-def test_what_is_said_loses_its_first_word_only_where_the_level_tells_it(
+def test_a_message_loses_its_first_word_only_where_the_level_says_it(
     text: str, level: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Output(log_format="json").info(text)

@@ -27,7 +27,7 @@ from ftetl.errors import EXITS, AccessError, DataError, FtetlError
         (5 * 10**12, "5000.0 GB"),
     ],
 )
-def test_a_size_is_told_in_the_unit_that_fits(count: int, text: str) -> None:
+def test_a_size_is_formatted_in_the_unit_that_fits(count: int, text: str) -> None:
     assert formatting.format_bytes(count) == text
 
 

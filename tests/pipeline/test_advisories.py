@@ -1,4 +1,4 @@
-"""What somebody should know about a run that went well is in its report."""
+"""Warnings of a run that went well are in its report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_files_of_a_folder_that_were_not_read_are_named(tmp_path: Path) -> None:
     assert [line for line in report.warnings if "were not read: b.json.bz2, deeper" in line]
 
 
-def test_an_answer_from_the_future_is_told(tmp_path: Path) -> None:
+def test_a_response_from_the_future_is_a_warning(tmp_path: Path) -> None:
     moment = datetime.now(UTC) + timedelta(days=400)
 
     report = ftetl.export(tmp_path / "target", source=saved(tmp_path, [{"id": "a"}]), observed_at=moment)
@@ -41,7 +41,7 @@ def test_an_answer_from_the_future_is_told(tmp_path: Path) -> None:
     assert [line for line in report.warnings if "observed in the future" in line]
 
 
-def test_a_version_that_lost_its_csv_says_so(tmp_path: Path) -> None:
+def test_a_version_that_lost_its_csv_is_a_warning(tmp_path: Path) -> None:
     source = saved(tmp_path, [{"id": "a"}])
     assert not ftetl.export(tmp_path / "target", source=source, formats=("csv",)).warnings
 
@@ -50,7 +50,9 @@ def test_a_version_that_lost_its_csv_says_so(tmp_path: Path) -> None:
     assert [line for line in report.warnings if "no csv files" in line]
 
 
-def test_a_csv_with_more_rows_than_a_sheet_is_told_and_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_csv_with_more_rows_than_a_sheet_is_a_warning_and_not_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(advisories, "SHEET_ROWS", 4)
     source = saved(tmp_path, [{"id": "a"}, {"id": "b"}, {"id": "c"}])
     assert not ftetl.export(tmp_path / "target", source=source, formats=("csv",)).warnings
@@ -128,7 +130,7 @@ def test_what_a_service_said_instead_is_kept_for_a_look(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("counts", "told"), [([100, 100], True), ([99, 100], False), ([101, 101], False)])
-def test_a_round_number_of_jobs_twice_in_a_row_is_told(tmp_path: Path, counts: list[int], told: bool) -> None:
+def test_a_round_number_of_jobs_twice_in_a_row_is_a_warning(tmp_path: Path, counts: list[int], told: bool) -> None:
     for day, count in enumerate(counts):
         report = ftetl.export(
             tmp_path / "target",
@@ -152,7 +154,7 @@ def test_a_run_that_read_no_whole_list_says_nothing_of_round_numbers(tmp_path: P
     ("settings", "told"),
     [({}, [0, 1, 0]), ({"project": "search"}, [0, 0, 0]), ({"billing_account": "org-1"}, [0, 0, 0])],
 )
-def test_that_no_billing_account_is_named_is_told_once_with_the_first_charges(
+def test_a_missing_billing_account_is_a_warning_once_with_the_first_charges(
     tmp_path: Path, settings: dict[str, str], told: list[int]
 ) -> None:
     found = []
@@ -165,7 +167,7 @@ def test_that_no_billing_account_is_named_is_told_once_with_the_first_charges(
     assert found == told
 
 
-def test_another_billing_account_than_before_is_told(tmp_path: Path) -> None:
+def test_another_billing_account_than_before_is_a_warning(tmp_path: Path) -> None:
     job = saved(tmp_path, {"id": "ft-1", "total_price": 5, "created_at": "2026-07-02T08:10:14Z"})
     target = tmp_path / "target"
 

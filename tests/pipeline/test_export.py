@@ -82,7 +82,7 @@ def test_on_windows_nothing_is_exported(tmp_path: Path, monkeypatch: pytest.Monk
     assert not (tmp_path / "target").exists()
 
 
-def test_a_file_is_dated_by_its_modification_unless_told(tmp_path: Path, answer: Path) -> None:
+def test_a_file_is_dated_by_its_modification_unless_a_time_is_given(tmp_path: Path, answer: Path) -> None:
     ftetl.export(tmp_path / "t", source=answer)
     (row,) = ftetl.open(tmp_path / "t").arrow("jobs").to_pylist()
     assert row["first_seen_at"] == datetime.fromtimestamp(answer.stat().st_mtime, UTC)
@@ -118,9 +118,7 @@ def test_the_source_is_closed_whatever_happens(tmp_path: Path, answer: Path, mon
     assert closed == [True] * 3
 
 
-def test_an_error_that_nobody_expected_is_a_fault_of_ours(
-    tmp_path: Path, answer: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_error_is_a_software_error(tmp_path: Path, answer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def surprise(*_: Any) -> None:
         raise ZeroDivisionError("canary")
 

@@ -1,4 +1,4 @@
-"""What stops a run although every byte of its answer was read."""
+"""Guards refuse a run whose responses were read without an error."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def indexes(target: Path) -> list[dict[str, Any]]:
     return [json.loads(p.read_bytes()) for p in sorted((target / "_ftetl" / "archive" / "index").iterdir())]
 
 
-def test_an_answer_of_the_network_is_told_with_each_detail(tmp_path: Path) -> None:
+def test_a_response_of_the_network_is_in_the_index_with_each_detail(tmp_path: Path) -> None:
     jobs = [{"id": f"ft-{n}", "status": "completed"} for n in range(3)]
     fails = {"/v1/fine-tunes/ft-1": 404, "/v1/fine-tunes/ft-2": 500}
     with demo.serve(jobs=jobs, fail=fails.get) as server:
@@ -57,7 +57,7 @@ def test_an_answer_of_the_network_is_told_with_each_detail(tmp_path: Path) -> No
         assert (tmp_path / "t" / "_ftetl" / "archive" / f"{sha256}.zst").exists()
 
 
-def test_a_saved_answer_is_told_by_its_place_and_not_copied(tmp_path: Path) -> None:
+def test_a_saved_response_is_in_the_index_by_its_path_and_not_copied(tmp_path: Path) -> None:
     path = tmp_path / "saved.json"
     path.write_bytes(b'[{"id":"ft-1"}]')
     ftetl.export(tmp_path / "t", source=path, observed_at=DAY)

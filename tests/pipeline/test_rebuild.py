@@ -166,7 +166,7 @@ class TestTheSame:
         exports(job(1, speculator_enabled=True), job(3))
         assert not exports.rebuild()
 
-    def test_when_no_manifest_tells_of_a_version_in_between_any_more(self, exports: Exports) -> None:
+    def test_when_the_manifest_of_a_version_in_between_is_gone(self, exports: Exports) -> None:
         for number in range(4):
             exports(job(1, token_count=number), keep=1)
         for path in sorted((exports.target / "_ftetl" / "manifests").iterdir())[:-1]:

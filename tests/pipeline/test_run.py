@@ -1,4 +1,4 @@
-"""The corridor: what comes in is accounted for, and what goes wrong leaves the target as it was."""
+"""One run: what is received is accounted for, and an error leaves the target as it was."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ SABOTAGES: dict[str, Callable[[flatten_tables.Flat], flatten_tables.Flat]] = {
 
 @pytest.mark.parametrize("many", [1_000, -1], ids=["one thread", "two threads"])
 @pytest.mark.parametrize("case", SABOTAGES)
-def test_a_fault_of_ours_is_stopped_at_the_gate(
+def test_an_internal_error_in_the_rows_is_stopped_by_the_validation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, many: int
 ) -> None:
     monkeypatch.setattr("ftetl.load.table_writers._MANY", many)
@@ -340,7 +340,7 @@ class Steps:
         self.told.append(("jobs", done, total))
 
 
-def test_progress_is_told_as_the_work_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_as_the_work_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder, "BATCH_BYTES", 1)
     steps = Steps()
     with demo.serve(jobs=[job(n, events=[{}]) for n in range(3)]) as server:

@@ -1,4 +1,4 @@
-"""What every run leaves to be told, whatever became of it."""
+"""Every run leaves a record, however it ended."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read(target: Path) -> list[ftetl.Report]:
 
 
 class TestEveryRun:
-    def test_is_told_with_all_its_facts(self, target: Path) -> None:
+    def test_is_recorded_with_all_its_facts(self, target: Path) -> None:
         (file,) = files(target)
         record = json.loads(file.read_text())
 
@@ -68,7 +68,7 @@ class TestEveryRun:
         assert read(tmp_path / "t") == [first, second]
         assert parse_iso(first.started_at) < parse_iso(second.started_at)
 
-    def test_that_fails_is_told_with_its_reason(self, target: Path, tmp_path: Path) -> None:
+    def test_that_fails_is_recorded_with_its_reason(self, target: Path, tmp_path: Path) -> None:
         page = tmp_path / "page.json"
         page.write_bytes(b'{"a": 1}')
         with pytest.raises(FtetlError) as caught:
@@ -79,7 +79,7 @@ class TestEveryRun:
         assert (last.exit, last.code, last.message) == (caught.value.exit, caught.value.code, str(caught.value))
         assert (last.changed, last.version, last.rows) == (False, 1, {})
 
-    def test_that_stumbles_over_a_fault_of_ours_is_told_without_its_text(
+    def test_that_meets_an_internal_error_is_recorded_without_its_text(
         self, target: Path, answer: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def surprise(*_: Any) -> None:
@@ -93,7 +93,7 @@ class TestEveryRun:
         assert "canary" not in files(target)[-1].read_text()
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-    def test_that_is_stopped_is_told(
+    def test_that_is_stopped_is_recorded(
         self, target: Path, answer: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
     ) -> None:
         def stopped(*_: Any) -> None:
@@ -146,7 +146,7 @@ class TestRebuild:
         assert read(target)[-1] == report
         assert (report.source, report.project, report.rows["jobs"]) == ("archive", "default", 2)
 
-    def test_that_fails_is_told_of_the_targets_project(self, tmp_path: Path, answer: Path) -> None:
+    def test_that_fails_is_recorded_with_the_project_of_the_target(self, tmp_path: Path, answer: Path) -> None:
         ftetl.export(tmp_path / "t", source=answer, project="search")
         answer.unlink()
         with pytest.raises(DataError, match="is gone"):
@@ -198,7 +198,7 @@ class TestReading:
             pytest.param(json.dumps(told("20200101T000000Z-00000001", started_at="now")).encode(), id="no time"),
         ],
     )
-    def test_passes_over_what_is_damaged_and_says_so(self, target: Path, text: bytes) -> None:
+    def test_skips_damaged_records_and_reports_them(self, target: Path, text: bytes) -> None:
         (target / "_ftetl" / "runs" / "20200101T000000Z-00000001.json").write_bytes(text)
         damaged: list[str] = []
 

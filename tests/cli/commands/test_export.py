@@ -200,7 +200,7 @@ class TestMetrics:
             assert 'ftetl_exit_code{project="default"} 0' in (tmp_path / "m.prom").read_text().splitlines()
             (tmp_path / "m.prom").unlink()
 
-    def test_a_run_that_is_terminated_says_so_in_them(self, tmp_path: Path) -> None:
+    def test_a_run_that_is_terminated_has_its_exit_code_in_them(self, tmp_path: Path) -> None:
         reached, over = threading.Event(), threading.Event()
 
         def wait(_: str) -> None:

@@ -14,7 +14,7 @@ from tests.cli.program import (
 
 
 class TestQuarantine:
-    def test_what_is_put_aside_is_partial_once_and_shown(self, tmp_path: Path, odd: Path, here: Here) -> None:
+    def test_new_quarantine_is_partial_once_and_shown(self, tmp_path: Path, odd: Path, here: Here) -> None:
         target = tmp_path / "t"
         first, again = here("export", target, "--from", odd), here("export", target, "--from", odd)
         told, documented = here("quarantine", target), here("quarantine", target, "--json")
