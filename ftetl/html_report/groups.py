@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from ftetl import analysis
 from ftetl.analysis.months import period_label, periods
+from ftetl.contract.arrow_schema import NANO
 from ftetl.snapshot.snapshot import Tables
 
 MAX_GROUPS: Final = 12  # shown one by one
 ZERO: Final = Decimal(0)
-_NANO: Final = Decimal("1e-9")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class Group:
         if self.tokens <= 0:
             return None
         with localcontext(prec=60):
-            return (self.charged_with_tokens * 1_000_000 / self.tokens).quantize(_NANO, ROUND_HALF_UP)
+            return (self.charged_with_tokens * 1_000_000 / self.tokens).quantize(
+                Decimal(1).scaleb(-NANO), ROUND_HALF_UP
+            )
 
 
 def sum_groups(label: Any, groups: Iterable[Group]) -> Group:

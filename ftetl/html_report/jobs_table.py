@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from ftetl import formatting
 from ftetl.analysis.frames import FULL
 from ftetl.arrays import one
+from ftetl.contract.arrow_schema import NANO
 from ftetl.snapshot.snapshot import Tables
 
 STATIC_ROWS: Final = 100  # in the page without its script, and on paper
@@ -91,7 +92,7 @@ def columns(snapshot: Tables, *, with_projects: bool) -> list[Column]:
 
 
 def _money(nano: int) -> tuple[str, str]:
-    usd = Decimal(nano).scaleb(-9)
+    usd = Decimal(nano).scaleb(-NANO)
     return formatting.format_usd(usd), f"${formatting.exact_number(usd)}"
 
 
