@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty, schema
 from ftetl.transform.derive import charges, focus_costs, job_stages
-from ftetl.transform.merge import quarantine
+from ftetl.transform.merge.anomalies import merge_anomalies
 
 # An event's type is replaced by its index in `_TYPES`, which maps to its index in the types of each derived table.
 _TYPES = tuple(dict.fromkeys((*job_stages.EVENT_TYPES, *charges.EVENT_TYPES)))
@@ -69,7 +69,7 @@ class DerivedTables:
         is_derived = pc.is_in(merged.column("kind"), value_set=pa.array(charges.ANOMALY_KINDS))
         rows = [{"project": self._project, **row} for row in self._charges.anomalies]
         derived = pa.Table.from_pylist(rows, schema=schema(tables()["anomalies"]))
-        return quarantine.anomalies(merged.filter(pc.invert(is_derived)), derived)
+        return merge_anomalies(merged.filter(pc.invert(is_derived)), derived)
 
     def _derive(self, events: pa.Table) -> pa.Table:
         self._charges.add_events(_with_types(events, _CHARGE_TYPES))

@@ -5,9 +5,7 @@ Columns that depend on the run or on stored rows (`project`, `present`, ...) are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -98,13 +96,3 @@ def _flat_columns(
         elif column.read not in ("computed", "last_event"):
             columns[column.name] = flat_column(column, rows, collector)
     return {c.name: columns[c.name] for c in table.columns if c.name in columns}
-
-
-def tally(anomalies: Sequence[Anomaly]) -> list[dict[str, Any]]:
-    """The anomalies as rows of their table, one for each job, path and kind: the first raw value, and how many."""
-    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for anomaly in sorted(anomalies, key=lambda a: (a.job_id, a.path, a.kind, a.place)):
-        job_id, path, kind = key = (anomaly.job_id, anomaly.path, anomaly.kind)
-        row = rows.setdefault(key, {"job_id": job_id, "path": path, "kind": kind, "raw": anomaly.raw, "rows": 0})
-        row["rows"] += 1
-    return list(rows.values())

@@ -1,6 +1,6 @@
 """What stays of a stored job when a newer copy of it comes, and what an older copy may still add.
 
-Column by column, in Arrow; each function gives one value a row. Knows neither files nor answers.
+Column by column, in Arrow; each function gives one value a row. Does not depend on files.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ftetl.transform.merge.incoming import Incoming
 BOOKKEEPING = ("project", "events_state", "present", "first_seen_at", "last_changed_at")
 
 
-def told(new: Incoming, old: pa.Table, wins: pa.Array) -> pa.Array:
-    """Whether the incoming copy settles what only a detail tells: it knows it, and nothing newer is stored."""
+def detail_wins(new: Incoming, old: pa.Table, wins: pa.Array) -> pa.Array:
+    """Whether the incoming copy fills what only a detail fills: it has it, and nothing newer is stored."""
     had = pc.fill_null(pc.equal(old.column("events_state"), "detail"), False)
     for name in survivorship.detail_columns():
         had = pc.or_(had, pc.is_valid(old.column(name)))
@@ -27,23 +27,31 @@ def told(new: Incoming, old: pa.Table, wins: pa.Array) -> pa.Array:
     return one(pc.and_(new.detail, pc.or_(newer, pc.invert(had))))
 
 
-def column(name: str, new: Incoming, old: pa.Table, wins: pa.Array, told: pa.Array) -> pa.ChunkedArray:
-    """One column of the next rows."""
+def merged_column(name: str, new: Incoming, old: pa.Table, wins: pa.Array, detail_wins: pa.Array) -> pa.ChunkedArray:
+    """One column of the merged rows.
+
+    Args:
+        name: The column.
+        new: The incoming copies.
+        old: The stored rows beside them, null where there is none.
+        wins: Whether the incoming copy is the newer one.
+        detail_wins: Whether it fills the columns that only a detail fills.
+    """
     value, stored = new.jobs.column(name), old.column(name)
     if name == "extra":
-        return _extra(value, stored, wins, told)
+        return _extra(value, stored, wins, detail_wins)
     if name in survivorship.detail_columns():
         # A list may carry one of these after all; what it leaves out is no news.
         listed = pc.if_else(pc.or_(pc.invert(wins), new.detail), stored, pc.coalesce(value, stored))
-        return pc.if_else(told, value, listed)
+        return pc.if_else(detail_wins, value, listed)
     return pc.if_else(wins, value, stored)
 
 
-def _extra(value: pa.ChunkedArray, stored: pa.ChunkedArray, wins: pa.Array, told: pa.Array) -> pa.ChunkedArray:
-    """`extra` where only the list was read: its keys over those that a detail had told."""
-    alone = pc.if_else(wins, pc.if_else(told, value, pc.coalesce(value, stored)), pc.coalesce(stored, value))
-    alone = pc.if_else(pc.or_(wins, told), alone, stored)
-    both = pc.and_(pc.and_(wins, pc.invert(told)), pc.fill_null(pc.not_equal(value, stored), False))
+def _extra(value: pa.ChunkedArray, stored: pa.ChunkedArray, wins: pa.Array, detail_wins: pa.Array) -> pa.ChunkedArray:
+    """`extra` where only the list was read: its keys over those of the stored detail."""
+    alone = pc.if_else(wins, pc.if_else(detail_wins, value, pc.coalesce(value, stored)), pc.coalesce(stored, value))
+    alone = pc.if_else(pc.or_(wins, detail_wins), alone, stored)
+    both = pc.and_(pc.and_(wins, pc.invert(detail_wins)), pc.fill_null(pc.not_equal(value, stored), False))
     rows = pc.indices_nonzero(both)
     if not len(rows):
         return alone
@@ -52,8 +60,8 @@ def _extra(value: pa.ChunkedArray, stored: pa.ChunkedArray, wins: pa.Array, told
     return pc.replace_with_mask(one(alone), one(both), pa.array(texts, pa.string()))
 
 
-def alike(cells: dict[str, pa.ChunkedArray], old: pa.Table) -> pa.Array:
-    """Whether each row says what the stored one says."""
+def is_unchanged(cells: dict[str, pa.ChunkedArray], old: pa.Table) -> pa.Array:
+    """Whether each row says what the stored one says, but for the columns that ftetl keeps itself."""
     same = pa.array([True] * old.num_rows, pa.bool_())
     for name, value in cells.items():
         if name in BOOKKEEPING:

@@ -1,7 +1,7 @@
-"""The last snapshot and this run's answers: the next rows of `jobs` and `events`, in key order, batch after batch.
+"""Merges the rows of a run into those of the last snapshot: `jobs` and `events`, in key order, batch after batch.
 
-Which copy of a job wins, what is kept of the older one, and what ftetl remembers about a job are settled here, in
-Arrow. Stored events are read by row groups and copied, never held whole. Knows no files and no network.
+Decides between the incoming copy of a job and its stored row, keeps what only the loser has, and tracks when a job was
+seen, changed and deleted. Stored events are read by row groups and copied, never held whole.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from ftetl.transform import assemble, survivorship
 from ftetl.transform.coalesce import Coalesced
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.flatten.terminal_event import clear_while_running, terminal_columns
-from ftetl.transform.merge import carry_over, quarantine, row_anomalies, stored_events
+from ftetl.transform.merge import anomalies as anomalies_table
+from ftetl.transform.merge import carry_over, row_anomalies, stored_events
 from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
 from ftetl.transform.survivorship import INSTANT
@@ -55,7 +56,7 @@ class MergedBatch:
 
 @dataclass
 class Counts:
-    """What the run did to the jobs."""
+    """How many jobs are new, changed or deleted."""
 
     new: int = 0
     changed: int = 0
@@ -63,8 +64,8 @@ class Counts:
 
 
 @dataclass
-class _Told:
-    """Of which jobs this run settled what: the row, what only a detail tells, the events."""
+class _Touched:
+    """The jobs of which this run replaced the row, the columns that only a detail fills, or the events."""
 
     rows: list[pa.Array] = field(default_factory=list)
     details: list[pa.Array] = field(default_factory=list)
@@ -76,7 +77,7 @@ class Merge:
     """One run's merge; feed it the batches in key order, then take the rest."""
 
     stored: TableReader
-    seen: RunContext
+    context: RunContext
     counts: Counts = field(default_factory=Counts)
     new_anomalies: list[Anomaly] = field(default_factory=list)
     superseded_states: list[pa.Table] = field(default_factory=list)  # of copies that did not become a row, in no order
@@ -85,176 +86,182 @@ class Merge:
     def __post_init__(self) -> None:
         self._jobs = self.stored.read_table("jobs")
         ids = self._jobs.column("job_id")
-        self._held = stored_events.counts(self.stored, one(ids))
+        self._stored_counts = stored_events.counts(self.stored, one(ids))
         self._ids: list[str] = ids.to_pylist()
         self._at = 0
         self._events = stored_events.Stream(self.stored)
-        self._told = _Told()
-        self._spared: set[str] = set()
+        self._touched = _Touched()
+        self._protected: set[str] = set()
         self._firsts = row_anomalies.firsts(self.stored.read_table("anomalies"))
-        self._confirmed = pa.array(sorted(self.seen.confirmed), pa.string())
+        self._confirmed = pa.array(sorted(self.context.confirmed), pa.string())
 
     def protect_from_vanishing(self, job_ids: Iterable[str]) -> None:
-        """Jobs of which there is a copy that no table can take: not gone. Say so before the batch they would be in."""
-        self._spared.update(job_ids)
+        """Count these jobs, which have a quarantined copy, as not deleted. To be called before their batch."""
+        self._protected.update(job_ids)
 
     def batch(self, batch: Coalesced, flat: Flat) -> MergedBatch:
         """The next rows up to the batch's last job."""
         last = batch.decoded.items[-1].job_id
-        before, held = self._before(last)
+        before, stored_counts = self._before(last)
         assemble.require(tables()["jobs"], flat.jobs)
         new = incoming(batch, flat)
         self.superseded_states.append(states(new.older, new.older_observed))
-        jobs, taking = self._jobs_of(new, before, held)
+        jobs, takes_events = self._merge_jobs(new, before, stored_counts)
         mine = pc.is_in(before.column("job_id"), value_set=new.ids)
-        left = self._left_behind(where(before, one(pc.invert(mine))))
-        return MergedBatch(_ordered([jobs, left], ["job_id"]), self._events_of(new, taking, last))
+        left = self._without_new_copy(where(before, one(pc.invert(mine))))
+        return MergedBatch(_ordered([jobs, left], ["job_id"]), self._merge_events(new, takes_events, last))
 
     def rest(self) -> Iterator[MergedBatch]:
         """The stored rows behind the last batch."""
         while self._at < len(self._ids):
             last = self._ids[min(self._at + _STEP, len(self._ids)) - 1]
-            left = self._left_behind(self._before(last)[0])
+            left = self._without_new_copy(self._before(last)[0])
             yield MergedBatch(left, self._events.up_to(last))
 
     def anomaly_table(self, anomalies: list[Anomaly]) -> pa.Table:
         """The next anomalies: this run's, and those stored ones whose value is still the current one."""
-        found = quarantine.tallied([*anomalies, *self.new_anomalies], self.seen.project)
+        found = anomalies_table.count_anomalies([*anomalies, *self.new_anomalies], self.context.project)
         stored = self.stored.read_table("anomalies")
-        kept = stored.filter(pc.invert(self._is_told(stored)))
-        return quarantine.anomalies(kept, found.filter(self._is_current(found)))
+        kept = stored.filter(pc.invert(self._is_touched(stored)))
+        return anomalies_table.merge_anomalies(kept, found.filter(self._is_current(found)))
 
-    def _is_told(self, anomalies: pa.Table) -> pa.Array:
-        """Whether this run settled the value that each anomaly speaks of."""
+    def _is_touched(self, anomalies: pa.Table) -> pa.Array:
+        """Whether this run replaced the value that each anomaly is about."""
         first = pc.list_element(pc.split_pattern(anomalies.column("path"), ".", max_splits=1), 0)
         detail = pc.is_in(first, value_set=pa.array(survivorship.detail_keys(), pa.string()))
-        told = pc.if_else(detail, _among(anomalies, self._told.details), _among(anomalies, self._told.rows))
-        return pc.if_else(pc.equal(first, tables()["events"].rows), _among(anomalies, self._told.events), told)
+        in_details, in_rows = _is_of_jobs(anomalies, self._touched.details), _is_of_jobs(anomalies, self._touched.rows)
+        in_events, is_event = _is_of_jobs(anomalies, self._touched.events), pc.equal(first, tables()["events"].rows)
+        return pc.if_else(is_event, in_events, pc.if_else(detail, in_details, in_rows))
 
     def _is_current(self, anomalies: pa.Table) -> pa.Array:
-        """Whether what this run found odd is a value of a row, and not of a copy or of events that gave way."""
+        """Whether a new anomaly is about a value of a row, and not of a copy or of events that were not taken."""
         inner = pc.starts_with(anomalies.column("path"), f"{tables()['events'].rows}.")
-        outer = pc.and_(_among(anomalies, self._told.rows), pc.invert(inner))
-        return pc.or_(outer, self._is_told(anomalies))
+        outer = pc.and_(_is_of_jobs(anomalies, self._touched.rows), pc.invert(inner))
+        return pc.or_(outer, self._is_touched(anomalies))
 
     def _before(self, last: str) -> tuple[pa.Table, pa.Array]:
         """The next stored rows up to the job `last`, and how many events each has."""
         start, end = self._at, bisect_right(self._ids, last, lo=self._at)
         self._at = end
-        return self._jobs.slice(start, end - start), self._held.slice(start, end - start)
+        return self._jobs.slice(start, end - start), self._stored_counts.slice(start, end - start)
 
-    def _left_behind(self, left: pa.Table) -> pa.Table:
+    def _without_new_copy(self, left: pa.Table) -> pa.Table:
         """Stored rows without a new copy: as they were if the list confirms them, gone if a whole one lacks them."""
-        if not (self.seen.confirming or self.seen.whole is not None) or not left.num_rows:
+        if not (self.context.confirming or self.context.whole is not None) or not left.num_rows:
             return left
         present = left.column("present")
         listed = pc.is_in(left.column("job_id"), value_set=self._confirmed)
         # A job that was seen to change later than the list came was there later than the list came.
-        moment = pa.scalar(self.seen.newest_whole_at, INSTANT)
+        moment = pa.scalar(self.context.newest_whole_at, INSTANT)
         older = pc.less_equal(left.column("last_changed_at"), moment)
-        gone = pc.and_(pc.and_(present, older), pc.invert(pc.or_(listed, self._is_spared(left))))
+        gone = pc.and_(pc.and_(present, older), pc.invert(pc.or_(listed, self._is_protected(left))))
         back = pc.and_(listed, pc.invert(present))
         self.counts.vanished += pc.sum(gone).as_py() or 0
         self.counts.changed += pc.sum(back).as_py() or 0
         changed = pc.if_else(pc.or_(gone, back), moment, left.column("last_changed_at"))
-        left = _put(left, "present", pc.or_(back, pc.and_(present, pc.invert(gone))))
-        return _put(left, "last_changed_at", changed)
+        left = _with_column(left, "present", pc.or_(back, pc.and_(present, pc.invert(gone))))
+        return _with_column(left, "last_changed_at", changed)
 
-    def _is_spared(self, left: pa.Table) -> pa.Array:
-        if not self.seen.vanishing or self.seen.whole is None:
+    def _is_protected(self, left: pa.Table) -> pa.Array:
+        if not self.context.vanishing or self.context.whole is None:
             return pa.array([True] * left.num_rows, pa.bool_())
-        return pc.is_in(left.column("job_id"), value_set=pa.array(sorted(self._spared), pa.string()))
+        return pc.is_in(left.column("job_id"), value_set=pa.array(sorted(self._protected), pa.string()))
 
-    def _jobs_of(self, new: Incoming, before: pa.Table, held: pa.Array) -> tuple[pa.Table, pa.Array]:
+    def _merge_jobs(self, new: Incoming, before: pa.Table, stored_counts: pa.Array) -> tuple[pa.Table, pa.Array]:
         """The next rows of the incoming jobs, and whether each takes the incoming events."""
         index = pc.index_in(new.ids, value_set=one(before.column("job_id")))
         known = pc.is_valid(index)
         # Without a past there is nothing to compare with, which is what costs.
-        fresh = not before.num_rows
-        old = (before.select(_REMEMBERED) if fresh else before).take(index)
-        held = pc.fill_null(pc.take(held, index), 0)
-        wins, some = self._wins(new, old, known), pc.greater(new.counts, 0)
-        taking = one(pc.and_(some, pc.if_else(wins, pc.greater_equal(new.counts, held), pc.equal(held, 0))))
+        nothing_stored = not before.num_rows
+        old = (before.select(_REMEMBERED) if nothing_stored else before).take(index)
+        stored_counts = pc.fill_null(pc.take(stored_counts, index), 0)
+        wins, has_events = self._is_newer(new, old, known), pc.greater(new.counts, 0)
+        enough = pc.if_else(wins, pc.greater_equal(new.counts, stored_counts), pc.equal(stored_counts, 0))
+        takes_events = one(pc.and_(has_events, enough))
         # An older detail beside a newer list item has fewer by right.
         current = pc.and_(wins, pc.invert(new.behind))
-        fewer = pc.and_(pc.and_(current, pc.less(new.counts, held)), pc.or_(new.complete, some))
-        self.new_anomalies += row_anomalies.fewer_events(new.ids, new.counts, held, fewer)
-        told = new.detail if fresh else carry_over.told(new, old, wins)
+        fewer = pc.and_(pc.and_(current, pc.less(new.counts, stored_counts)), pc.or_(new.complete, has_events))
+        self.new_anomalies += row_anomalies.fewer_events(new.ids, new.counts, stored_counts, fewer)
+        detail_wins = new.detail if nothing_stored else carry_over.detail_wins(new, old, wins)
         cells = dict(zip(new.jobs.column_names, new.jobs.columns, strict=True))
-        if not fresh:
-            cells = self._mixed(new, old, wins, told, pc.and_(known, pc.invert(taking)))
+        if not nothing_stored:
+            cells = self._merged_cells(new, old, wins, detail_wins, pc.and_(known, pc.invert(takes_events)))
         cells["duration_seconds"] = seconds_between(cells["created_at"], cells["finished_at"])
-        same = known if fresh else carry_over.alike(cells, old)
-        cells["events_state"] = self._state(new, old, wins, taking, fewer, held, same)
-        present = self._present(new, old, known)
-        flipped = pc.and_(known, pc.not_equal(present, pc.fill_null(old.column("present"), False)))
-        same = pc.and_(same, pc.invert(pc.and_(taking, pc.not_equal(new.counts, held))))
+        same = known if nothing_stored else carry_over.is_unchanged(cells, old)
+        unchanged = pc.and_(same, pc.invert(fewer))
+        cells["events_state"] = self._events_state(new, old, wins, takes_events, stored_counts, unchanged)
+        present = self._is_present(new, old, known)
+        presence_changed = pc.and_(known, pc.not_equal(present, pc.fill_null(old.column("present"), False)))
+        same = pc.and_(same, pc.invert(pc.and_(takes_events, pc.not_equal(new.counts, stored_counts))))
         # What an older copy adds may have been observed before what is there.
         late = pc.or_(wins, pc.fill_null(pc.greater_equal(new.observed, old.column("last_changed_at")), True))
-        moved = pc.or_(pc.or_(pc.and_(late, pc.invert(same)), flipped), pc.invert(known))
+        moved = pc.or_(pc.or_(pc.and_(late, pc.invert(same)), presence_changed), pc.invert(known))
         cells["present"] = present
         cells["first_seen_at"] = pc.coalesce(old.column("first_seen_at"), new.first)
         cells["last_changed_at"] = pc.if_else(moved, new.since, old.column("last_changed_at"))
-        cells["project"] = pa.repeat(self.seen.project, len(new.ids))
+        cells["project"] = pa.repeat(self.context.project, len(new.ids))
         self._count(known, pc.or_(moved, pc.invert(same)))
-        for told_ids, mask in ((self._told.rows, wins), (self._told.details, told), (self._told.events, taking)):
-            told_ids.append(where(new.ids, one(mask)))
+        for touched_ids, mask in (
+            (self._touched.rows, wins),
+            (self._touched.details, detail_wins),
+            (self._touched.events, takes_events),
+        ):
+            touched_ids.append(where(new.ids, one(mask)))
         found = assemble.rows(tables()["jobs"], cells)
         self.new_anomalies += row_anomalies.find_row_anomalies(found, old, wins, self._firsts)
         self.current_states.append(where(states(found, new.since), wins))
         self.superseded_states.append(where(states(new.jobs, new.since), pc.invert(wins)))
-        return found, taking
+        return found, takes_events
 
-    def _mixed(
-        self, new: Incoming, old: pa.Table, wins: pa.Array, told: pa.Array, keep: pa.Array
+    def _merged_cells(
+        self, new: Incoming, old: pa.Table, wins: pa.Array, detail_wins: pa.Array, keep: pa.Array
     ) -> dict[str, pa.ChunkedArray]:
         """The cells of jobs of which some are stored; where `keep` holds, the stored events stay."""
-        cells = {c: carry_over.column(c, new, old, wins, told) for c in new.jobs.column_names}
+        cells = {c: carry_over.merged_column(c, new, old, wins, detail_wins) for c in new.jobs.column_names}
         for name in (column.name for column in terminal_columns()):
             cells[name] = pc.if_else(keep, old.column(name), new.jobs.column(name))
         clear_while_running(cells)
         return cells
 
-    def _wins(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:
+    def _is_newer(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:
         """Whether the incoming copy is the newer one: by `updated_at`, then by when it was observed."""
         last = old.column("last_changed_at")
-        if self.seen.base_whole_at is not None:
+        if self.context.base_whole_at is not None:
             # What the newest whole list had was observed then, even if it had not changed since long.
-            whole = pa.scalar(self.seen.base_whole_at, INSTANT)
+            whole = pa.scalar(self.context.base_whole_at, INSTANT)
             last = pc.if_else(pc.and_(old.column("present"), pc.less(last, whole)), whole, last)
         newer = survivorship.is_newer(new.jobs.column("updated_at"), new.observed, old.column("updated_at"), last)
         return one(pc.or_(pc.invert(known), newer))
 
-    def _state(
+    def _events_state(
         self,
         new: Incoming,
         old: pa.Table,
         wins: pa.Array,
-        taking: pa.Array,
-        fewer: pa.Array,
-        held: pa.Array,
-        same: pa.Array,
+        takes_events: pa.Array,
+        stored_counts: pa.Array,
+        unchanged: pa.Array,
     ) -> pa.Array:
-        """`events_state`."""
+        """`events_state`. `unchanged`: the row says what the stored one says, and no fewer events came."""
         # Events of a copy that lost speak of the current row only if both are of one `updated_at`.
         current = pc.or_(wins, pc.fill_null(pc.equal(new.told_at, old.column("updated_at")), False))
         late = pc.or_(new.stale, pc.invert(current))
-        read = pc.if_else(late, "stale", pc.if_else(new.detail, "detail", "list"))
-        none = pc.and_(new.complete, pc.and_(pc.equal(held, 0), pc.equal(new.counts, 0)))
+        incoming_state = pc.if_else(late, "stale", pc.if_else(new.detail, "detail", "list"))
+        none = pc.and_(new.complete, pc.and_(pc.equal(stored_counts, 0), pc.equal(new.counts, 0)))
         before = pc.fill_null(old.column("events_state"), "unknown")
-        failed = pc.is_in(new.ids, value_set=pa.array(sorted(self.seen.failed), pa.string()))
-        fresh = pc.and_(same, pc.invert(pc.or_(failed, fewer)))
-        kept_as = pc.if_else(pc.or_(pc.equal(before, "unknown"), fresh), before, "stale")
-        return pc.if_else(pc.or_(taking, pc.and_(none, pc.invert(late))), read, kept_as)
+        failed = pc.is_in(new.ids, value_set=pa.array(sorted(self.context.failed), pa.string()))
+        still_true = pc.or_(pc.equal(before, "unknown"), pc.and_(unchanged, pc.invert(failed)))
+        stored_state = pc.if_else(still_true, before, "stale")
+        return pc.if_else(pc.or_(takes_events, pc.and_(none, pc.invert(late))), incoming_state, stored_state)
 
-    def _present(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:
+    def _is_present(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:
         """Whether the newest whole list has the job, or something newer than it."""
-        newest = self.seen.newest_whole_at
+        newest = self.context.newest_whole_at
         if newest is None:
             return pa.array([True] * len(new.ids), pa.bool_())
         listed = pc.greater_equal(new.observed, pa.scalar(newest, INSTANT))
-        if self.seen.whole is not None:
-            return pc.or_(listed, pc.equal(new.responses, self.seen.whole))
+        if self.context.whole is not None:
+            return pc.or_(listed, pc.equal(new.responses, self.context.whole))
         # An answer older than the newest whole list tells nothing about it.
         return pc.or_(listed, pc.and_(known, pc.fill_null(old.column("present"), False)))
 
@@ -262,10 +269,10 @@ class Merge:
         self.counts.new += pc.sum(pc.invert(known)).as_py() or 0
         self.counts.changed += pc.sum(pc.and_(known, changed)).as_py() or 0
 
-    def _events_of(self, new: Incoming, taking: pa.Array, last: str) -> Iterator[pa.Table]:
+    def _merge_events(self, new: Incoming, takes_events: pa.Array, last: str) -> Iterator[pa.Table]:
         """The events up to the job `last`: the stored ones, but for the jobs that take the incoming ones."""
-        found = assemble.with_project(tables()["events"], new.events(taking), self.seen.project)
-        taken = where(new.ids, taking)
+        found = assemble.with_project(tables()["events"], new.events(takes_events), self.context.project)
+        taken = where(new.ids, takes_events)
         for old in self._events.up_to(last):
             reach = pc.less_equal(found.column("job_id"), old.column("job_id")[-1])
             count = pc.sum(reach).as_py() or 0
@@ -275,7 +282,7 @@ class Merge:
         yield found
 
 
-def _among(rows: pa.Table, ids: list[pa.Array]) -> pa.Array:
+def _is_of_jobs(rows: pa.Table, ids: list[pa.Array]) -> pa.Array:
     return pc.is_in(rows.column("job_id"), value_set=one(pa.chunked_array(ids, pa.string())))
 
 
@@ -288,6 +295,6 @@ def _ordered(parts: list[pa.Table], key: list[str]) -> pa.Table:
     return whole.take(pc.sort_indices(whole, [(k, "ascending") for k in key]))
 
 
-def _put(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
+def _with_column(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
     at = rows.schema.get_field_index(name)
     return rows.set_column(at, rows.schema.field(at), values)

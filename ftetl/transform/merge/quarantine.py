@@ -1,7 +1,4 @@
-"""The two tables beside the data: what could not be taken (`quarantine`), and what was odd (`anomalies`).
-
-Knows neither files nor the network.
-"""
+"""The table of elements that no other table can take, each kept once."""
 
 from __future__ import annotations
 
@@ -16,8 +13,7 @@ import pyarrow.compute as pc
 
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
-from ftetl.raw.findings import Anomaly, QuarantinedElement
-from ftetl.transform.flatten.tables import tally
+from ftetl.raw.findings import QuarantinedElement
 
 
 @dataclass(frozen=True)
@@ -59,21 +55,3 @@ def _row(element: QuarantinedElement, digest: str, project: str) -> dict[str, An
         "position": element.position,
         "first_seen_at": element.observed_at,
     }
-
-
-def tallied(anomalies: Iterable[Anomaly], project: str) -> pa.Table:
-    """What was odd in a run, as rows of the anomalies."""
-    rows = [{"project": project, **row} for row in tally(list(anomalies))]
-    return pa.Table.from_pylist(rows, schema=schema(tables()["anomalies"]))
-
-
-def anomalies(kept: pa.Table, fresh: pa.Table) -> pa.Table:
-    """The stored anomalies that are kept and those of this run, which replace them where both say the same."""
-    if kept.num_rows and fresh.num_rows:
-        keys = ["job_id", "path", "kind"]
-        taken = set(zip(*(fresh.column(k).to_pylist() for k in keys), strict=True))
-        old = zip(*(kept.column(k).to_pylist() for k in keys), strict=True)
-        kept = kept.filter(pa.array([key not in taken for key in old], pa.bool_()))
-    whole = pa.concat_tables([kept, fresh])
-    order = [("job_id", "ascending"), ("path", "ascending"), ("kind", "ascending")]
-    return whole.take(pc.sort_indices(whole, order))

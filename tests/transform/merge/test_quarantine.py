@@ -13,6 +13,7 @@ import pytest
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty, schema
 from ftetl.raw.findings import Anomaly, QuarantinedElement
+from ftetl.transform.merge import anomalies as anomalies_table
 from ftetl.transform.merge import quarantine
 
 NONE = empty(tables()["quarantine"])
@@ -67,10 +68,10 @@ def anomalies(*rows: tuple[str, str, str, str]) -> pa.Table:
 
 def test_odd_values_of_one_kind_are_one_row_with_the_first_of_them() -> None:
     odd = [Anomaly("b", "events.type", "unknown_enum", f'"{n}"', n) for n in (2, 0, 1)]
-    found = quarantine.tallied([*odd, Anomaly("a", "status", "wrong_type", "1")], "p")
+    found = anomalies_table.count_anomalies([*odd, Anomaly("a", "status", "wrong_type", "1")], "p")
     rows = [(r["job_id"], r["path"], r["raw"], r["rows"], r["project"]) for r in found.to_pylist()]
     assert rows == [("a", "status", "1", 1, "p"), ("b", "events.type", '"0"', 3, "p")]
-    assert quarantine.tallied([], "p").equals(empty(tables()["anomalies"]))
+    assert anomalies_table.count_anomalies([], "p").equals(empty(tables()["anomalies"]))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,6 @@ def test_odd_values_of_one_kind_are_one_row_with_the_first_of_them() -> None:
     ],
 )
 def test_what_is_found_anew_replaces_what_was_stored(kept: Any, fresh: Any, raws: list[str]) -> None:
-    found = quarantine.anomalies(anomalies(*kept), anomalies(*fresh))
+    found = anomalies_table.merge_anomalies(anomalies(*kept), anomalies(*fresh))
     assert found["raw"].to_pylist() == raws
     assert found.schema.equals(schema(tables()["anomalies"]))
