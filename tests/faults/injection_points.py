@@ -24,7 +24,7 @@ PLACES = (
     "ftetl.extract.archive:Archive.note",
     "ftetl.store.transaction:Transaction.commit",
     "ftetl.store.transaction:commit_manifest",
-    "ftetl.store.target.cleanup:update_current_link",
+    "ftetl.store.cleanup:update_current_link",
     "ftetl.pipeline.list_watermark:write_newest_whole_at",
     "ftetl.pipeline.run_log:write_record",
 )

@@ -51,7 +51,7 @@ def test_before_the_commit_nothing_is_changed(
 @pytest.mark.parametrize(
     ("place", "number"),
     [
-        ("ftetl.store.target.cleanup:update_current_link", signal.SIGTERM),
+        ("ftetl.store.cleanup:update_current_link", signal.SIGTERM),
         ("ftetl.pipeline.list_watermark:write_newest_whole_at", signal.SIGINT),
         ("ftetl.pipeline.run_log:write_record", signal.SIGTERM),
     ],
