@@ -18,10 +18,10 @@ from tests.faults.targets import AT_CLOSE, Start
 PLACES = (
     "",  # the start
     AT_CLOSE,  # threads write the tables
-    "ftetl.extract.details.fingerprints:bytes_of",
+    "ftetl.extract.details.fingerprints:serialize",
     "ftetl.load.table_writers:TableWriters.validate",  # threads read them back
     "ftetl.extract.archive:Archive.sync",  # a thread makes the archive durable
-    "ftetl.extract.archive:Archive.note",
+    "ftetl.extract.archive:Archive.write_index",
     "ftetl.store.transaction:Transaction.commit",
     "ftetl.store.transaction:commit_manifest",
     "ftetl.store.cleanup:update_current_link",
