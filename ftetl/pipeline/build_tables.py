@@ -55,7 +55,8 @@ def build_tables(
     anomalies = list(plan.anomalies)
     quarantined = list(plan.quarantined)
     merge.protect_from_vanishing(a.job_id for a in quarantined if a.job_id)
-    done = 0
+    done = jobs_done = 0
+    jobs = len({item.job_id for item in plan.items})  # of one job there may be a list item and a detail
     for batch in prefetch.decoded_batches(plan.items, extraction.responses, events=settings.events != "none"):
         decoded = batch.coalesced.decoded
         done += len(decoded.items) + batch.coalesced.absorbed
@@ -65,7 +66,8 @@ def build_tables(
             anomalies += [*batch.coalesced.anomalies, *batch.flat.anomalies]
             drift.add_decoded(batch.flat.jobs, decoded.unknown_keys)
             _write_batch(writers, merge.batch(batch.coalesced, batch.flat), drift, derived)
-        progress.jobs(done, len(plan.items))
+        jobs_done += len(decoded.items)
+        progress.jobs(jobs_done, jobs)
     for rows in merge.rest():
         _write_batch(writers, rows, drift, derived)
     writers.write_rows("stages", derived.finish_events())

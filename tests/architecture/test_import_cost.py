@@ -16,7 +16,7 @@ COMMAND_LINE = {
     *("cli", "cli.main", "cli.exit_handling", "cli.log_format", "cli.options", "cli.output", "cli.process"),
     *("cli.commands", *(f"cli.commands.{name}" for name in COMMANDS)),
     *("config", "config.limits", "config.settings"),
-    *("contract", "contract.loader", "contract.markdown", "contract.validation"),
+    *("contract", "contract.loader", "contract.markdown", "contract.model", "contract.validation"),
     *("errors", "errors.exceptions"),
     *("clock", "formatting", "run_report"),
     *("load", "load.formats"),  # the names of the formats
