@@ -1,12 +1,10 @@
 """The errors that ftetl raises, and the table of exit codes."""
 
 from ftetl.errors.exceptions import (
-    EXITS,
     PREFIX,
     AccessError,
     ConfigError,
     DataError,
-    Exit,
     FtetlError,
     ProtocolError,
     SoftwareError,
@@ -16,6 +14,7 @@ from ftetl.errors.exceptions import (
     UnavailableError,
     UsageError,
 )
+from ftetl.errors.exit_codes import EXITS, Exit
 
 __all__ = [
     "EXITS",

@@ -17,7 +17,7 @@ COMMAND_LINE = {
     *("cli.commands", *(f"cli.commands.{name}" for name in COMMANDS)),
     *("config", "config.limits", "config.settings"),
     *("contract", "contract.loader", "contract.markdown", "contract.model", "contract.validation"),
-    *("errors", "errors.exceptions"),
+    *("errors", "errors.exceptions", "errors.exit_codes"),
     *("clock", "formatting", "run_report"),
     *("load", "load.formats"),  # the names of the formats
     *("pipeline", "pipeline.progress"),  # progress that nobody displays
@@ -81,7 +81,7 @@ def test_the_list_would_show_a_heavy_import(root: Path) -> None:
 
 
 def test_the_package_loads_the_errors_and_nothing_else_of_its_own(root: Path) -> None:
-    assert ours(root, IMPORT) == {"errors", "errors.exceptions"}
+    assert ours(root, IMPORT) == {"errors", "errors.exceptions", "errors.exit_codes"}
 
 
 def test_the_help_loads_the_command_line_and_what_it_is_made_of(root: Path) -> None:
