@@ -1,4 +1,4 @@
-"""How the program ends: signals, one last line, the exit code, and never a traceback."""
+"""How the program ends: signals, one last line, the exit code, and never a traceback or a core file."""
 
 from __future__ import annotations
 
@@ -44,8 +44,12 @@ class _TerminatedError(BaseException):
 
 
 def install_signal_handlers() -> None:
-    """From now on SIGTERM ends the program as an exception does, and a crash leaves no core file with the key in it."""
+    """From now on SIGTERM ends the program as an exception does."""
     signal.signal(signal.SIGTERM, _raise_terminated)
+
+
+def disable_core_dumps() -> None:
+    """From now on a crash leaves no core file, which would hold the API key."""
     with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
         import resource
 
@@ -89,9 +93,9 @@ def _usage_error(error: click.ClickException, state: CommandState) -> int:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "ftetl"
     what = error.format_message().rstrip(".")
-    code = "X03" if getattr(error, "option_name", None) == "--api-key" else "P01"
+    error_code = "X03" if getattr(error, "option_name", None) == "--api-key" else "P01"
     message = f"{what}{'' if what.endswith('?') else ';'} see `{command} --help`"
-    failure(output, EXITS["USAGE"], PREFIX + code, message)
+    failure(output, EXITS["USAGE"], PREFIX + error_code, message)
     return EXITS["USAGE"].code
 
 

@@ -35,7 +35,7 @@ def cli(context: click.Context) -> None:
     Start with `ftetl demo`: it needs no key and no network.
     """
     if context.invoked_subcommand is None:
-        output.print_escaped(context.get_help())
+        output.print_unescaped(context.get_help())
         raise UsageError("P01", "no command given", next="start with `ftetl demo`")
 
 
@@ -57,10 +57,11 @@ def main() -> NoReturn:
     """Run a command, and exit with its code."""
     process.tune_process()
     exit_handling.install_signal_handlers()
+    exit_handling.disable_core_dumps()
     state = exit_handling.CommandState()
     try:
-        code = cli.main(prog_name="ftetl", standalone_mode=False, obj=state) or 0
+        exit_code = cli.main(prog_name="ftetl", standalone_mode=False, obj=state) or 0
     except BaseException as error:  # noqa: BLE001 - every end is one line and the right code, never a traceback
         exit_handling.ignore_signals()
-        code = exit_handling.exit_code_for(error, state)
-    sys.exit(code)
+        exit_code = exit_handling.exit_code_for(error, state)
+    sys.exit(exit_code)

@@ -91,7 +91,7 @@ target = click.argument("target", type=_Path(path_type=Path))
 targets = click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=_Path(path_type=Path))
 demo_target = click.argument("target", type=_Path(path_type=Path), default=settings.DEMO_TARGET)
 
-_ASKING = (
+_CONNECTION = (
     click.option(
         "--api-key-file",
         type=click.Path(path_type=Path),
@@ -114,7 +114,7 @@ source = _combined(
         callback=_not_empty,
         help="`api`, `demo`, a saved answer (.json, .ndjson, each also .gz, .zst), a folder of them, or - for stdin.",
     ),
-    *_ASKING,
+    *_CONNECTION,
     click.option(
         "--observed-at",
         metavar="TIME",
@@ -151,7 +151,7 @@ def _file_mode(help_text: str) -> Callable[[Any], Any]:
     )
 
 
-page = _combined(
+report_options = _combined(
     click.option(
         "-o",
         "--output",
@@ -164,7 +164,7 @@ page = _combined(
     _file_mode("Mode of the file; it holds people's data. 0640 lets a group read."),
 )
 
-_UPKEEP = (
+_STORAGE = (
     _file_mode("Mode of the files; folders follow. 0640 lets a group read."),
     click.option(
         "--keep",
@@ -188,7 +188,7 @@ _UPKEEP = (
     ),
 )
 
-upkeep = _combined(*_UPKEEP)
+storage_options = _combined(*_STORAGE)
 
 pii_key = click.option(
     "--pii-key-file",
@@ -223,7 +223,7 @@ _BILLING = (
     click.option("--billing-account-name", metavar="NAME", help="The billing account's name, for the same table."),
 )
 
-asking = _combined(*_ASKING, _PROJECT, *_PII)
+connection_options = _combined(*_CONNECTION, _PROJECT, *_PII)
 
 output = _combined(
     click.option(
@@ -274,5 +274,5 @@ output = _combined(
         metavar="FILE",
         help="Prometheus metrics of the run are written here, also when it fails.",
     ),
-    *_UPKEEP,
+    *_STORAGE,
 )

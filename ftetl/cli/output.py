@@ -1,7 +1,7 @@
 """What the command line prints: results to stdout; messages, progress and the last line to stderr.
 
-rich is imported on a terminal only. Text from outside is escaped before it is printed. A reader who goes away does not
-change what a run does or how it ends.
+rich is imported on a terminal only. Text from outside is escaped before it is printed; only `print_unescaped` leaves
+that to its caller. A reader who goes away does not change what a run does or how it ends.
 """
 
 from __future__ import annotations
@@ -80,51 +80,56 @@ class Output:
             yield bar
 
 
-def print_escaped(text: str | bytes) -> None:
-    """Print text of several lines on stdout that is known to be escaped; bytes are the same in every locale."""
+def print_unescaped(text: str | bytes) -> None:
+    """Print our own text on stdout as it is, line breaks too; bytes are the same in every locale.
+
+    Nothing is escaped here; the caller has escaped what came from outside, as HTML does, or prints none of it.
+    """
     _write(text)
 
 
-def success(output: Output, end: Exit, message: str) -> None:
+def success(output: Output, exit_status: Exit, message: str) -> None:
     """Print the last line of a command that succeeded, unless `-q` was given."""
     if not output.quiet:
-        last_line(output, end, message)
+        last_line(output, exit_status, message)
 
 
-def failure(output: Output | None, end: Exit, code: str | None, message: str, *, version: int | None = None) -> None:
+def failure(
+    output: Output | None, exit_status: Exit, error_code: str | None, message: str, *, version: int | None = None
+) -> None:
     """Print why a command ended early, as the last line and as the JSON result.
 
     Args:
         output: None if the command line was not understood.
-        end: the exit.
-        code: of the failure, like `FTETL-H01`; None if `version` had been committed all the same.
+        exit_status: how the command ended.
+        error_code: of the failure, like `FTETL-H01`; None if `version` had been committed all the same.
         message: what happened and what to do next.
         version: what the run had committed.
     """
     if output is not None:
         with contextlib.suppress(StorageError):  # it may be this very error
             changes = {"changed": version is not None, "version": version, "message": message}
-            output.json_result({**_exit_fields(end, code), **changes})
-    last_line(output, end, message, code)
+            output.json_result({**_exit_fields(exit_status, error_code), **changes})
+    last_line(output, exit_status, message, error_code)
 
 
-def last_line(output: Output | None, end: Exit, message: str, code: str | None = None) -> None:
+def last_line(output: Output | None, exit_status: Exit, message: str, error_code: str | None = None) -> None:
     """Print the last line on stderr: how the command ended."""
     if output is not None and output.logs_json:
-        level = "INFO" if end.committed else "ERROR"
-        _write(json_line(level, "run_done", message, _exit_fields(end, code)), err=True)
+        level = "INFO" if exit_status.committed else "ERROR"
+        _write(json_line(level, "run_done", message, _exit_fields(exit_status, error_code)), err=True)
     else:
-        label = f" {code}" if code else ""
-        _write(escape_unprintable(f"ftetl: {end.name} ({end.code}){label}: {message}"), err=True)
+        label = f" {error_code}" if error_code else ""
+        _write(escape_unprintable(f"ftetl: {exit_status.name} ({exit_status.code}){label}: {message}"), err=True)
 
 
-def _exit_fields(end: Exit, code: str | None) -> dict[str, Any]:
+def _exit_fields(exit_status: Exit, error_code: str | None) -> dict[str, Any]:
     return {
-        "exit_code": end.code,
-        "exit": end.name,
-        "code": code,
-        "committed": end.committed,
-        "retryable": end.retryable,
+        "exit_code": exit_status.code,
+        "exit": exit_status.name,
+        "code": error_code,
+        "committed": exit_status.committed,
+        "retryable": exit_status.retryable,
     }
 
 

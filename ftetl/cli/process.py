@@ -8,7 +8,11 @@ import sys
 
 
 def tune_process() -> None:
-    """Set the garbage collector, Arrow's allocator and numpy's threads for one short run; a user's setting wins."""
+    """Set the garbage collector, Arrow's allocator and numpy's threads for one short run, and block hypothesis.
+
+    Environment variables that the user has set win. The garbage collector's thresholds are always replaced. From now
+    on `import hypothesis` fails in this process, unless it was imported before.
+    """
     # The libraries and an index of jobs are hundreds of thousands of objects, none of them garbage. Searching them as
     # often as Python would takes a tenth of a second of the smallest run, and more of larger ones.
     gc.set_threshold(1_000_000, 50, 1_000)

@@ -16,7 +16,7 @@ from ftetl.formatting import pluralize
 
 @click.command(short_help="Look before the first scheduled run; changes nothing.")
 @options.target
-@options.asking
+@options.connection_options
 @options.with_output
 def doctor(output: Output, target: Path, **settings: Any) -> int:
     """Say what would make an export into TARGET fail, and how to mend it.
@@ -26,16 +26,17 @@ def doctor(output: Output, target: Path, **settings: Any) -> int:
     from ftetl.pipeline.doctor import run_checks
 
     findings = run_checks(Settings.from_options(target, "api", settings))
-    end, code = next(((f.exit, f.code) for f in findings if f.exit), (EXITS["OK"], None))
-    document = {"findings": [f.as_dict() for f in findings], "exit_code": end.code, "exit": end.name, "code": code}
-    output.json_result(document)
+    exit_status, error_code = next(((f.exit, f.code) for f in findings if f.exit), (EXITS["OK"], None))
+    exit_fields = {"exit_code": exit_status.code, "exit": exit_status.name, "code": error_code}
+    output.json_result({"findings": [f.as_dict() for f in findings], **exit_fields})
     for finding in findings:
         advice = f"; {finding.next}" if finding.next else ""
         output.result(f"{finding.state:<8} {finding.name}: {finding.what}{advice}")
     failures = sum(f.state == "failure" for f in findings)
     warnings = pluralize(sum(f.state == "warning" for f in findings), "warning")
     if failures:
-        last_line(output, end, f"{target}: an export would fail: {pluralize(failures, 'failure')}, {warnings}", code)
+        message = f"{target}: an export would fail: {pluralize(failures, 'failure')}, {warnings}"
+        last_line(output, exit_status, message, error_code)
     else:
-        success(output, end, f"{target}: an export can run: {pluralize(len(findings), 'check')}, {warnings}")
-    return end.code
+        success(output, exit_status, f"{target}: an export can run: {pluralize(len(findings), 'check')}, {warnings}")
+    return exit_status.code

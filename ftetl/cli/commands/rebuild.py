@@ -16,7 +16,7 @@ from ftetl.formatting import pluralize
 @click.command(short_help="All tables again from the archive, offline.")
 @options.target
 @options.pii_key
-@options.upkeep
+@options.storage_options
 @options.with_output
 def rebuild(output: Output, target: Path, **settings: Any) -> None:
     """Make all tables of TARGET again, offline, with today's contracts.

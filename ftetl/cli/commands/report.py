@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ftetl.cli import options
-from ftetl.cli.output import Output, print_escaped, success
+from ftetl.cli.output import Output, print_unescaped, success
 from ftetl.errors import EXITS, UsageError
 from ftetl.formatting import format_bytes, pluralize
 
@@ -16,7 +16,7 @@ _STDOUT = Path("-")
 
 @click.command(short_help="One HTML page: spend, tokens, durations, failures.")
 @options.targets
-@options.page
+@options.report_options
 @options.with_output
 def report(output: Output, targets: tuple[Path, ...], file: Path, file_mode: int) -> None:
     """Write one self-contained HTML page about the newest snapshot of TARGET, or of several together.
@@ -31,7 +31,7 @@ def report(output: Output, targets: tuple[Path, ...], file: Path, file_mode: int
 
     page = html_report.build_page(multi_project.open(*targets))
     if file == _STDOUT:
-        print_escaped(page.html.removesuffix("\n").encode())
+        print_unescaped(page.html.removesuffix("\n").encode())
         return
     html_report.write_text_atomically(file, page.html, file_mode)
     size = len(page.html.encode())

@@ -7,7 +7,7 @@ import sys
 import click
 
 from ftetl.cli import options
-from ftetl.cli.output import Output, print_escaped
+from ftetl.cli.output import Output, print_unescaped
 from ftetl.contract import Column, Table, markdown, tables
 from ftetl.errors import UsageError
 
@@ -35,7 +35,7 @@ def schema(output: Output, table: str | None, sql: str | None) -> None:
         if sys.stdout is not None and sys.stdout.isatty():
             _print_table(tables()[name])
         else:
-            print_escaped(markdown.section(tables()[name]))
+            print_unescaped(markdown.section(tables()[name]))
 
 
 def _print_sql(output: Output, names: list[str], database: str) -> None:
@@ -44,7 +44,7 @@ def _print_sql(output: Output, names: list[str], database: str) -> None:
     script = contract_sql.script(names, database)
     output.json_result({"database": database, "sql": script})
     if not output.as_json:
-        print_escaped(script)
+        print_unescaped(script)
 
 
 def _print_table(table: Table) -> None:

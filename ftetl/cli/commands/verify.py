@@ -20,16 +20,18 @@ def verify(output: Output, target: Path) -> int:
     from ftetl.validate.verify import verify_snapshot
 
     result = verify_snapshot(target)
-    end = EXITS["OK" if result.sound else "IOERR"]
-    output.json_result({**result.as_dict(), "exit_code": end.code, "exit": end.name, "code": result.code})
+    exit_status = EXITS["OK" if result.sound else "IOERR"]
+    exit_fields = {"exit_code": exit_status.code, "exit": exit_status.name, "code": result.code}
+    output.json_result({**result.as_dict(), **exit_fields})
     for line in result.damage:
         output.result(f"damaged: {line}")
     for line in result.notes:
         output.info(f"note: {line}")
     if result.sound:
         counts = f"{pluralize(result.files, 'file')}, {pluralize(sum(result.rows.values()), 'row')}"
-        success(output, end, f"{target}: version {result.version} is sound: {counts}")
+        success(output, exit_status, f"{target}: version {result.version} is sound: {counts}")
     else:
         advice = "restore what is named, or export again into an empty folder"
-        last_line(output, end, f"{target}: {pluralize(len(result.damage), 'problem')} found; {advice}", result.code)
-    return end.code
+        message = f"{target}: {pluralize(len(result.damage), 'problem')} found; {advice}"
+        last_line(output, exit_status, message, result.code)
+    return exit_status.code
