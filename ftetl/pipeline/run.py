@@ -43,6 +43,7 @@ from ftetl.store import integrity
 from ftetl.store.target import Commit, Target
 from ftetl.transform import deduplicate
 from ftetl.transform.merge import merger
+from ftetl.transform.merge.run_context import RunContext
 
 _MANY = 2_000  # elements from which on it pays to import the validation in a thread
 
@@ -156,15 +157,15 @@ class Run:
                 allow_account_change=settings.allow_account_change,
             )
         newest_whole_at = extraction.responses[whole].observed_at if whole is not None else base_whole_at
-        merge_context = merger.RunContext(
+        merge_context = RunContext(
             project=settings.project,
-            whole=whole,
+            complete_list=whole,
             newest_whole_at=newest_whole_at,
             base_whole_at=base_whole_at,
-            vanishing=whole is not None and all(a.job_id for a in plan.quarantined),
+            may_mark_missing=whole is not None and all(a.job_id for a in plan.quarantined),
             failed=frozenset(extraction.details.failed),
-            confirmed=extraction.confirmed,
-            confirming=any(r.whole and r.observed_at == newest_whole_at for r in extraction.responses),
+            unchanged_ids=extraction.confirmed,
+            list_is_current=any(r.whole and r.observed_at == newest_whole_at for r in extraction.responses),
         )
         facts = self._facts(extraction, identity, newest_whole_at)
         with target.begin_transaction() as transaction:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,27 +22,14 @@ from ftetl.transform.coalesce import Coalesced
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.flatten.terminal_event import clear_while_running, terminal_columns
 from ftetl.transform.merge import anomalies as anomalies_table
-from ftetl.transform.merge import carry_over, row_anomalies, stored_events
+from ftetl.transform.merge import carry_over, presence, row_anomalies, stored_events
 from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
+from ftetl.transform.merge.run_context import RunContext
 from ftetl.transform.survivorship import INSTANT
 
 _REMEMBERED = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
 _STEP = 50_000  # stored rows that are passed on at once behind the last batch
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """What a run knows besides the rows: which response is the whole list."""
-
-    project: str
-    whole: int | None = None  # the answer that is the newest whole list, if it is newer than the stored one
-    newest_whole_at: datetime | None = None  # of the newest whole list ever, this run's included
-    vanishing: bool = False  # whether jobs that the whole list lacks are gone
-    failed: frozenset[str] = frozenset()  # jobs whose detail could not be had
-    confirmed: frozenset[str] = frozenset()  # jobs that the list still has as it had them when their row was made
-    confirming: bool = False  # whether that list is at least as new as every whole one before
-    base_whole_at: datetime | None = None  # of the newest whole list before this run
 
 
 @dataclass(frozen=True)
@@ -91,13 +77,13 @@ class Merge:
         self._at = 0
         self._events = stored_events.Stream(self.stored)
         self._touched = _Touched()
-        self._protected: set[str] = set()
+        self._quarantined_ids: set[str] = set()
         self._firsts = row_anomalies.firsts(self.stored.read_table("anomalies"))
-        self._confirmed = pa.array(sorted(self.context.confirmed), pa.string())
+        self._unchanged_ids = pa.array(sorted(self.context.unchanged_ids), pa.string())
 
-    def protect_from_vanishing(self, job_ids: Iterable[str]) -> None:
-        """Count these jobs, which have a quarantined copy, as not deleted. To be called before their batch."""
-        self._protected.update(job_ids)
+    def protect_from_missing(self, job_ids: Iterable[str]) -> None:
+        """Do not mark these jobs, which have a quarantined copy, as missing. To be called before their batch."""
+        self._quarantined_ids.update(job_ids)
 
     def batch(self, batch: Coalesced, flat: Flat) -> MergedBatch:
         """The next rows up to the batch's last job."""
@@ -108,14 +94,14 @@ class Merge:
         self.superseded_states.append(states(new.older, new.older_observed))
         jobs, takes_events = self._merge_jobs(new, before, stored_counts)
         mine = pc.is_in(before.column("job_id"), value_set=new.ids)
-        left = self._without_new_copy(where(before, one(pc.invert(mine))))
+        left = self._mark_missing(where(before, one(pc.invert(mine))))
         return MergedBatch(_ordered([jobs, left], ["job_id"]), self._merge_events(new, takes_events, last))
 
     def rest(self) -> Iterator[MergedBatch]:
         """The stored rows behind the last batch."""
         while self._at < len(self._ids):
             last = self._ids[min(self._at + _STEP, len(self._ids)) - 1]
-            left = self._without_new_copy(self._before(last)[0])
+            left = self._mark_missing(self._before(last)[0])
             yield MergedBatch(left, self._events.up_to(last))
 
     def anomaly_table(self, anomalies: list[Anomaly]) -> pa.Table:
@@ -145,27 +131,11 @@ class Merge:
         self._at = end
         return self._jobs.slice(start, end - start), self._stored_counts.slice(start, end - start)
 
-    def _without_new_copy(self, left: pa.Table) -> pa.Table:
-        """Stored rows without a new copy: as they were if the list confirms them, gone if a whole one lacks them."""
-        if not (self.context.confirming or self.context.whole is not None) or not left.num_rows:
-            return left
-        present = left.column("present")
-        listed = pc.is_in(left.column("job_id"), value_set=self._confirmed)
-        # A job that was seen to change later than the list came was there later than the list came.
-        moment = pa.scalar(self.context.newest_whole_at, INSTANT)
-        older = pc.less_equal(left.column("last_changed_at"), moment)
-        gone = pc.and_(pc.and_(present, older), pc.invert(pc.or_(listed, self._is_protected(left))))
-        back = pc.and_(listed, pc.invert(present))
-        self.counts.vanished += pc.sum(gone).as_py() or 0
-        self.counts.changed += pc.sum(back).as_py() or 0
-        changed = pc.if_else(pc.or_(gone, back), moment, left.column("last_changed_at"))
-        left = _with_column(left, "present", pc.or_(back, pc.and_(present, pc.invert(gone))))
-        return _with_column(left, "last_changed_at", changed)
-
-    def _is_protected(self, left: pa.Table) -> pa.Array:
-        if not self.context.vanishing or self.context.whole is None:
-            return pa.array([True] * left.num_rows, pa.bool_())
-        return pc.is_in(left.column("job_id"), value_set=pa.array(sorted(self._protected), pa.string()))
+    def _mark_missing(self, rows: pa.Table) -> pa.Table:
+        marked = presence.mark_missing_jobs(rows, self.context, self._unchanged_ids, self._quarantined_ids)
+        self.counts.vanished += marked.missing
+        self.counts.changed += marked.reappeared
+        return marked.rows
 
     def _merge_jobs(self, new: Incoming, before: pa.Table, stored_counts: pa.Array) -> tuple[pa.Table, pa.Array]:
         """The next rows of the incoming jobs, and whether each takes the incoming events."""
@@ -190,7 +160,7 @@ class Merge:
         same = known if nothing_stored else carry_over.is_unchanged(cells, old)
         unchanged = pc.and_(same, pc.invert(fewer))
         cells["events_state"] = self._events_state(new, old, wins, takes_events, stored_counts, unchanged)
-        present = self._is_present(new, old, known)
+        present = presence.is_present(new, old, known, self.context)
         presence_changed = pc.and_(known, pc.not_equal(present, pc.fill_null(old.column("present"), False)))
         same = pc.and_(same, pc.invert(pc.and_(takes_events, pc.not_equal(new.counts, stored_counts))))
         # What an older copy adds may have been observed before what is there.
@@ -254,17 +224,6 @@ class Merge:
         stored_state = pc.if_else(still_true, before, "stale")
         return pc.if_else(pc.or_(takes_events, pc.and_(none, pc.invert(late))), incoming_state, stored_state)
 
-    def _is_present(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:
-        """Whether the newest whole list has the job, or something newer than it."""
-        newest = self.context.newest_whole_at
-        if newest is None:
-            return pa.array([True] * len(new.ids), pa.bool_())
-        listed = pc.greater_equal(new.observed, pa.scalar(newest, INSTANT))
-        if self.context.whole is not None:
-            return pc.or_(listed, pc.equal(new.responses, self.context.whole))
-        # An answer older than the newest whole list tells nothing about it.
-        return pc.or_(listed, pc.and_(known, pc.fill_null(old.column("present"), False)))
-
     def _count(self, known: pa.Array, changed: pa.Array) -> None:
         self.counts.new += pc.sum(pc.invert(known)).as_py() or 0
         self.counts.changed += pc.sum(pc.and_(known, changed)).as_py() or 0
@@ -293,8 +252,3 @@ def _ordered(parts: list[pa.Table], key: list[str]) -> pa.Table:
         return parts[0]
     whole = pa.concat_tables(parts)
     return whole.take(pc.sort_indices(whole, [(k, "ascending") for k in key]))
-
-
-def _with_column(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    at = rows.schema.get_field_index(name)
-    return rows.set_column(at, rows.schema.field(at), values)

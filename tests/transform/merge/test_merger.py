@@ -23,7 +23,8 @@ from ftetl.load.formats import parquet
 from ftetl.snapshot.table_reader import TableReader, table_file
 from ftetl.transform.decode import decoder
 from ftetl.transform.merge import stored_events
-from ftetl.transform.merge.merger import Merge, RunContext
+from ftetl.transform.merge.merger import Merge
+from ftetl.transform.merge.run_context import RunContext
 
 IDS = [f"ft-{letter}" for letter in "abcdefghijkl"]
 START = datetime(2026, 8, 1, tzinfo=UTC)
