@@ -1,1 +1,1 @@
-"""Runs one export: extract, transform, validate, load, commit. The only package that knows all steps."""
+"""Runs one export: extract, transform, load, validate, commit. The only package that knows all steps."""

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "api", **settings: Any) -> Report:
     """Export all fine-tuning jobs into a target folder; what was done comes back as a `Report`.
 
-    `source` is `api`, `demo`, a saved answer, a folder of them, or `-` for stdin. The other settings are those of the
+    `source` is `api`, `demo`, a saved response, a folder of them, or `-` for stdin. The other settings are those of the
     command line, with underscores: `formats=("parquet", "csv")`, `events="auto"`, `project="default"`,
     `observed_at=datetime`, and so on. The key comes from `TOGETHER_API_KEY` or `api_key_file`.
 

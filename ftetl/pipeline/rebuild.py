@@ -83,7 +83,7 @@ def _privacy(
     elif privacy.get(MODE) == "hash" and any("path" in answer for entry in entries for answer in entry["answers"]):
         raise ConfigError(
             "P12",
-            "saved answers are read once more, and the key of the target's pseudonyms is missing",
+            "saved responses are read once more, and the key of the target's pseudonyms is missing",
             next="give it with --pii-key-file",
         )
     elif privacy.get(MODE) == "drop":

@@ -71,9 +71,9 @@ class ReplayedSource:
     def _saved(self, entry: dict[str, Any]) -> Response:
         path = Path(entry["path"])
         if not path.is_file():
-            raise DataError("A04", f"the saved answer {path} is gone", next=_ADVICE)
+            raise DataError("A04", f"the saved response {path} is gone", next=_ADVICE)
         if path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
-            raise DataError("A05", f"the saved answer {path} is not the one that was exported", next=_ADVICE)
+            raise DataError("A05", f"the saved response {path} is not the one that was exported", next=_ADVICE)
         source: Source = SavedFiles(path, scratch=lambda: self._scratch)
         if self._pseudonyms:  # what is in the archive was already redacted
             source = RedactingSource(source, self._pseudonyms, lambda: self._scratch)

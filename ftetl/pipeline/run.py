@@ -1,4 +1,4 @@
-"""Runs one export: extract, transform, validate, load, commit.
+"""Runs one export: extract, transform, load, validate, commit.
 
     source -> scan -> details -> duplicates -> decode -> flatten -> merge -> files -> checks -> commit
 

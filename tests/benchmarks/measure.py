@@ -112,7 +112,7 @@ def said(command: Sequence[str | Path]) -> str:
 
 
 def export(file: Path, target: Path) -> list[str | Path]:
-    """The command that exports a saved answer with all its events."""
+    """The command that exports a saved response with all its events."""
     return [sys.executable, "-m", "ftetl", "export", target, "--from", file, "--events", "list", "-q"]
 
 

@@ -7,7 +7,7 @@
 1. Details: every job of a list asked for at a stand-in that takes 20 ms for each. The bar is 1.3 times what the latency
    alone costs (latency x jobs / concurrency).
 2. A second run against the service, with 1 % of the jobs changed: at most half of the first run's time.
-3. The same with saved answers that carry the events, where there is nothing to ask for.
+3. The same with saved responses that carry the events, where there is nothing to ask for.
 
 Only the standard library is imported here: on Linux a child's peak memory starts at its parent's.
 """

@@ -164,7 +164,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], str, str]] = {
     ),
     "no JSON at all": (lambda f: ["export", "out", "--from", _file(f, "a.json", b"hello")], "R06", "a.json"),
     "a file without data": (lambda f: ["export", "out", "--from", _file(f, "a.json", b'{"a":1}')], "R07", "a.json"),
-    "an empty folder": (lambda f: ["export", "out", "--from", f], "F07", "no saved answer"),
+    "an empty folder": (lambda f: ["export", "out", "--from", f], "F07", "no saved response"),
     "nothing on stdin": (lambda _: ["export", "out", "--from", "-"], "R02", "stdin"),
     "a target that is a file": (lambda f: ["export", _file(f, "out", b""), "--from", SAMPLE], "S18", "out"),
     "a target in a file": (lambda f: ["export", _file(f, "x", b"") / "out", "--from", SAMPLE], "S18", "x"),

@@ -23,7 +23,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
 
 @pytest.fixture(scope="session")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two saved answers, the later of which has changed."""
+    """Two saved responses, the later of which has changed."""
     folder = tmp_path_factory.mktemp("answers")
     files = [folder / "first.json", folder / "second.json"]
     for day, (file, jobs) in enumerate(zip(files, (FIRST, SECOND), strict=True)):

@@ -469,7 +469,7 @@ def test_a_target_belongs_to_one_service(exports: Exports) -> None:
     settings: dict[str, Any] = {"source": "api", "observed_at": day(3)}
     with demo.serve(jobs=[job(1)]) as server:
         settings |= {"base_url": server.url, "environ": {"TOGETHER_API_KEY": server.key}}
-        exports([job(1)], 1)  # a saved answer says nothing about the service
+        exports([job(1)], 1)  # a saved response says nothing about the service
         ftetl.export(exports.target, **settings)
         exports([job(1), job(2)], 4)
         with pytest.raises(ConfigError, match="belongs to the service") as caught:

@@ -146,7 +146,9 @@ def _find_files(path: Path) -> tuple[bool, tuple[Path, ...]]:
         if stat.S_ISDIR(mode):
             files = sorted(file for file in path.iterdir() if not file.name.startswith(".") and _is_response(file))
             if not files:
-                raise DataError("F07", f"no saved answer lies in the folder {path}", next=f"accepted are {ACCEPTED}")
+                raise DataError(
+                    "F07", f"there is no saved response in the folder {path}", next=f"accepted are {ACCEPTED}"
+                )
             return True, tuple(files)
     except FtetlError:
         raise
@@ -156,7 +158,7 @@ def _find_files(path: Path) -> tuple[bool, tuple[Path, ...]]:
         advice = "to read from a pipe, give - and use stdin"
         raise DataError("F02", f"{path} is neither a file nor a folder", next=advice)
     if not _is_response(path):
-        raise DataError("F03", f"{path} does not end like a saved answer", next=f"accepted are {ACCEPTED}")
+        raise DataError("F03", f"{path} does not end like a saved response", next=f"accepted are {ACCEPTED}")
     return False, (path,)
 
 
@@ -166,7 +168,7 @@ def _skipped_files_note(folder: Path, files: Iterable[Path]) -> tuple[str, ...]:
     if not others:
         return ()
     more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-    return (f"in {folder} these are no saved answers and were not read: {', '.join(others[:5])}{more}",)
+    return (f"in {folder} these are not saved responses and were not read: {', '.join(others[:5])}{more}",)
 
 
 def _is_response(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Saved answers: which files count, what they are taken for, and that nothing is cut short in silence."""
+"""Saved responses: which files count, what they are taken for, and that nothing is cut short in silence."""
 
 from __future__ import annotations
 
