@@ -27,7 +27,7 @@ class _Mode(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if not re.fullmatch(r"(?:0o?)?6[0246][04]", value):
-            self.fail(f"{value!r} is no mode such as 0600, 0640 or 0644.", param, ctx)
+            self.fail(f"{value!r} is not a mode such as 0600, 0640 or 0644.", param, ctx)
         return int(value, 8)
 
 
@@ -43,7 +43,7 @@ class _Seconds(click.ParamType[float]):
         except ValueError:
             seconds = -1.0
         if not 0 <= seconds <= self.most:
-            self.fail(f"{value!r} is no number of seconds from 0 to {self.most:,.0f}.", param, ctx)
+            self.fail(f"{value!r} is not a number of seconds from 0 to {self.most:,.0f}.", param, ctx)
         return seconds
 
 
@@ -69,14 +69,14 @@ def _combined(*parts: Callable[[Any], Any]) -> Callable[[Command], Command]:
 def with_output(function: Callable[..., int | None]) -> Callable[..., int]:
     """Add `-q`, `-v`, `--json` and `--log-format` to a command, whose first argument they become as an `Output`."""
 
-    @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-    @click.option("-v", "--verbose", count=True, show_default=False, help="Say more; -vv says most.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
+    @click.option("-v", "--verbose", count=True, show_default=False, help="More log output; -vv prints most.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document on stdout.")
     @click.option(
         "--log-format",
         type=click.Choice(FORMATS),
         default=FORMATS[0],
-        help="What is said on stderr: lines for people, or one JSON object a line.",
+        help="Log format on stderr: lines for people, or one JSON object a line.",
     )
     @wraps(function)
     def command(*args: Any, quiet: bool, verbose: int, as_json: bool, log_format: str, **options: Any) -> int:
@@ -112,13 +112,13 @@ source = _combined(
         default=settings.SOURCE,
         metavar="SOURCE",
         callback=_not_empty,
-        help="`api`, `demo`, a saved answer (.json, .ndjson, each also .gz, .zst), a folder of them, or - for stdin.",
+        help="`api`, `demo`, a saved response (.json, .ndjson, each also .gz, .zst), a folder of them, or - for stdin.",
     ),
     *_CONNECTION,
     click.option(
         "--observed-at",
         metavar="TIME",
-        help="When the answer was received, like 2026-07-02T08:10:14Z; else now, or a saved file's modification time.",
+        help="When the response was received, like 2026-07-02T08:10:14Z; else now, or the file's modification time.",
     ),
     click.option(
         "--allow-shrink", is_flag=True, help="Accept a list that is empty or has less than half of the known jobs."
@@ -130,7 +130,7 @@ source = _combined(
         default=limits.MAX_BYTES,
         show_default=f"{limits.MAX_BYTES >> 30} GiB",
         metavar="N",
-        help="Largest answer or compressed file, in bytes when decompressed; a plain local file has no limit.",
+        help="Largest response or compressed file, in bytes when decompressed; a plain local file has no limit.",
     ),
 )
 
@@ -171,7 +171,7 @@ _STORAGE = (
         type=int,
         default=settings.KEEP,
         metavar="N",
-        help="Newest snapshots to keep, besides all of the last 24 hours and one a day for 7 days.",
+        help="Newest snapshots to keep, at least 2, besides all of the last 24 hours and one a day for 7 days.",
     ),
     click.option(
         "--lock-timeout",
@@ -238,7 +238,7 @@ output = _combined(
         "--events",
         type=click.Choice(settings.EVENTS),
         default="auto",
-        help="auto: ask for the details of jobs without events; list: only the list's events; none: read no events.",
+        help="auto: fetch the details of jobs without events; list: only the list's events; none: read no events.",
     ),
     _PROJECT,
     *_BILLING,
@@ -254,14 +254,14 @@ output = _combined(
         type=int,
         default=limits.CONCURRENCY,
         metavar="N",
-        help="Details asked for at once.",
+        help="Parallel detail requests.",
     ),
     click.option(
         "--deadline",
         type=_Seconds(),
         default=f"{limits.DEADLINE:g}",
         metavar="SECONDS",
-        help="For the network; at the deadline what has arrived is committed (exit 3).",
+        help="For the network; if the list has arrived, the details received so far are committed (exit 3).",
     ),
     click.option(
         "--csv-raw",

@@ -1,4 +1,4 @@
-"""`ftetl demo`: runs an export from a stand-in for the API, and prints two things to try next."""
+"""`ftetl demo`: runs an export against a built-in demo API, and prints two things to try next."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _DUCKDB_QUERY = (
 _PANDAS_CODE = "import ftetl; print(ftetl.open({target!r}).jobs.groupby('status').total_price_usd.sum())"
 
 
-@click.command(short_help="The main job on a stand-in for the API: no key, no network.")
+@click.command(short_help="Run an export against a built-in demo API: no key, no network.")
 @options.demo_target
 @options.output
 @options.with_output
 def demo(output: Output, target: Path, **settings: Any) -> int:
-    """Run the main job on an embedded stand-in for the API: no key, no network.
+    """Run an export against a built-in demo API: no key, no network.
 
     The tables of its invented jobs are written into the folder TARGET (default: ftetl-demo).
     """

@@ -14,14 +14,14 @@ from ftetl.errors import EXITS
 from ftetl.formatting import pluralize
 
 
-@click.command(short_help="Look before the first scheduled run; changes nothing.")
+@click.command(short_help="Check what an export needs; changes nothing.")
 @options.target
 @options.connection_options
 @options.with_output
 def doctor(output: Output, target: Path, **settings: Any) -> int:
-    """Say what would make an export into TARGET fail, and how to mend it.
+    """Print what would make an export into TARGET fail, and how to fix it.
 
-    Looks at the key, the address, one answer of the API, the clock, the folder and its disk. Changes nothing.
+    Checks the key, the address, one response of the API, the clock, the folder and its disk. Changes nothing.
     """
     from ftetl.pipeline.doctor import run_checks
 

@@ -22,7 +22,7 @@ _KEYS_SHOWN = 5  # of those that no column reads
 @options.output
 @options.with_output
 def export(output: Output, target: Path, source: str, **settings: Any) -> int:
-    """Extract, transform, validate, load and commit all jobs into the folder TARGET.
+    """Extract, transform, load, validate and commit all jobs into the folder TARGET.
 
     TARGET is made if it is missing; a later run merges into it, and what a run wrote is seen as a whole or not at
     all. Read the tables at TARGET/current. The key comes from TOGETHER_API_KEY or --api-key-file.
@@ -71,7 +71,7 @@ def published(report: Report) -> str:
 
 
 def _outcome(report: Report) -> str:
-    what = f"nothing changed, version {report.version} stands"
+    what = f"nothing changed, version {report.version} is still the newest"
     if report.changed:
         what = f"version {report.version} committed ({report.new:,} new, {report.changed_jobs:,} changed, "
         what += f"{report.vanished:,} gone)"

@@ -11,11 +11,11 @@ from ftetl.cli import options
 from ftetl.cli.output import Output
 
 
-@click.command(short_help="What was put aside, and why.")
+@click.command(short_help="Quarantined elements, counted by rule.")
 @options.target
 @options.with_output
 def quarantine(output: Output, target: Path) -> None:
-    """Show what was put aside in TARGET, counted by rule; --json gives the exact texts."""
+    """Show the quarantined elements of TARGET, counted by rule; --json gives their exact texts."""
     from ftetl.snapshot.snapshot import open as open_snapshot
 
     rows = open_snapshot(target).arrow("quarantine").to_pylist()

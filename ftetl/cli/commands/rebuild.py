@@ -1,4 +1,4 @@
-"""`ftetl rebuild`: runs a rebuild and prints what it came to."""
+"""`ftetl rebuild`: runs a rebuild and prints its outcome."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ftetl.formatting import pluralize
 @options.storage_options
 @options.with_output
 def rebuild(output: Output, target: Path, **settings: Any) -> None:
-    """Make all tables of TARGET again, offline, with today's contracts.
+    """Make all tables of TARGET again, offline, with the contracts of this version of ftetl.
 
-    Every run is repeated from the raw answers in the archive. The outcome is a new version, or none if it is what
-    is there. Saved answers are read once more; for pseudonyms in them the key is needed again.
+    Every run that made a version is repeated from the raw responses in the archive. The outcome is a new version, or
+    none if nothing differs. Saved responses are read once more; for pseudonyms in them the key is needed again.
     """
     from ftetl.pipeline.active_run import ActiveRun
     from ftetl.pipeline.export import rebuild_settings, run_rebuild

@@ -29,7 +29,7 @@ def verify(output: Output, target: Path) -> int:
         output.info(f"note: {line}")
     if result.sound:
         counts = f"{pluralize(result.files, 'file')}, {pluralize(sum(result.rows.values()), 'row')}"
-        success(output, exit_status, f"{target}: version {result.version} is sound: {counts}")
+        success(output, exit_status, f"{target}: no damage found in version {result.version}: {counts}")
     else:
         advice = "restore what is named, or export again into an empty folder"
         message = f"{target}: {pluralize(len(result.damage), 'problem')} found; {advice}"

@@ -70,7 +70,7 @@ class TestDemo:
         again = run("demo", cwd=folder)
 
         assert again.code == 0
-        assert "nothing changed, version 1 stands" in again.last
+        assert "nothing changed, version 1 is still the newest" in again.last
         assert again.out == first.out
         assert state(folder / "ftetl-demo") == before
 

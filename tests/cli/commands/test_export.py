@@ -46,7 +46,7 @@ DOCUMENTS = frictionless.FILE, odcs.FILE
 
 
 class TestSaved:
-    """Every kind of saved answer gives the same tables."""
+    """Every kind of saved response gives the same tables."""
 
     KINDS: ClassVar[dict[str, Callable[[], bytes]]] = {
         "answer.json": sample,
@@ -262,21 +262,21 @@ class TestFinalLine:
             ),
             (
                 {"changed": False},
-                "ftetl: OK (0): out: nothing changed, version 7 stands: 1,234 jobs, 1 event, 0 anomalies",
+                "ftetl: OK (0): out: nothing changed, version 7 is still the newest: 1,234 jobs, 1 event, 0 anomalies",
             ),
             (
                 {"anomalies": {"wrong_type": 2, "bad_time": 1}, "changed": False},
-                "ftetl: OK (0): out: nothing changed, version 7 stands: 1,234 jobs, 1 event, 3 anomalies",
+                "ftetl: OK (0): out: nothing changed, version 7 is still the newest: 1,234 jobs, 1 event, 3 anomalies",
             ),
             (
                 {"quarantined": 2, "exit_code": 3, "changed": False},
-                "ftetl: PARTIAL (3): out: nothing changed, version 7 stands: 1,234 jobs, 1 event, 0 anomalies; "
-                "2 newly in quarantine, see `ftetl quarantine`",
+                "ftetl: PARTIAL (3): out: nothing changed, version 7 is still the newest: 1,234 jobs, 1 event, "
+                "0 anomalies; 2 newly in quarantine, see `ftetl quarantine`",
             ),
             (
                 {"details": {"here": 5, "failed": 1}, "exit_code": 3, "changed": False},
-                "ftetl: PARTIAL (3): out: nothing changed, version 7 stands: 1,234 jobs, 1 event, 0 anomalies; "
-                "1 detail request failed; retried on the next run",
+                "ftetl: PARTIAL (3): out: nothing changed, version 7 is still the newest: 1,234 jobs, 1 event, "
+                "0 anomalies; 1 detail request failed; retried on the next run",
             ),
         ],
     )

@@ -16,7 +16,7 @@ class TestVerify:
         done = here("verify", exported)
 
         assert (done.code, done.out) == (0, "")
-        assert re.fullmatch(r"ftetl: OK \(0\): .*: version 1 is sound: 10 files, \d+ rows", done.last)
+        assert re.fullmatch(r"ftetl: OK \(0\): .*: no damage found in version 1: 10 files, \d+ rows", done.last)
 
     def test_a_flipped_byte_is_found_and_its_file_named(self, target: Path, here: Here) -> None:
         file = ftetl.open(target).folder / "events.parquet"
