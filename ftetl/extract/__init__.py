@@ -1,4 +1,4 @@
-"""The extract step: the API client, sources of answers, details of jobs, privacy, the raw archive.
+"""The extract step: the API client, sources of responses, details of jobs, privacy, the raw archive.
 
 Does not depend on the transform and validate steps.
 """

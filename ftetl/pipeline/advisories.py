@@ -37,7 +37,7 @@ def run_warnings(
     if future:
         yield f"{future[0]} was observed in the future; until then no other response can replace its data"
     if all_details_missing(extraction):
-        yield "the API answered 404 to every detail request; check --base-url"
+        yield "the API responded with 404 to every detail request; check --base-url"
     count = None if extraction.whole is None else extraction.scans[extraction.whole].received
     if count in PAGE_SIZES and before.get(LISTED) == count:
         yield f"the list has exactly {count:,} jobs, as before; check whether the service has more and cuts the list"
@@ -79,6 +79,6 @@ def cost_warnings(
 
 
 def all_details_missing(extraction: Extraction) -> bool:
-    """Whether every detail request was answered with a 404, which deleted jobs do not explain."""
+    """Whether the response to every detail request was a 404, which deleted jobs do not explain."""
     outcomes = extraction.details.outcomes
     return outcomes[Outcome.GONE.value] >= MIN_DETAILS and set(outcomes) == {Outcome.GONE.value}

@@ -67,11 +67,11 @@ class DetailCache:
         self.close()
 
     def is_unchanged(self, job_id: str, listed: bytes) -> bool:
-        """Whether the job is finished, and listed as it was when its detail was fetched."""
+        """Whether the job ended at least three days ago, and is listed as it was when its detail was fetched."""
         return self._unchanged.contains(job_id, listed)
 
     def needs_fetch(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002 - all that are not unchanged
-        """True."""
+        """Whether to fetch the detail of a job that is not unchanged: always."""
         return True
 
     def get(self, job_id: str, listed: bytes) -> Detail | None:

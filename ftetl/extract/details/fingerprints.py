@@ -67,7 +67,13 @@ class UnchangedDetails:
 def unchanged_details(
     stored: TableReader, fingerprints: Mapping[str, bytes], observed_at: datetime
 ) -> UnchangedDetails:
-    """The jobs of the last snapshot whose detail was fetched at least three days after they ended, as of a time."""
+    """The jobs of the last snapshot that have a detail, are terminal, and ended at least three days before a time.
+
+    Args:
+        stored: the tables of the last snapshot.
+        fingerprints: those of that snapshot; a job without one is left out.
+        observed_at: when the newest response of this run was received.
+    """
     jobs = stored.read_table("jobs", ["job_id", "events_state", "is_terminal", "finished_at", "updated_at"])
     ended = pc.coalesce(jobs.column("finished_at"), jobs.column("updated_at"))
     long_ago = pc.less_equal(ended, pa.scalar(observed_at - REFUND_PERIOD, pa.timestamp("us", "UTC")))

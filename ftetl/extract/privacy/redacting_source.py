@@ -83,7 +83,7 @@ class RedactingSource:
                 blob = write_spooled(redacted, self._scratch(), response.name)
             except EndlessError:
                 what = f"{response.name} has a value of more than {LONGEST:,} bytes where a person should be named"
-                raise DataError("E04", what, next="look at the answer; it is damaged") from None
+                raise DataError("E04", what, next="look at the response; it is damaged") from None
             self._stack.callback(blob.close)
             if isinstance(response.blob, Spooled):
                 response.blob.close()  # frees the disk space of what was unpacked

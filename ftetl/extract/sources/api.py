@@ -85,7 +85,7 @@ class ApiSource:
 
 def _notes(listed: JobList, host: str) -> Iterator[str]:
     if listed.content_type and "json" not in listed.content_type.lower():
-        yield f"{host} labels its answer {listed.content_type!r}, not JSON; it was read as JSON anyway"
+        yield f"{host} labels its response {listed.content_type!r}, not JSON; it was read as JSON anyway"
     ahead = listed.clock_ahead
     if ahead is not None and abs(ahead) > CLOCK_SKEW:
         word = "ahead of" if ahead > 0 else "behind"

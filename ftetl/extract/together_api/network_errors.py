@@ -52,7 +52,7 @@ def _retryable(code: str, what: str, advice: str) -> RequestFailure:
 
 _LATER = "try again later"
 _NETWORK = "check the network, then try again"
-_CUT_OFF = "{host} ended the connection before its answer was complete"
+_CUT_OFF = "{host} ended the connection before its response was complete"
 _CERTIFICATE = RequestFailure(
     ProtocolError,
     "H30",
@@ -75,7 +75,7 @@ _ADDRESS = RequestFailure(
 _NOT_HTTP = RequestFailure(
     ProtocolError,
     "H37",
-    "{host} answers in a way that is not HTTP",
+    "{host} responds in a way that is not HTTP",
     "check --base-url and every proxy before the API",
     limits.SUSPECT_RETRIES,
 )
@@ -111,9 +111,9 @@ _FAILURES: Final[tuple[tuple[tuple[type[BaseException], ...], RequestFailure], .
     ((urllib3_errors.ConnectTimeoutError,), _retryable("H38", "{host} could not be reached", _NETWORK)),
     (
         (urllib3_errors.ReadTimeoutError, TimeoutError),
-        _retryable("H28", "{host} stopped sending its answer", _LATER),
+        _retryable("H28", "{host} stopped sending its response", _LATER),
     ),
-    ((urllib3_errors.InvalidChunkLength,), _retryable("H20", "{host} broke off in its answer", _LATER)),
+    ((urllib3_errors.InvalidChunkLength,), _retryable("H20", "{host} broke off in its response", _LATER)),
     ((http.client.IncompleteRead, urllib3_errors.IncompleteRead), _retryable("H17", _CUT_OFF, _LATER)),
     ((ConnectionError,), _retryable("H15", _CUT_OFF, _LATER)),
     (_NO_URL, _ADDRESS),

@@ -46,7 +46,7 @@ def classify_response(
         response: The response to classify.
         host: Names the server in messages.
         key: The API key, which no message repeats.
-        required_key: The key that an object must have to be no error.
+        required_key: The key that an object must have not to be an error.
         one_job: Whether one job was requested: then a 404 is usable, and a 403 is about this job.
     """
     status = response.status
@@ -70,7 +70,7 @@ def classify_response(
     if status == NOT_FOUND:
         what = f"no such endpoint at {host} {facts}"
         return RequestFailure(ProtocolError, "H04", what, "check --base-url: its host and its path")
-    what = f"{host} does not answer as the Together API does {facts}"
+    what = f"{host} does not respond as the Together API does {facts}"
     return RequestFailure(ProtocolError, _code_of_unknown_status(status), what, _CHECK_ADDRESS)
 
 
@@ -83,7 +83,7 @@ def _code_of_unknown_status(status: int) -> str:
 def _retryable(response: HttpResponse, host: str, facts: str) -> RequestFailure:
     rate_limited = response.status == _TOO_MANY_REQUESTS
     kind: type[FtetlError] = TryLaterError if rate_limited else UnavailableError
-    what = f"{host} allows no more requests now" if rate_limited else f"{host} cannot answer now"
+    what = f"{host} allows no more requests now" if rate_limited else f"{host} cannot respond now"
     wait = parse_retry_after(response.headers)
     code = _RETRYABLE.get(response.status, "H12")
     return RequestFailure(kind, code, f"{what} {facts}", _LATER, limits.MAX_REQUESTS, wait, pauses_all=rate_limited)
@@ -92,20 +92,20 @@ def _retryable(response: HttpResponse, host: str, facts: str) -> RequestFailure:
 def _classify_body(response: HttpResponse, host: str, key: Secret, required_key: str) -> RequestFailure | None:
     body = response.body
     if error_body.is_markup(body):
-        what = f"{host} answered with a web page, which the Together API never does {_facts(response, key)}"
+        what = f"{host} responded with a web page, which the Together API never does {_facts(response, key)}"
         return RequestFailure(ProtocolError, "H32", what, _CHECK_ADDRESS, limits.SUSPECT_RETRIES)
     if not body and not response.framed:  # as it looks when the connection ends within the headers
-        what = f"{host} ended the connection before its answer was complete {_facts(response, key)}"
+        what = f"{host} ended the connection before its response was complete {_facts(response, key)}"
         return RequestFailure(UnavailableError, "H15", what, _LATER, limits.MAX_REQUESTS)
     if not body[: limits.CHUNK].strip(b"\xef\xbb\xbf \t\r\n"):
-        what = f"{host} gave an empty answer {_facts(response, key)}"
+        what = f"{host} gave an empty response {_facts(response, key)}"
         return RequestFailure(DataError, "R02", what, _LATER_OR_ADDRESS, limits.SUSPECT_RETRIES)
     document = error_body.parse_json(body) if _may_be_error(body) else None
     if isinstance(document, dict) and document.get("error") and not document.get(required_key):
-        what = f"{host} gave an error as its answer {_facts(response, key)}"
+        what = f"{host} gave an error as its response {_facts(response, key)}"
         return RequestFailure(DataError, "R01", what, _LATER_OR_ADDRESS, limits.SUSPECT_RETRIES)
     if not response.framed and _is_truncated(body):
-        what = f"the answer of {host} ends in the middle {_facts(response, key)}"
+        what = f"the response of {host} ends in the middle {_facts(response, key)}"
         return RequestFailure(DataError, "H19", what, _LATER_OR_ADDRESS, limits.SUSPECT_RETRIES)
     return None
 

@@ -199,7 +199,7 @@ def _set_result(future: Future[HttpResponse | RequestFailure], result: HttpRespo
 
 
 def _deadline_passed(host: str, deadline: Deadline) -> RequestFailure:
-    what = f"no complete answer from {host} within the deadline of {deadline.seconds:g} seconds"
+    what = f"no complete response from {host} within the deadline of {deadline.seconds:g} seconds"
     return RequestFailure(UnavailableError, "C09", what, "try again later, or raise --deadline")
 
 
@@ -208,17 +208,17 @@ def _stopped(host: str) -> RequestFailure:
 
 
 def _too_large(host: str, max_bytes: int, *, packed: bool = False) -> RequestFailure:
-    what = f"the answer of {host} is larger than {max_bytes:,} bytes"
+    what = f"the response of {host} is larger than {max_bytes:,} bytes"
     advice = "raise --max-bytes if you expect this size"
     return RequestFailure(DataError, "H23" if packed else "H25", what, advice)
 
 
 def _damaged(host: str, *, truncated: bool) -> RequestFailure:
-    what = f"the compressed answer of {host} is cut short or damaged"
+    what = f"the compressed response of {host} is cut short or damaged"
     code = "H21" if truncated else "H22"
     return RequestFailure(UnavailableError, code, what, "try again later", limits.MAX_REQUESTS)
 
 
 def _unknown_encoding(host: str) -> RequestFailure:
-    what = f"{host} answers in a compression that was not requested"
+    what = f"{host} responds in a compression that was not requested"
     return RequestFailure(ProtocolError, "H24", what, "check --base-url and every proxy before the API")

@@ -304,7 +304,7 @@ def test_settings_that_do_not_do_are_refused(environ, address: str | None, kind:
         ({"Content-Type": "application/json; charset=utf-8"}, []),
         ({"Content-Type": "application/problem+json"}, []),
         ({}, []),
-        ({"Content-Type": "text/plain"}, ["labels its answer 'text/plain', not JSON"]),
+        ({"Content-Type": "text/plain"}, ["labels its response 'text/plain', not JSON"]),
         (timedelta(days=-1), ["s ahead of that of 127.0"]),
         (timedelta(days=1), ["s behind that of 127.0"]),
         (timedelta(seconds=60), []),
