@@ -15,7 +15,7 @@ from ftetl.errors.os_errors import error_for_operation
 def write_text_atomically(file: Path, text: str, mode: int) -> None:
     """Replace the content of a file that a user named, and give it this mode.
 
-    A link is followed; what is no regular file, such as a pipe, is written to directly.
+    A link is followed; what is not a regular file, such as a pipe, is written to directly.
 
     Raises:
         TargetError: The folder does not exist, or is not writable.

@@ -23,7 +23,8 @@ class DurableFile(io.BufferedIOBase):
     """A new file, open for writing in one thread at a time.
 
     `close` sets the mode, makes it durable and calls `done` with its length and SHA-256. A file that an exception left,
-    or that was never closed, is abandoned: `done` is not called. After an error every call raises it again.
+    or that was never closed, is abandoned: `done` is not called. After an error, further writes and flushes raise it
+    again.
     """
 
     def __init__(self, fs: Fs, folder: Folder, name: str, *, mode: int, done: Callable[[StoredFile], None]) -> None:

@@ -1,6 +1,6 @@
 """The file operations of the store: relative to open folders, never through links, with errors as `FtetlError`.
 
-The store touches the disk only here, so a test can record every operation, or let it fail, by overriding
+All changes inside a locked target go through here, so a test can record every operation, or let it fail, by overriding
 `Fs.perform`. Needs a Unix.
 """
 

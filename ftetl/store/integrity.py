@@ -1,4 +1,4 @@
-"""Refuses to build on a damaged snapshot: error S13."""
+"""Stops a run whose newest snapshot is damaged: error S13."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def require_undamaged_base(path: Path, base: Manifest | None, is_read_back: Call
     read_back = replace(base, files=tuple(f for f in base.files if is_read_back(f.name)))
     if not (damage := find_damage(path, read_back)):
         return
-    sound = next((m.version for m in older_manifests(path, base.version) if not find_damage(path, m)), None)
-    fallback = f"the last good version is {sound}" if sound else "there is no other that is sound"
-    what = f"version {base.version} of {path} cannot be built on: {damage[0]}; {fallback}"
+    intact = next((m.version for m in older_manifests(path, base.version) if not find_damage(path, m)), None)
+    fallback = f"the newest intact version is {intact}" if intact else "no other version is intact"
+    what = f"version {base.version} of {path} is damaged and cannot be updated: {damage[0]}; {fallback}"
     raise StorageError(
         "S13", what, next="restore the file from a backup, or make the tables again with `ftetl rebuild`"
     )

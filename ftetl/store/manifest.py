@@ -75,7 +75,7 @@ def decode_manifest(raw: bytes, version: int) -> Manifest:
         document = json.loads(raw)
         sealed = _sealed({key: value for key, value in document.items() if key != _CHECKSUM})
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise ValueError("it is empty, cut off or no JSON object") from None
+        raise ValueError("it is empty, cut off or not a JSON object") from None
     if sealed != raw:
         raise ValueError("its checksum is wrong")
     try:
@@ -84,10 +84,10 @@ def decode_manifest(raw: bytes, version: int) -> Manifest:
         manifest = Manifest(files=files, **{name: document[name] for name in names})
         parse_iso(manifest.committed_at)
         # names become paths: a manifest that was tampered with must not lead out of its snapshot
-        sound = RUN_ID.fullmatch(manifest.run_id) and all(FILE_NAME.fullmatch(file.name) for file in files)
+        intact = RUN_ID.fullmatch(manifest.run_id) and all(FILE_NAME.fullmatch(file.name) for file in files)
     except (ValueError, TypeError, KeyError):
-        sound = None
-    if not sound:
+        intact = None
+    if not intact:
         raise ValueError("ftetl cannot have written it")
     if manifest.version != version:
         raise ValueError(f"it says version {manifest.version}")
@@ -125,7 +125,7 @@ def intact_manifests(
         except ValueError as reason:
             if damage is not None:
                 where = f"{CONTROL}/{MANIFESTS}/{manifest_name(version)}"
-                damage.append(f"{where}: the manifest of version {version} is damaged and passed over: {reason}")
+                damage.append(f"{where}: the manifest of version {version} is damaged and skipped: {reason}")
 
 
 def first_with_folder(
@@ -136,7 +136,7 @@ def first_with_folder(
         if has_folder(manifest):
             return manifest
         if damage is not None:
-            damage.append(f"version {manifest.version} is passed over: its snapshot {manifest.run_id} is missing")
+            damage.append(f"version {manifest.version} is skipped: its snapshot {manifest.run_id} is missing")
     return None
 
 
@@ -151,7 +151,7 @@ def older_manifests(target: Path, version: int, damage: list[str] | None = None)
 
 
 def newest_manifest(target: Path, damage: list[str] | None = None) -> Manifest | None:
-    """The newest intact manifest whose snapshot exists, or None; `damage` gets a line for each that is passed over.
+    """The newest intact manifest whose snapshot exists, or None; `damage` gets a line for each that is skipped.
 
     Raises:
         TargetError, StorageError: The target cannot be read.
@@ -210,7 +210,7 @@ def find_damage(target: Path, manifest: Manifest) -> list[str]:
 def _file_damage(path: Path, file: StoredFile) -> str:
     try:
         if path.is_symlink() or not path.is_file():
-            return "missing" if not (path.exists() or path.is_symlink()) else "is no regular file"
+            return "missing" if not (path.exists() or path.is_symlink()) else "is not a regular file"
         with path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()

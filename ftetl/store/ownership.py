@@ -49,7 +49,7 @@ def open_target_folders(
     """Open and lock a target until the stack is closed; what is missing is made.
 
     Raises:
-        TargetError: It cannot be a target: no folder, a link, with other content, or another user's.
+        TargetError: It cannot be a target: not a folder, a link, with other content, or another user's.
         TryLaterError: Another process holds it.
         ConfigError: A newer ftetl made it.
     """
@@ -97,7 +97,7 @@ def open_root(fs: Fs, path: Path, stack: ExitStack) -> Folder:
     """Open the root of a target until the stack is closed; its content is not checked.
 
     Raises:
-        TargetError: It is no folder, a link, or another user's.
+        TargetError: It is not a folder, or a link, or another user's.
     """
     root = stack.enter_context(open_real_folder(fs, path))
     status, user = fs.lstat(root, "."), os.geteuid()
@@ -195,13 +195,13 @@ def open_real_folder(fs: Fs, path: Path) -> Folder:
     """Open a folder.
 
     Raises:
-        TargetError: It is a link, or no folder.
+        TargetError: It is a link, or not a folder.
     """
     status = fs.lstat(None, path)
     if status is not None and stat.S_ISLNK(status.st_mode):
         raise TargetError("S18", f"{path} is a symbolic link", next="give the folder that it leads to")
     if status is not None and not stat.S_ISDIR(status.st_mode):
-        raise TargetError("S18", f"{path} is no folder", next=_ELSEWHERE)
+        raise TargetError("S18", f"{path} is not a folder", next=_ELSEWHERE)
     return fs.open_folder(None, path)
 
 
@@ -223,5 +223,5 @@ def foreign_folder_error(root: Folder) -> TargetError:
 def require_plain_name(name: str) -> str:
     """The name, if a target may have such a file; nothing from outside ever becomes a path."""
     if not FILE_NAME.fullmatch(name):
-        raise SoftwareError("B03", "this is no plain name for a file")
+        raise SoftwareError("B03", "the name of a file is not a plain name")
     return name

@@ -1,4 +1,4 @@
-"""The retention rule: which versions are kept. A pure function; it removes nothing."""
+"""Which snapshots are kept; `cleanup.remove_expired` removes the others."""
 
 from __future__ import annotations
 

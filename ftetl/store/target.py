@@ -1,4 +1,4 @@
-"""A target folder: one writer at a time, the newest snapshot to build on, the transaction for the next one.
+"""A target folder: one writer at a time, the newest snapshot, the transaction for the next one.
 
 with Target(path) as target, target.begin_transaction() as transaction:
 with transaction.create_file("name") as file:
@@ -40,7 +40,7 @@ class Target:
     Args:
         lock_timeout: in seconds.
         file_mode: of files; folders get the right to enter for everybody who may read.
-        keep: the number of newest snapshots to keep.
+        keep: the number of newest snapshots to keep; never fewer than `retention.MIN_KEPT` are kept.
 
     Raises:
         TargetError: The folder is not writable, is unsafe, or is not a target.
@@ -120,7 +120,7 @@ class Target:
         try:
             data = canonical_json(document) + b"\n"
         except (TypeError, ValueError):
-            raise SoftwareError("B03", "the record of a run is no JSON") from None
+            raise SoftwareError("B03", "the record of a run is not JSON") from None
         self._replace(self._folders.runs, f"{_require_run_id(run_id)}.json", data, self.file_mode)
 
     def write_document(self, name: str, document: Mapping[str, JSON]) -> None:
@@ -185,5 +185,5 @@ class Target:
 
 def _require_run_id(text: str) -> str:
     if not RUN_ID.fullmatch(text):
-        raise SoftwareError("B03", "this is no run id of ours")
+        raise SoftwareError("B03", "the name of a run is not a run id")
     return text

@@ -1,7 +1,7 @@
 """One run's files: invisible while they are written, then committed together as a snapshot, or removed.
 
 The link that gives a manifest its version is the commit point: every error before it undoes the run, and no error after
-it fails the run.
+it fails the run. Where it is unknown whether the link was made (error O05), nothing is removed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Transaction:
     Args:
         base: the newest version.
         version: the number of the next one.
-        keep: the number of newest versions to keep.
+        keep: the number of newest versions to keep; never fewer than `retention.MIN_KEPT` are kept.
         committed: is called with the manifest after a commit.
     """
 
@@ -230,5 +230,5 @@ def _plain_facts(facts: Mapping[str, JSON]) -> dict[str, Any]:
     try:
         plain: dict[str, Any] = json.loads(manifest.canonical_json(facts))
     except (TypeError, ValueError):
-        raise SoftwareError("B03", "the facts of a commit are no JSON") from None
+        raise SoftwareError("B03", "the facts of a commit are not JSON") from None
     return plain

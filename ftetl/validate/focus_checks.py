@@ -101,7 +101,7 @@ def _periods(row: _Columns, is_job: pa.Array) -> Iterator[_Rule]:
     yield "does the billing period end with its month", pc.equal(end, next_month(month))
     inside = pc.and_(pc.less_equal(month, start), pc.less(start, end))
     yield "does a job begin in its billing period", pc.or_(pc.invert(is_job), inside)
-    yield "is no billing period before the charge", pc.less(start, end)
+    yield "does the billing period end after the start of the charge", pc.less(start, end)
     corrects = pc.fill_null(pc.equal(row["ChargeClass"], "Correction"), False)
     yield "is what is settled in a later month a correction", pc.equal(corrects, pc.less(start, month))
 

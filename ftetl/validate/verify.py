@@ -30,20 +30,20 @@ class VerifyResult:
     notes: tuple[str, ...] = ()
 
     @property
-    def sound(self) -> bool:
+    def is_intact(self) -> bool:
         """Whether nothing is damaged."""
         return not self.damage
 
     @property
     def code(self) -> str | None:
-        """The error code of damage; None for a sound snapshot."""
-        return None if self.sound else f"{PREFIX}V08"
+        """The error code of damage; None for an intact snapshot."""
+        return None if self.is_intact else f"{PREFIX}V08"
 
     def as_dict(self) -> dict[str, Any]:
         """The result as a JSON document."""
         return {
             "version": self.version,
-            "sound": self.sound,
+            "sound": self.is_intact,
             "rows": dict(self.rows),
             "files": self.files,
             "damage": list(self.damage),
@@ -55,7 +55,7 @@ def verify_snapshot(target: str | os.PathLike[str], *, contents: bool = True) ->
     """Read the newest snapshot and every manifest again and compare them with what was written.
 
     Without `contents` only the bytes are compared, which is fast. What a killed run left over, or did not finish after
-    its commit, is no damage: the next run repairs it.
+    its commit, is not damage: the next run repairs it.
 
     Raises:
         TargetError: There is no snapshot.

@@ -102,19 +102,19 @@ def judged(target: Path, *, contents: bool = True) -> tuple[int, str]:
         verdict = verify_snapshot(target, contents=contents)
     except FtetlError as error:
         return error.exit.code, str(error)
-    return EXITS["OK" if verdict.sound else "IOERR"].code, "\n".join(verdict.damage)
+    return EXITS["OK" if verdict.is_intact else "IOERR"].code, "\n".join(verdict.damage)
 
 
 def sweep(target: Path, files: list[Path], flips: Flips, also: Callable[[], None] = lambda: None) -> int:
     count = 0
-    assert verify_snapshot(target).sound
+    assert verify_snapshot(target).is_intact
     for file in files:
         for what in flipped(file, flips):
             code, said = judged(target, contents=False)
             assert (code, file.name in said) == (74, True), f"{file.name}, {what}: {code} {said}"
             also()
             count += 1
-    assert verify_snapshot(target).sound
+    assert verify_snapshot(target).is_intact
     print(f"{count} bits of {len(files)} files, all found")
     return count
 
@@ -233,7 +233,7 @@ def test_no_run_builds_on_a_damaged_file(target: Path) -> None:
             with pytest.raises(StorageError) as caught:
                 export(target, "cancelled", 4)
             assert file.name in str(caught.value), what
-            assert "the last good version is 1" in str(caught.value)
+            assert "the newest intact version is 1" in str(caught.value)
             assert ftetl.open(target).version == 2
     assert export(target, "cancelled", 4).version == 3
 
@@ -249,7 +249,7 @@ def test_after_the_damage_a_rebuild_makes_a_sound_version(target: Path) -> None:
     report = rebuild(target)
 
     assert (report.changed, report.version) == (True, 3)
-    assert verify_snapshot(target).sound
+    assert verify_snapshot(target).is_intact
     assert ftetl.open(target).jobs.status.tolist() == ["completed"] * 2
     assert ftetl.open(target, version=1).jobs.equals(before)
 

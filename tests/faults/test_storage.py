@@ -81,7 +81,7 @@ def test_a_full_disk_leaves_nothing_and_the_next_run_is_as_if_it_had_not_been(
         said(runs.run("export", target, "--from", answers[1], "--format", "csv"), IOERR)
         assert tables(target) == before
         assert temps(target) == []
-        assert verify_snapshot(target).sound
+        assert verify_snapshot(target).is_intact
 
 
 def test_on_a_disk_that_may_only_be_read_nothing_is_asked_of_the_api(tmp_path: Path, runs: Runs) -> None:
@@ -132,7 +132,7 @@ def test_a_file_system_without_links_will_do(call: str, tmp_path: Path, answers:
         assert ftetl.open(target).version == n + 1
         assert ("after the commit" in ended.err) == (call == "symlinkat")
         assert (target / "current").exists() == (call == "linkat")
-    assert verify_snapshot(target).sound
+    assert verify_snapshot(target).is_intact
     assert temps(target) == []
 
 
@@ -220,7 +220,7 @@ def test_a_clock_that_goes_back_changes_no_order(
     assert iso(past) > after.committed_at[:4]
     assert (target / "current").resolve() == after.folder.resolve()
     assert after.arrow("jobs").num_rows == 4
-    assert verify_snapshot(target).sound
+    assert verify_snapshot(target).is_intact
 
 
 LINKS = ("archive", "archive/index", "details", "format", "observed.json", "runs", "lock", "manifests", "failed")
@@ -260,6 +260,6 @@ def test_a_whole_process_is_like_a_fork(
     assert done.returncode == code, done.stderr
     assert re.search(r" = \?|INJECTED", target.with_name("trace").read_text())
     assert ftetl.open(target).version == version
-    assert verify_snapshot(target).sound
+    assert verify_snapshot(target).is_intact
     assert ftetl.export(target, source=answers[1]).version == 2
     assert temps(target) == []

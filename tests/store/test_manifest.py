@@ -92,7 +92,11 @@ def test_every_cut_shows() -> None:
 
 
 DOCUMENT = {key: value for key, value in json.loads(encode_manifest(a_manifest())).items() if key != "checksum"}
-NO_OBJECT, CHANGED, NOT_OURS = "empty, cut off or no JSON object", "checksum is wrong", "ftetl cannot have written it"
+NO_OBJECT, CHANGED, NOT_OURS = (
+    "empty, cut off or not a JSON object",
+    "checksum is wrong",
+    "ftetl cannot have written it",
+)
 NO_MANIFESTS = {
     "empty": (b"", NO_OBJECT),
     "not JSON": (b"\xff\x00", NO_OBJECT),
@@ -140,7 +144,7 @@ def test_newest_passes_over_a_version_without_its_snapshot(tmp_path: Path) -> No
     said: list[str] = []
 
     assert newest_manifest(tmp_path, said) == a_manifest(1)
-    assert said == [f"version 2 is passed over: its snapshot {a_manifest(2).run_id} is missing"]
+    assert said == [f"version 2 is skipped: its snapshot {a_manifest(2).run_id} is missing"]
 
 
 @pytest.mark.parametrize("name", ["1.json", ".tmp-20261123T042000Z-00000009", f"{3:020d}.json.bak", "x" * 20 + ".json"])
@@ -213,8 +217,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "longer": (lambda path: path.write_bytes(b"some bytes more"), "has 15 bytes, 10 were written"),
     "cut": (lambda path: path.write_bytes(b"some"), "has 4 bytes, 10 were written"),
     "one bit": (lambda path: path.write_bytes(b"some bytez"), "its SHA-256 is not that of what was written"),
-    "a link": (link_elsewhere, "is no regular file"),
-    "a folder": (folder_instead, "is no regular file"),
+    "a link": (link_elsewhere, "is not a regular file"),
+    "a folder": (folder_instead, "is not a regular file"),
 }
 
 

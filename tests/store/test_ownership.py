@@ -174,7 +174,7 @@ def in_everybodys_folder(path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a file": (a_file, "{} is no folder; choose an empty folder"),
+    "a file": (a_file, "{} is not a folder; choose an empty folder"),
     "a link": (a_link_to_a_folder, "{} is a symbolic link; give the folder that it leads to"),
     "a dangling link": (a_dangling_link, "{} is a symbolic link"),
     "data": (somebodys_data, "{} is not empty and not a target of ftetl; choose an empty folder, or one that does"),

@@ -369,7 +369,7 @@ def test_a_name_is_staged_once(target: Path) -> None:
 
 @pytest.mark.parametrize("facts", [{"x": float("nan")}, {"x": {1, 2}}, {"x": b""}], ids=["nan", "set", "bytes"])
 def test_facts_that_are_no_json_commit_nothing(facts: dict[str, Any], target: Path) -> None:
-    with pytest.raises(SoftwareError, match="no JSON"):
+    with pytest.raises(SoftwareError, match="not JSON"):
         commit(target, FIRST, facts)
 
     assert seen(target) is None

@@ -20,14 +20,14 @@ def verify(output: Output, target: Path) -> int:
     from ftetl.validate.verify import verify_snapshot
 
     result = verify_snapshot(target)
-    exit_status = EXITS["OK" if result.sound else "IOERR"]
+    exit_status = EXITS["OK" if result.is_intact else "IOERR"]
     exit_fields = {"exit_code": exit_status.code, "exit": exit_status.name, "code": result.code}
     output.json_result({**result.as_dict(), **exit_fields})
     for line in result.damage:
         output.result(f"damaged: {line}")
     for line in result.notes:
         output.info(f"note: {line}")
-    if result.sound:
+    if result.is_intact:
         counts = f"{pluralize(result.files, 'file')}, {pluralize(sum(result.rows.values()), 'row')}"
         success(output, exit_status, f"{target}: no damage found in version {result.version}: {counts}")
     else:

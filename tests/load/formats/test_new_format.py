@@ -68,7 +68,7 @@ def test_the_library_writes_publishes_and_verifies_it(tmp_path: Path) -> None:
         assert [json.loads(line) for line in lines.splitlines()] == json.loads(json.dumps(rows, default=str))
         assert (shared / f"{name}.jsonl").read_bytes() == lines
     assert f"{next(iter(tables()))}.jsonl" in report.files
-    assert verify_snapshot(target).sound
+    assert verify_snapshot(target).is_intact
     assert b"{model}.jsonl" in (target / "current" / "contract.odcs.yaml").read_bytes()
     assert not ftetl.export(target, source="demo", formats=("jsonl",), publish=shared).changed
 
@@ -80,9 +80,9 @@ def test_its_files_can_be_made_again_from_parquet(tmp_path: Path) -> None:
     (target / "current" / "jobs.jsonl").write_bytes(b"damaged")
     again = ftetl.export(target, source="demo", formats=("jsonl",))
 
-    assert (again.version, verify_snapshot(target).sound) == (2, True)
+    assert (again.version, verify_snapshot(target).is_intact) == (2, True)
     (target / "current" / "jobs.parquet").write_bytes(b"damaged")
-    with pytest.raises(StorageError, match="cannot be built on"):
+    with pytest.raises(StorageError, match="is damaged and cannot be updated"):
         ftetl.export(target, source="demo", formats=("jsonl",))
 
 
