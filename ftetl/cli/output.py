@@ -21,7 +21,7 @@ import click
 from ftetl.cli.log_format import FORMATS, JsonLines, TextLines, json_line
 from ftetl.errors import Exit, StorageError
 from ftetl.formatting import escape_unprintable, format_bytes
-from ftetl.pipeline.progress import Progress, Silent
+from ftetl.pipeline.progress import NoProgress, Progress
 
 
 class Output:
@@ -73,7 +73,7 @@ class Output:
     def progress(self) -> Iterator[Progress]:
         """A progress bar on a terminal; silent elsewhere, and with `-v`, whose lines it would disturb."""
         if not self.on_terminal or self.verbose:
-            yield Silent()
+            yield NoProgress()
             return
         bar = _ProgressBar()
         with bar.display:

@@ -12,7 +12,7 @@ from ftetl.clock import iso, now
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, FtetlError
 from ftetl.extract.source import Source, SourceStats
-from ftetl.pipeline.progress import Progress, Silent
+from ftetl.pipeline.progress import NoProgress, Progress
 from ftetl.run_report import Report
 from ftetl.store.manifest import Manifest, list_versions
 
@@ -27,15 +27,15 @@ class ActiveRun:
     """A run in progress; `source` and `target` are set once they are open, `first_version` with the target."""
 
     settings: Settings
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=NoProgress)
     started_at: datetime = field(default_factory=now)
     source: Source | None = None
     target: Target | None = None
     first_version: int = 0  # the number that this run's commit gets
     _clock: float = field(default_factory=time.monotonic)
 
-    def hold(self, target: Target) -> None:
-        """Note the target, which this run alone may write to from now on."""
+    def set_target(self, target: Target) -> None:
+        """Set the target, which this run alone may write to from now on."""
         self.target, self.first_version = target, target.version
 
     def committed_version(self) -> int | None:
@@ -46,13 +46,13 @@ class ActiveRun:
                 return newest if newest >= self.first_version else None
         return None
 
-    def dated(self, report: Report) -> Report:
+    def with_start_time(self, report: Report) -> Report:
         """The report with the time at which this run started."""
         return replace(report, started_at=iso(self.started_at))
 
     def rebuild_report(self, manifest: Manifest, changed: bool) -> Report:
         """The report of a rebuild whose newest version is `manifest`; `changed` if the rebuild committed it."""
-        return self.dated(
+        return self.with_start_time(
             Report(
                 target=str(self.settings.target),
                 source=self.settings.source,

@@ -37,7 +37,8 @@ def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "
     `observed_at=datetime`, and so on. The key comes from `TOGETHER_API_KEY` or `api_key_file`.
 
     Raises:
-        FtetlError: Nothing was committed; `ftetl.errors` tells the kinds. A run that is only partial does not raise.
+        FtetlError: Nothing was committed, unless its code is `FTETL-O05`: then that is unknown. `ftetl.errors` has the
+            classes. A run that is only partial does not raise.
     """
     settings["environ"] = Environ(settings.get("environ", os.environ))  # not to be shown with this frame
     return run_export(ActiveRun(Settings.from_options(target, source, settings)))
@@ -47,7 +48,7 @@ def run_export(active: ActiveRun) -> Report:
     """Run one export; its record is stored in the target, its metrics in the file of the settings.
 
     Raises:
-        FtetlError: Nothing was committed.
+        FtetlError: Nothing was committed, unless its code is O05: then that is unknown.
     """
     table_formats.require_known(active.settings.formats)
     try:
@@ -81,9 +82,9 @@ def _export(active: ActiveRun) -> Report:
 
     settings = active.settings
     active.source = open_source(settings, scratch, active.progress.received)
-    with closing(active.source), _held(active) as target, _published(settings, target) as publish:
-        report = publish(active.dated(run_source(settings, active.source, target, active.progress)))
-        _record(target, report)
+    with closing(active.source), _locked_target(active) as target, _publisher(settings, target) as publish:
+        report = publish(active.with_start_time(run_source(settings, active.source, target, active.progress)))
+        _write_run_record(target, report)
         return report
 
 
@@ -91,7 +92,7 @@ def rebuild(target: str | os.PathLike[str], **settings: Any) -> Report:
     """Rebuild all tables of a target from its archive, offline.
 
     Raises:
-        FtetlError: Nothing was committed.
+        FtetlError: Nothing was committed, unless its code is O05: then that is unknown.
     """
     return run_rebuild(ActiveRun(rebuild_settings(target, settings)))
 
@@ -111,7 +112,7 @@ def run_rebuild(active: ActiveRun) -> Report:
     """Run one rebuild; its record is stored in the target.
 
     Raises:
-        FtetlError: Nothing was committed.
+        FtetlError: Nothing was committed, unless its code is O05: then that is unknown.
     """
     settings = active.settings
     with _unexpected_errors():
@@ -120,7 +121,7 @@ def run_rebuild(active: ActiveRun) -> Report:
         from ftetl.extract.archive import Archive
         from ftetl.pipeline.rebuild import rebuild_tables
 
-        with _held(active) as target, _published(settings, target) as publish:
+        with _locked_target(active) as target, _publisher(settings, target) as publish:
             last, commit = rebuild_tables(target, settings, active.progress)
             with Archive(target) as archive:
                 runs = _count_runs(archive.entries(), commit.manifest.version)
@@ -133,7 +134,7 @@ def run_rebuild(active: ActiveRun) -> Report:
                 warnings=(*target.warnings, *commit.warnings),
             )
             report = publish(report)
-            _record(target, report)
+            _write_run_record(target, report)
             return report
 
 
@@ -155,7 +156,7 @@ def _require_unix() -> None:
 
 
 @contextmanager
-def _held(active: ActiveRun) -> Iterator[Target]:
+def _locked_target(active: ActiveRun) -> Iterator[Target]:
     """The target of a run, locked; a run that fails in it leaves a record that says so."""
     from ftetl.store.target import Target
 
@@ -167,7 +168,7 @@ def _held(active: ActiveRun) -> Iterator[Target]:
     with Target(
         settings.target, lock_timeout=settings.lock_timeout, file_mode=settings.file_mode, keep=settings.keep
     ) as target:
-        active.hold(target)
+        active.set_target(target)
         try:
             with _unexpected_errors():
                 yield target
@@ -178,7 +179,7 @@ def _held(active: ActiveRun) -> Iterator[Target]:
 
 
 @contextmanager
-def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report], Report]]:
+def _publisher(settings: Settings, target: Target) -> Iterator[Callable[[Report], Report]]:
     """A function that publishes the newest snapshot and adds that to the report; the folder is checked at once."""
     if settings.publish is None:
         yield lambda report: report
@@ -201,8 +202,8 @@ def _published(settings: Settings, target: Target) -> Iterator[Callable[[Report]
         yield publish
 
 
-def _record(target: Target, report: Report) -> None:
-    """Write the run's record; the data is committed, so a failure here is no error."""
+def _write_run_record(target: Target, report: Report) -> None:
+    """Write the run's record; the data is committed, so a failure here is ignored."""
     with suppress(FtetlError):
         run_log.write_record(target, report)
 

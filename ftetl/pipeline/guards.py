@@ -1,6 +1,6 @@
-"""Checks that refuse a run whose responses were read without an error: it would make jobs disappear that exist.
+"""Checks that stop a run before it damages the target.
 
-They raise the errors R47, R48, S28, X16 and X25.
+Wrong project, service, privacy mode or account, or a list that shrank: errors R47, R48, S28, X16 and X25.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ftetl.store.target import Target
 MIN_KNOWN_JOBS = 10  # from so many on a share of them means something
 MIN_SHARE = 0.5
 _PRIVACY = "pii"  # file in the target's control folder: how the run before the first version treated people's data
-_LEFTOVERS = (BODIES, FOLDER, "failed")  # folders in which a failed first run leaves what it received
+_FAILED_RUN_FOLDERS = (BODIES, FOLDER, "failed")  # folders in which a failed first run leaves what it received
 _UNCHANGED: Mapping[str, str] = MappingProxyType({})
 
 
@@ -118,7 +118,9 @@ def require_same_privacy_as_failed_runs(target: Target, privacy: Mapping[str, st
     if before == privacy:
         return
     with ExitStack() as stack:
-        stored = {name for folder in _LEFTOVERS for name in target.fs.list_names(target.open_part(folder, stack))}
+        stored = {
+            name for folder in _FAILED_RUN_FOLDERS for name in target.fs.list_names(target.open_part(folder, stack))
+        }
         if stored - {INDEX}:
             require_same_privacy(before, privacy)
     target.write_document(_PRIVACY, privacy)

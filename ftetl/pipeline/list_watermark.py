@@ -12,7 +12,7 @@ from typing import Any
 from ftetl.clock import iso, parse_iso
 from ftetl.store.target import Target
 
-NAME = "observed"
+_DOCUMENT = "observed"  # it is stored in `_ftetl/observed.json`
 FACT = "newest_whole_at"
 
 
@@ -21,7 +21,7 @@ def newest_whole_at(target: Target) -> datetime | None:
     base = target.base
     if base is None:
         return None
-    document = target.read_document(NAME)
+    document = target.read_document(_DOCUMENT)
     times = [_parsed_time(base.facts)]
     if document.get("run_id") == base.run_id:  # else it is about another version
         times.append(_parsed_time(document))
@@ -30,7 +30,7 @@ def newest_whole_at(target: Target) -> datetime | None:
 
 def write_newest_whole_at(target: Target, run_id: str, observed_at: datetime | None) -> None:
     """Store it for the version that this run made, or found to be the same."""
-    target.write_document(NAME, {"run_id": run_id, FACT: iso(observed_at) if observed_at else None})
+    target.write_document(_DOCUMENT, {"run_id": run_id, FACT: iso(observed_at) if observed_at else None})
 
 
 def _parsed_time(facts: Mapping[str, Any]) -> datetime | None:

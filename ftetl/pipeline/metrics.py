@@ -47,7 +47,7 @@ def _lines(report: Report, at: datetime, success: float) -> Iterator[str]:
         ("ftetl_rows", "Rows of each table in the snapshot of the last run, if it had one.", "table", report.rows),
         ("ftetl_jobs", "Jobs that the last run found new, changed or vanished.", "change", jobs),
         ("ftetl_quarantined", "Elements that the last run put in quarantine.", "", {"": report.quarantined}),
-        ("ftetl_anomalies", "Anomalies in the answers of the last run.", "kind", report.anomalies),
+        ("ftetl_anomalies", "Rows of the anomalies table after the last run, by kind.", "kind", report.anomalies),
         ("ftetl_details", "Detail requests of the last run, by outcome.", "outcome", report.details),
     )
     for name, meaning, label, samples in families:
@@ -72,7 +72,7 @@ def _number(value: float) -> str:
 
 def _last_success(file: Path, project: str) -> float:
     start = f"{_SUCCESS}{_labels({'project': project})} "
-    with contextlib.suppress(FileNotFoundError, ValueError):  # no file yet, or not one of ours
+    with contextlib.suppress(FileNotFoundError, ValueError):  # no file yet, or another program's
         for line in file.read_text("utf-8").split("\n"):
             if line.startswith(start):
                 return float(line.removeprefix(start))

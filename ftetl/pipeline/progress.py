@@ -18,7 +18,7 @@ class Progress(Protocol):
         """`done` of `total` jobs have been written to the tables."""
 
 
-class Silent:
+class NoProgress:
     """Progress that nobody displays."""
 
     def received(self, total: int) -> None:

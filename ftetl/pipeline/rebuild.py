@@ -1,7 +1,7 @@
-"""Rebuilds all tables offline: every run of a target once more, from the archive, with today's contracts.
+"""Rebuilds all tables offline, from the archive, with today's contracts.
 
-The runs are repeated in a second target in the scratch folder; its tables become the next version, or none if they are
-what is there.
+The runs that made a version are repeated in a second target in the scratch folder. Its tables become the next version,
+unless they are the same as the newest.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _privacy(
         if privacy.get(MODE) != settings.pii:
             raise UsageError("P14", "the target has no pseudonyms", next="leave out --pii-key-file")
         guards.require_same_privacy(privacy, pseudonyms.identity)
-    elif privacy.get(MODE) == "hash" and any("path" in answer for entry in entries for answer in entry["answers"]):
+    elif privacy.get(MODE) == "hash" and any("path" in response for entry in entries for response in entry["answers"]):
         raise ConfigError(
             "P12",
             "saved responses are read once more, and the key of the target's pseudonyms is missing",
@@ -138,7 +138,7 @@ def _index_entry(target: Target, last: dict[str, Any]) -> dict[str, Any]:
 
 
 def _version_chain(entries: Iterable[dict[str, Any]], newest: int | None, path: Path) -> list[dict[str, Any]]:
-    """The entries of the newest version and of those it was built on, the oldest first.
+    """The entries of the newest version and of all that led to it, the oldest first.
 
     Raises:
         DataError: One is missing: what came in that run cannot be repeated.

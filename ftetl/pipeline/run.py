@@ -1,8 +1,8 @@
 """Runs one export: extract, transform, load, validate, commit.
 
-    source -> scan -> details -> duplicates -> decode -> flatten -> merge -> files -> checks -> commit
+    source -> scan -> details -> duplicates -> decode -> flatten -> merge -> files -> validate -> commit
 
-Nothing is visible before the commit; an error before it leaves the target as it was.
+Nothing is visible before the commit; an error before it leaves the published snapshots as they were.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def run_source(settings: Settings, source: Source, target: Target, progress: Pro
     """Export what the source has into the target.
 
     Raises:
-        FtetlError: Nothing was committed.
+        FtetlError: Nothing was committed, unless its code is O05: then that is unknown.
     """
     pseudonyms = read_pseudonyms(settings)
     privacy = pseudonyms.identity if pseudonyms else {}
@@ -94,7 +94,7 @@ class Run:
         """Run all steps.
 
         Raises:
-            FtetlError: Nothing was committed.
+            FtetlError: Nothing was committed, unless its code is O05: then that is unknown.
         """
         started, source, target = time.monotonic(), self._source, self._target
         if source.service is not None:

@@ -35,7 +35,7 @@ def commit_version(target: Path, held: Target) -> None:
 def test_a_run_that_commits_has_committed_its_version(target: Path) -> None:
     active = ActiveRun(Settings(target))
     with Target(target) as held:
-        active.hold(held)
+        active.set_target(held)
         assert active.committed_version() is None
         commit_version(target, held)
         assert active.committed_version() == 2

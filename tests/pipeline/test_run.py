@@ -21,7 +21,7 @@ from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, St
 from ftetl.load.formats import parquet
 from ftetl.pipeline import export as pipeline_export
 from ftetl.pipeline.active_run import ActiveRun
-from ftetl.pipeline.progress import Silent
+from ftetl.pipeline.progress import NoProgress
 from ftetl.run_report import Report
 from ftetl.store.manifest import newest_manifest
 from ftetl.store.target import Target
@@ -261,10 +261,10 @@ def test_a_stored_table_that_is_missing_or_damaged_stops_the_next_run(tmp_path: 
     path = tmp_path / "t" / "current" / f"{table}.parquet"
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(StorageError, match=rf"cannot be built on: .*{table}\.parquet: has "):
+    with pytest.raises(StorageError, match=rf"is damaged and cannot be updated: .*{table}\.parquet: has "):
         export(tmp_path / "t", [job(1), job(2)])
     path.unlink()
-    with pytest.raises(StorageError, match=rf"cannot be built on: .*{table}\.parquet: missing"):
+    with pytest.raises(StorageError, match=rf"is damaged and cannot be updated: .*{table}\.parquet: missing"):
         export(tmp_path / "t", [job(1), job(2)])
     path.write_bytes(data)
     assert export(tmp_path / "t", [job(1), job(2)]).rows["quarantine"] == 1
@@ -446,7 +446,7 @@ def test_every_error_of_a_run_is_one_of_ours(tmp_path: Path) -> None:
     page.write_bytes(b'{"data":[' + b"[" * 5000)
     with pytest.raises(FtetlError):
         ftetl.export(tmp_path / "t", source=page)
-    assert Silent().jobs(1, 1) is None
+    assert NoProgress().jobs(1, 1) is None
     assert newest_manifest(tmp_path / "t") is None
 
 
