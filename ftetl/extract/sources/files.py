@@ -112,7 +112,7 @@ class SavedFiles:
 
     def _read_stdin(self) -> Response:
         stdin = self._stdin or getattr(sys.stdin, "buffer", None)
-        advice = "pipe an answer into it, or name a file"
+        advice = "pipe a response into it, or name a file"
         if stdin is None:
             raise DataError("F06", "there is no stdin to read from", next=advice)
         try:
