@@ -72,7 +72,7 @@ def build_tables(
         _write_batch(writers, rows, drift, derived)
     writers.write_rows("stages", derived.finish_events())
     _require_all_accounted(extraction, plan, done, len(quarantined))
-    for costs in derived.costs():
+    for costs in derived.focus_rows():
         writers.write_rows(focus_costs.TABLE, costs)
     history = merge.stored.read_table("job_history")
     states = job_history.merged(history, merge.superseded_states, merge.current_states, settings.project)

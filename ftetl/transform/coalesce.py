@@ -21,7 +21,7 @@ from ftetl.transform.coalesce_texts import Texts
 from ftetl.transform.decode.decoder import Decoded, rows_in_order
 from ftetl.transform.decode.source_schema import job_schema, other_kind_key
 from ftetl.transform.ranked_copies import RankedCopies, no_rows
-from ftetl.transform.survivorship import INSTANT
+from ftetl.transform.timestamps import INSTANT
 
 EVENTS = "events"
 

@@ -1,4 +1,4 @@
-"""What a run has to decode: of each job one copy from each response, in the order of the job ids.
+"""Removes duplicates within a response: a run decodes of each job one copy from each response, in the order of job ids.
 
 In one response the copy with the greater `updated_at` wins, then the one with the greater canonical JSON; an older
 different copy goes to quarantine, an equal one is counted. Between responses `transform.coalesce` decides.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -21,7 +21,6 @@ from ftetl.transform import timestamps
 from ftetl.transform.raw_job import RawJob
 
 _BACK = 256  # bytes in which a key and the white space behind it find room
-_NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -91,6 +90,7 @@ class _Copy:
 def _pick_winner(responses: Sequence[Response], items: list[RawJob], plan: DecodePlan) -> list[RawJob]:
     """Of the copies in one response the winner, if any is clean JSON; the others are quarantined or counted."""
     copies = [copy for item in items if (copy := _parsed(responses, item, plan)) is not None]
+    # The rule of `survivorship` on raw JSON, before there are columns; one response has one time of observation.
     copies.sort(key=lambda c: (c.updated_at, c.canonical, -c.item.position), reverse=True)
     for copy in copies[1:]:
         item = copy.item
@@ -114,4 +114,4 @@ def _parsed(responses: Sequence[Response], item: RawJob, plan: DecodePlan) -> _C
         return None
     text = value.get("updated_at")
     instant = timestamps.parse_timestamp(text).instant if isinstance(text, str) else None
-    return _Copy(item, strict_json.compact_json(value, canonical=True), instant or _NEVER)
+    return _Copy(item, strict_json.compact_json(value, canonical=True), instant or timestamps.NEVER)

@@ -15,7 +15,7 @@ from ftetl.raw.response import Response
 from ftetl.transform import survivorship, timestamps
 from ftetl.transform.decode.decoder import Decoded
 from ftetl.transform.decode.source_schema import other_kind_key
-from ftetl.transform.survivorship import INSTANT
+from ftetl.transform.timestamps import INSTANT
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 

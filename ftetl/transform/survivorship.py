@@ -1,31 +1,30 @@
-"""Which copy of a job wins, and what its other copies add: the rules, for the copies of one run and from run to run.
+"""Which copy of a job wins (survivorship), and what its other copies add.
 
 The greater `updated_at` wins, no time being the least; then the newer observation; then, within a run, a detail over a
 list item, and at last the greater canonical JSON. The loser fills what only a detail carries and the winner lacks.
+It is applied three times: `deduplicate` to the copies within one response, `ranked_copies` to those of one run, and
+`merge/merger.py` to the winner of the run and the stored row.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl.contract import tables
-from ftetl.contract.arrow_schema import TYPES
+from ftetl.transform.timestamps import INSTANT, NEVER
 
-INSTANT = TYPES["datetime"]
 RANK = [(name, "descending") for name in ("updated_at", "observed_at", "detail")]
 # What makes a state of a job, besides the refund: that one comes with a detail only, so NULL is unknown, not changed.
 STATE = ("status", "updated_at", "total_price_nanousd", "token_count")
 REFUND = "refund_amount_nanousd"
-_NEVER = pa.scalar(datetime(1, 1, 1), pa.timestamp("us")).cast(INSTANT)
 
 
 def or_never(updated_at: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """The times to compare by: where there is none, one before all others."""
-    return pc.fill_null(updated_at, _NEVER)
+    return pc.fill_null(updated_at, pa.scalar(NEVER, INSTANT))
 
 
 def is_newer(

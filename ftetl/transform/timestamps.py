@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta, timezone
 import pyarrow as pa
 import pyarrow.compute as pc
 
-INSTANT = pa.timestamp("us", "UTC")
+from ftetl.contract.arrow_schema import TYPES
+
+INSTANT = TYPES["datetime"]
 GO_ZERO_TIME = "0001-01-01T00:00:00Z"  # stands for none
-_ZERO = datetime(1, 1, 1, tzinfo=UTC)
+NEVER = datetime(1, 1, 1, tzinfo=UTC)  # the same instant; before all others
 
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 
@@ -46,7 +48,7 @@ def parse_timestamp(text: str) -> ParsedTime:
         instant = local.astimezone(UTC)
     except (ValueError, OverflowError):
         return ParsedTime(None, "bad_time")
-    if instant == _ZERO:
+    if instant == NEVER:
         return ParsedTime(None)
     if is_leap:
         return ParsedTime(instant, "leap_second")
@@ -79,7 +81,7 @@ def parse_column(texts: pa.Array) -> tuple[pa.Array, list[tuple[int, str, str]]]
         except pa.ArrowInvalid:
             pass  # a date that does not exist, such as February 30
         else:
-            if pc.all(pc.greater(instants, pa.scalar(_ZERO, INSTANT)), min_count=0).as_py() is not False:
+            if pc.all(pc.greater(instants, pa.scalar(NEVER, INSTANT)), min_count=0).as_py() is not False:
                 return instants, []
     parsed = {text: parse_timestamp(text) for text in pc.unique(texts).to_pylist() if text is not None}
     rows = texts.to_pylist()

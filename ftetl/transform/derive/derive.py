@@ -60,9 +60,9 @@ class DerivedTables:
         events, self._open_job = self._open_job, None
         return empty(tables()["stages"]) if events is None else self._derive(events)
 
-    def costs(self) -> Iterator[pa.Table]:
+    def focus_rows(self) -> Iterator[pa.Table]:
         """The rows of `focus_costs`, once all jobs and events were added."""
-        return focus_costs.costs(self._charges, self._account)
+        return focus_costs.focus_rows(self._charges, self._account)
 
     def anomalies(self, merged: pa.Table) -> pa.Table:
         """The merged anomalies, with those of this run's charges in place of the stored ones."""

@@ -18,6 +18,7 @@ from ftetl.contract import tables
 from ftetl.contract.arrow_schema import NANO, TYPES
 from ftetl.transform import assemble
 from ftetl.transform.derive.charges import Charges
+from ftetl.transform.timestamps import INSTANT
 
 TABLE = "focus_costs"
 THOUSAND, MILLION = 3, 6  # digits behind the point
@@ -25,7 +26,6 @@ RATE_LIMIT = 10**12  # nano-USD a token from which on a rate does not fit; no pr
 UNNAMED = "an unnamed model"
 MISSING = "unspecified"
 _BATCH = 16_384  # jobs that become rows at once; the rows do not depend on it
-_INSTANT = TYPES["datetime"]
 _COSTS = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost")
 _UNIT_PRICES = ("ContractedUnitPrice", "ListUnitPrice")
 _Columns = dict[str, pa.Array]
@@ -40,7 +40,7 @@ class Account:
     project: str | None = None
 
 
-def costs(charges: Charges, account: Account) -> Iterator[pa.Table]:
+def focus_rows(charges: Charges, account: Account) -> Iterator[pa.Table]:
     """The rows of these charges, ordered by start; the row of a job's refund follows the job's own."""
     table = tables()[TABLE]
     for batch in charges.batches(_BATCH):
@@ -83,8 +83,8 @@ def _job_rows(jobs: _Columns, account: Account) -> _Columns:
             pc.if_else(by_tokens, _join(", ", pc.cast(tokens, pa.string()), " tokens"), ", priced per job"),
         ),
         "ChargeFrequency": _repeat(enum["ChargeFrequency"][0], count),
-        "ChargePeriodStart": jobs["start"].view(_INSTANT),
-        "ChargePeriodEnd": jobs["end"].view(_INSTANT),
+        "ChargePeriodStart": jobs["start"].view(INSTANT),
+        "ChargePeriodEnd": jobs["end"].view(INSTANT),
         "ConsumedQuantity": scaled_decimal(pc.if_else(has_tokens, tokens, 1), 0, TYPES["quantity"]),
         "ConsumedUnit": pc.if_else(has_tokens, *enum["ConsumedUnit"]),
         "InvoiceId": _repeat(None, count),
@@ -128,7 +128,7 @@ def _refund_rows(jobs: _Columns, job_rows: _Columns) -> _Columns:
 
 
 def _billing_period(month: pa.Array) -> _Columns:
-    return {"BillingPeriodStart": month.view(_INSTANT), "BillingPeriodEnd": next_month(month).view(_INSTANT)}
+    return {"BillingPeriodStart": month.view(INSTANT), "BillingPeriodEnd": next_month(month).view(INSTANT)}
 
 
 def _sku(jobs: _Columns, by_tokens: pa.Array) -> _Columns:

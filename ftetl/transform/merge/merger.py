@@ -26,7 +26,7 @@ from ftetl.transform.merge import carry_over, presence, row_anomalies, stored_ev
 from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
 from ftetl.transform.merge.run_context import RunContext
-from ftetl.transform.survivorship import INSTANT
+from ftetl.transform.timestamps import INSTANT
 
 _REMEMBERED = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
 _STEP = 50_000  # stored rows that are passed on at once behind the last batch

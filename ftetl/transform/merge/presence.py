@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ftetl.transform.merge.incoming import Incoming
 from ftetl.transform.merge.run_context import RunContext
-from ftetl.transform.survivorship import INSTANT
+from ftetl.transform.timestamps import INSTANT
 
 
 @dataclass(frozen=True)

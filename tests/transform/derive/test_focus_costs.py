@@ -172,7 +172,7 @@ def derive(
     for at in range(0, events_table.num_rows, 3):
         tables_of_run.add_events(events_table.slice(at, 3))
     tables_of_run.finish_events()
-    costs = pa.concat_tables([schema(TABLE).empty_table(), *tables_of_run.costs()])
+    costs = pa.concat_tables([schema(TABLE).empty_table(), *tables_of_run.focus_rows()])
     return whole, costs, tables_of_run.anomalies(schema(tables()["anomalies"]).empty_table())
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from ftetl.transform.merge.presence import is_present, mark_missing_jobs
 from ftetl.transform.merge.run_context import RunContext
-from ftetl.transform.survivorship import INSTANT
+from ftetl.transform.timestamps import INSTANT
 
 LIST_TIME = datetime(2026, 8, 5, tzinfo=UTC)
 BEFORE, AFTER = LIST_TIME - timedelta(days=1), LIST_TIME + timedelta(days=1)
