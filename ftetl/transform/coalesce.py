@@ -17,7 +17,7 @@ from ftetl.arrays import one
 from ftetl.raw.findings import Anomaly
 from ftetl.raw.response import Response
 from ftetl.transform import survivorship
-from ftetl.transform.coalesce_texts import Texts
+from ftetl.transform.coalesce_unknown_keys import UnknownKeys
 from ftetl.transform.decode.decoder import Decoded, rows_in_order
 from ftetl.transform.decode.source_schema import job_schema, other_kind_key
 from ftetl.transform.ranked_copies import RankedCopies, no_rows
@@ -61,7 +61,7 @@ def _coalesced(copies: RankedCopies) -> Coalesced:
     kept = copies.order.filter(stays)
     decoded = Decoded(_nested_rows(copies, sources, stays), [copies.decoded.items[row] for row in kept.to_pylist()])
     decoded.superseded = pc.invert(copies.is_winner.filter(stays))
-    Texts(copies, sources).move_to(decoded, kept.to_pylist())
+    UnknownKeys(copies, sources).carry_over_to(decoded, kept.to_pylist())
     current_detail = pc.or_(copies.detail, pc.and_(copies.is_winner, copies.job_has(copies.fills_gaps)))
     older_detail = pc.and_(copies.job_has(copies.is_partner), pc.invert(current_detail))
     older_events = pc.not_equal(copies.updated.take(events.take(copies.job)), copies.updated)

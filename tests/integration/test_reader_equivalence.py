@@ -28,7 +28,7 @@ from ftetl.transform import deduplicate
 from ftetl.transform.decode import decoder, type_probe
 from ftetl.transform.decode.source_schema import Leaf, Node, job_schema, null_key, other_kind_key
 from ftetl.transform.flatten import tables
-from ftetl.transform.merge.anomalies import tally
+from ftetl.transform.merge.anomalies import count_by_key
 
 NOW = datetime(2026, 7, 3, 4, 20, tzinfo=UTC)
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
@@ -206,7 +206,7 @@ def contents(decoded: decoder.Decoded) -> dict[str, Any]:
         "event extra": decoded.event_extra,
         "unknown": decoded.unknown_keys,
         "quarantined": sorted((a.position, a.rule, a.job_id or "", a.raw) for a in decoded.quarantined),
-        "anomalies": tally(flat.anomalies),
+        "anomalies": count_by_key(flat.anomalies),
         "jobs": flat.jobs.to_pylist(),
         "events": flat.events.to_pylist(),
     }

@@ -1,6 +1,6 @@
-"""The Python reader: one job at a time, by the same schema as the Arrow reader.
+"""The Python reader: here a value of a wrong type becomes null and an anomaly with its raw text; the job keeps its row.
 
-A value that its field cannot hold becomes null and an anomaly with its raw text; the job keeps its row.
+It takes one job at a time, by the same schema as the Arrow reader, which refuses a batch that has such a value.
 """
 
 from __future__ import annotations

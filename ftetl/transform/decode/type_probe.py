@@ -1,7 +1,8 @@
-"""Probes raw jobs for values of another kind than the schema's, before the Arrow reader tries them again.
+"""Finds the jobs of a batch that Arrow would refuse; the Python reader turns their values into anomalies.
 
-Arrow names one such job at a time; this finds all in a third of the time that Arrow needs for the batch. It only saves
-time: Arrow may still refuse a job that is not found, and one that is found gives the same row in the Python reader.
+Arrow names one job with a wrong type at a time; this finds all in a third of the time that Arrow needs for the batch.
+It only saves time: Arrow may still refuse a job that is not found, and one that is found gives the same row in the
+Python reader.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Flat columns: aliases, the reader that the contract names, null policy, and the contract's own rules.
+"""Flat columns: a value that does not fit its column becomes an anomaly, and NULL or stays, as the contract says.
 
-Columnar: only values that become an anomaly are handled one by one; such a value becomes NULL or stays, as the contract
-says.
+A wrong type in the JSON has become an anomaly before, in `decode.python_reader`; here only a text other than "max" in a
+column read as `is_max` has a wrong type. Applies aliases, readers and limits. Columnar but for values with an anomaly.
 """
 
 from __future__ import annotations

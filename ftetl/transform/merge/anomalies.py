@@ -1,4 +1,4 @@
-"""The table of anomalies: what is odd about the values of rows, counted by job, path and kind."""
+"""The table of anomalies: unexpected values, counted per job, path and kind."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ftetl.raw.findings import Anomaly
 
 
 def count_anomalies(anomalies: Iterable[Anomaly], project: str) -> pa.Table:
-    """What was odd in a run, as rows of the anomalies."""
-    rows = [{"project": project, **row} for row in tally(list(anomalies))]
+    """The anomalies of a run as rows of their table."""
+    rows = [{"project": project, **row} for row in count_by_key(list(anomalies))]
     return pa.Table.from_pylist(rows, schema=schema(tables()["anomalies"]))
 
 
 def merge_anomalies(kept: pa.Table, fresh: pa.Table) -> pa.Table:
-    """The stored anomalies that are kept and those of this run, which replace them where both say the same."""
+    """The stored anomalies that still hold and those of this run, which replace stored ones of the same key."""
     if kept.num_rows and fresh.num_rows:
         keys = ["job_id", "path", "kind"]
         taken = set(zip(*(fresh.column(k).to_pylist() for k in keys), strict=True))
@@ -31,7 +31,7 @@ def merge_anomalies(kept: pa.Table, fresh: pa.Table) -> pa.Table:
     return whole.take(pc.sort_indices(whole, order))
 
 
-def tally(anomalies: Sequence[Anomaly]) -> list[dict[str, Any]]:
+def count_by_key(anomalies: Sequence[Anomaly]) -> list[dict[str, Any]]:
     """The anomalies as rows of their table, one for each job, path and kind: the first raw value, and how many."""
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for anomaly in sorted(anomalies, key=lambda a: (a.job_id, a.path, a.kind, a.place)):

@@ -78,7 +78,7 @@ class Merge:
         self._events = stored_events.Stream(self.stored)
         self._touched = _Touched()
         self._quarantined_ids: set[str] = set()
-        self._firsts = row_anomalies.firsts(self.stored.read_table("anomalies"))
+        self._first_values = row_anomalies.first_values(self.stored.read_table("anomalies"))
         self._unchanged_ids = pa.array(sorted(self.context.unchanged_ids), pa.string())
 
     def protect_from_missing(self, job_ids: Iterable[str]) -> None:
@@ -178,7 +178,7 @@ class Merge:
         ):
             touched_ids.append(where(new.ids, one(mask)))
         found = assemble.rows(tables()["jobs"], cells)
-        self.new_anomalies += row_anomalies.find_row_anomalies(found, old, wins, self._firsts)
+        self.new_anomalies += row_anomalies.find_row_anomalies(found, old, wins, self._first_values)
         self.current_states.append(where(states(found, new.since), wins))
         self.superseded_states.append(where(states(new.jobs, new.since), pc.invert(wins)))
         return found, takes_events

@@ -19,7 +19,7 @@ from ftetl.transform import deduplicate
 from ftetl.transform.coalesce import coalesce_copies
 from ftetl.transform.decode import decoder
 from ftetl.transform.flatten import tables as flatten_tables
-from ftetl.transform.merge.anomalies import tally
+from ftetl.transform.merge.anomalies import count_by_key
 
 NOW = datetime(2026, 7, 3, tzinfo=UTC)
 BOTH_READERS = pytest.mark.parametrize("use_arrow", [True, False], ids=["arrow", "python"])
@@ -127,7 +127,7 @@ def test_every_item_of_the_list_is_a_row_at_its_place(use_arrow: bool) -> None:
         ("d", 1, None, 2, '{"new":2}'),
     ]
     assert found.parents.to_pylist() == [0] * 8 + [3] * 2
-    assert tally(found.anomalies) == [
+    assert count_by_key(found.anomalies) == [
         {"job_id": "a", "path": "events", "kind": "wrong_type", "raw": "null", "rows": 4},
         {"job_id": "a", "path": "events.step", "kind": "wrong_type", "raw": "1.5", "rows": 1},
         {"job_id": "d", "path": "events", "kind": "wrong_type", "raw": "null", "rows": 1},
@@ -185,8 +185,8 @@ def test_odd_values_are_counted_by_job_path_and_kind_and_the_first_is_shown() ->
         ("b", "events.step", "wrong_type", '"x"', 2),
     ]
     for order in (odd, odd[::-1]):
-        assert [tuple(row.values()) for row in tally(order)] == expected
-    assert tally([]) == []
+        assert [tuple(row.values()) for row in count_by_key(order)] == expected
+    assert count_by_key([]) == []
 
 
 def test_many_jobs_with_and_without_events_keep_them_apart() -> None:

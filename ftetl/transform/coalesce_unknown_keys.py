@@ -1,4 +1,4 @@
-"""What lies beside the nested rows of a batch, after its copies are coalesced: unknown keys, anomalies."""
+"""Carries unknown keys and anomalies over to the merged rows, after the copies of a batch are coalesced."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ from ftetl.transform.ranked_copies import RankedCopies
 EVENTS = "events"
 
 
-class Texts:
-    """Moves what lies beside the rows. `sources` gives by key, then by job, the place that its value comes from."""
+class UnknownKeys:
+    """The unknown keys and anomalies of the copies of a batch, each with the copy that it comes from.
+
+    Args:
+        copies: The copies.
+        sources: By key, then by job, the place of the copy that the key's value comes from.
+    """
 
     def __init__(self, copies: RankedCopies, sources: Mapping[str, pa.Array]) -> None:
         self._copies, self._sources = copies, {key: places.to_pylist() for key, places in sources.items()}
@@ -29,8 +34,8 @@ class Texts:
         self._extra_sources: dict[tuple[int, str], int] = {}  # by winner and unknown key: the place it comes from
         self._fill_extra()
 
-    def move_to(self, decoded: Decoded, kept: list[int]) -> None:
-        """Fill in what lies beside the rows of `decoded`, which are the rows `kept` of the batch."""
+    def carry_over_to(self, decoded: Decoded, kept: list[int]) -> None:
+        """Fill in the unknown keys and anomalies of `decoded`, which has the rows `kept` of the batch."""
         old, rows = self._copies.decoded, self._copies.rows
         new_rows = {row: number for number, row in enumerate(kept)}
         decoded.quarantined = old.quarantined
@@ -53,10 +58,10 @@ class Texts:
                 decoded.unknown_paths[new_row] = _paths(decoded.extra.get(new_row, "{}"), texts)
             elif is_winner and row in old.unknown_paths:
                 decoded.unknown_paths[new_row] = old.unknown_paths[row]
-        self._move_anomalies(decoded, new_rows)
+        self._carry_over_anomalies(decoded, new_rows)
 
-    def _move_anomalies(self, decoded: Decoded, new_rows: Mapping[int, int]) -> None:
-        """The anomalies of values that are in a winner's row; those of other values are none."""
+    def _carry_over_anomalies(self, decoded: Decoded, new_rows: Mapping[int, int]) -> None:
+        """Of the anomalies, those whose value is in a winner's row."""
         rows = self._copies.rows
         places = {row: place for place, row in enumerate(rows)}
         for row, anomaly in self._copies.decoded.row_anomalies:
