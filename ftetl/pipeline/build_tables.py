@@ -68,7 +68,7 @@ def build_tables(
             _write_batch(writers, merge.batch(batch.coalesced, batch.flat), drift, derived)
         jobs_done += len(decoded.items)
         progress.jobs(jobs_done, jobs)
-    for rows in merge.rest():
+    for rows in merge.remaining_batches():
         _write_batch(writers, rows, drift, derived)
     writers.write_rows("stages", derived.finish_events())
     _require_all_accounted(extraction, plan, done, len(quarantined))

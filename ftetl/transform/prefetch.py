@@ -17,22 +17,22 @@ THREADS = 2  # decode at once; more do not help where the merge and the writing 
 
 
 @dataclass(frozen=True)
-class Batch:
+class DecodedBatch:
     """One batch as nested and as flat rows."""
 
     coalesced: Coalesced
     flat: flatten_tables.Flat
 
 
-def decoded_batches(items: Sequence[RawJob], responses: Sequence[Response], *, events: bool) -> Iterator[Batch]:
+def decoded_batches(items: Sequence[RawJob], responses: Sequence[Response], *, events: bool) -> Iterator[DecodedBatch]:
     """The batches in order; without `events`, as if none of the jobs had any."""
 
-    def decode_and_flatten(batch: list[RawJob]) -> Batch:
+    def decode_and_flatten(batch: list[RawJob]) -> DecodedBatch:
         coalesced = coalesce_copies(decoder.decode(batch, responses), responses)
-        return Batch(coalesced, flatten_tables.flatten(coalesced.decoded, with_events=events))
+        return DecodedBatch(coalesced, flatten_tables.flatten(coalesced.decoded, with_events=events))
 
     with ThreadPoolExecutor(THREADS) as pool:
-        pending: deque[Future[Batch]] = deque()
+        pending: deque[Future[DecodedBatch]] = deque()
         try:
             for batch in decoder.split_into_batches(items, decoder.BATCH_BYTES):
                 pending.append(pool.submit(decode_and_flatten, batch))

@@ -1,4 +1,4 @@
-"""What stays of a stored job when a newer copy of it comes, and what an older copy may still add.
+"""Which values of a stored job are kept when a newer copy comes, and which ones an older copy still fills.
 
 Column by column, in Arrow; each function gives one value a row. Does not depend on files.
 """
@@ -13,18 +13,18 @@ from ftetl.raw.strict_json import compact_json, parse
 from ftetl.transform import survivorship
 from ftetl.transform.merge.incoming import Incoming
 
-# What ftetl keeps about a row, as against what the API says: not compared to tell whether a job has changed.
+# Columns that ftetl fills itself, not from the API: not compared to decide whether a job has changed.
 BOOKKEEPING = ("project", "events_state", "present", "first_seen_at", "last_changed_at")
 
 
 def detail_wins(new: Incoming, old: pa.Table, wins: pa.Array) -> pa.Array:
     """Whether the incoming copy fills what only a detail fills: it has it, and nothing newer is stored."""
-    had = pc.fill_null(pc.equal(old.column("events_state"), "detail"), False)
+    has_stored = pc.fill_null(pc.equal(old.column("events_state"), "detail"), False)
     for name in survivorship.detail_columns():
-        had = pc.or_(had, pc.is_valid(old.column(name)))
-    newer = pc.fill_null(pc.greater(new.told_at, old.column("updated_at")), False)
-    newer = pc.and_(wins, pc.or_(pc.invert(new.behind), newer))
-    return one(pc.and_(new.detail, pc.or_(newer, pc.invert(had))))
+        has_stored = pc.or_(has_stored, pc.is_valid(old.column(name)))
+    newer = pc.fill_null(pc.greater(new.detail_updated_at, old.column("updated_at")), False)
+    newer = pc.and_(wins, pc.or_(pc.invert(new.detail_is_older), newer))
+    return one(pc.and_(new.detail, pc.or_(newer, pc.invert(has_stored))))
 
 
 def merged_column(name: str, new: Incoming, old: pa.Table, wins: pa.Array, detail_wins: pa.Array) -> pa.ChunkedArray:
@@ -41,14 +41,14 @@ def merged_column(name: str, new: Incoming, old: pa.Table, wins: pa.Array, detai
     if name == "extra":
         return _extra(value, stored, wins, detail_wins)
     if name in survivorship.detail_columns():
-        # A list may carry one of these after all; what it leaves out is no news.
+        # A list may have one of these after all; a key missing in a list item does not delete the stored value.
         listed = pc.if_else(pc.or_(pc.invert(wins), new.detail), stored, pc.coalesce(value, stored))
         return pc.if_else(detail_wins, value, listed)
     return pc.if_else(wins, value, stored)
 
 
 def _extra(value: pa.ChunkedArray, stored: pa.ChunkedArray, wins: pa.Array, detail_wins: pa.Array) -> pa.ChunkedArray:
-    """`extra` where only the list was read: its keys over those of the stored detail."""
+    """`extra` of all rows; where a newer copy without a winning detail meets a stored `extra`, the keys of both."""
     alone = pc.if_else(wins, pc.if_else(detail_wins, value, pc.coalesce(value, stored)), pc.coalesce(stored, value))
     alone = pc.if_else(pc.or_(wins, detail_wins), alone, stored)
     both = pc.and_(pc.and_(wins, pc.invert(detail_wins)), pc.fill_null(pc.not_equal(value, stored), False))
@@ -61,7 +61,7 @@ def _extra(value: pa.ChunkedArray, stored: pa.ChunkedArray, wins: pa.Array, deta
 
 
 def is_unchanged(cells: dict[str, pa.ChunkedArray], old: pa.Table) -> pa.Array:
-    """Whether each row says what the stored one says, but for the columns that ftetl keeps itself."""
+    """Whether each row equals the stored one, but for the columns that ftetl fills itself."""
     same = pa.array([True] * old.num_rows, pa.bool_())
     for name, value in cells.items():
         if name in BOOKKEEPING:

@@ -1,4 +1,4 @@
-"""The states of jobs over time: which rows `job_history` gains. Knows neither files nor answers."""
+"""The states of jobs over time: which rows `job_history` gains. Does not depend on files or responses."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ from ftetl.transform.merge.job_history import states
 from ftetl.transform.merge.run_context import RunContext
 from ftetl.transform.timestamps import INSTANT
 
-_REMEMBERED = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
-_STEP = 50_000  # stored rows that are passed on at once behind the last batch
+_STORED_COLUMNS = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
+_ROWS_PER_STEP = 50_000  # of stored rows behind the last batch
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class _Touched:
 
 @dataclass
 class Merge:
-    """One run's merge; feed it the batches in key order, then take the rest."""
+    """One run's merge; call `batch` for each batch in key order, then `remaining_batches`."""
 
     stored: TableReader
     context: RunContext
@@ -88,28 +88,28 @@ class Merge:
     def batch(self, batch: Coalesced, flat: Flat) -> MergedBatch:
         """The next rows up to the batch's last job."""
         last = batch.decoded.items[-1].job_id
-        before, stored_counts = self._before(last)
+        before, stored_counts = self._stored_up_to(last)
         assemble.require(tables()["jobs"], flat.jobs)
         new = incoming(batch, flat)
         self.superseded_states.append(states(new.older, new.older_observed))
         jobs, takes_events = self._merge_jobs(new, before, stored_counts)
-        mine = pc.is_in(before.column("job_id"), value_set=new.ids)
-        left = self._mark_missing(where(before, one(pc.invert(mine))))
-        return MergedBatch(_ordered([jobs, left], ["job_id"]), self._merge_events(new, takes_events, last))
+        has_new_copy = pc.is_in(before.column("job_id"), value_set=new.ids)
+        untouched = self._mark_missing(where(before, one(pc.invert(has_new_copy))))
+        return MergedBatch(_ordered([jobs, untouched], ["job_id"]), self._merge_events(new, takes_events, last))
 
-    def rest(self) -> Iterator[MergedBatch]:
+    def remaining_batches(self) -> Iterator[MergedBatch]:
         """The stored rows behind the last batch."""
         while self._at < len(self._ids):
-            last = self._ids[min(self._at + _STEP, len(self._ids)) - 1]
-            left = self._mark_missing(self._before(last)[0])
-            yield MergedBatch(left, self._events.up_to(last))
+            last = self._ids[min(self._at + _ROWS_PER_STEP, len(self._ids)) - 1]
+            untouched = self._mark_missing(self._stored_up_to(last)[0])
+            yield MergedBatch(untouched, self._events.up_to(last))
 
     def anomaly_table(self, anomalies: list[Anomaly]) -> pa.Table:
         """The next anomalies: this run's, and those stored ones whose value is still the current one."""
-        found = anomalies_table.count_anomalies([*anomalies, *self.new_anomalies], self.context.project)
+        counted = anomalies_table.count_anomalies([*anomalies, *self.new_anomalies], self.context.project)
         stored = self.stored.read_table("anomalies")
         kept = stored.filter(pc.invert(self._is_touched(stored)))
-        return anomalies_table.merge_anomalies(kept, found.filter(self._is_current(found)))
+        return anomalies_table.merge_anomalies(kept, counted.filter(self._is_current(counted)))
 
     def _is_touched(self, anomalies: pa.Table) -> pa.Array:
         """Whether this run replaced the value that each anomaly is about."""
@@ -125,7 +125,7 @@ class Merge:
         outer = pc.and_(_is_of_jobs(anomalies, self._touched.rows), pc.invert(inner))
         return pc.or_(outer, self._is_touched(anomalies))
 
-    def _before(self, last: str) -> tuple[pa.Table, pa.Array]:
+    def _stored_up_to(self, last: str) -> tuple[pa.Table, pa.Array]:
         """The next stored rows up to the job `last`, and how many events each has."""
         start, end = self._at, bisect_right(self._ids, last, lo=self._at)
         self._at = end
@@ -141,16 +141,16 @@ class Merge:
         """The next rows of the incoming jobs, and whether each takes the incoming events."""
         index = pc.index_in(new.ids, value_set=one(before.column("job_id")))
         known = pc.is_valid(index)
-        # Without a past there is nothing to compare with, which is what costs.
+        # Without a stored row there is nothing to compare, and comparing is the slow part.
         nothing_stored = not before.num_rows
-        old = (before.select(_REMEMBERED) if nothing_stored else before).take(index)
+        old = (before.select(_STORED_COLUMNS) if nothing_stored else before).take(index)
         stored_counts = pc.fill_null(pc.take(stored_counts, index), 0)
         wins, has_events = self._is_newer(new, old, known), pc.greater(new.counts, 0)
         enough = pc.if_else(wins, pc.greater_equal(new.counts, stored_counts), pc.equal(stored_counts, 0))
         takes_events = one(pc.and_(has_events, enough))
-        # An older detail beside a newer list item has fewer by right.
-        current = pc.and_(wins, pc.invert(new.behind))
-        fewer = pc.and_(pc.and_(current, pc.less(new.counts, stored_counts)), pc.or_(new.complete, has_events))
+        # An older detail beside a newer list item may rightly have fewer.
+        current = pc.and_(wins, pc.invert(new.detail_is_older))
+        fewer = pc.and_(pc.and_(current, pc.less(new.counts, stored_counts)), pc.or_(new.has_all_events, has_events))
         self.new_anomalies += row_anomalies.fewer_events(new.ids, new.counts, stored_counts, fewer)
         detail_wins = new.detail if nothing_stored else carry_over.detail_wins(new, old, wins)
         cells = dict(zip(new.jobs.column_names, new.jobs.columns, strict=True))
@@ -163,25 +163,27 @@ class Merge:
         present = presence.is_present(new, old, known, self.context)
         presence_changed = pc.and_(known, pc.not_equal(present, pc.fill_null(old.column("present"), False)))
         same = pc.and_(same, pc.invert(pc.and_(takes_events, pc.not_equal(new.counts, stored_counts))))
-        # What an older copy adds may have been observed before what is there.
-        late = pc.or_(wins, pc.fill_null(pc.greater_equal(new.observed, old.column("last_changed_at")), True))
-        moved = pc.or_(pc.or_(pc.and_(late, pc.invert(same)), presence_changed), pc.invert(known))
+        # What an older copy adds may have been observed before the stored row changed.
+        is_newer_observation = pc.or_(
+            wins, pc.fill_null(pc.greater_equal(new.observed, old.column("last_changed_at")), True)
+        )
+        is_changed = pc.or_(pc.or_(pc.and_(is_newer_observation, pc.invert(same)), presence_changed), pc.invert(known))
         cells["present"] = present
-        cells["first_seen_at"] = pc.coalesce(old.column("first_seen_at"), new.first)
-        cells["last_changed_at"] = pc.if_else(moved, new.since, old.column("last_changed_at"))
+        cells["first_seen_at"] = pc.coalesce(old.column("first_seen_at"), new.first_observed)
+        cells["last_changed_at"] = pc.if_else(is_changed, new.state_first_observed, old.column("last_changed_at"))
         cells["project"] = pa.repeat(self.context.project, len(new.ids))
-        self._count(known, pc.or_(moved, pc.invert(same)))
+        self._count(known, pc.or_(is_changed, pc.invert(same)))
         for touched_ids, mask in (
             (self._touched.rows, wins),
             (self._touched.details, detail_wins),
             (self._touched.events, takes_events),
         ):
             touched_ids.append(where(new.ids, one(mask)))
-        found = assemble.rows(tables()["jobs"], cells)
-        self.new_anomalies += row_anomalies.find_row_anomalies(found, old, wins, self._first_values)
-        self.current_states.append(where(states(found, new.since), wins))
-        self.superseded_states.append(where(states(new.jobs, new.since), pc.invert(wins)))
-        return found, takes_events
+        rows = assemble.rows(tables()["jobs"], cells)
+        self.new_anomalies += row_anomalies.find_row_anomalies(rows, old, wins, self._first_values)
+        self.current_states.append(where(states(rows, new.state_first_observed), wins))
+        self.superseded_states.append(where(states(new.jobs, new.state_first_observed), pc.invert(wins)))
+        return rows, takes_events
 
     def _merged_cells(
         self, new: Incoming, old: pa.Table, wins: pa.Array, detail_wins: pa.Array, keep: pa.Array
@@ -197,9 +199,9 @@ class Merge:
         """Whether the incoming copy is the newer one: by `updated_at`, then by when it was observed."""
         last = old.column("last_changed_at")
         if self.context.base_whole_at is not None:
-            # What the newest whole list had was observed then, even if it had not changed since long.
-            whole = pa.scalar(self.context.base_whole_at, INSTANT)
-            last = pc.if_else(pc.and_(old.column("present"), pc.less(last, whole)), whole, last)
+            # A job in the newest complete list was observed then, even if it has not changed for long.
+            list_time = pa.scalar(self.context.base_whole_at, INSTANT)
+            last = pc.if_else(pc.and_(old.column("present"), pc.less(last, list_time)), list_time, last)
         newer = survivorship.is_newer(new.jobs.column("updated_at"), new.observed, old.column("updated_at"), last)
         return one(pc.or_(pc.invert(known), newer))
 
@@ -212,17 +214,17 @@ class Merge:
         stored_counts: pa.Array,
         unchanged: pa.Array,
     ) -> pa.Array:
-        """`events_state`. `unchanged`: the row says what the stored one says, and no fewer events came."""
-        # Events of a copy that lost speak of the current row only if both are of one `updated_at`.
-        current = pc.or_(wins, pc.fill_null(pc.equal(new.told_at, old.column("updated_at")), False))
-        late = pc.or_(new.stale, pc.invert(current))
-        incoming_state = pc.if_else(late, "stale", pc.if_else(new.detail, "detail", "list"))
-        none = pc.and_(new.complete, pc.and_(pc.equal(stored_counts, 0), pc.equal(new.counts, 0)))
+        """`events_state`. `unchanged`: the row equals the stored one, and no fewer events were received."""
+        # Events of a copy that lost belong to the current row only if both have the same `updated_at`.
+        current = pc.or_(wins, pc.fill_null(pc.equal(new.detail_updated_at, old.column("updated_at")), False))
+        is_older = pc.or_(new.events_are_older, pc.invert(current))
+        incoming_state = pc.if_else(is_older, "stale", pc.if_else(new.detail, "detail", "list"))
+        none = pc.and_(new.has_all_events, pc.and_(pc.equal(stored_counts, 0), pc.equal(new.counts, 0)))
         before = pc.fill_null(old.column("events_state"), "unknown")
         failed = pc.is_in(new.ids, value_set=pa.array(sorted(self.context.failed), pa.string()))
         still_true = pc.or_(pc.equal(before, "unknown"), pc.and_(unchanged, pc.invert(failed)))
         stored_state = pc.if_else(still_true, before, "stale")
-        return pc.if_else(pc.or_(takes_events, pc.and_(none, pc.invert(late))), incoming_state, stored_state)
+        return pc.if_else(pc.or_(takes_events, pc.and_(none, pc.invert(is_older))), incoming_state, stored_state)
 
     def _count(self, known: pa.Array, changed: pa.Array) -> None:
         self.counts.new += pc.sum(pc.invert(known)).as_py() or 0
@@ -230,15 +232,15 @@ class Merge:
 
     def _merge_events(self, new: Incoming, takes_events: pa.Array, last: str) -> Iterator[pa.Table]:
         """The events up to the job `last`: the stored ones, but for the jobs that take the incoming ones."""
-        found = assemble.with_project(tables()["events"], new.events(takes_events), self.context.project)
+        events = assemble.with_project(tables()["events"], new.events(takes_events), self.context.project)
         taken = where(new.ids, takes_events)
         for old in self._events.up_to(last):
-            reach = pc.less_equal(found.column("job_id"), old.column("job_id")[-1])
-            count = pc.sum(reach).as_py() or 0
-            left = old.filter(pc.invert(pc.is_in(old.column("job_id"), value_set=taken)))
-            yield _ordered([found.slice(0, count), left], ["job_id", "position"])
-            found = found.slice(count)
-        yield found
+            is_up_to_here = pc.less_equal(events.column("job_id"), old.column("job_id")[-1])
+            count = pc.sum(is_up_to_here).as_py() or 0
+            remaining = old.filter(pc.invert(pc.is_in(old.column("job_id"), value_set=taken)))
+            yield _ordered([events.slice(0, count), remaining], ["job_id", "position"])
+            events = events.slice(count)
+        yield events
 
 
 def _is_of_jobs(rows: pa.Table, ids: list[pa.Array]) -> pa.Array:

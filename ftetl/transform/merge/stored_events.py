@@ -1,6 +1,6 @@
 """The stored events in key order, a row group at a time, and how many each job has; never held whole.
 
-Knows nothing of what is new.
+Does not depend on the incoming rows.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ class Stream:
 
     def __init__(self, stored: TableReader) -> None:
         self._groups = stored.read_row_groups("events")
-        self._held = empty(tables()["events"])
+        self._buffer = empty(tables()["events"])
 
     def up_to(self, last: str) -> Iterator[pa.Table]:
         """The next rows, up to the job `last`, in pieces that are not empty."""
-        while self._held.num_rows or self._next():
+        while self._buffer.num_rows or self._next():
             # Rows are sorted, so those that belong here are the first ones.
-            count = pc.sum(pc.less_equal(self._held.column("job_id"), last)).as_py() or 0
-            piece, self._held = self._held.slice(0, count), self._held.slice(count)
+            count = pc.sum(pc.less_equal(self._buffer.column("job_id"), last)).as_py() or 0
+            piece, self._buffer = self._buffer.slice(0, count), self._buffer.slice(count)
             if count:
                 yield piece
-            if self._held.num_rows:
+            if self._buffer.num_rows:
                 return
 
     def _next(self) -> bool:
         for group in self._groups:
             if group.num_rows:
-                self._held = group
+                self._buffer = group
                 return True
         return False

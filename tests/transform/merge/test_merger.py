@@ -322,5 +322,5 @@ def test_events_of_one_late_job_do_not_bring_all_others_into_memory(tmp_path: Pa
 
 def test_nothing_is_left_over_of_an_empty_target() -> None:
     merged = Merge(TableReader(None), RunContext("p"))
-    assert list(merged.rest()) == []
+    assert list(merged.remaining_batches()) == []
     assert merged.anomaly_table([]).num_rows == 0
