@@ -76,7 +76,7 @@ class SoftwareError(FtetlError, RuntimeError):
 
 
 class TargetError(FtetlError, OSError):
-    """The target folder cannot be used: permission, read-only, not a folder, not ours."""
+    """The target folder cannot be used: permission, read-only, not a folder, not a target of ftetl."""
 
     exit = EXITS["CANTCREAT"]
 

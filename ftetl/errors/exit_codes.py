@@ -25,7 +25,7 @@ EXITS: dict[str, Exit] = {
         Exit(65, "DATA", "the response as a whole breaks the contract, or a guard stopped it"),
         Exit(69, "UNAVAILABLE", "network, server error, timeout, deadline", retryable=True),
         Exit(70, "SOFTWARE", "a bug in ftetl"),
-        Exit(73, "CANTCREAT", "the target cannot be used: permission, read-only, not ours"),
+        Exit(73, "CANTCREAT", "the target cannot be used: permission, read-only, not a target of ftetl"),
         Exit(74, "IOERR", "disk full, I/O error, checksum mismatch"),
         Exit(75, "TEMPFAIL", "locked by another run, or rate limited beyond the deadline", retryable=True),
         Exit(76, "PROTOCOL", "what responded is not the Together API"),

@@ -123,10 +123,10 @@ def sweep(target: Path, files: list[Path], flips: Flips, also: Callable[[], None
 def test_every_bit_of_the_newest_snapshot_is_found_and_the_version_before_can_be_read(
     flips: Flips, target: Path
 ) -> None:
-    def before_is_sound() -> None:
+    def before_is_intact() -> None:
         assert find_damage(target, load_manifest(target, 1)) == []
 
-    count = sweep(target, newest_files(target), flips, before_is_sound)
+    count = sweep(target, newest_files(target), flips, before_is_intact)
 
     assert count >= 300
     assert ftetl.open(target, version=1).jobs.status.tolist() == ["running"] * 2
@@ -166,7 +166,7 @@ def test_the_bits_of_the_version_field_are_found_in_the_only_manifest_as_well(tm
 
 
 @pytest.mark.parametrize("only", [False, True])
-def test_a_sound_manifest_under_another_version_is_damage(only: bool, target: Path) -> None:
+def test_an_intact_manifest_under_another_version_is_damage(only: bool, target: Path) -> None:
     if only:
         manifest_file(target, 1).unlink()
     manifest_file(target, 2).rename(manifest_file(target, 3))
@@ -238,7 +238,7 @@ def test_no_run_builds_on_a_damaged_file(target: Path) -> None:
     assert export(target, "cancelled", 4).version == 3
 
 
-def test_after_the_damage_a_rebuild_makes_a_sound_version(target: Path) -> None:
+def test_after_the_damage_a_rebuild_makes_an_intact_version(target: Path) -> None:
     file = (target / "current").resolve() / "jobs.parquet"
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1

@@ -276,7 +276,7 @@ class TestRefused:
         index.write_bytes(raw)
         exports.refuses(StorageError, "is damaged", 74)
 
-    def test_without_any_sound_manifest_and_nothing_is_lost(self, exports: Exports) -> None:
+    def test_without_any_intact_manifest_and_nothing_is_lost(self, exports: Exports) -> None:
         exports(job(1))
         (manifest,) = (exports.target / "_ftetl" / "manifests").iterdir()
         raw = manifest.read_bytes()

@@ -138,7 +138,7 @@ def test_newest_is_the_greatest_version_not_the_latest_file(tmp_path: Path) -> N
     assert list_versions(tmp_path) == [2, 9, 10]
 
 
-def test_newest_passes_over_a_version_without_its_snapshot(tmp_path: Path) -> None:
+def test_newest_skips_a_version_without_its_snapshot(tmp_path: Path) -> None:
     write(tmp_path, a_manifest(1), a_manifest(2))
     snapshot_folder(tmp_path, a_manifest(2)).rename(tmp_path / "away")
     said: list[str] = []
@@ -196,7 +196,7 @@ def test_a_name_too_long_to_be_a_target_is_an_ftetl_error(tmp_path: Path) -> Non
         newest_manifest(tmp_path / ("x" * 300))
 
 
-def test_a_sound_snapshot_has_no_damage(tmp_path: Path) -> None:
+def test_an_intact_snapshot_has_no_damage(tmp_path: Path) -> None:
     write(tmp_path, a_manifest())
 
     assert find_damage(tmp_path, a_manifest()) == []

@@ -135,7 +135,7 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "target"
 
 
-def test_a_reader_of_the_whole_folder_passes_over_what_is_not_committed(target: Path) -> None:
+def test_a_reader_of_the_whole_folder_skips_what_is_not_committed(target: Path) -> None:
     commit(target, {"jobs.parquet": b"1"})
     with (
         Target(target) as opened,
@@ -610,7 +610,7 @@ def test_a_damaged_manifest_falls_back_to_the_one_before_and_is_kept(harm: bytes
     assert bad.read_bytes() == harm
 
 
-def test_a_damaged_base_is_replaced_by_sound_bytes_never_shared(target: Path) -> None:
+def test_a_damaged_base_is_replaced_by_intact_bytes_never_shared(target: Path) -> None:
     first = commit(target, FIRST).manifest
     path = snapshot_folder(target, first) / "b.bin"
     path.write_bytes(path.read_bytes().replace(b"same", b"sane", 1))

@@ -1,4 +1,4 @@
-"""The checks of `focus_costs` refuse each kind of damage to a sound table, which the official validator does not."""
+"""The checks of `focus_costs` refuse each kind of damage to a intact table, which the official validator does not."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ JOB, REFUND, LATER = 0, 4, 6
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("sound") / "t"
+def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("intact") / "t"
     ftetl.export(target, source=GOLDEN, observed_at="2026-11-23T00:00:00Z", project="search")
     return target / "current"
 
 
-def check(sound: Path, folder: Path, rows: Rows) -> None:
-    """Check these rows, beside the sound jobs and anomalies."""
+def check(intact: Path, folder: Path, rows: Rows) -> None:
+    """Check these rows, beside the intact jobs and anomalies."""
     for name in focus_checks.COMPARED_TABLES:
-        table_file(folder, name).write_bytes(table_file(sound, name).read_bytes())
-    found = pa.Table.from_pylist(rows, schema=pq.read_schema(table_file(sound, "focus_costs")))
+        table_file(folder, name).write_bytes(table_file(intact, name).read_bytes())
+    found = pa.Table.from_pylist(rows, schema=pq.read_schema(table_file(intact, "focus_costs")))
     pq.write_table(found, table_file(folder, "focus_costs"), row_group_size=4, write_page_checksum=True)
     focus_checks.check_focus_costs(TableReader(folder, exact=True), TABLE, len(rows))
 
@@ -115,37 +115,37 @@ def test_it_names_the_table_and_the_anomalies_as_their_contracts_and_their_maker
     assert {*focus_checks.COMPARED_TABLES} <= {*tables()}
 
 
-def test_the_sound_table_passes(sound: Path, tmp_path: Path) -> None:
-    check(sound, tmp_path, pq.read_table(table_file(sound, "focus_costs")).to_pylist())
+def test_the_intact_table_passes(intact: Path, tmp_path: Path) -> None:
+    check(intact, tmp_path, pq.read_table(table_file(intact, "focus_costs")).to_pylist())
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_is_refused(sound: Path, tmp_path: Path, damage: str) -> None:
-    rows = pq.read_table(table_file(sound, "focus_costs")).to_pylist()
+def test_damage_is_refused(intact: Path, tmp_path: Path, damage: str) -> None:
+    rows = pq.read_table(table_file(intact, "focus_costs")).to_pylist()
     DAMAGE[damage](rows)
     with pytest.raises(SoftwareError, match="table focus_costs breaks its contract") as caught:
-        check(sound, tmp_path, rows)
+        check(intact, tmp_path, rows)
     assert "ft-" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["charge_without_time", "refund_exceeds_price"])
-def test_what_is_left_out_without_an_anomaly_is_refused(sound: Path, tmp_path: Path, kind: str) -> None:
-    jobs = pq.read_table(table_file(sound, "jobs")).to_pylist()
+def test_what_is_left_out_without_an_anomaly_is_refused(intact: Path, tmp_path: Path, kind: str) -> None:
+    jobs = pq.read_table(table_file(intact, "jobs")).to_pylist()
     jobs[6] |= {"total_price_nanousd": 1, "created_at": None, "updated_at": None, "refund_amount_nanousd": None}
     if kind == "refund_exceeds_price":
         jobs[6] |= {"total_price_nanousd": 0, "refund_amount_nanousd": 5}
-    rows = pq.read_table(table_file(sound, "focus_costs")).to_pylist()
+    rows = pq.read_table(table_file(intact, "focus_costs")).to_pylist()
     changed = tmp_path / "changed"
     changed.mkdir()
     (tmp_path / "out").mkdir()
     for name in ("anomalies", "focus_costs"):
-        table_file(changed, name).write_bytes(table_file(sound, name).read_bytes())
-    of = pq.read_schema(table_file(sound, "jobs"))
+        table_file(changed, name).write_bytes(table_file(intact, name).read_bytes())
+    of = pq.read_schema(table_file(intact, "jobs"))
     pq.write_table(pa.Table.from_pylist(jobs, schema=of), table_file(changed, "jobs"), write_page_checksum=True)
     with pytest.raises(SoftwareError, match=kind):
         check(changed, tmp_path / "out", rows)
 
 
-def test_verify_uses_the_checks(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_uses_the_checks(intact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(focus_checks, "total_rules", lambda *_: iter([("is the canary alive", pa.array([False]))]))
-    assert [line for line in verify_snapshot(sound.parent).damage if "canary" in line]
+    assert [line for line in verify_snapshot(intact.parent).damage if "canary" in line]

@@ -37,7 +37,7 @@ def target(two_versions: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def test_a_fresh_target_is_sound(two_versions: Path) -> None:
+def test_a_fresh_target_is_intact(two_versions: Path) -> None:
     result = verify_snapshot(two_versions)
 
     assert result.is_intact

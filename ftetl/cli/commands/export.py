@@ -64,7 +64,7 @@ def print_warnings(output: Output, report: Report) -> None:
         output.info(f"warning: {warning}")
 
 
-def published(report: Report) -> str:
+def published_note(report: Report) -> str:
     """Where a run has published the tables, as the end of its last line."""
     done = report.published
     return f"; published to {done.folder}" if done and done.version else ""
@@ -85,7 +85,7 @@ def _outcome(report: Report) -> str:
         problems += f"; {report.quarantined:,} newly in quarantine, see `ftetl quarantine`"
     if failed := report.details.get("failed"):
         problems += f"; {pluralize(failed, 'detail request')} failed; retried on the next run"
-    return f"{report.target}: {what}: {', '.join(totals)}{problems}{published(report)}"
+    return f"{report.target}: {what}: {', '.join(totals)}{problems}{published_note(report)}"
 
 
 def _print_table(report: Report) -> None:

@@ -35,5 +35,5 @@ def rebuild(output: Output, target: Path, **settings: Any) -> None:
     export.print_warnings(output, report)
     what = f"version {report.version} committed" if report.changed else "nothing changed"
     runs = pluralize(report.rebuilt, "run")
-    success(output, report.exit, f"{report.target}: rebuilt {runs}: {what}{export.published(report)}")
+    success(output, report.exit, f"{report.target}: rebuilt {runs}: {what}{export.published_note(report)}")
     output.json_result(report.as_dict())

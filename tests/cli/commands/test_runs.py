@@ -38,7 +38,7 @@ class TestRuns:
         assert third[2] == "1 request"
         assert third[4:6] == ["nothing committed", "NOPERM (77) FTETL-H01"]
 
-    def test_a_damaged_record_is_passed_over_with_a_note(self, target: Path, here: Here) -> None:
+    def test_a_damaged_record_is_skipped_with_a_note(self, target: Path, here: Here) -> None:
         (target / "_ftetl" / "runs" / "20200101T000000Z-00000001.json").write_text("{")
         told, documented = here("runs", target), here("runs", target, "--json").document
 

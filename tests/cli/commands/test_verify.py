@@ -12,7 +12,7 @@ from tests.cli.program import (
 
 
 class TestVerify:
-    def test_a_sound_target_is_said_to_be_sound(self, exported: Path, here: Here) -> None:
+    def test_an_intact_target_is_reported_without_damage(self, exported: Path, here: Here) -> None:
         done = here("verify", exported)
 
         assert (done.code, done.out) == (0, "")
