@@ -86,6 +86,13 @@ class TestFailure:
         assert json.loads(out)["message"] == "a\u202eb\udcff\x1b"
 
 
+def test_a_result_is_escaped_and_what_is_printed_unescaped_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().result("a\n\u202eb")
+    output.print_unescaped("a\n\u202eb")
+
+    assert capsys.readouterr().out == "a\\n\\u202eb\na\n\u202eb\n"
+
+
 class TestLog:
     @pytest.mark.parametrize(
         ("options", "levels"),

@@ -9,20 +9,20 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize(("given", "glibc"), [(None, True), (None, False), ("mimalloc", True)])
-def test_the_process_is_tuned_and_a_setting_of_the_user_wins(given: str | None, glibc: bool) -> None:
+@pytest.mark.parametrize(("pool", "glibc"), [(None, True), (None, False), ("mimalloc", True)])
+def test_the_process_is_tuned_hypothesis_is_blocked_and_the_users_variables_win(pool: str | None, glibc: bool) -> None:
     names = "ARROW_DEFAULT_MEMORY_POOL", "OPENBLAS_NUM_THREADS"
-    told = f"gc.get_threshold()[0], *map(os.environ.get, {names}), sys.modules['hypothesis']"
+    tuned = f"gc.get_threshold()[0], *map(os.environ.get, {names}), sys.modules['hypothesis']"
     code = (
         "import gc, os, sys; from ftetl.cli import main as cli, process; "
-        f"process._has_glibc = lambda: {glibc}; cli.cli.main = lambda **_: print({told}); cli.main()"
+        f"process._has_glibc = lambda: {glibc}; cli.cli.main = lambda **_: print({tuned}); cli.main()"
     )
     env = {k: v for k, v in os.environ.items() if k not in names}
-    env |= {names[0]: given, names[1]: "3"} if given else {}
+    env |= {names[0]: pool, names[1]: "3"} if pool else {}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [
         "1000000",
-        given or ("system" if glibc else "None"),
-        "3" if given else "1",
+        pool or ("system" if glibc else "None"),
+        "3" if pool else "1",
         "None",
     ]
