@@ -34,20 +34,20 @@ class DecodePlan:
 
 
 def resolve_duplicates(
-    responses: Sequence[Response], scans: Sequence[Scan], confirmed: AbstractSet[str] = frozenset()
+    responses: Sequence[Response], scans: Sequence[Scan], unchanged_ids: AbstractSet[str] = frozenset()
 ) -> DecodePlan:
     """The elements to decode.
 
     Args:
         responses: Everything the run received.
         scans: The elements of each response.
-        confirmed: Jobs whose stored row is known to be current; they are left out.
+        unchanged_ids: Jobs that are in the list as they were when their row was written; they are left out.
     """
     plan = DecodePlan()
     entries: list[tuple[str, int, int]] = []
     for number, (response, scan) in enumerate(zip(responses, scans, strict=True)):
         plan.quarantined.extend(_quarantined(response, refused) for refused in scan.refused)
-        entries.extend((job_id, number, index) for index, job_id in enumerate(scan.ids) if job_id not in confirmed)
+        entries.extend((job_id, number, index) for index, job_id in enumerate(scan.ids) if job_id not in unchanged_ids)
     entries.sort()
     copies = _raw_jobs(responses, scans, entries)
     if len({(copy.job_id, copy.response) for copy in copies}) == len(copies):

@@ -19,14 +19,14 @@ _SCALAR = r'("(?:[^"\\]|\\.)*":)(?:"(?:[^"\\]|\\.)*"|[^,\[\]{}"]+)'
 
 
 class DriftDetector:
-    """Collects the drift of one run, from its decoded batches and the stored rows that the list confirms."""
+    """Collects the drift of one run, from its decoded batches and the stored rows of unchanged jobs."""
 
-    def __init__(self, confirmed: Iterable[str]) -> None:
-        self._confirmed = pa.array(sorted(confirmed), pa.string())  # jobs whose stored rows stand for this run's
+    def __init__(self, unchanged_ids: Iterable[str]) -> None:
+        self._unchanged_ids = pa.array(sorted(unchanged_ids), pa.string())  # jobs that were not decoded again
         columns = [c for c in tables()["jobs"].columns if c.sources and c.read != "last_event"]
         self._without_value = {c.name: str(c.sources[0]) for c in columns}
         self._unknown_keys: Counter[str] = Counter()
-        self._confirmed_with: dict[str, list[pa.Array]] = {}  # by the path of an unknown key: ids of confirmed jobs
+        self._unchanged_with: dict[str, list[pa.Array]] = {}  # by the path of an unknown key: ids of unchanged jobs
 
     def add_decoded(self, jobs: pa.Table, unknown_keys: Mapping[str, int]) -> None:
         """Add the flat jobs of a batch, and in how many of them each unknown key was."""
@@ -34,23 +34,23 @@ class DriftDetector:
         self._drop_columns_with_value(jobs)
 
     def add_merged_jobs(self, jobs: pa.Table) -> None:
-        """Add the next rows of `jobs`, of which only the confirmed ones count."""
-        if len(self._confirmed):
-            confirmed = jobs.filter(pc.is_in(jobs.column("job_id"), value_set=self._confirmed))
-            self._drop_columns_with_value(confirmed)
-            self._add_extra(confirmed, lambda extra: ExtraTexts(extra=extra))
+        """Add the next rows of `jobs`, of which only the unchanged ones count."""
+        if len(self._unchanged_ids):
+            unchanged = jobs.filter(pc.is_in(jobs.column("job_id"), value_set=self._unchanged_ids))
+            self._drop_columns_with_value(unchanged)
+            self._add_extra(unchanged, lambda extra: ExtraTexts(extra=extra))
 
     def add_merged_events(self, events: pa.Table) -> None:
-        """Add the next rows of `events`, of which only those of confirmed jobs count."""
-        if len(self._confirmed) and events.column("extra").null_count < events.num_rows:
+        """Add the next rows of `events`, of which only those of unchanged jobs count."""
+        if len(self._unchanged_ids) and events.column("extra").null_count < events.num_rows:
             columns = events.select(["job_id", "extra"])
-            confirmed = columns.filter(pc.is_in(columns.column("job_id"), value_set=self._confirmed))
-            self._add_extra(confirmed, lambda extra: ExtraTexts(events={0: extra}))
+            unchanged = columns.filter(pc.is_in(columns.column("job_id"), value_set=self._unchanged_ids))
+            self._add_extra(unchanged, lambda extra: ExtraTexts(events={0: extra}))
 
     def drift(self) -> Drift:
         """The drift of everything that was added."""
         unknown_keys = Counter(self._unknown_keys)
-        for path, jobs in self._confirmed_with.items():
+        for path, jobs in self._unchanged_with.items():
             unknown_keys[path] += len(pc.unique(pa.chunked_array(jobs)))  # its events may have come in two batches
         return Drift(dict(sorted(unknown_keys.items())), tuple(dict.fromkeys(self._without_value.values())))
 
@@ -67,4 +67,4 @@ class DriftDetector:
                 structures_with.setdefault(path, []).append(structure)
         for path, having in structures_with.items():
             has_key = pc.is_in(structures, value_set=pa.array(having, pa.string()))
-            self._confirmed_with.setdefault(path, []).append(pc.unique(rows.column("job_id").filter(has_key)))
+            self._unchanged_with.setdefault(path, []).append(pc.unique(rows.column("job_id").filter(has_key)))

@@ -14,5 +14,5 @@ class RawJob:
     position: int  # place in that response
     offset: int
     length: int
-    odd: bool = False  # whether only the Python reader can read it
+    irregular: bool = False  # whether only the Python reader can read it
     detail: bool = False  # whether it is the whole job, with all of its events, and not an item of a list

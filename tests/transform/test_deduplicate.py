@@ -96,7 +96,7 @@ def test_copies_of_which_none_is_clean_leave_no_job() -> None:
 def test_one_copy_is_never_parsed_here() -> None:
     work = chosen(listing('{"id":"ft-1","x":1,"x":2}'))
 
-    assert [(i.job_id, i.odd) for i in work.items] == [("ft-1", False)]
+    assert [(i.job_id, i.irregular) for i in work.items] == [("ft-1", False)]
 
 
 def test_jobs_come_in_the_order_of_their_ids_from_any_answers() -> None:

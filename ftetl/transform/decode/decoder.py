@@ -80,7 +80,7 @@ def decode(items: Sequence[RawJob], responses: Sequence[Response], *, use_arrow:
 
     `use_arrow=False` leaves every job to the Python reader; the result is the same.
     """
-    for_arrow = _worth_arrow([item for item in items if not item.odd], items) if use_arrow else []
+    for_arrow = _worth_arrow([item for item in items if not item.irregular], items) if use_arrow else []
     batch = _BatchDecoder(for_arrow, responses)
     if mistyped := batch.read_with_arrow(probe=True):
         for_arrow = _worth_arrow([item for place, item in enumerate(for_arrow) if place not in mistyped], items)
