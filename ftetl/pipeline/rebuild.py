@@ -1,4 +1,4 @@
-"""Rebuilds all tables offline, from the archive, with today's contracts.
+"""Rebuilds all tables offline, from the archive, with the current contracts.
 
 The runs that made a version are repeated in a second target in the scratch folder. Its tables become the next version,
 unless they are the same as the newest.

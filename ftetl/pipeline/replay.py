@@ -97,7 +97,7 @@ class ReplayedProvenance:
         """Do nothing: the archive has the entry."""
 
     def is_unchanged(self, job_id: str, listed: bytes) -> bool:
-        """Whether it was unchanged then; a job that today's contracts are the first to accept was not."""
+        """Whether it was unchanged then; a job that the current contracts are the first to accept was not."""
         return job_id not in self._fetched and self._fingerprints.get(job_id) == listed
 
     def needs_fetch(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002

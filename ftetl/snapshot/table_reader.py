@@ -35,7 +35,7 @@ class TableReader:
     """Reads the tables of a snapshot; without a folder, as before the first commit, all are empty.
 
     `files` are the names of the snapshot's files: a table without one, which the contracts of its time did not have, is
-    empty. Tables get the columns of today's contracts, except for an `exact` reader, which reads what is on disk.
+    empty. Tables get the columns of the current contracts, except for an `exact` reader, which reads what is on disk.
     """
 
     def __init__(self, folder: Path | None, files: Collection[str] | None = None, *, exact: bool = False) -> None:
