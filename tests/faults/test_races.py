@@ -294,6 +294,8 @@ def test_a_process_stopped_before_its_commit_neither_loses_nor_overwrites(taken_
         end.callback(zombie.kill)  # whatever happens: one that is stopped would be waited for for ever
         assert zombie.stdout is not None
         assert zombie.stdout.readline() == b"about to commit\n"
+        # Only when it has stopped: a SIGCONT that came before would be lost, and it would stay stopped for ever.
+        assert os.WIFSTOPPED(os.waitpid(zombie.pid, os.WUNTRACED)[1])
         if taken_for_dead:
             (target / "_ftetl" / LOCK_FILE).unlink()
             assert export(target, tmp_path / "w.ndjson", [job("ft-1", 3)]).version == 2
