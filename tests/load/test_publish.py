@@ -230,7 +230,7 @@ def test_a_link_in_place_of_a_published_file_is_not_followed(target: Path, folde
 
 PLACES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a link": (lambda path: path.symlink_to(path.parent), "is a symbolic link; give the folder that it leads to"),
-    "a file": (lambda path: path.touch(), "is no folder"),
+    "a file": (lambda path: path.touch(), "is not a folder"),
     "below a file": (lambda path: path.parent.joinpath("file").touch() or path.symlink_to("file"), "symbolic link"),
 }
 
