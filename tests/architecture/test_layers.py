@@ -40,8 +40,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "arrays": set(),
     "clock": set(),
 }
-# Imports that a cut has still to remove; nothing may be added.
-PENDING = {}
 
 
 def _module(path: Path) -> str:
@@ -106,10 +104,6 @@ def test_the_steps_do_not_know_each_other() -> None:
     assert [name for name, others in MAY_IMPORT.items() if steps <= others] == ["pipeline"]
 
 
-def test_what_is_pending_is_still_there() -> None:
-    assert {(m, other) for m, other in PENDING if m not in MODULES or other not in _ours(m)} == set()
-
-
 def test_few_modules_stand_at_the_top() -> None:
     assert len([*PACKAGE.glob("*.py")]) <= TOP
 
@@ -120,7 +114,7 @@ class TestEveryModule:
         allowed = MAY_IMPORT[_package(module)] | {_package(module)}
         others = {other for other in _ours(module) if _package(other) not in allowed}
 
-        assert {other for other in others if (module, other) not in PENDING} == set()
+        assert others == set()
 
     def test_opens_with_what_it_is_for(self, module: str) -> None:
         opening = ast.get_docstring(ast.parse(MODULES[module].read_text("utf-8")))
