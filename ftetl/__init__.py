@@ -12,7 +12,6 @@ Importing this imports neither pandas nor pyarrow; they come with the first call
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from ftetl import errors
@@ -25,11 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "Snapshot", "errors", "export", "open"]
 
-try:
-    __version__ = version("ftetl")
-except PackageNotFoundError:  # a bare checkout on the path
-    __version__ = "0"
-
 _MODULES = {
     "export": "pipeline.export",
     "open": "snapshot.multi_project",
@@ -41,4 +35,15 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(import_module(f"ftetl.{_MODULES[name]}"), name)
+    if name == "__version__":
+        return _version()
     raise AttributeError(f"module 'ftetl' has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
+    try:
+        return version("ftetl")
+    except PackageNotFoundError:  # a bare checkout on the path
+        return "0"

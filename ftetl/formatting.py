@@ -6,23 +6,27 @@ Money comes as exact decimals and is never a float here. The script of the HTML 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal
 from math import floor
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 MAX_TEXT_LENGTH: Final = 300  # characters of a text; the tables hold all of them
 MISSING: Final = "\u2013"  # stands in place of a missing number or time
 UNKNOWN: Final = "unknown"  # stands in place of a missing name
-_CENT: Final = Decimal("0.01")
 
 
 def format_usd(usd: Decimal | None) -> str:
     """Dollars to the cent, `$1,234.56`; an amount below one cent is `< $0.01`, not zero."""
+    from decimal import ROUND_HALF_UP, Decimal
+
     if usd is None:
         return MISSING
-    if 0 < usd < _CENT:
+    cent = Decimal("0.01")
+    if 0 < usd < cent:
         return "< $0.01"
-    return f"${usd.quantize(_CENT, ROUND_HALF_UP):,}"
+    return f"${usd.quantize(cent, ROUND_HALF_UP):,}"
 
 
 def exact_number(number: Decimal | None) -> str:
@@ -40,6 +44,8 @@ def format_count(number: int | None) -> str:
 
 def axis_number(number: Decimal | float) -> str:
     """A number at a tick of an axis, such as `2.5M`; a float to six digits."""
+    from decimal import Decimal
+
     value = Decimal(f"{number:.6g}") if isinstance(number, float) else Decimal(number)
     for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
         if value >= size:
@@ -49,6 +55,8 @@ def axis_number(number: Decimal | float) -> str:
 
 def rounded_count(number: int) -> str:
     """A count to three digits, `13.9 B`; below a million all digits."""
+    from decimal import Decimal
+
     for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M")):
         if number >= size:
             return f"{Decimal(number) / size:.{max(0, 3 - len(str(number // size)))}f} {unit}"

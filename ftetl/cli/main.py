@@ -1,19 +1,32 @@
 """The command line: the group of all commands, and the program that runs one and exits with its code.
 
-Commands import pandas and pyarrow when they run, never at the top of a module, so that `--help` is quick.
+A command's module is imported when the command is called, and imports pandas and pyarrow when it runs.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from importlib import import_module
+from typing import Final, NoReturn, cast
 
 import click
 
-from ftetl import __version__
+import ftetl
 from ftetl.cli import exit_handling, output, process
-from ftetl.cli.commands import demo, doctor, export, quarantine, rebuild, report, runs, schema, verify
 from ftetl.errors import EXITS, UsageError
+
+# Each command with its short help; its module in `commands/` and its function have the same name.
+COMMANDS: Final = {
+    "demo": "Run an export against a built-in demo API: no key, no network.",
+    "doctor": "Check what an export needs; changes nothing.",
+    "export": "All jobs into the tables of TARGET.",
+    "quarantine": "Quarantined elements, counted by rule.",
+    "rebuild": "All tables again from the archive, offline.",
+    "report": "One HTML page: spend, tokens, durations, failures.",
+    "runs": "What happened in each run.",
+    "schema": "What each table and column means.",
+    "verify": "Look for damage in the newest snapshot.",
+}
 
 # \b keeps click from making one paragraph of the list.
 _EPILOG = "\b\nExit codes:\n" + "\n".join(
@@ -21,13 +34,43 @@ _EPILOG = "\b\nExit codes:\n" + "\n".join(
 )
 
 
+class _LazyGroup(click.Group):
+    """The commands, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        return cast("click.Command", getattr(import_module(f"ftetl.cli.commands.{cmd_name}"), cmd_name))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        output.print_unescaped(f"ftetl, version {ftetl.__version__}")
+        context.exit()
+
+
 @click.group(
+    cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog=_EPILOG,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
 )
-@click.version_option(__version__, prog_name="ftetl")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def cli(context: click.Context) -> None:
     """All fine-tuning jobs of a Together AI project as tidy, validated tables.
@@ -37,20 +80,6 @@ def cli(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         output.print_unescaped(context.get_help())
         raise UsageError("P01", "no command given", next="start with `ftetl demo`")
-
-
-for _command in (
-    demo.demo,
-    doctor.doctor,
-    export.export,
-    quarantine.quarantine,
-    rebuild.rebuild,
-    report.report,
-    runs.runs,
-    schema.schema,
-    verify.verify,
-):
-    cli.add_command(_command)
 
 
 def main() -> NoReturn:

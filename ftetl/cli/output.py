@@ -14,14 +14,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ftetl.cli.log_format import FORMATS, JsonLines, TextLines, json_line
 from ftetl.errors import Exit, StorageError
 from ftetl.formatting import escape_unprintable, format_bytes
-from ftetl.pipeline.progress import NoProgress, Progress
+
+if TYPE_CHECKING:
+    from ftetl.pipeline.progress import Progress
 
 
 class Output:
@@ -73,6 +75,8 @@ class Output:
     def progress(self) -> Iterator[Progress]:
         """A progress bar on a terminal; silent elsewhere, and with `-v`, whose lines it would disturb."""
         if not self.on_terminal or self.verbose:
+            from ftetl.pipeline.progress import NoProgress
+
             yield NoProgress()
             return
         bar = _ProgressBar()

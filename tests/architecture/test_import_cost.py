@@ -11,16 +11,15 @@ import pytest
 
 HEAVY = {"msgspec", "numpy", "pandas", "pandera", "pyarrow", "requests", "rich", "urllib3"}
 IMPORT, COMMAND = "import ftetl", "runpy.run_module('ftetl', run_name='__main__')"
-COMMANDS = ("demo", "doctor", "export", "quarantine", "rebuild", "report", "runs", "schema", "verify")
 COMMAND_LINE = {
-    *("cli", "cli.main", "cli.exit_handling", "cli.log_format", "cli.options", "cli.output", "cli.process"),
-    *("cli.commands", *(f"cli.commands.{name}" for name in COMMANDS)),
-    *("config", "config.limits", "config.settings"),
-    *("contract", "contract.loader", "contract.markdown", "contract.model", "contract.validation"),
+    *("cli", "cli.main", "cli.exit_handling", "cli.log_format", "cli.output", "cli.process"),
     *("errors", "errors.exceptions", "errors.exit_codes"),
-    *("clock", "formatting", "run_report"),
+    "formatting",
+}
+EXPORT = COMMAND_LINE | {
+    *("cli.commands", "cli.commands.export", "cli.options"),
+    *("config", "config.limits", "config.settings", "clock"),
     *("load", "load.formats"),  # the names of the formats
-    *("pipeline", "pipeline.progress"),  # progress that nobody displays
 }
 
 # Told at the very end, so that nothing is missing; `-X importtime` would also list what was only tried. A name without
@@ -84,5 +83,16 @@ def test_the_package_loads_the_errors_and_nothing_else_of_its_own(root: Path) ->
     assert ours(root, IMPORT) == {"errors", "errors.exceptions", "errors.exit_codes"}
 
 
-def test_the_help_loads_the_command_line_and_what_it_is_made_of(root: Path) -> None:
-    assert ours(root, COMMAND, "--help") == COMMAND_LINE
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
+def test_the_help_loads_no_command(root: Path, arguments: tuple[str, ...]) -> None:
+    assert ours(root, COMMAND, *arguments) == COMMAND_LINE
+
+
+def test_the_help_of_a_command_loads_that_command_and_its_options(root: Path) -> None:
+    assert ours(root, COMMAND, "export", "--help") == EXPORT
+
+
+@pytest.mark.parametrize("module", ["decimal", "importlib.metadata"])
+def test_the_help_loads_no_slow_module_of_the_standard_library(root: Path, module: str) -> None:
+    assert module not in loaded(root, COMMAND, "--help")
+    assert module in loaded(root, f"import {module}")

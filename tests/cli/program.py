@@ -16,7 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import click
+
 from ftetl import demo
+from ftetl.cli.main import COMMANDS, cli
 from ftetl.errors import EXITS
 from tests.errors.catalog import FAULTS
 
@@ -30,6 +33,16 @@ DAY = "2026-07-02T08:10:14Z"
 
 
 PATIENCE = 60.0  # seconds until a program that hangs is given up
+
+
+def _command(name: str) -> click.Command:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return command
+
+
+# Every command of the program, by its name.
+CLI_COMMANDS = {name: _command(name) for name in COMMANDS}
 
 
 @dataclass

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from ftetl.cli.main import cli
+from ftetl.cli import commands
+from ftetl.cli.main import COMMANDS, cli
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError
 from ftetl.store.target import Target
+from tests.cli.program import CLI_COMMANDS
 
-RUNS = {"export": cli.commands["export"], "demo": cli.commands["demo"]}
+RUNS = {"export": CLI_COMMANDS["export"], "demo": CLI_COMMANDS["demo"]}
 EVERY_OPTION = [
     pytest.param(parameter, id=f"{name} {parameter.opts[0]}")
-    for name, command in cli.commands.items()
+    for name, command in CLI_COMMANDS.items()
     for parameter in command.params
     if isinstance(parameter, click.Option)
 ]
@@ -34,14 +37,18 @@ def settings(**given: Any) -> Settings:
     return Settings.from_options(given.pop("target"), given.pop("source", "demo"), given)
 
 
-@pytest.mark.parametrize("name", cli.commands)
-def test_every_command_says_what_it_does(name: str) -> None:
-    command = cli.commands[name]
+@pytest.mark.parametrize(("name", "short_help"), COMMANDS.items())
+def test_every_command_says_what_it_does(name: str, short_help: str) -> None:
+    assert CLI_COMMANDS[name].help
+    assert short_help.endswith(".")
+    assert len(short_help) <= 65  # more would be cut off on a terminal of 80 columns
 
-    assert command.help
-    assert command.short_help
-    assert command.short_help.endswith(".")
-    assert len(command.short_help) <= 65  # more would be cut off on a terminal of 80 columns
+
+def test_every_module_of_a_command_is_in_the_help() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(commands.__path__)}
+
+    assert {*COMMANDS} == modules
+    assert cli.list_commands(click.Context(cli)) == sorted(modules)
 
 
 @pytest.mark.parametrize("option", EVERY_OPTION)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ftetl.cli.main import cli
+from tests.cli.program import CLI_COMMANDS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -37,5 +37,5 @@ def options_of(command: click.Command) -> dict[str, click.Option]:
     return {name: o for o in command.params if isinstance(o, click.Option) for name in o.opts}
 
 
-EVERY_OPTION = {name: option for command in cli.commands.values() for name, option in options_of(command).items()}
+EVERY_OPTION = {name: option for command in CLI_COMMANDS.values() for name, option in options_of(command).items()}
 KNOWN_OPTIONS = {*EVERY_OPTION, "--help", "--version", "-h"}

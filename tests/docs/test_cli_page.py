@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ftetl.cli.main import cli
+from ftetl.cli.main import COMMANDS
 from ftetl.contract import tables
 from ftetl.errors import EXITS
 from tests.docs.pages import EVERY_OPTION, README, text_of
@@ -15,7 +15,7 @@ PAGE = text_of("cli.md")
 README_LINES = 150
 
 
-@pytest.mark.parametrize("name", cli.commands)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_described(name: str) -> None:
     assert re.search(rf"^\| `ftetl {name}\b", PAGE, re.MULTILINE)
 

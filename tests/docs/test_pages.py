@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from ftetl.cli.main import cli
+from tests.cli.program import CLI_COMMANDS
 from tests.docs.pages import DOCS, GITHUB, KNOWN_OPTIONS, PAGES, README, ROOT, code_blocks, inline_code, options_of
 
 SHELL = [(page, block) for page in PAGES for block in code_blocks("sh", page)]
@@ -49,9 +50,9 @@ def test_every_call_is_one_that_exists(words: list[str]) -> None:
 
     if name in KNOWN_OPTIONS:
         return
-    assert name in cli.commands
+    assert name in CLI_COMMANDS
     used = {word.split("=")[0] for word in rest if word.startswith("-") and word != "-"}
-    assert used <= {*options_of(cli.commands[name]), "--help"}
+    assert used <= {*options_of(CLI_COMMANDS[name]), "--help"}
 
 
 @pytest.mark.parametrize("line", [line for _, block in SHELL for line in block.splitlines() if "ftetl " in line])
@@ -59,7 +60,7 @@ def test_every_call_in_a_block_can_be_parsed(line: str) -> None:
     for part in re.split(r"&&|\|", line):
         words = shlex.split(part, comments=True)
         if words[:1] == ["ftetl"]:
-            cli.commands[words[1]].make_context(words[1], words[2:], parent=cli.make_context("ftetl", []))
+            CLI_COMMANDS[words[1]].make_context(words[1], words[2:], parent=cli.make_context("ftetl", []))
 
 
 def test_every_option_in_the_text_exists() -> None:
@@ -160,5 +161,5 @@ MODULES = [path for path in sorted((ROOT / "ftetl").rglob("*.py")) if "cli" not 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT / "ftetl").as_posix())
 def test_a_message_advises_only_what_exists(path: Path) -> None:
     for text in texts(path):
-        assert {*re.findall(r"`ftetl (\w+)", text)} <= {*cli.commands}
+        assert {*re.findall(r"`ftetl (\w+)", text)} <= {*CLI_COMMANDS}
         assert {*re.findall(r"(?<![\w-])--[a-z][a-z-]+(?![\w-])", text)} <= KNOWN_OPTIONS

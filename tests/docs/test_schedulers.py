@@ -17,6 +17,7 @@ import yaml
 from ftetl.cli.main import cli
 from ftetl.config import limits
 from ftetl.errors import EXITS
+from tests.cli.program import CLI_COMMANDS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "schedulers.md").read_text("utf-8")
@@ -93,7 +94,7 @@ def test_every_command_can_be_parsed(name: str) -> None:
     found = COMMANDS[name]
     assert found is not None
     command, *words = found[1].replace('"', "").replace(",", "").split()
-    cli.commands[command].make_context(command, words, parent=cli.make_context("ftetl", []))
+    CLI_COMMANDS[command].make_context(command, words, parent=cli.make_context("ftetl", []))
 
 
 class TestCron:

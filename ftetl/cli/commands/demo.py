@@ -12,6 +12,7 @@ import click
 from ftetl.cli import options
 from ftetl.cli.commands import export
 from ftetl.cli.output import Output
+from ftetl.config.settings import DEMO_TARGET
 from ftetl.load import formats
 
 _DUCKDB_QUERY = (
@@ -21,9 +22,9 @@ _DUCKDB_QUERY = (
 _PANDAS_CODE = "import ftetl; print(ftetl.open({target!r}).jobs.groupby('status').total_price_usd.sum())"
 
 
-@click.command(short_help="Run an export against a built-in demo API: no key, no network.")
-@options.demo_target
-@options.output
+@click.command
+@click.argument("target", type=options.NonEmptyPath(path_type=Path), default=DEMO_TARGET)
+@options.tables
 @options.with_output
 def demo(output: Output, target: Path, **settings: Any) -> int:
     """Run an export against a built-in demo API: no key, no network.

@@ -14,9 +14,11 @@ from ftetl.errors import EXITS
 from ftetl.formatting import pluralize
 
 
-@click.command(short_help="Check what an export needs; changes nothing.")
+@click.command
 @options.target
-@options.connection_options
+@options.connection
+@options.project
+@options.pii
 @options.with_output
 def doctor(output: Output, target: Path, **settings: Any) -> int:
     """Print what would make an export into TARGET fail, and how to fix it.

@@ -3,23 +3,57 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ftetl.cli import exit_handling, options
 from ftetl.cli.output import Output, success
-from ftetl.config.settings import Settings
+from ftetl.config.limits import MAX_BYTES
+from ftetl.config.settings import SOURCE, Settings
 from ftetl.formatting import format_bytes, pluralize
-from ftetl.run_report import Report
+
+if TYPE_CHECKING:
+    from ftetl.run_report import Report
 
 _KEYS_SHOWN = 5  # of those that no column reads
 
 
-@click.command(short_help="All jobs into the tables of TARGET.")
+def _require_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not value:
+        raise click.BadParameter("the name is empty.", context, parameter)
+    return value
+
+
+@click.command
 @options.target
-@options.source
-@options.output
+@click.option(
+    "--from",
+    "source",
+    default=SOURCE,
+    metavar="SOURCE",
+    callback=_require_name,
+    help="`api`, `demo`, a saved response (.json, .ndjson, each also .gz, .zst), a folder of them, or - for stdin.",
+)
+@options.connection
+@click.option(
+    "--observed-at",
+    metavar="TIME",
+    help="When the response was received, like 2026-07-02T08:10:14Z; else now, or the file's modification time.",
+)
+@click.option(
+    "--allow-shrink", is_flag=True, help="Accept a list that is empty or has less than half of the known jobs."
+)
+@click.option("--allow-account-change", is_flag=True, help="Accept a list that shares no job with the known ones.")
+@click.option(
+    "--max-bytes",
+    type=int,
+    default=MAX_BYTES,
+    show_default=f"{MAX_BYTES >> 30} GiB",
+    metavar="N",
+    help="Largest response or compressed file, in bytes when decompressed; a plain local file has no limit.",
+)
+@options.tables
 @options.with_output
 def export(output: Output, target: Path, source: str, **settings: Any) -> int:
     """Extract, transform, load, validate and commit all jobs into the folder TARGET.

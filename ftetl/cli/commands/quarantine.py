@@ -11,7 +11,7 @@ from ftetl.cli import options
 from ftetl.cli.output import Output
 
 
-@click.command(short_help="Quarantined elements, counted by rule.")
+@click.command
 @options.target
 @options.with_output
 def quarantine(output: Output, target: Path) -> None:

@@ -13,10 +13,10 @@ from ftetl.cli.output import Output, success
 from ftetl.formatting import pluralize
 
 
-@click.command(short_help="All tables again from the archive, offline.")
+@click.command
 @options.target
 @options.pii_key
-@options.storage_options
+@options.storage
 @options.with_output
 def rebuild(output: Output, target: Path, **settings: Any) -> None:
     """Make all tables of TARGET again, offline, with the contracts of this version of ftetl.

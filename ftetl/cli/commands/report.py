@@ -8,15 +8,25 @@ import click
 
 from ftetl.cli import options
 from ftetl.cli.output import Output, print_unescaped, success
+from ftetl.config.settings import PAGE
 from ftetl.errors import EXITS, UsageError
 from ftetl.formatting import format_bytes, pluralize
 
 _STDOUT = Path("-")
 
 
-@click.command(short_help="One HTML page: spend, tokens, durations, failures.")
+@click.command
 @options.targets
-@options.report_options
+@click.option(
+    "-o",
+    "--output",
+    "file",
+    type=options.NonEmptyPath(path_type=Path, allow_dash=True),
+    default=PAGE,
+    metavar="FILE",
+    help="The page, replaced as a whole; - for stdout.",
+)
+@options.file_mode("Mode of the file; it holds people's data. 0640 lets a group read.")
 @options.with_output
 def report(output: Output, targets: tuple[Path, ...], file: Path, file_mode: int) -> None:
     """Write one self-contained HTML page about the newest snapshot of TARGET, or of several together.

@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ftetl.cli import options
 from ftetl.cli.output import Output
 from ftetl.formatting import escape_unprintable, format_bytes, pluralize
-from ftetl.run_report import Report
+
+if TYPE_CHECKING:
+    from ftetl.run_report import Report
 
 
-@click.command(short_help="What happened in each run.")
+@click.command
 @options.target
 @options.with_output
 def runs(output: Output, target: Path) -> None:

@@ -8,13 +8,17 @@ import click
 
 from ftetl.cli import options
 from ftetl.cli.output import Output, print_unescaped
-from ftetl.contract import Column, Table, markdown, tables
+from ftetl.contract import DATABASES, Column, Table, markdown, tables
 from ftetl.errors import UsageError
 
 
-@click.command(short_help="What each table and column means.")
+@click.command
 @click.argument("table", required=False)
-@options.sql
+@click.option(
+    "--sql",
+    type=click.Choice(DATABASES),
+    help="Print the statements that make the tables in this database, with what each column means.",
+)
 @options.with_output
 def schema(output: Output, table: str | None, sql: str | None) -> None:
     """Print the data dictionary: what each column means, its type, unit and source.

@@ -12,7 +12,7 @@ from ftetl.errors import EXITS
 from ftetl.formatting import pluralize
 
 
-@click.command(short_help="Look for damage in the newest snapshot.")
+@click.command
 @options.target
 @options.with_output
 def verify(output: Output, target: Path) -> int:
