@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -207,8 +207,13 @@ def agree(told: dict[str, Told], folder: Path) -> None:
     assert "checks hold" in quality["agree-finding"]
 
 
-def run(name: str, target: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
-    """What a notebook says about a target, run in this process; every chart is drawn, every warning an error."""
+def run(
+    name: str, target: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[[Any], Any] = lambda figure: None
+) -> Told:
+    """What a notebook says about a target, run in this process; every chart is drawn, every warning an error.
+
+    `look` is given each figure as soon as it is drawn.
+    """
     import matplotlib
     from matplotlib import pyplot
 
@@ -217,7 +222,9 @@ def run(name: str, target: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
 
     def show() -> None:
         for number in pyplot.get_fignums():
-            pyplot.figure(number).canvas.draw()
+            figure = pyplot.figure(number)
+            figure.canvas.draw()
+            look(figure)
         pyplot.close("all")
 
     monkeypatch.setattr(pyplot, "show", show)
