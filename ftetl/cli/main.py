@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Final, NoReturn, cast
+from typing import Final, NoReturn
 
 import click
 
@@ -35,19 +35,16 @@ _EPILOG = "\b\nExit codes:\n" + "\n".join(
 
 
 class _LazyGroup(click.Group):
-    """The commands, each imported when it is called."""
+    """Imports a command when it is called; until then its name and short help are enough."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        return cast("click.Command", getattr(import_module(f"ftetl.cli.commands.{cmd_name}"), cmd_name))
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments begin with, and the rest of them."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None:
+            command = getattr(import_module(f"ftetl.cli.commands.{name}"), name)
+        return name, command, rest
 
 
 def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -80,6 +77,10 @@ def cli(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         output.print_unescaped(context.get_help())
         raise UsageError("P01", "no command given", next="start with `ftetl demo`")
+
+
+for _name, _short_help in COMMANDS.items():
+    cli.add_command(click.Command(_name, short_help=_short_help))
 
 
 def main() -> NoReturn:

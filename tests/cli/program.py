@@ -36,7 +36,7 @@ PATIENCE = 60.0  # seconds until a program that hangs is given up
 
 
 def _command(name: str) -> click.Command:
-    command = cli.get_command(click.Context(cli), name)
+    command = cli.resolve_command(click.Context(cli), [name])[1]
     assert command is not None
     return command
 
