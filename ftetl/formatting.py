@@ -5,6 +5,7 @@ Money comes as exact decimals and is never a float here. The script of the HTML 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import floor
 from typing import TYPE_CHECKING, Final
@@ -115,6 +116,14 @@ def display_name(name: object, max_length: int = 48) -> str:
 def escape_unprintable(text: str) -> str:
     """The text on one line, with control and direction characters escaped: remote text cannot move the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Advice for a name that is unknown: the known one that is nearest, or `otherwise` where none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), known, n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 def pluralize(number: int, noun: str, plural: str = "") -> str:

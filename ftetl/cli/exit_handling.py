@@ -73,7 +73,7 @@ def exit_code_for(error: BaseException, state: CommandState) -> int:
         case FtetlError():
             if error.exit is EXITS["SOFTWARE"]:
                 _log_frames(error.__cause__ or error)
-            failure(state.output, error.exit, error.code, str(error))
+            failure(state.output or _output_of_arguments(), error.exit, error.code, str(error))
             return error.exit.code
         case click.ClickException():
             return _usage_error(error, state)
@@ -87,9 +87,7 @@ def exit_code_for(error: BaseException, state: CommandState) -> int:
 
 
 def _usage_error(error: click.ClickException, state: CommandState) -> int:
-    # The options were not understood, so whether JSON is wanted has to be looked up.
-    logs_json = "--log-format=json" in sys.argv or "--log-format json" in " ".join(sys.argv)
-    output = state.output or Output(as_json="--json" in sys.argv, log_format=log_format.FORMATS[logs_json])
+    output = state.output or _output_of_arguments()
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "ftetl"
     what = error.format_message().rstrip(".")
@@ -97,6 +95,12 @@ def _usage_error(error: click.ClickException, state: CommandState) -> int:
     message = f"{what}{'' if what.endswith('?') else ';'} see `{command} --help`"
     failure(output, EXITS["USAGE"], PREFIX + error_code, message)
     return EXITS["USAGE"].code
+
+
+def _output_of_arguments() -> Output:
+    """The output of a command whose options were not understood, so whether JSON is wanted has to be looked up."""
+    logs_json = "--log-format=json" in sys.argv or "--log-format json" in " ".join(sys.argv)
+    return Output(as_json="--json" in sys.argv, log_format=log_format.FORMATS[logs_json])
 
 
 def _stopped(name: str, word: str, state: CommandState) -> int:

@@ -14,6 +14,7 @@ from ftetl.cli import exit_handling
 from ftetl.cli.log_format import FORMATS
 from ftetl.cli.output import Output
 from ftetl.config import limits, settings
+from ftetl.config.local_path import require_local_path
 from ftetl.load import formats
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -46,13 +47,20 @@ class _Seconds(click.ParamType[float]):
         return seconds
 
 
-class NonEmptyPath(click.Path):
-    """A path that is not empty: an unset shell variable must not become the current folder."""
+class LocalPath(click.Path):
+    """A local path that is not empty: an unset shell variable must not become the current folder.
+
+    Whether it can be read is not checked here: its user says so, with a better exit code than that of usage.
+    """
+
+    def __init__(self, **checks: Any) -> None:
+        super().__init__(readable=False, path_type=Path, **checks)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path."""
         if value == "":
             self.fail("the name is empty.", param, ctx)
+        require_local_path(value)
         return super().convert(value, param, ctx)
 
 
@@ -91,13 +99,13 @@ def with_output(function: Callable[..., int | None]) -> Callable[..., int]:
     return command
 
 
-target = click.argument("target", type=NonEmptyPath(path_type=Path))
-targets = click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=NonEmptyPath(path_type=Path))
+target = click.argument("target", type=LocalPath())
+targets = click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=LocalPath())
 
 connection = combined(
     click.option(
         "--api-key-file",
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         metavar="FILE",
         help="Read the key from this file instead of TOGETHER_API_KEY.",
     ),
@@ -117,7 +125,7 @@ project = click.option(
 
 pii_key = click.option(
     "--pii-key-file",
-    type=NonEmptyPath(dir_okay=False, path_type=Path),
+    type=LocalPath(dir_okay=False),
     metavar="FILE",
     help=f"The key for the pseudonyms of `--pii hash`: at least {limits.PSEUDONYM_KEY} bytes.",
 )
@@ -141,7 +149,7 @@ storage = combined(
     _seconds("--lock-timeout", settings.LOCK_TIMEOUT, "How long to wait for another run on the same target."),
     click.option(
         "--publish",
-        type=NonEmptyPath(path_type=Path),
+        type=LocalPath(),
         metavar="DIR",
         help="Also put real files here, each replaced as a whole, for readers that do not follow links.",
     ),
@@ -194,7 +202,7 @@ tables = combined(
     ),
     click.option(
         "--metrics-file",
-        type=NonEmptyPath(dir_okay=False, path_type=Path),
+        type=LocalPath(dir_okay=False),
         metavar="FILE",
         help="Prometheus metrics of the run are written here, also when it fails.",
     ),

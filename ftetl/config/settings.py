@@ -14,7 +14,9 @@ from typing import Any, Self
 
 from ftetl.clock import parse_iso
 from ftetl.config import limits
+from ftetl.config.local_path import require_local_path
 from ftetl.errors import UsageError
+from ftetl.formatting import did_you_mean
 
 EVENTS = ("auto", "list", "none")
 QUARANTINE = ("keep", "ok", "fail")
@@ -53,6 +55,7 @@ class Settings:
 
     Raises:
         UsageError: A word that no setting has, or a number out of range.
+        ConfigError: A path is an address such as `s3://bucket/x`.
     """
 
     target: Path
@@ -92,7 +95,8 @@ class Settings:
         """
         unknown = sorted(set(options) - set(cls.__dataclass_fields__))
         if unknown:
-            raise UsageError("P03", f"there is no setting {unknown[0]!r}", next="see `ftetl export --help`")
+            advice = did_you_mean(unknown[0], cls.__dataclass_fields__, "see `ftetl export --help`")
+            raise UsageError("P03", f"there is no setting {unknown[0]!r}", next=advice)
         formats = options.get("formats", cls.formats)
         settings = {
             **options,
@@ -107,6 +111,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "environ", Environ(self.environ))
+        files = (self.api_key_file, self.pii_key_file, self.metrics_file, self.publish)
+        for path in (self.target, self.source, *files):
+            require_local_path(path or "")
         for name, value, known in (
             ("events", self.events, EVENTS),
             ("quarantine", self.quarantine, QUARANTINE),

@@ -123,7 +123,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dic
             what = f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the service's"
             clock = Finding("clock", what, "set it; states of jobs are dated by it", warning=True)
         yield clock
-    base = manifest.newest_manifest(settings.target) if (settings.target / CONTROL).is_dir() else None
+    base = _newest_manifest(settings.target)
     if base is not None:
         yield from _findings_of("list", lambda: _guards(settings, base, scan, credentials.service(url), privacy))
 
@@ -186,7 +186,7 @@ def _existing_target(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iter
 
 def _disk(path: Path, place: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(place).free
-    base = manifest.newest_manifest(path) if (path / CONTROL).is_dir() else None
+    base = _newest_manifest(path)
     needed = max(FIRST_RUN_BYTES, COPIES * sum(file.bytes for file in base.files) if base else 0)
     if free < needed:
         what = f"{free:,} bytes are free where {path} is, and a run may need {needed:,}"
@@ -202,6 +202,14 @@ def _disk(path: Path, place: Path) -> Iterator[Finding]:
     if kind := next((k for k in _UNRELIABLE if (_file_system_type(place) or "").startswith(k)), None):
         what = f"{path} is on {kind}, where locks and renames may not do what a commit needs"
         yield Finding("disk", what, "prefer a local disk", warning=True)
+
+
+def _newest_manifest(path: Path) -> Manifest | None:
+    """The newest manifest; None also where the target cannot be read, which `_folder` reports."""
+    try:
+        return manifest.newest_manifest(path)
+    except FtetlError:
+        return None
 
 
 def _file_system_type(place: Path) -> str | None:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from ftetl.config.local_path import require_local_path
 from ftetl.contract import tables
 from ftetl.errors import TargetError, UsageError
+from ftetl.formatting import did_you_mean
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import manifest as manifests
 from ftetl.store.manifest import Manifest
@@ -79,11 +81,13 @@ class Snapshot(Tables):
             StorageError: Its file cannot be read, or is damaged.
         """
         if name not in tables():
-            raise UsageError("P04", f"there is no table {name!r}", next=f"choose one of: {', '.join(tables())}")
+            advice = did_you_mean(name, tables(), f"choose one of: {', '.join(tables())}")
+            raise UsageError("P04", f"there is no table {name!r}", next=advice)
         known = [column.name for column in tables()[name].columns]
         unknown = [column for column in columns or () if column not in known]
         if unknown:
-            raise UsageError("P04", f"{name} has no column {unknown[0]!r}", next=f"see `ftetl schema {name}`")
+            advice = did_you_mean(unknown[0], known, f"see `ftetl schema {name}`")
+            raise UsageError("P04", f"{name} has no column {unknown[0]!r}", next=advice)
         return self._stored.read_table(name, columns)
 
     def __repr__(self) -> str:
@@ -95,9 +99,11 @@ def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snaps
 
     Raises:
         TargetError: There is none.
+        ConfigError: `target` is an address such as `s3://bucket/x`.
         UsageError: `version` is no number of a version.
         StorageError: There is no such version, or its manifest is damaged.
     """
+    require_local_path(target)
     path = Path(target)
     if version is not None:
         if type(version) is not int or version < 1:

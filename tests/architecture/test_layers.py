@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contract": {"errors"},
     "demo": set(),
     "run_report": {"errors"},
-    "config": {"clock", "errors"},
+    "config": {"clock", "errors", "formatting"},
     "errors": set(),
     "formatting": set(),
     "arrays": set(),

@@ -219,7 +219,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], str, str]] = {
     "no patience at all": (lambda _: ["export", "out", "--deadline", "0"], "P02", "deadline"),
     "endless patience": (lambda _: ["export", "out", "--deadline", "inf"], "P01", "--deadline"),
     "a label that is none": (lambda _: ["export", "out", "--project", "a\u202eb"], "P02", "label"),
-    "an unknown table": (lambda _: ["schema", "job"], "P04", "jobs, events"),
+    "an unknown table": (lambda _: ["schema", "job"], "P04", "did you mean jobs?"),
     "nothing to verify": (lambda _: ["verify", "out"], "T01", "no snapshot"),
     "no quarantine": (lambda _: ["quarantine", "out"], "T01", "no snapshot"),
     "nothing to rebuild": (lambda _: ["rebuild", "out"], "T02", "not a target"),
@@ -405,3 +405,24 @@ class TestHelp:
 
     def test_the_version_is_the_packages(self, here: Here) -> None:
         assert here("--version").out == f"ftetl, version {ftetl.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "s3://b/x", "--from", SAMPLE],
+        ["export", "out", "--from", "s3://b/x"],
+        ["export", "out", "--from", SAMPLE, "--publish", "gs://b/x"],
+        ["export", "out", "--from", SAMPLE, "--metrics-file", "s3://b/x"],
+        ["export", "out", "--api-key-file", "s3://b/x"],
+        ["demo", "s3://b/x"],
+        *([command, "s3://b/x"] for command in ("doctor", "quarantine", "rebuild", "report", "runs", "verify")),
+        ["report", "out", "-o", "s3://b/x"],
+    ],
+    ids=lambda words: " ".join(map(str, words[:2])),
+)
+def test_every_command_refuses_it_and_makes_nothing(here: Here, tmp_path: Path, words: list[object]) -> None:
+    done = here(*words, "--json", cwd=tmp_path)
+
+    assert (done.code, done.fault, done.document["code"]) == (78, "P15", "FTETL-P15")
+    assert [*tmp_path.iterdir()] == []

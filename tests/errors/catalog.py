@@ -63,6 +63,7 @@ FAULTS: Final[dict[str, Fault]] = {
         ("P12", "CONFIG", "the key of the target's pseudonyms is missing"),
         ("P13", "CONFIG", "the key for pseudonyms is too short or too long"),
         ("P14", "USAGE", "a key for pseudonyms is given, and the target has none"),
+        ("P15", "CONFIG", "an address such as `s3://bucket/x` stands where a local path is meant"),
         ("X03", "USAGE", "a key was given on the command line, which everybody on the machine can read"),
         ("X04", "CONFIG", "the API key is malformed"),
         ("X06", "CONFIG", "the address of the API, or of the proxy, is none to which a key may go"),

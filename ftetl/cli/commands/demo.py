@@ -23,7 +23,7 @@ _PANDAS_CODE = "import ftetl; print(ftetl.open({target!r}).jobs.groupby('status'
 
 
 @click.command
-@click.argument("target", type=options.NonEmptyPath(path_type=Path), default=DEMO_TARGET)
+@click.argument("target", type=options.LocalPath(), default=DEMO_TARGET)
 @options.tables
 @options.with_output
 def demo(output: Output, target: Path, **settings: Any) -> int:

@@ -21,7 +21,7 @@ _STDOUT = Path("-")
     "-o",
     "--output",
     "file",
-    type=options.NonEmptyPath(path_type=Path, allow_dash=True),
+    type=options.LocalPath(allow_dash=True),
     default=PAGE,
     metavar="FILE",
     help="The page, replaced as a whole; - for stdout.",

@@ -10,6 +10,7 @@ from ftetl.cli import options
 from ftetl.cli.output import Output, print_unescaped
 from ftetl.contract import DATABASES, Column, Table, markdown, tables
 from ftetl.errors import UsageError
+from ftetl.formatting import did_you_mean
 
 
 @click.command
@@ -27,7 +28,8 @@ def schema(output: Output, table: str | None, sql: str | None) -> None:
     """
     names = list(tables())
     if table is not None and table not in names:
-        raise UsageError("P04", f"there is no table {table!r}", next=f"choose one of: {', '.join(names)}")
+        advice = did_you_mean(table, names, f"choose one of: {', '.join(names)}")
+        raise UsageError("P04", f"there is no table {table!r}", next=advice)
     names = [table] if table else names
     if sql:
         _print_sql(output, names, sql)

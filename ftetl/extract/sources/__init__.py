@@ -11,7 +11,11 @@ from pathlib import Path
 
 from ftetl.clock import Deadline
 from ftetl.config.settings import Settings
+from ftetl.errors import PREFIX, DataError
 from ftetl.extract.source import Source
+from ftetl.formatting import did_you_mean
+
+SERVICES = ("api", "demo")
 
 
 def open_source(
@@ -28,12 +32,8 @@ def open_source(
         ConfigError: The key or the address is missing or malformed.
         DataError: There is no such file.
     """
-    if settings.source not in ("api", "demo"):
-        from ftetl.extract.sources.files import SavedFiles
-
-        return SavedFiles(
-            settings.source, scratch=scratch, max_bytes=settings.max_bytes, observed_at=settings.observed_at
-        )
+    if settings.source not in SERVICES:
+        return _open_saved_files(settings, scratch)
     from ftetl.extract.together_api.transport import RequestLimits
 
     limits = RequestLimits(Deadline(settings.deadline), settings.max_bytes, settings.concurrency)
@@ -44,3 +44,16 @@ def open_source(
     from ftetl.extract.sources.api import open_api
 
     return open_api(settings.environ, settings.api_key_file, settings.base_url, limits=limits, on_bytes=on_bytes)
+
+
+def _open_saved_files(settings: Settings, scratch: Callable[[], Path]) -> Source:
+    from ftetl.extract.sources.files import SavedFiles
+
+    try:
+        return SavedFiles(
+            settings.source, scratch=scratch, max_bytes=settings.max_bytes, observed_at=settings.observed_at
+        )
+    except DataError as error:
+        if error.code == f"{PREFIX}F01":
+            error.next = did_you_mean(settings.source, SERVICES, error.next)
+        raise

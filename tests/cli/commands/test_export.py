@@ -193,6 +193,30 @@ def test_a_target_that_may_only_be_read_is_refused(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("command", ["doctor", "export", "quarantine", "rebuild", "report", "runs", "verify"])
+def test_a_target_that_is_another_users_alone_is_refused(command: str, target: Path) -> None:
+    # Root may read everything, unless that right is taken away.
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    if not shutil.which("setpriv") or subprocess.run([*drop, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("the rights of root cannot be taken away here")
+    os.chown(target, 65534, 65534)
+    target.chmod(0o700)
+    place = target.parent
+    more = ["--from", "demo", "--metrics-file", place / "m.prom"] if command == "export" else []
+    given = [*drop, *words(command, target, *more)]
+    env = environment(TOGETHER_API_KEY="k" * 40, TOGETHER_BASE_URL="http://127.0.0.1:9")
+    done = subprocess.run(given, env=env, cwd=place, capture_output=True, timeout=PATIENCE, check=False)
+
+    told = ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    if command == "doctor":  # what it finds first is that nobody listens at the address
+        assert f"cannot open {target}: permission denied" in told.out
+    else:
+        assert (told.code, told.fault) == (73, "S03")
+    if more:
+        assert 'ftetl_exit_code{project="default"} 73' in (place / "m.prom").read_text().splitlines()
+
+
 class TestMetrics:
     def test_they_are_written_by_an_export_and_by_the_demo(self, tmp_path: Path, here: Here) -> None:
         for given in (["export", tmp_path / "t", "--from", SAMPLE], ["demo", tmp_path / "d", "--events", "list"]):

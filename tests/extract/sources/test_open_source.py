@@ -41,3 +41,11 @@ def test_the_api_without_a_key_is_refused_before_the_first_request() -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         open_source(Settings(Path("t"), source=str(tmp_path / "no.json")), no_scratch)
+
+
+@pytest.mark.parametrize(("source", "meant"), [("dmo", "demo"), ("Demo", "demo"), ("apis", "api"), ("API", "api")])
+def test_where_the_file_that_is_not_there_is_nearly_a_word_that_is_said(source: str, meant: str) -> None:
+    with pytest.raises(DataError) as refused:
+        open_source(Settings(Path("t"), source=source), no_scratch)
+
+    assert (refused.value.code, refused.value.next) == ("FTETL-F01", f"did you mean {meant}?")
