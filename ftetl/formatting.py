@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 MAX_TEXT_LENGTH: Final = 300  # characters of a text; the tables hold all of them
+MASK: Final = "***"  # stands in place of a secret
 MISSING: Final = "\u2013"  # stands in place of a missing number or time
 UNKNOWN: Final = "unknown"  # stands in place of a missing name
 

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from ftetl.config import limits
 from ftetl.errors import ConfigError
+from ftetl.formatting import MASK
 
 KEY_VARIABLE: Final = "TOGETHER_API_KEY"
 KEY_OPTION: Final = "--api-key-file"
@@ -27,7 +28,6 @@ DEFAULT_URL: Final = "https://api.together.ai/v1"
 VENDOR_HOSTS: Final = frozenset({"api.together.ai", "api.together.xyz"})  # one service under two names
 VENDOR_SERVICE: Final = "together"
 
-MASK: Final = "***"
 _LENGTHS: Final = range(8, 513)
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.ASCII)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from functools import cache
 
 from ftetl.contract import tables
+from ftetl.formatting import MASK
 from ftetl.raw.blob import Blob, Memory
 from ftetl.raw.json_tokens import end_of_value, escaped_key_pattern
 
-MASK = "***"
 _WINDOW, _OVERLAP = 1 << 20, 128  # bytes searched at once; the overlap is longer than any escaped key
 
 

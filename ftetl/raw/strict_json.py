@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from ftetl.formatting import MASK
 from ftetl.raw.json_tokens import STRING_OR_BRACKET
-from ftetl.raw.secret_masking import MASK, names_secret_key, secret_keys
+from ftetl.raw.secret_masking import names_secret_key, secret_keys
 
 # Well below the depth at which Python and msgspec give up (about 1,000, less the depth of the caller's stack), so that
 # every reader has the same limit.

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from ftetl.extract.privacy.personal_keys import IncompleteValueError, find_keys, find_value, number_email_keys
+from ftetl.formatting import MASK
 from ftetl.raw import emails
 
-DROPPED = "***"  # replaces an address within a string
 WINDOW = 4 << 20  # bytes that are rewritten together
 LONGEST = 64 << 20  # bytes of one value: a longer one never ends
 _HOLD = 2 * emails.REACH  # bytes at the end of a window in which a value or an address may begin
@@ -112,7 +112,7 @@ class _Window:
         if text is None:
             key_start = _start_of_key(self._raw, max(done, start - emails.REACH), start, end)
             number = 1 if key_start is None else self._number(key_start)
-            text = DROPPED if number == 1 else f"{DROPPED}{number}"
+            text = MASK if number == 1 else f"{MASK}{number}"
         return email_start, email_end, text
 
     def _number(self, key_start: int) -> int:

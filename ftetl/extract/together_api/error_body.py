@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from ftetl.config import limits
-from ftetl.config.credentials import MASK, Secret
+from ftetl.config.credentials import Secret
+from ftetl.formatting import MASK
 
 _EMAIL: Final = re.compile(r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_+/=-]{32,}")  # a key, whoever's it is

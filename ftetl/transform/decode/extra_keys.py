@@ -16,7 +16,8 @@ import msgspec
 import pyarrow as pa
 
 from ftetl.contract import tables
-from ftetl.raw import emails, secret_masking, strict_json
+from ftetl.formatting import MASK
+from ftetl.raw import emails, strict_json
 from ftetl.transform.decode.python_reader import AddAnomaly, clean_json
 from ftetl.transform.decode.raw_batch import RawBatch
 from ftetl.transform.decode.source_schema import Leaf, Node, Path, job_schema, null_key, original_key, other_kind_key
@@ -51,7 +52,7 @@ def texts_of_raw(raw: bytes, keys: set[str]) -> ExtraTexts:
 
 
 def _masked(key: str, value: Any) -> Any:
-    return secret_masking.MASK if key in tables()["jobs"].secrets and value not in (None, "") else value
+    return MASK if key in tables()["jobs"].secrets and value not in (None, "") else value
 
 
 def texts_of_job(job: dict[str, Any], add_anomaly: AddAnomaly | None = None) -> ExtraTexts:
@@ -102,7 +103,7 @@ def _paths(node: Leaf | Node, unknown: dict[str, Any], prefix: str) -> Iterator[
             yield from _paths(child, value, f"{prefix}{key}.")
         else:
             # The report is not private; a key may be an e-mail address all the same.
-            yield prefix + emails.mask_emails(key, secret_masking.MASK)
+            yield prefix + emails.mask_emails(key, MASK)
 
 
 def unread_paths(fields: list[pa.Field[Any]] | pa.Schema, node: Node, above: Path = ()) -> Iterator[Path]:

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from ftetl.errors import EXITS, Exit, FtetlError, exceptions
+from ftetl import errors
+from ftetl.errors import EXITS, Exit, FtetlError
 
 
 def _walk(root: type[FtetlError]) -> Iterator[type[FtetlError]]:
     for child in root.__subclasses__():
-        if child.__module__ == exceptions.__name__:
+        if child.__module__ == errors.__name__:
             yield child
             yield from _walk(child)
 
@@ -22,7 +23,7 @@ ERRORS = sorted(_walk(FtetlError), key=lambda kind: kind.__name__)
 
 
 def test_the_tree_at_the_head_of_the_module_is_the_tree() -> None:
-    drawn = [line.split()[1:3] for line in inspect.getdoc(exceptions).splitlines() if "─" in line]
+    drawn = [line.split()[1:3] for line in inspect.getdoc(errors).splitlines() if "─" in line]
 
     assert sorted(drawn) == sorted([kind.__name__, str(kind.exit.code)] for kind in ERRORS)
 
