@@ -56,9 +56,9 @@ def related(parsed: Iterable[Table]) -> dict[str, Table]:
             at = Place(table.name, column.name)
             if column.references:
                 parent, name = column.references
-                at.require(parent in by_name and name in by_name[parent].names, "references nothing")
+                at.require(parent in by_name and name in by_name[parent].names, "refers to a missing column")
             if column.read == "last_event":
-                at.require(all(source.keys[0] in lists for source in column.sources), "reads the events of no table")
+                at.require(all(source.keys[0] in lists for source in column.sources), "reads events of a missing table")
             marked = column.pii or not any(source.keys[-1] in personal for source in column.sources)
             at.require(marked, "reads a key that is `pii` elsewhere, and so must be `pii`")
     return {t.name: t for t in sorted(by_name.values(), key=lambda t: (t.computed, t.rows is not None, t.name))}
@@ -102,12 +102,12 @@ def parse(file: str, text: str) -> Table:
     for word, parts in (("key", table.key), ("order", table.sorted_by)):
         for part in parts:
             column = Place(at.table, part)
-            column.require(part in table.names, f"is in the {word} but is no column")
+            column.require(part in table.names, f"is in the {word} but is not a column")
             column.require(table[part].required, f"is in the {word} and so must be required")
     at.require({*table.key} <= {*table.sorted_by}, "has an `order` that lacks a part of the key")
     for c in table.columns:
         is_time = c.after is None or (c.after in table.names and table[c.after].type == "datetime")
-        Place(at.table, c.name).require(is_time, "is `after` what is no column of times")
+        Place(at.table, c.name).require(is_time, "has an `after` that is not a column of type datetime")
     return replace(table, fingerprint=_fingerprint(table))
 
 
@@ -115,10 +115,10 @@ def _column(at: Place, name: str, raw: Any, raw_table: dict[str, Any]) -> Column
     # PascalCase for a table that follows a standard with such names.
     own, standard = r"[a-z][a-z0-9_]*", r"(?:x_)?[A-Z][A-Za-z0-9]*"
     at.require(re.fullmatch(f"{own}|{standard}", name) is not None, "is not a lower-case name, nor one in PascalCase")
-    at.require(type(raw) is dict, "is no table of words")
+    at.require(type(raw) is dict, "is not a TOML table")
     at.words(raw, validation.COLUMN_WORDS, ("type", "description"))
     read = raw.get("read", "computed" if raw_table.get("computed") else "value")
-    validation.require_sense(at, raw["type"], read, raw)
+    validation.require_consistent(at, raw["type"], read, raw)
     at.require(read == "computed" or not raw_table.get("computed"), f"has read = {read!r} in a computed table")
     return Column(
         name=name,

@@ -17,7 +17,7 @@ _INTRO = """# The tables
 Every table is always there, with every column, sorted by its key or as it says. Times are UTC; money is nano-USD
 (1e-9 USD) as an integer, beside an exact decimal in USD. NULL stands for what the API left out, or sent as null, as
 empty text or as the zero time; numbers keep their 0. What is marked "detail only" comes from `GET /fine-tunes/{id}` and
-keeps its last known value when only the list was read. What is marked "personal" tells of a person: `--pii hash` puts a
+keeps its last known value when only the list was read. What is marked "personal" names a person: `--pii hash` puts a
 pseudonym in its place, `--pii drop` NULL.
 
 In Arrow's words `integer` is `int64`, `number` is `double`, `boolean` is `bool`, `datetime` is
@@ -74,7 +74,7 @@ def section(table: Table) -> str:
 
 
 def kind(column: Column) -> str:
-    """The type, the unit, whether the column may be NULL, and whether it tells of a person."""
+    """The type, the unit, whether the column may be NULL, and whether it names a person."""
     marks = {"whole seconds": column.whole_seconds, "not null": column.required, "personal": column.pii}
     return ", ".join(
         [column.type, *([column.unit] if column.unit else []), *(m for m, is_so in marks.items() if is_so)]
@@ -92,8 +92,8 @@ def meaning(column: Column) -> str:
 
 
 def origin(column: Column) -> str:
-    """Where in the API's answer the value comes from."""
-    how = READERS[column.read].replace("`values`", _list(column.values))
+    """Where in the API's response the value comes from."""
+    how = READERS[column.read].meaning.replace("`values`", _list(column.values))
     if not column.sources:
         return how
     paths = _list([str(source) for source in column.sources])

@@ -19,8 +19,8 @@ from ftetl.contract.markdown import meaning
 
 FILE = "contract.odcs.yaml"
 _LIMITATIONS = (
-    "An answer of the API is the only source: what it never told is NULL. 0 as a price also means not priced yet. CSV "
-    "does not tell every text exactly; Parquet is the reference."
+    "The responses of the API are the only source: what they never contained is NULL. 0 as a price also means not "
+    "priced yet. CSV does not hold every text exactly; Parquet is the reference."
 )
 # For each of Arrow's types the logical type, its options, and the word for it in Parquet.
 _TYPES: dict[pa.DataType, tuple[str, dict[str, Any], str]] = {

@@ -5,94 +5,87 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ftetl.errors import ConfigError
 
-TYPES = ("string", "integer", "number", "boolean", "datetime", "decimal", "money", "quantity")
-_EXACT = ("decimal", "money", "quantity")
-
-# The ways from a raw value to a cell; each is one function in `transform/flatten` or, if it needs the raw text, in
-# `transform/decode`.
-READERS: dict[str, str] = {
-    "value": "the value as it is",
-    "nano_to_usd": "integer nano-USD as an exact decimal in USD",
-    "lower_case": "text in lower case where that is a known spelling, else as it is",
-    "bool_text": "text, or a boolean as `true` or `false`",
-    "is_max": "whether an integer field holds the word `max`",
-    "is_one_of": "whether the value is one of `values`",
-    "json_text": "a list or object as compact JSON text",
-    "last_event": "a field of the job's last event whose type is one of `values`",
-    "position": "place in the list, from 0",
-    "extra": "the keys that no column reads, as compact JSON text",
-    "computed": "made by ftetl, not sent by the API",
-}
-_SOURCELESS = ("position", "extra", "computed")
-# Which types of column a reader fills; those that are not here fill any but decimals.
-_FILLS: dict[str, tuple[str, ...]] = {
-    "nano_to_usd": ("decimal",),
-    "lower_case": ("string",),
-    "bool_text": ("string",),
-    "is_max": ("boolean",),
-    "is_one_of": ("boolean",),
-    "json_text": ("string",),
-    "last_event": ("string", "datetime"),
-    "position": ("integer",),
-    "extra": ("string",),
-    "computed": TYPES,
-}
-_NEED_VALUES = ("is_one_of", "last_event")
-
-# The words of a contract, and what each may be.
-TABLE_WORDS: dict[str, tuple[type, ...]] = {
-    "description": (str,),
-    "key": (list,),
-    "order": (list,),
-    "columns": (dict,),
-    "rows": (str,),
-    "computed": (bool,),
-    "ignore": (dict,),
-    "secrets": (list,),
-    "pii": (list,),
-}
-COLUMN_WORDS: dict[str, tuple[type, ...]] = {
-    "type": (str,),
-    "description": (str,),
-    "from": (str, list),
-    "read": (str,),
-    "required": (bool,),
-    "unit": (str,),
-    "enum": (list,),
-    "open": (bool,),
-    "spellings": (dict,),
-    "values": (list,),
-    "minimum": (int,),
-    "pattern": (str,),
-    "references": (str,),
-    "detail": (bool,),
-    "fixed": (bool,),
-    "after": (str,),
-    "whole_seconds": (bool,),
-    "pii": (bool,),
-}
-# Words that make sense for some types only, and words that make sense beside another one only.
-_FOR_TYPES = {
-    "enum": ("string",),
-    "spellings": ("string",),
-    "pattern": ("string",),
-    "references": ("string",),
-    "minimum": ("integer", "number"),
-    "after": ("datetime",),
-    "whole_seconds": ("datetime",),
-    "pii": ("string",),  # what stands for a person is text, whatever the person was
-}
-_BESIDE = {"open": "enum", "spellings": "enum", "pii": "from"}
-_NOT_BESIDE = {
-    "pii": ("required", "enum", "pattern", "references", "values")
-}  # another text, or NULL, may not fit them
+_INEXACT = ("string", "integer", "number", "boolean", "datetime")
+TYPES = (*_INEXACT, "decimal", "money", "quantity")
 
 
-def require_sense(at: Place, kind: str, read: str, raw: Mapping[str, Any]) -> None:
+class Reader(NamedTuple):
+    """A way from a raw value to a cell: what it does, and the types of the columns that it fills."""
+
+    meaning: str
+    fills: tuple[str, ...]
+    has_source: bool = True
+    has_values: bool = False
+
+
+# Each is one function in `transform/flatten` or, if it needs the raw text, in `transform/decode`.
+READERS: dict[str, Reader] = {
+    "value": Reader("the value as it is", _INEXACT),
+    "nano_to_usd": Reader("integer nano-USD as an exact decimal in USD", ("decimal",)),
+    "lower_case": Reader("text in lower case where that is a known spelling, else as it is", ("string",)),
+    "bool_text": Reader("text, or a boolean as `true` or `false`", ("string",)),
+    "is_max": Reader("whether an integer field holds the word `max`", ("boolean",)),
+    "is_one_of": Reader("whether the value is one of `values`", ("boolean",), has_values=True),
+    "json_text": Reader("a list or object as compact JSON text", ("string",)),
+    "last_event": Reader(
+        "a field of the job's last event whose type is one of `values`", ("string", "datetime"), has_values=True
+    ),
+    "position": Reader("place in the list, from 0", ("integer",), has_source=False),
+    "extra": Reader("the keys that no column reads, as compact JSON text", ("string",), has_source=False),
+    "computed": Reader("made by ftetl, not sent by the API", TYPES, has_source=False),
+}
+
+
+class Word(NamedTuple):
+    """What the value of a word may be, for which types of column it makes sense, and beside which other words."""
+
+    kinds: tuple[type, ...]
+    types: tuple[str, ...] = TYPES
+    needs: str | None = None
+    excludes: tuple[str, ...] = ()
+
+
+_TEXT, _FLAG, _LIST, _TABLE = Word((str,)), Word((bool,)), Word((list,)), Word((dict,))
+
+TABLE_WORDS: dict[str, Word] = {
+    "description": _TEXT,
+    "key": _LIST,
+    "order": _LIST,
+    "columns": _TABLE,
+    "rows": _TEXT,
+    "computed": _FLAG,
+    "ignore": _TABLE,
+    "secrets": _LIST,
+    "pii": _LIST,
+}
+COLUMN_WORDS: dict[str, Word] = {
+    "type": _TEXT,
+    "description": _TEXT,
+    "from": Word((str, list)),
+    "read": _TEXT,
+    "required": _FLAG,
+    "unit": _TEXT,
+    "enum": Word((list,), ("string",)),
+    "open": Word((bool,), needs="enum"),
+    "spellings": Word((dict,), ("string",), needs="enum"),
+    "values": _LIST,
+    "minimum": Word((int,), ("integer", "number")),
+    "pattern": Word((str,), ("string",)),
+    "references": Word((str,), ("string",)),
+    "detail": _FLAG,
+    "fixed": _FLAG,
+    "after": Word((str,), ("datetime",)),
+    "whole_seconds": Word((bool,), ("datetime",)),
+    # What stands for a person is text, whatever the person was: another text or NULL, which these may not allow.
+    "pii": Word((bool,), ("string",), "from", ("required", "enum", "pattern", "references", "values")),
+}
+
+
+def require_consistent(at: Place, kind: str, read: str, raw: Mapping[str, Any]) -> None:
     """Refuse words of a column that contradict each other.
 
     Raises:
@@ -100,19 +93,19 @@ def require_sense(at: Place, kind: str, read: str, raw: Mapping[str, Any]) -> No
     """
     at.require(kind in TYPES, f"has type {kind!r}; known are {', '.join(TYPES)}")
     at.require(read in READERS, f"has read {read!r}; known are {', '.join(READERS)}")
-    fills = _FILLS.get(read, tuple(t for t in TYPES if t not in _EXACT))
-    at.require(kind in fills, f"is of type {kind}, but read = {read!r} gives {' or '.join(fills)}")
-    at.require((read in _SOURCELESS) != ("from" in raw), f"and `from` do not go together with read = {read!r}")
-    at.require((read in _NEED_VALUES) == ("values" in raw), f"and `values` do not go together with read = {read!r}")
-    for word, kinds in _FOR_TYPES.items():
-        at.require(word not in raw or kind in kinds, f"has `{word}`, which is for {' and '.join(kinds)} only")
-    for word, other in _BESIDE.items():
-        at.require(word not in raw or other in raw, f"has `{word}` without `{other}`")
-    for word, others in _NOT_BESIDE.items():
-        for other in others:
-            at.require(not (raw.get(word) and raw.get(other)), f"has `{word}`, which does not go with `{other}`")
+    reader = READERS[read]
+    at.require(kind in reader.fills, f"is of type {kind}, but read = {read!r} gives {' or '.join(reader.fills)}")
+    for name, is_needed in (("from", reader.has_source), ("values", reader.has_values)):
+        rule = "needs" if is_needed else "does not allow"
+        at.require(is_needed == (name in raw), f"has read = {read!r}, which {rule} `{name}`")
+    for name, value in raw.items():
+        word = COLUMN_WORDS[name]
+        at.require(kind in word.types, f"has `{name}`, which is for {' and '.join(word.types)} only")
+        at.require(word.needs is None or word.needs in raw, f"has `{name}` without `{word.needs}`")
+        for other in word.excludes:
+            at.require(not (value and raw.get(other)), f"has `{name}`, which does not go with `{other}`")
     spellings = raw.get("spellings", {})
-    at.require(all(word in raw["enum"] for word in spellings.values()), "spells a word that is not in its `enum`")
+    at.require(all(text in raw["enum"] for text in spellings.values()), "spells a value that is not in its `enum`")
 
 
 @dataclass(frozen=True)
@@ -132,12 +125,13 @@ class Place:
             part = f"column {self.column}" if self.column else f"table {self.table}"
             raise ConfigError("K02", f"schemas/{self.table}.toml: {part} {what}", next="correct the contract")
 
-    def words(self, raw: dict[str, Any], known: Mapping[str, tuple[type, ...]], needed: tuple[str, ...]) -> None:
+    def words(self, raw: dict[str, Any], known: Mapping[str, Word], needed: tuple[str, ...]) -> None:
         """Refuse unknown words, values of a wrong type, and missing words that are needed."""
         for word, value in raw.items():
             self.require(word in known, f"has the unknown word `{word}`; known are {', '.join(sorted(known))}")
+            kinds = known[word].kinds
             # Not isinstance: true and false are numbers there.
-            self.require(type(value) in known[word], f"has a `{word}` that is no {known[word][-1].__name__}")
+            self.require(type(value) in kinds, f"has a `{word}` that is not of type {kinds[-1].__name__}")
         for word in needed:
             self.require(bool(raw.get(word)), f"has no {word}")
 
@@ -145,23 +139,23 @@ class Place:
         """The texts that a word lists; none without the word."""
         if word not in raw:
             return ()
-        found = [raw[word]] if isinstance(raw[word], str) else raw[word]
-        fits = bool(found) and all(type(text) is str and text for text in found) and len({*found}) == len(found)
-        self.require(fits, f"has a `{word}` that is empty, holds no text, or says a thing twice")
-        return tuple(found)
+        texts = [raw[word]] if isinstance(raw[word], str) else raw[word]
+        fits = bool(texts) and all(type(text) is str and text for text in texts) and len({*texts}) == len(texts)
+        self.require(fits, f"has a `{word}` that is empty, holds something other than text, or a text twice")
+        return tuple(texts)
 
     def keys(self, path: str) -> tuple[str, ...]:
         """The keys of a path."""
-        found = tuple(path.removeprefix("/").split("."))
-        self.require(all(found), f"has the path {path!r}, in which a key is missing")
-        return found
+        keys = tuple(path.removeprefix("/").split("."))
+        self.require(all(keys), f"has the path {path!r}, in which a key is missing")
+        return keys
 
     def pattern(self, raw: dict[str, Any]) -> str | None:
         """The regular expression, if there is one."""
         try:
             re.compile(raw.get("pattern", ""))
         except re.error:
-            self.require(False, "has a `pattern` that is no regular expression")
+            self.require(False, "has a `pattern` that is not a regular expression")
         return raw.get("pattern")
 
     def reference(self, raw: dict[str, Any]) -> tuple[str, str] | None:
@@ -169,5 +163,5 @@ class Place:
         if "references" not in raw:
             return None
         table, _, column = raw["references"].partition(".")
-        self.require(bool(table and column), "has `references` that are not of the form table.column")
+        self.require(bool(table and column), "has a `references` that is not of the form table.column")
         return table, column
