@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from ftetl.errors import FtetlError, StorageError, TargetError
@@ -36,6 +37,15 @@ def error_for_operation(error: OSError, operation: str, path: Path) -> FtetlErro
         with contextlib.suppress(OSError):
             reason += f", {shutil.disk_usage(path.parent).free} bytes are free"
     return kind(code, f"cannot {operation} {path}: {reason}", next=advice)
+
+
+@contextlib.contextmanager
+def translate_os_errors(operation: str, path: Path) -> Iterator[None]:
+    """Raise an `OSError` of the block as the error of this operation on this path."""
+    try:
+        yield
+    except OSError as error:
+        raise error_for_operation(error, operation, path) from error
 
 
 def error_elsewhere(error: OSError, where: str) -> FtetlError | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ftetl.clock import now
-from ftetl.errors.os_errors import error_for_operation
+from ftetl.errors.os_errors import translate_os_errors
 from ftetl.run_report import Report
 from ftetl.store.atomic_write import replace_file
 
@@ -24,11 +24,9 @@ def write_metrics(file: Path, report: Report) -> None:
         TargetError, StorageError: The file cannot be written.
     """
     at = now()
-    try:
+    with translate_os_errors("write", file):
         success = at.timestamp() if report.exit.committed else _last_success(file, report.project)
         replace_file(file, metrics_text(report, at, success).encode(), MODE)
-    except OSError as error:
-        raise error_for_operation(error, "write", file) from None
 
 
 def metrics_text(report: Report, at: datetime, success: float) -> str:

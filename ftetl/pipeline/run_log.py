@@ -15,7 +15,7 @@ import msgspec
 
 from ftetl.clock import parse_iso
 from ftetl.errors import EXITS, TargetError
-from ftetl.errors.os_errors import error_for_operation
+from ftetl.errors.os_errors import translate_os_errors
 from ftetl.run_report import Report
 from ftetl.store.manifest import CONTROL, RUN_ID
 
@@ -59,11 +59,8 @@ def read_records(path: Path, damaged: list[str]) -> list[Report]:
     require_target(path)
     folder = path / CONTROL / _FOLDER
     names: list[str] = []
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            names = [path.name for path in folder.iterdir()]
-    except OSError as error:
-        raise error_for_operation(error, "read", folder) from None
+    with translate_os_errors("read", folder), contextlib.suppress(FileNotFoundError):
+        names = [path.name for path in folder.iterdir()]
     reports = []
     for name in sorted(filter(_run_id, names)):
         report = _read_record(folder / name)
@@ -80,12 +77,11 @@ def require_target(path: Path) -> None:
     Raises:
         TargetError: It is not, or it may not be read.
     """
-    try:
-        (path / CONTROL / _FORMAT).lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise TargetError("T02", f"{path} is not a target of ftetl", next="run `ftetl export`") from None
-    except OSError as error:
-        raise error_for_operation(error, "read", path) from None
+    with translate_os_errors("read", path):
+        try:
+            (path / CONTROL / _FORMAT).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise TargetError("T02", f"{path} is not a target of ftetl", next="run `ftetl export`") from None
 
 
 def _run_id(name: str) -> str | None:

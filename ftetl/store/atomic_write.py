@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ftetl.errors import TargetError
-from ftetl.errors.os_errors import error_for_operation
+from ftetl.errors.os_errors import translate_os_errors
 
 
 def write_text_atomically(file: Path, text: str, mode: int) -> None:
@@ -24,13 +24,11 @@ def write_text_atomically(file: Path, text: str, mode: int) -> None:
     real = Path(os.path.realpath(file))
     if not real.parent.is_dir():
         raise TargetError("T06", f"cannot write {file}: there is no such folder", next="make it, or choose another")
-    try:
+    with translate_os_errors("write", file):
         if real.exists() and not stat.S_ISREG(real.stat().st_mode) and not real.is_dir():
             real.write_text(text, "utf-8", newline="\n")
         else:
             replace_file(real, text.encode(), mode)
-    except OSError as error:
-        raise error_for_operation(error, "write", file) from None
 
 
 def replace_file(file: Path, data: bytes, mode: int) -> None:

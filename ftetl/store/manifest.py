@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from ftetl.clock import parse_iso
 from ftetl.errors import StorageError
-from ftetl.errors.os_errors import error_for_operation
+from ftetl.errors.os_errors import error_for_operation, translate_os_errors
 
 CONTROL = "_ftetl"
 MANIFESTS = "manifests"
@@ -156,8 +156,14 @@ def newest_manifest(target: Path, damage: list[str] | None = None) -> Manifest |
     Raises:
         TargetError, StorageError: The target cannot be read.
     """
+
+    def has_folder(manifest: Manifest) -> bool:
+        folder = snapshot_folder(target, manifest)
+        with translate_os_errors("look at", folder):
+            return folder.exists()
+
     manifests = intact_manifests(list_versions(target), lambda name: _read_manifest(target, name), damage)
-    return first_with_folder(manifests, lambda manifest: _exists(snapshot_folder(target, manifest)), damage)
+    return first_with_folder(manifests, has_folder, damage)
 
 
 def load_manifest(target: Path, version: int) -> Manifest:
@@ -184,12 +190,11 @@ def list_versions(target: Path) -> list[int]:
         TargetError, StorageError: The target cannot be read.
     """
     folder = target / CONTROL / MANIFESTS
-    try:
-        return versions_in(path.name for path in folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise error_for_operation(error, "list", folder) from error
+    with translate_os_errors("list", folder):
+        try:
+            return versions_in(path.name for path in folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 def snapshot_folder(target: Path, manifest: Manifest) -> Path:
@@ -223,18 +228,10 @@ def _file_damage(path: Path, file: StoredFile) -> str:
 
 def _read_manifest(target: Path, name: str) -> bytes | None:
     path = target / CONTROL / MANIFESTS / name
-    try:
-        if path.is_file():
-            return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise error_for_operation(error, "read", path) from error
-    return b"" if _exists(path) else None  # a folder or a pipe is a damaged manifest
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError as error:
-        raise error_for_operation(error, "look at", path) from error
+    with translate_os_errors("read", path):
+        try:
+            if path.is_file():
+                return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return b"" if path.exists() else None  # a folder or a pipe is a damaged manifest

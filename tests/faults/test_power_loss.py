@@ -18,10 +18,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -49,7 +50,6 @@ from ftetl.store.manifest import (
 from ftetl.store.target import Commit, Target
 from ftetl.validate.verify import verify_snapshot
 
-T = TypeVar("T")
 Files = dict[str, bytes]
 # A tree by path: the bytes of a file, the text of a link, None for a folder.
 State = dict[str, "bytes | str | None"]
@@ -113,10 +113,10 @@ class CrashFs(Fs):
         self._lock = threading.RLock()
         self.root = self._adopt(disk)
 
-    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
+    def perform(self, operation: str, path: Path) -> AbstractContextManager[None]:
         if self.kill and self.count >= self.kill and operation != "close":
             raise KilledError
-        return super().perform(operation, path, call)
+        return super().perform(operation, path)
 
     def make_folder(self, parent: Folder | None, name: str | Path) -> bool:
         with self._lock:
@@ -185,7 +185,8 @@ class CrashFs(Fs):
 
     def sync_folder(self, folder: Folder) -> None:
         with self._lock:
-            self.perform("sync", folder.path, lambda: None)
+            with self.perform("sync", folder.path):
+                pass
             if (known := self._inodes.get(_inode(folder.descriptor))) is None:
                 return  # above the disk everything is durable
             assert isinstance(known, Dir)
@@ -259,7 +260,8 @@ class CrashFs(Fs):
 
     def _sync_file(self, number: int, path: Path) -> None:
         with self._lock:
-            self.perform("sync", path, lambda: None)
+            with self.perform("sync", path):
+                pass
             file = self._inodes[number]
             assert isinstance(file, File)
             if self._kept(path):

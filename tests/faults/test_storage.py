@@ -7,12 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -28,7 +27,6 @@ from tests.demo.generator import generate_jobs
 from tests.faults.runs import NO_STRACE, ROOT, Ended, Injected, Runs
 from tests.faults.targets import tables, temps
 
-T = TypeVar("T")
 strace = pytest.mark.skipif(bool(NO_STRACE), reason=NO_STRACE)
 PARTIAL, CANTCREAT, IOERR = (EXITS[name].code for name in ("PARTIAL", "CANTCREAT", "IOERR"))
 
@@ -179,9 +177,9 @@ class Counting(Fs):
     def __init__(self) -> None:
         self.count = 0
 
-    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
+    def perform(self, operation: str, path: Path) -> AbstractContextManager[None]:
         self.count += 1
-        return super().perform(operation, path, call)
+        return super().perform(operation, path)
 
 
 def test_however_many_versions_there_are_a_run_begins_with_the_same_few_looks(

@@ -13,9 +13,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -27,11 +27,10 @@ from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
 from ftetl.load.publish import RECORD, PublishFolder
 from ftetl.pipeline import export as pipeline_export
 from ftetl.run_report import Published
-from ftetl.store.filesystem import Fs
+from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.target import Target
 from tests.demo.generator import generate_jobs
 
-T = TypeVar("T")
 FIRST = {"a.parquet": b"first", "b.parquet": b"always the same" * 1000, "old.csv": b"x", "memory.arrow": b"m"}
 SECOND = {"a.parquet": b"second", "b.parquet": FIRST["b.parquet"], "new.csv": b"y" * 5000, "memory.arrow": b"n"}
 JOBS = generate_jobs(count=5)
@@ -39,10 +38,6 @@ JOBS = generate_jobs(count=5)
 
 class Stopped(BaseException):
     """The process is no more."""
-
-
-def _nothing() -> Any:
-    return None
 
 
 class Trouble(Fs):
@@ -57,21 +52,31 @@ class Trouble(Fs):
     def __init__(self) -> None:
         self.operations = []
 
-    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
+    @contextmanager
+    def perform(self, operation: str, path: Path) -> Iterator[None]:
         self.operations.append((operation, path.name))
-        if operation == "sync":
-            call = _nothing  # no power is lost here, and these tests make thousands of files
-        return super().perform(operation, path, lambda: self._tried(operation, call))
-
-    def _tried(self, operation: str, call: Callable[[], T]) -> T:
-        if self.left is not None and operation.startswith(self.operation):
-            if self.left <= 0 and not (self.once and self.left < 0):
-                self.left -= 1
-                if operation == "close":
-                    call()
+        with super().perform(operation, path):
+            fails = self._fails(operation)
+            if operation == "close" or not fails:
+                yield
+            if fails:
                 raise self.error
-            self.left -= 1
-        return call()
+
+    def _fails(self, operation: str) -> bool:
+        if self.left is None or not operation.startswith(self.operation):
+            return False
+        fails = self.left <= 0 and not (self.once and self.left < 0)
+        self.left -= 1
+        return fails
+
+    # No power is lost here, and these tests make thousands of files.
+    def sync(self, descriptor: int, path: Path) -> None:
+        with self.perform("sync", path):
+            pass
+
+    def sync_folder(self, folder: Folder) -> None:
+        with self.perform("sync", folder.path):
+            pass
 
 
 def commit(target: Target, files: dict[str, bytes]) -> None:

@@ -6,15 +6,15 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from ftetl.errors import FtetlError, StorageError, TargetError
 from ftetl.store.filesystem import Folder, Fs, Link
 
-T = TypeVar("T")
 DATA = b"bytes of a file\n" * 100_000
 
 
@@ -24,11 +24,11 @@ class Failing(Fs):
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
-        def fail() -> T:
+    @contextmanager
+    def perform(self, operation: str, path: Path) -> Iterator[None]:
+        with super().perform(operation, path):
             raise OSError(self.number, "text of the library", "/secret/path")
-
-        return super().perform(operation, path, fail)
+        yield
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -38,7 +39,6 @@ from ftetl.store.manifest import (
 )
 from ftetl.store.target import Commit, Target
 
-T = TypeVar("T")
 FACTS: dict[str, Any] = {"identity": {"project": "default"}, "contracts": {"a": "1"}, "formats": ["f"], "rows": 3}
 FIRST = {"a": b"first", "b.bin": b"always the same" * 100}
 SECOND = {"a": b"second", "b.bin": FIRST["b.bin"]}
@@ -50,9 +50,9 @@ class Recording(Fs):
     def __init__(self) -> None:
         self.operations: list[tuple[str, Path]] = []
 
-    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
+    def perform(self, operation: str, path: Path) -> AbstractContextManager[None]:
         self.operations.append((operation, path))
-        return super().perform(operation, path, call)
+        return super().perform(operation, path)
 
     def published(self) -> bool:
         """Whether a manifest was given its name."""
@@ -68,18 +68,17 @@ class Failing(Recording):
         self.failed = False
         self.failed_after_publishing = False
 
-    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
-        def fail() -> T:
-            if operation == "close":
-                call()
-            raise OSError(self.number, "injected")
-
+    @contextmanager
+    def perform(self, operation: str, path: Path) -> Iterator[None]:
         count = len(self.operations) + 1
-        if count == self.k or (count > self.k and self.ever_after):
-            if not self.failed:
-                self.failed, self.failed_after_publishing = True, self.published()
-            return super().perform(operation, path, fail)
-        return super().perform(operation, path, call)
+        fails = count == self.k or (count > self.k and self.ever_after)
+        if fails and not self.failed:
+            self.failed, self.failed_after_publishing = True, self.published()
+        with super().perform(operation, path):
+            if operation == "close" or not fails:
+                yield
+            if fails:
+                raise OSError(self.number, "injected")
 
 
 class Dying(Recording):
@@ -89,10 +88,10 @@ class Dying(Recording):
         super().__init__()
         self.k = k
 
-    def perform(self, operation: str, path: Path, call: Callable[[], T]) -> T:
+    def perform(self, operation: str, path: Path) -> AbstractContextManager[None]:
         if len(self.operations) + 1 == self.k:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().perform(operation, path, call)
+        return super().perform(operation, path)
 
 
 def commit(path: Path, files: Mapping[str, bytes], facts: dict[str, Any] = FACTS, **options: Any) -> Commit:
