@@ -44,6 +44,8 @@ def translate_os_errors(operation: str, path: Path) -> Iterator[None]:
     """Raise an `OSError` of the block as the error of this operation on this path."""
     try:
         yield
+    except FtetlError:  # some are an `OSError` as well
+        raise
     except OSError as error:
         raise error_for_operation(error, operation, path) from error
 

@@ -8,7 +8,6 @@ path, size and SHA-256.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,9 +19,9 @@ import pyarrow as pa
 
 from ftetl.errors import StorageError
 from ftetl.raw.blob import Blob
-from ftetl.store.durable_file import read_back_error, write_durable_file
+from ftetl.store.durable_file import read_back_error
 from ftetl.store.filesystem import PRIVATE
-from ftetl.store.manifest import JSON, Manifest, canonical_json
+from ftetl.store.manifest import JSON, Manifest, open_sealed_json, seal_json
 from ftetl.store.ownership import TEMP
 from ftetl.store.target import Target
 
@@ -30,7 +29,7 @@ BODIES = "archive"
 INDEX = "index"
 SUFFIX = ".zst"
 _CHUNK = 1 << 20
-_CHECKSUM = "sha256"
+_CHECKSUM = "sha256"  # the key of an index's checksum
 _ZSTD = "zstd"
 _CODEC = pa.Codec(_ZSTD)
 _INDEX_NAME = re.compile(r"(\d{20})-(\d{8}T\d{6}Z-[0-9a-f]{8})\.json")
@@ -42,8 +41,7 @@ class Archive:
     """The archive of one target, open for its writer; close it before the target."""
 
     def __init__(self, target: Target) -> None:
-        self._fs = target.fs
-        self._run_id = target.run_id
+        self._target, self._fs = target, target.fs
         self._mode = target.file_mode
         self._stack = ExitStack()
         self._bodies = target.open_part(BODIES, self._stack)
@@ -148,11 +146,8 @@ class Archive:
 
     def write_index(self, version: int, document: Mapping[str, JSON]) -> None:
         """Store what the version was made from that is about to be committed; durable."""
-        name = f"{version:020d}-{self._run_id}.json"
-        temp = f"{TEMP}{self._run_id}-{name}"
-        write_durable_file(self._fs, self._index, temp, _with_checksum(document) + b"\n", mode=self._mode)
-        self._fs.rename(self._index, temp, self._index, name)
-        self._fs.sync_folder(self._index)
+        name = f"{version:020d}-{self._target.run_id}.json"
+        self._target.replace_file(self._index, name, seal_json(document, _CHECKSUM))
 
     def drop_unfinished(self, base: Manifest | None, next_version: int) -> None:
         """Remove the indexes of versions that were not committed.
@@ -173,30 +168,16 @@ class Archive:
             StorageError: An index is damaged.
         """
         for name, _, _ in self._index_names():
-            document = _verified(self._fs.read_bytes(self._index, name) or b"")
-            if document is None:
+            try:
+                yield open_sealed_json(self._fs.read_bytes(self._index, name) or b"", _CHECKSUM)
+            except ValueError:
                 path = self._index.path / name
-                raise StorageError("A02", f"{path} is damaged", next="restore the archive from a backup")
-            yield document
+                raise StorageError("A02", f"{path} is damaged", next="restore the archive from a backup") from None
 
     def _index_names(self) -> list[tuple[str, int, str]]:
         """The name, version and run id of each index, by version."""
         matches = map(_INDEX_NAME.fullmatch, self._fs.list_names(self._index))
         return sorted((match[0], int(match[1]), match[2]) for match in matches if match)
-
-
-def _with_checksum(document: Mapping[str, JSON]) -> bytes:
-    return canonical_json({**document, _CHECKSUM: hashlib.sha256(canonical_json(document)).hexdigest()})
-
-
-def _verified(raw: bytes) -> dict[str, Any] | None:
-    """The document without its checksum; None if that is wrong."""
-    try:
-        document: dict[str, Any] = json.loads(raw)
-        checksum = document.pop(_CHECKSUM)
-        return document if checksum == hashlib.sha256(canonical_json(document)).hexdigest() else None
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        return None
 
 
 def _compress(blob: Blob) -> tuple[str, bytes]:

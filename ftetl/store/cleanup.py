@@ -1,4 +1,4 @@
-"""Cleans up a target: what killed runs left, expired snapshots, and the `current` link.
+"""Cleans up a target: what killed runs left, snapshots that are not retained, and the `current` link.
 
 Called only with the lock held. Removes only names that ftetl gives, and never follows a link.
 """
@@ -8,14 +8,18 @@ from __future__ import annotations
 import contextlib
 import stat
 from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 from ftetl.errors import FtetlError, TargetError
 from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.manifest import MANIFESTS, RUN_ID, SNAPSHOTS, Manifest, manifest_name
-from ftetl.store.ownership import TEMP
+from ftetl.store.ownership import TEMP, TargetFolders
 
 CURRENT = "current"
+MIN_RETAINED = 2  # a reader may be opening the newest; the one before it is the fallback for a damaged newest
+RETAIN_ALL_FOR = timedelta(hours=24)
+RETAIN_DAILY_FOR = timedelta(days=7)
 
 
 def remove_tree(fs: Fs, folder: Folder, name: str) -> None:
@@ -32,17 +36,18 @@ def remove_tree(fs: Fs, folder: Folder, name: str) -> None:
     fs.remove_folder(folder, name)
 
 
-def remove_temporary(fs: Fs, root: Folder, control: Folder, snapshots: Folder) -> list[str]:
+def remove_temporary(folders: TargetFolders) -> list[str]:
     """Remove the temporary names in all folders of a target but that of the manifests, for `remove_unfinished`.
 
     Returns a warning for each failure.
     """
+    fs, control = folders.fs, folders.control
 
     def clean(folder: Folder) -> list[str]:
         names = (name for name in fs.list_names(folder) if name.startswith(TEMP))
         return collect_errors(partial(remove_tree, fs, folder, name) for name in names)
 
-    warnings = [*clean(root), *clean(control), *clean(snapshots)]
+    warnings = [*clean(folders.root), *clean(control), *clean(folders.snapshots)]
     for name in fs.list_names(control):
         status = fs.lstat(control, name)
         if name != MANIFESTS and status is not None and stat.S_ISDIR(status.st_mode):
@@ -51,8 +56,9 @@ def remove_temporary(fs: Fs, root: Folder, control: Folder, snapshots: Folder) -
     return warnings
 
 
-def remove_uncommitted(fs: Fs, snapshots: Folder, manifests: Folder, run_id: str) -> None:
+def remove_uncommitted(folders: TargetFolders, run_id: str) -> None:
     """Remove the snapshot folder of a run, and then, once that is durable, its temporary manifest."""
+    fs, snapshots, manifests = folders.fs, folders.snapshots, folders.manifests
     if fs.lstat(manifests, TEMP + run_id) is None:
         return  # then there is no such folder either
     remove_tree(fs, snapshots, run_id)
@@ -60,18 +66,19 @@ def remove_uncommitted(fs: Fs, snapshots: Folder, manifests: Folder, run_id: str
     remove_tree(fs, manifests, TEMP + run_id)
 
 
-def remove_unfinished(fs: Fs, snapshots: Folder, manifests: Folder, committed: Callable[[], set[str]]) -> list[str]:
+def remove_unfinished(folders: TargetFolders, committed: Callable[[], set[str]]) -> list[str]:
     """Remove the snapshots of runs that were killed before their commit, or while they removed an expired version.
 
     Such a run left its manifest under a temporary name. One with a second name is the link of a commit. `committed`
     gives the run ids of all committed versions.
     """
+    fs, manifests = folders.fs, folders.manifests
 
     def undo(name: str) -> None:
         run_id, status = name.removeprefix(TEMP), fs.lstat(manifests, name)
         has_one_name = status is not None and status.st_nlink == 1
         if RUN_ID.fullmatch(run_id) and has_one_name and run_id not in committed():
-            remove_uncommitted(fs, snapshots, manifests, run_id)
+            remove_uncommitted(folders, run_id)
         else:
             remove_tree(fs, manifests, name)
 
@@ -82,8 +89,24 @@ def remove_unfinished(fs: Fs, snapshots: Folder, manifests: Folder, committed: C
     return collect_errors([lambda: fs.sync_folder(manifests)]) or collect_errors(partial(undo, name) for name in names)
 
 
-def remove_expired(fs: Fs, snapshots: Folder, manifests: Folder, expired: Iterable[Manifest]) -> list[str]:
+def versions_to_retain(committed: Iterable[tuple[int, datetime]], *, keep: int, now: datetime) -> set[int]:
+    """Of all versions with their commit times, the newest `keep`, all of 24 hours, and the last of each day of a week.
+
+    At least two are retained; days are those of UTC. The greater version is the newer one, whatever the clock said: a
+    clock that goes back does not make a version older, one that runs ahead retains it longer.
+    """
+    ordered = sorted(committed)
+    retained = {version for version, _ in ordered[-max(keep, MIN_RETAINED) :]}
+    retained |= {version for version, at in ordered if now - at < RETAIN_ALL_FOR}
+    last_of_day: dict[date, int] = {
+        at.astimezone(UTC).date(): version for version, at in ordered if now - at < RETAIN_DAILY_FOR
+    }
+    return retained | set(last_of_day.values())
+
+
+def remove_expired(folders: TargetFolders, expired: Iterable[Manifest]) -> list[str]:
     """Remove versions: first all their manifests, durably, then the folders; a warning for each failure."""
+    fs, manifests = folders.fs, folders.manifests
     hidden: list[str] = []
 
     def hide(manifest: Manifest) -> None:
@@ -94,9 +117,7 @@ def remove_expired(fs: Fs, snapshots: Folder, manifests: Folder, expired: Iterab
     if not hidden:
         return warnings
     unsynced = collect_errors([lambda: fs.sync_folder(manifests)])
-    return warnings + (
-        unsynced or collect_errors(partial(remove_uncommitted, fs, snapshots, manifests, run_id) for run_id in hidden)
-    )
+    return warnings + (unsynced or collect_errors(partial(remove_uncommitted, folders, run_id) for run_id in hidden))
 
 
 def read_current_link(fs: Fs, root: Folder) -> str | None:

@@ -14,12 +14,12 @@ from ftetl.store.manifest import manifest_name
 from ftetl.store.ownership import TEMP, TargetFolders
 
 
-def place_snapshot(folders: TargetFolders, folder: Folder, run_id: str, manifest: bytes, *, first: bool) -> None:
+def place_snapshot(folders: TargetFolders, folder: Folder, manifest: bytes, *, first: bool) -> None:
     """Give the staged `folder` its final name; `first` if the target has no snapshot yet.
 
     The manifest is written before, under a temporary name: by it the cleanup finds the folder of a run that is killed.
     """
-    fs = folders.fs
+    fs, run_id = folders.fs, folders.run_id
     folders.lock.require_held()
     write_durable_file(fs, folders.manifests, TEMP + run_id, manifest, mode=folders.file_mode)
     fs.sync_folder(folders.manifests)  # else a power loss may leave the folder without the name by which it is found
@@ -30,17 +30,18 @@ def place_snapshot(folders: TargetFolders, folder: Folder, run_id: str, manifest
     fs.sync_folder(folders.snapshots)
 
 
-def commit_manifest(folders: TargetFolders, run_id: str, version: int, manifest: bytes) -> FtetlError | None:
+def commit_manifest(folders: TargetFolders, version: int, manifest: bytes) -> FtetlError | None:
     """Give the temporary manifest the name of its version: the commit point. None once committed, else the reason.
 
     Raises:
         StorageError: Whether it is committed is unknown; then nothing may be removed.
     """
-    fs, manifests, name = folders.fs, folders.manifests, manifest_name(version)
+    fs, manifests = folders.fs, folders.manifests
+    temp, name = TEMP + folders.run_id, manifest_name(version)
     try:
-        link = fs.link(manifests, TEMP + run_id, manifests, name)
+        link = fs.link(manifests, temp, manifests, name)
         if link is Link.UNSUPPORTED:
-            link = _rename_to_free_name(fs, manifests, TEMP + run_id, name)
+            link = _rename_to_free_name(fs, manifests, temp, name)
         if link is Link.MADE:
             return None
         what = f"another run committed version {version} of {folders.root.path} meanwhile"

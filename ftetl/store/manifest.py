@@ -60,9 +60,31 @@ def canonical_json(document: Mapping[str, JSON]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
+def seal_json(document: Mapping[str, JSON], key: str) -> bytes:
+    """A document as one line of canonical JSON, with the SHA-256 of everything else in it under this key."""
+    return canonical_json({**document, key: hashlib.sha256(canonical_json(document)).hexdigest()}) + b"\n"
+
+
+def open_sealed_json(raw: bytes, key: str) -> dict[str, Any]:
+    """The document in such a line, without its checksum.
+
+    Raises:
+        ValueError: It is not byte for byte what `seal_json` wrote; the text says what is wrong.
+    """
+    try:
+        document = json.loads(raw)
+        document.pop(key, None)
+        sealed = seal_json(document, key)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise ValueError("it is empty, cut off or not a JSON object") from None
+    if sealed != raw:
+        raise ValueError("its checksum is wrong")
+    return dict(document)
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
     """The bytes of the manifest's file, checksum included."""
-    return _sealed({**asdict(manifest), "files": [asdict(file) for file in manifest.files]})
+    return seal_json({**asdict(manifest), "files": [asdict(file) for file in manifest.files]}, _CHECKSUM)
 
 
 def decode_manifest(raw: bytes, version: int) -> Manifest:
@@ -71,13 +93,7 @@ def decode_manifest(raw: bytes, version: int) -> Manifest:
     Raises:
         ValueError: It is not byte for byte what `encode_manifest` wrote; the text says what is wrong.
     """
-    try:
-        document = json.loads(raw)
-        sealed = _sealed({key: value for key, value in document.items() if key != _CHECKSUM})
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise ValueError("it is empty, cut off or not a JSON object") from None
-    if sealed != raw:
-        raise ValueError("its checksum is wrong")
+    document = open_sealed_json(raw, _CHECKSUM)
     try:
         files = tuple(StoredFile(file["name"], file["bytes"], file["sha256"]) for file in document["files"])
         names = ("version", "run_id", "base", "committed_at", "facts")
@@ -92,11 +108,6 @@ def decode_manifest(raw: bytes, version: int) -> Manifest:
     if manifest.version != version:
         raise ValueError(f"it says version {manifest.version}")
     return manifest
-
-
-def _sealed(document: Mapping[str, JSON]) -> bytes:
-    checksum = hashlib.sha256(canonical_json(document)).hexdigest()
-    return canonical_json({**document, _CHECKSUM: checksum}) + b"\n"
 
 
 def manifest_name(version: int) -> str:

@@ -29,9 +29,10 @@ _ELSEWHERE = "choose an empty folder, or one that does not exist yet"
 
 @dataclass(frozen=True)
 class TargetFolders:
-    """The open folders of a locked target, and the permissions of its files and folders."""
+    """The open folders of a target that this run has locked, and the permissions of its files and folders."""
 
     fs: Fs
+    run_id: str
     lock: Lock
     root: Folder
     control: Folder
@@ -65,6 +66,7 @@ def open_target_folders(
     set_mode(fs, control, mode)
     return TargetFolders(
         fs,
+        run_id,
         lock,
         root,
         control,

@@ -1,10 +1,4 @@
-"""A target folder: one writer at a time, the newest snapshot, the transaction for the next one.
-
-with Target(path) as target, target.begin_transaction() as transaction:
-with transaction.create_file("name") as file:
-file.write(…)
-transaction.commit({"identity": …})
-"""
+"""A target folder: one writer at a time, the newest snapshot, the transaction for the next one."""
 
 from __future__ import annotations
 
@@ -21,7 +15,7 @@ from ftetl.config.settings import FILE_MODE, KEEP, LOCK_TIMEOUT
 from ftetl.errors import ConfigError, SoftwareError
 from ftetl.store import cleanup, manifest, ownership
 from ftetl.store.durable_file import write_durable_file
-from ftetl.store.filesystem import Folder, Fs
+from ftetl.store.filesystem import PRIVATE, Folder, Fs
 from ftetl.store.manifest import JSON, RUN_ID, Manifest, canonical_json
 from ftetl.store.ownership import TEMP
 from ftetl.store.transaction import Commit, Transaction
@@ -40,7 +34,7 @@ class Target:
     Args:
         lock_timeout: in seconds.
         file_mode: of files; folders get the right to enter for everybody who may read.
-        keep: the number of newest snapshots to keep; never fewer than `retention.MIN_KEPT` are kept.
+        keep: the number of newest snapshots to keep; never fewer than `cleanup.MIN_RETAINED` are kept.
 
     Raises:
         TargetError: The folder is not writable, is unsafe, or is not a target.
@@ -96,8 +90,8 @@ class Target:
         self.base = manifest.first_with_folder(intact, has_folder, self.warnings)
         # An empty manifest is a name that a killed run reserved, where there are no hard links: nothing was lost.
         self.has_manifests = self.base is not None or any(read(manifest.manifest_name(v)) for v in versions)
-        self.warnings += cleanup.remove_unfinished(fs, folders.snapshots, folders.manifests, committed)
-        self.warnings += cleanup.remove_temporary(fs, folders.root, folders.control, folders.snapshots)
+        self.warnings += cleanup.remove_unfinished(folders, committed)
+        self.warnings += cleanup.remove_temporary(folders)
         if self.base is not None and current != self.base.run_id:
             update = partial(cleanup.update_current_link, fs, folders.root, self.base.run_id)
             self.warnings += cleanup.collect_errors([update])
@@ -108,7 +102,6 @@ class Target:
             raise SoftwareError("B03", "a run commits only once")
         return Transaction(
             self._folders,
-            self.run_id,
             base=self.base,
             version=self.version,
             keep=self._keep,
@@ -121,12 +114,12 @@ class Target:
             data = canonical_json(document) + b"\n"
         except (TypeError, ValueError):
             raise SoftwareError("B03", "the record of a run is not JSON") from None
-        self._replace(self._folders.runs, f"{_require_run_id(run_id)}.json", data, self.file_mode)
+        self.replace_file(self._folders.runs, f"{_require_run_id(run_id)}.json", data)
 
     def write_document(self, name: str, document: Mapping[str, JSON]) -> None:
         """Write or replace a small document beside the versions, `_ftetl/<name>.json`."""
         file = f"{ownership.require_plain_name(name)}.json"
-        self._replace(self._folders.control, file, canonical_json(document) + b"\n", self.file_mode)
+        self.replace_file(self._folders.control, file, canonical_json(document) + b"\n")
 
     def read_document(self, name: str) -> dict[str, Any]:
         """Such a document; empty where it does not exist or is damaged."""
@@ -143,11 +136,18 @@ class Target:
         ownership.require_plain_name(name)
         with ExitStack() as stack:
             folder = ownership.open_part(fs, failed, _require_run_id(run_id), stack, mode=0o700)
-            self._replace(folder, name, data, 0o600)
+            self.replace_file(folder, name, data, mode=PRIVATE)
         others = [name for name in fs.list_names(failed) if RUN_ID.fullmatch(name) and name != run_id]
         ages = {name: status.st_mtime_ns for name in others if (status := fs.lstat(failed, name))}
         for old in sorted(ages, key=ages.__getitem__)[: 1 - KEPT_FAILED_RUNS]:
             cleanup.remove_tree(fs, failed, old)
+
+    def replace_file(self, folder: Folder, name: str, data: bytes, *, mode: int | None = None) -> None:
+        """Write a small file, or replace it as a whole, durably; it gets this mode, else the target's."""
+        control, temp = self._folders.control, f"{TEMP}{self.run_id}-{name}"  # there the cleanup finds it
+        write_durable_file(self.fs, control, temp, data, mode=mode or self.file_mode)
+        self.fs.rename(control, temp, folder, name)
+        self.fs.sync_folder(folder)
 
     def scratch_folder(self) -> Path:
         """A folder for temporary files, readable for this user only, removed when the target is closed."""
@@ -174,13 +174,6 @@ class Target:
 
     def _committed(self, newest: Manifest) -> None:
         self.base, self.version = newest, newest.version + 1
-
-    def _replace(self, folder: Folder, name: str, data: bytes, mode: int) -> None:
-        control = self._folders.control
-        temp = f"{TEMP}{self.run_id}-{name}"
-        write_durable_file(self.fs, control, temp, data, mode=mode)  # in `control`, where the cleanup finds it
-        self.fs.rename(control, temp, folder, name)
-        self.fs.sync_folder(folder)
 
 
 def _require_run_id(text: str) -> str:

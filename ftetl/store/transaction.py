@@ -22,7 +22,6 @@ from ftetl.store.durable_file import DurableFile, read_back_error
 from ftetl.store.filesystem import Link
 from ftetl.store.manifest import JSON, Manifest, StoredFile
 from ftetl.store.ownership import TEMP, TargetFolders
-from ftetl.store.retention import versions_to_keep
 
 # A snapshot with the same files is a new version if one of these facts differs.
 VERSIONED_FACTS = ("identity", "contracts", "formats")
@@ -49,22 +48,20 @@ class Transaction:
     Args:
         base: the newest version.
         version: the number of the next one.
-        keep: the number of newest versions to keep; never fewer than `retention.MIN_KEPT` are kept.
+        keep: the number of newest versions to keep; never fewer than `cleanup.MIN_RETAINED` are kept.
         committed: is called with the manifest after a commit.
     """
 
     def __init__(
         self,
         folders: TargetFolders,
-        run_id: str,
         *,
         base: Manifest | None,
         version: int,
         keep: int,
         committed: Callable[[Manifest], None],
     ) -> None:
-        self.run_id = run_id
-        self._temp = TEMP + run_id
+        self._temp = TEMP + folders.run_id
         self.path = folders.snapshots.path / self._temp
         self._folders, self._fs = folders, folders.fs
         self._base, self._version, self._keep, self._committed = base, version, keep, committed
@@ -118,13 +115,9 @@ class Transaction:
         if self._state is _State.OPEN:
             for file in self._open_files.values():
                 file.abandon()
-            fs, snapshots, manifests = self._fs, self._folders.snapshots, self._folders.manifests
-            cleanup.collect_errors(
-                (
-                    partial(cleanup.remove_tree, fs, snapshots, self._temp),
-                    partial(cleanup.remove_uncommitted, fs, snapshots, manifests, self.run_id),
-                )
-            )
+            remove_staged = partial(cleanup.remove_tree, self._fs, self._folders.snapshots, self._temp)
+            remove_placed = partial(cleanup.remove_uncommitted, self._folders, self._folders.run_id)
+            cleanup.collect_errors([remove_staged, remove_placed])
         self._state = _State.OVER
         self._stack.close()
 
@@ -148,11 +141,12 @@ class Transaction:
         if base and unchanged:
             self._share_files(base, unchanged)
         files = tuple(file for _, file in sorted(self._files.items()))
-        newest = Manifest(self._version, self.run_id, base.version if base else None, iso(now()), files, facts)
+        previous = base.version if base else None
+        newest = Manifest(self._version, self._folders.run_id, previous, iso(now()), files, facts)
         data = manifest.encode_manifest(newest)
-        place_snapshot(self._folders, self._folder, self.run_id, data, first=base is None)
+        place_snapshot(self._folders, self._folder, data, first=base is None)
         self._state = _State.COMMITTING
-        if problem := commit_manifest(self._folders, self.run_id, self._version, data):
+        if problem := commit_manifest(self._folders, self._version, data):
             self._state = _State.OPEN
             raise problem
         self._committed(newest)
@@ -211,7 +205,7 @@ class Transaction:
         operations = (
             lambda: fs.sync_folder(folders.manifests),
             lambda: fs.unlink(folders.manifests, self._temp),
-            lambda: cleanup.update_current_link(fs, folders.root, self.run_id),
+            lambda: cleanup.update_current_link(fs, folders.root, folders.run_id),
             lambda: removal_errors.extend(self._remove_expired()),
         )
         return [f"after the commit: {line}" for line in cleanup.collect_errors(operations) + removal_errors]
@@ -221,9 +215,8 @@ class Transaction:
         versions = manifest.versions_in(fs.list_names(folders.manifests))
         manifests = list(manifest.intact_manifests(versions, lambda name: fs.read_bytes(folders.manifests, name)))
         times = [(m.version, parse_iso(m.committed_at)) for m in manifests]
-        kept = versions_to_keep(times, keep=self._keep, now=now())
-        expired = [m for m in manifests if m.version not in kept]
-        return cleanup.remove_expired(fs, folders.snapshots, folders.manifests, expired)
+        retained = cleanup.versions_to_retain(times, keep=self._keep, now=now())
+        return cleanup.remove_expired(folders, [m for m in manifests if m.version not in retained])
 
 
 def _plain_facts(facts: Mapping[str, JSON]) -> dict[str, Any]:
