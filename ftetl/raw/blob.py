@@ -18,17 +18,12 @@ class Blob(Protocol):
 
     def readinto(self, offset: int, view: memoryview) -> int:
         """Copy the bytes from `offset` into the view; how many there were."""
+        part = self.read(offset, len(view))
+        view[: len(part)] = part
+        return len(part)
 
 
-def read_at(descriptor: int, offset: int, view: memoryview) -> int:
-    """Fill the view from an open file; how many bytes there were."""
-    done = 0
-    while done < len(view) and (count := os.preadv(descriptor, [view[done:]], offset + done)):
-        done += count
-    return done
-
-
-class Memory:
+class Memory(Blob):
     """A blob in memory."""
 
     def __init__(self, data: bytes) -> None:
@@ -39,14 +34,8 @@ class Memory:
         """As `Blob.read`."""
         return self.data[offset : offset + length]
 
-    def readinto(self, offset: int, view: memoryview) -> int:
-        """As `Blob.readinto`."""
-        part = self.data[offset : offset + len(view)]
-        view[: len(part)] = part
-        return len(part)
 
-
-class Spooled:
+class Spooled(Blob):
     """A blob in an open file, which may have no name."""
 
     def __init__(self, descriptor: int) -> None:
@@ -59,7 +48,10 @@ class Spooled:
 
     def readinto(self, offset: int, view: memoryview) -> int:
         """As `Blob.readinto`."""
-        return read_at(self._descriptor, offset, view)
+        done = 0
+        while done < len(view) and (count := os.preadv(self._descriptor, [view[done:]], offset + done)):
+            done += count
+        return done
 
     def close(self) -> None:
         """Close the file; safe to call twice."""

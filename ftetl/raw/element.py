@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 
 from ftetl.contract import tables
 from ftetl.raw import strict_json
-from ftetl.raw.json_tokens import MEMBER_KEY
-from ftetl.raw.splitter import split_elements
+from ftetl.raw.json_tokens import MEMBER_KEY, split_elements
 
 
 class JobHead(msgspec.Struct):

@@ -11,9 +11,8 @@ from typing import Any
 
 from ftetl.errors import DataError, ProtocolError
 from ftetl.raw import strict_json
-from ftetl.raw.json_tokens import MEMBER_KEY
+from ftetl.raw.json_tokens import MEMBER_KEY, split_elements
 from ftetl.raw.response import Response, read_window
-from ftetl.raw.splitter import split_elements
 
 _REACH = 1 << 20  # bytes that are read at first of what comes before the list, and at most of what comes after it
 _ADVICE = 'give a response of GET /fine-tunes ({"data": […]}), of GET /fine-tunes/{id}, or an array of jobs'

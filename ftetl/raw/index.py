@@ -16,8 +16,8 @@ from ftetl.contract import tables
 from ftetl.errors import DataError
 from ftetl.raw import envelope, strict_json
 from ftetl.raw.element import JobHead, Scan
+from ftetl.raw.json_tokens import split_elements
 from ftetl.raw.response import Response, Shape, read_window
-from ftetl.raw.splitter import split_elements
 
 WINDOW = 8 << 20  # bytes; large enough that a window's fixed costs vanish, small enough for a bounded memory
 _OPEN, _CLOSE = b"{}"

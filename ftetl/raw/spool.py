@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ftetl.errors import StorageError
-from ftetl.raw.blob import Spooled, read_at
+from ftetl.raw.blob import Blob, Spooled
 
 _BUFFER = 4 << 20  # bytes that wait in memory: a system call for each small response would be slow
 
@@ -21,32 +21,30 @@ def write_spooled(pieces: Iterable[bytes], folder: Path, name: str) -> Spooled:
     Raises:
         StorageError: The file cannot be written.
     """
-    try:
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
-    except OSError:
-        raise _no_space(name) from None
-    with file:
+    with ExitStack() as stack:
+        with _translated_errors(name):
+            file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
         size = 0
         for piece in pieces:
             size += len(piece)
-            try:
+            with _translated_errors(name):
                 file.write(piece)
-            except OSError:
-                raise _no_space(name) from None
-        try:
+        with _translated_errors(name):
             file.flush()
-            stored = os.fstat(file.fileno()).st_size
             spooled = Spooled(os.dup(file.fileno()))
-        except OSError:
-            raise _no_space(name) from None
-        if stored != size:  # else a response could be cut between two jobs unnoticed
+        if spooled.size != size:  # else a response could be cut between two jobs unnoticed
             spooled.close()
             raise StorageError("S08", f"{name} does not read back as it was written", next="check the disk")
         return spooled
 
 
-def _no_space(name: str) -> StorageError:
-    return StorageError("S01", f"{name} cannot be unpacked: its text cannot be written", next="look for free space")
+@contextmanager
+def _translated_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        what = f"{name} cannot be unpacked: its text cannot be written"
+        raise StorageError("S01", what, next="look for free space") from None
 
 
 class Spool:
@@ -76,18 +74,10 @@ class Spool:
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes from `offset`, `length` of them."""
-        self._flush_to(offset + length)
-        return os.pread(self._descriptor, length, offset)
-
-    def readinto(self, offset: int, view: memoryview) -> int:
-        """Copy the bytes from `offset` into the view; how many there were."""
-        self._flush_to(offset + len(view))
-        return read_at(self._descriptor, offset, view)
-
-    def _flush_to(self, end: int) -> None:
-        if end > self._written:
+        if offset + length > self._written:
             with self._lock:
                 self._write()
+        return os.pread(self._descriptor, length, offset)
 
     def _write(self) -> None:
         data, self._buffer = b"".join(self._buffer), []
@@ -116,7 +106,7 @@ class Spool:
         self.close()
 
 
-class Section:
+class Section(Blob):
     """A blob in a spool."""
 
     def __init__(self, spool: Spool, start: int, size: int) -> None:
@@ -126,8 +116,3 @@ class Section:
         """As `Blob.read`."""
         length = min(length, self.size - offset)
         return self._spool.read(self._start + offset, length) if length > 0 else b""
-
-    def readinto(self, offset: int, view: memoryview) -> int:
-        """As `Blob.readinto`."""
-        length = min(len(view), self.size - offset)
-        return self._spool.readinto(self._start + offset, view[:length]) if length > 0 else 0

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from ftetl.raw.gunzip import DamagedGzipError, gunzip
+from ftetl.raw.decompress import DamagedStreamError, gunzip
 
 TEXT = b"".join(b'{"id":"ft-%d"}\n' % number for number in range(2000))
 PACKED = gzip.compress(TEXT)
@@ -58,13 +58,13 @@ def flipped(data: bytes, place: int) -> bytes:
 )
 @pytest.mark.parametrize("size", [1, 1 << 20])
 def test_a_stream_that_is_not_whole_is_refused(packed: bytes, size: int) -> None:
-    with pytest.raises(DamagedGzipError):
+    with pytest.raises(DamagedStreamError):
         b"".join(gunzip(cut(packed, size)))
 
 
 def test_no_cut_of_a_stream_is_taken_for_the_whole() -> None:
     for length in random.Random(1).sample(range(len(PACKED)), 300):
-        with pytest.raises(DamagedGzipError):
+        with pytest.raises(DamagedStreamError):
             b"".join(gunzip([PACKED[:length]]))
 
 

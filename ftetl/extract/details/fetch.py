@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,13 +11,12 @@ import msgspec
 
 from ftetl.errors import FtetlError
 from ftetl.extract.source import Detail, Outcome
-from ftetl.raw import index
+from ftetl.raw import index, strict_json
 from ftetl.raw.blob import Blob, Memory
 from ftetl.raw.element import RefusedElement, Scan
 from ftetl.raw.findings import Anomaly
-from ftetl.raw.fingerprint import document_digest
 from ftetl.raw.response import Response
-from ftetl.raw.secret_masking import mask_blob
+from ftetl.raw.secret_masking import mask_blob, mask_secrets
 
 
 class _Events(msgspec.Struct):
@@ -24,6 +24,7 @@ class _Events(msgspec.Struct):
 
 
 _events = msgspec.json.Decoder(_Events)
+_encoder = msgspec.json.Encoder(order="deterministic")
 
 
 def jobs_without_events(response: Response, scan: Scan) -> dict[str, bytes]:
@@ -37,6 +38,19 @@ def jobs_without_events(response: Response, scan: Scan) -> dict[str, bytes]:
         if job_id in jobs or not _has_events(raw):
             jobs[job_id] = b"" if job_id in jobs else document_digest(raw)
     return jobs
+
+
+def document_digest(raw: bytes) -> bytes:
+    """The SHA-256 of a document's canonical JSON, secrets masked; the order of keys does not change it."""
+    raw = mask_secrets(raw)  # so that the archived document has the same digest
+    try:
+        text = _encoder.encode(msgspec.json.decode(raw))
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        try:
+            text = strict_json.compact_json(strict_json.parse(raw), canonical=True).encode()
+        except strict_json.RefusedError:
+            text = raw
+    return hashlib.sha256(text).digest()
 
 
 def _has_events(raw: bytes) -> bool:

@@ -29,7 +29,7 @@ from ftetl.extract.together_api.network_errors import (
     failure_from_exception,
     failure_in_body,
 )
-from ftetl.raw.gunzip import DamagedGzipError, gunzip
+from ftetl.raw.decompress import DamagedStreamError, gunzip
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Transport:
                 if body.tell() + len(piece) > self._max_bytes:
                     raise RequestFailedError(_too_large(self.host, self._max_bytes, packed=encoding != "identity"))
                 body.write(piece)
-        except DamagedGzipError as error:
+        except DamagedStreamError as error:
             raise RequestFailedError(_damaged(self.host, truncated=error.cut)) from None
         return body.getvalue()
 

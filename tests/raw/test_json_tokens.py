@@ -1,4 +1,4 @@
-"""The tolerant splitter finds the elements of a list, whatever is in them."""
+"""The elements of a list are found, whatever is in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftetl.raw.splitter import split_elements
+from ftetl.raw.json_tokens import split_elements
 
 ELEMENTS = [
     b'{"id":"a"}',
