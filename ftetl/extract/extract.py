@@ -11,9 +11,9 @@ from ftetl.config.settings import Settings
 from ftetl.extract.details.fetch import FetchedDetails, jobs_without_events
 from ftetl.extract.source import Detail, Source
 from ftetl.raw import index
-from ftetl.raw.blob import Blob, Memory
 from ftetl.raw.element import Scan
 from ftetl.raw.response import Response
+from ftetl.raw.spool import Spool
 
 
 @dataclass
@@ -26,7 +26,6 @@ class Extraction:
     listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the fingerprint of what was listed
     confirmed: frozenset[str] = frozenset()  # of these, jobs whose stored rows are still right: no detail is fetched
     whole: int | None = None  # index of the response that is the newest whole list ever, if one of these is
-    spill: Callable[[bytes], Blob] = Memory  # stores bytes until they are decoded
 
     @property
     def elements(self) -> int:
@@ -78,6 +77,7 @@ def fetch_details(
     source: Source,
     store: DetailStore,
     on_detail: Callable[[int, int], None],
+    spool: Spool,
 ) -> None:
     """Scan the responses, and add the details of jobs without events whose stored rows are not still right.
 
@@ -87,6 +87,7 @@ def fetch_details(
         source: Where the details come from.
         store: What earlier runs have stored about details.
         on_detail: Is called with the number of details received so far, and of all.
+        spool: Stores the bytes of details until they are decoded.
 
     Raises:
         FtetlError: A response is neither a list of jobs nor a job, or the key was refused meanwhile.
@@ -112,7 +113,7 @@ def fetch_details(
                 yield detail
         yield from source.details(missing)
 
-    details = FetchedDetails(extraction.spill)
+    details = FetchedDetails(spool)
     for done, detail in enumerate(stored_then_fetched(), start=1):
         masked, usable = details.add(detail)
         store.put(masked, listed[detail.job_id], usable=usable)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import Any
 
@@ -62,9 +61,8 @@ class TableWriters:
 
     def abandon(self) -> None:
         """Leave the files unfinished; the transaction removes them."""
-        with ExitStack() as stack:
-            for file in self._files:
-                stack.callback(file.abandon)
+        for file in self._files:
+            file.abandon()
 
     def validate(self) -> None:
         """Check the closed files against the contracts.
@@ -82,15 +80,9 @@ class TableWriters:
             focus_checks.check_for(name, self.rows)(written, tables()[name], self.rows[name])
 
         threads = 2 if sum(self.rows.values()) > _MANY else 1
-        with ThreadPoolExecutor(threads) as pool, _with_advice():
-            list(pool.map(validate_table, tables()))
-
-
-@contextmanager
-def _with_advice() -> Iterator[None]:
-    """Advise what to do about files of this run, which no backup has."""
-    try:
-        yield
-    except StorageError as error:
-        error.next = "nothing was committed; check the disk, then run again"
-        raise
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(validate_table, tables()))
+        except StorageError as error:  # of files of this run, which no backup has
+            error.next = "nothing was committed; check the disk, then run again"
+            raise

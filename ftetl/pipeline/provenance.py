@@ -61,8 +61,8 @@ class ArchivedProvenance:
         stored = open_tables(self._target.path, self._target.base)
         newest = max((response.observed_at for response in extraction.responses), default=now())
         known = fingerprints.read_fingerprints(stored.folder)
-        unchanged = fingerprints.unchanged_details(stored, known, newest)
-        self._cache = self._stack.enter_context(DetailCache(self._target, self._archive, unchanged))
+        finished = fingerprints.finished_jobs(stored, known, newest)
+        self._cache = self._stack.enter_context(DetailCache(self._target, self._archive, finished))
         return self._cache
 
     def write_index(self, extraction: Extraction, service: str | None) -> None:

@@ -106,9 +106,8 @@ class Run:
         extraction = self._read_source()
         _log_step("received", answers=len(extraction.responses), bytes=sum(r.blob.size for r in extraction.responses))
         with self._keeps_failed_response(extraction.responses), Spool(target.scratch_folder) as spool:
-            extraction.spill = spool.append
             details = self._provenance.detail_store(extraction)
-            extract.fetch_details(extraction, self._settings, source, details, self._progress.details)
+            extract.fetch_details(extraction, self._settings, source, details, self._progress.details, spool)
             _log_step("scanned", elements=extraction.elements, details=sum(extraction.details.outcomes.values()))
             if source.service is None and extraction.elements > _MANY:
                 _preload_validation()  # while Arrow decodes, which releases the GIL; the scan before does not

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from typing import Any, BinaryIO, cast
 
@@ -34,12 +33,6 @@ class Commit:
     manifest: Manifest
     changed: bool
     warnings: list[str]
-
-
-class _State(Enum):
-    OPEN = "open"
-    COMMITTING = "committing"  # the manifest may be visible: nothing may be undone
-    OVER = "over"
 
 
 class Transaction:
@@ -70,7 +63,7 @@ class Transaction:
         self._stack = ExitStack()
         if not self._fs.make_folder(folders.snapshots, self._temp):
             raise SoftwareError("B03", "a run has one transaction at a time")
-        self._state = _State.OPEN
+        self._is_open = True  # False: the files are removed, or are or may be committed, and nothing may be undone
         try:
             self._folder = self._stack.enter_context(self._fs.open_folder(folders.snapshots, self._temp))
             ownership.set_mode(self._fs, self._folder, folders.folder_mode)
@@ -85,7 +78,7 @@ class Transaction:
 
     def create_file(self, name: str) -> BinaryIO:
         """A new file, part of the snapshot once it is closed. Many may be open, in any threads."""
-        if self._state is not _State.OPEN or name in self._open_files:
+        if not self._is_open or name in self._open_files:
             raise SoftwareError("B03", f"{name} was staged twice, or too late")
         ownership.require_plain_name(name)
         file = DurableFile(self._fs, self._folder, name, mode=self._folders.file_mode, done=self._file_done)
@@ -102,7 +95,7 @@ class Transaction:
             StorageError: A file does not read back as it was written, the disk is full, …
             TryLaterError: Another run committed meanwhile.
         """
-        if self._state is not _State.OPEN:
+        if not self._is_open:
             raise SoftwareError("B03", "this transaction is over")
         try:
             return self._commit(_plain_facts(facts))
@@ -112,13 +105,13 @@ class Transaction:
 
     def discard(self) -> None:
         """Remove the files, unless they are or may be committed; safe to call at any time, never fails."""
-        if self._state is _State.OPEN:
+        if self._is_open:
             for file in self._open_files.values():
                 file.abandon()
             remove_staged = partial(cleanup.remove_tree, self._fs, self._folders.snapshots, self._temp)
             remove_placed = partial(cleanup.remove_uncommitted, self._folders, self._folders.run_id)
             cleanup.collect_errors([remove_staged, remove_placed])
-        self._state = _State.OVER
+        self._is_open = False
         self._stack.close()
 
     def __enter__(self) -> Transaction:
@@ -145,9 +138,9 @@ class Transaction:
         newest = Manifest(self._version, self._folders.run_id, previous, iso(now()), files, facts)
         data = manifest.encode_manifest(newest)
         place_snapshot(self._folders, self._folder, data, first=base is None)
-        self._state = _State.COMMITTING
+        self._is_open = False  # the manifest may be visible from here on
         if problem := commit_manifest(self._folders, self._version, data):
-            self._state = _State.OPEN
+            self._is_open = True
             raise problem
         self._committed(newest)
         warnings += self._clean_up_after_commit()

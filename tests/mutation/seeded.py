@@ -72,7 +72,7 @@ BUGS = [
     Bug("CSV without quotes", "load/formats/csv.py", 'eol="\\r\\n"', 'eol="\\r\\n", quoting_style="none"',
         "tests/load/formats/test_csv.py"),
     Bug("CSV with bare CR", "load/formats/csv.py", 'eol="\\r\\n"', 'eol="\\r"', "tests/load/formats/test_csv.py"),
-    Bug("files go on an unknown outcome", "store/transaction.py", "self._state = _State.COMMITTING", "pass",
+    Bug("files go on an unknown outcome", "store/transaction.py", "        self._is_open = False  # the", "        # the",
         "tests/store/test_target.py -k outcome_is_unknown"),
     Bug("an existing version is success", "store/commit.py", "if link is Link.MADE:", "if link is not Link.UNSUPPORTED:",
         "tests/store/test_target.py -k another_run_took"),

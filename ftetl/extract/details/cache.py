@@ -7,6 +7,7 @@ only while the document that was listed is the same.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,7 +16,6 @@ import msgspec
 from ftetl.clock import iso, parse_iso
 from ftetl.errors import StorageError
 from ftetl.extract.archive import Archive
-from ftetl.extract.details.fingerprints import UnchangedDetails
 from ftetl.extract.source import Detail, Outcome
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
@@ -40,10 +40,13 @@ _entry = msgspec.json.Decoder(_Entry)
 
 
 class DetailCache:
-    """The cached details of one target, and what is stored of those of this run; close it before the target."""
+    """The cached details of one target, and what is stored of those of this run; close it before the target.
 
-    def __init__(self, target: Target, archive: Archive, unchanged: UnchangedDetails) -> None:
-        self._fs, self._archive, self._unchanged = target.fs, archive, unchanged
+    `finished` are the fingerprints of `fingerprints.finished_jobs`.
+    """
+
+    def __init__(self, target: Target, archive: Archive, finished: Mapping[str, bytes]) -> None:
+        self._fs, self._archive, self._finished = target.fs, archive, finished
         self._stack = ExitStack()
         self._folder = target.open_part(FOLDER, self._stack)
         self._mode = target.file_mode
@@ -68,7 +71,7 @@ class DetailCache:
 
     def is_unchanged(self, job_id: str, listed: bytes) -> bool:
         """Whether the job ended at least three days ago, and is listed as it was when its detail was fetched."""
-        return self._unchanged.contains(job_id, listed)
+        return self._finished.get(job_id) == listed
 
     def needs_fetch(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002 - all that are not unchanged
         """Whether to fetch the detail of a job that is not unchanged: always."""

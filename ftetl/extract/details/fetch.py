@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -12,11 +11,11 @@ import msgspec
 from ftetl.errors import FtetlError
 from ftetl.extract.source import Detail, Outcome
 from ftetl.raw import index, strict_json
-from ftetl.raw.blob import Blob, Memory
 from ftetl.raw.element import RefusedElement, Scan
 from ftetl.raw.findings import Anomaly
 from ftetl.raw.response import Response
 from ftetl.raw.secret_masking import mask_blob, mask_secrets
+from ftetl.raw.spool import Spool
 
 
 class _Events(msgspec.Struct):
@@ -64,7 +63,7 @@ def _has_events(raw: bytes) -> bool:
 class FetchedDetails:
     """The details that were received, and which were not. One that failed does not affect the others."""
 
-    spill: Callable[[bytes], Blob] = Memory  # stores the bytes of details until they are decoded
+    spool: Spool | None = None  # stores the bytes of details until they are decoded; without one they stay in memory
     responses: list[Response] = field(default_factory=list)
     scans: list[Scan] = field(default_factory=list)
     fetched: set[str] = field(default_factory=set)  # jobs with a usable detail
@@ -96,7 +95,8 @@ class FetchedDetails:
             scan = index.scan_single_job(response, job_id) or index.scan_response(response)
         except FtetlError:
             scan = Scan()
-        self.responses.append(replace(response, blob=self.spill(response.blob.read(0, response.blob.size))))
+        blob = self.spool.append(response.blob.read(0, response.blob.size)) if self.spool else response.blob
+        self.responses.append(replace(response, blob=blob))
         self.scans.append(scan)
         if scan.ids == [job_id]:
             return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -53,21 +52,10 @@ def serialize(fingerprints: Mapping[str, bytes]) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-@dataclass(frozen=True)
-class UnchangedDetails:
-    """The finished jobs whose detail is not fetched again while their listed document stays the same."""
-
-    fingerprints: Mapping[str, bytes]
-
-    def contains(self, job_id: str, listed: bytes) -> bool:
-        """Whether this job is one of them, if this is the fingerprint of its listed document."""
-        return self.fingerprints.get(job_id) == listed
-
-
-def unchanged_details(
-    stored: TableReader, fingerprints: Mapping[str, bytes], observed_at: datetime
-) -> UnchangedDetails:
+def finished_jobs(stored: TableReader, fingerprints: Mapping[str, bytes], observed_at: datetime) -> dict[str, bytes]:
     """The jobs of the last snapshot that have a detail, are terminal, and ended at least three days before a time.
+
+    The detail of such a job is not fetched again while its listed document has this fingerprint.
 
     Args:
         stored: the tables of the last snapshot.
@@ -80,7 +68,7 @@ def unchanged_details(
     has_detail = pc.equal(jobs.column("events_state"), "detail")
     finished = pc.and_(has_detail, pc.fill_null(jobs.column("is_terminal"), False))
     ids = jobs.filter(pc.and_(finished, pc.fill_null(long_ago, False))).column("job_id").to_pylist()
-    return UnchangedDetails({job_id: fingerprints[job_id] for job_id in ids if job_id in fingerprints})
+    return {job_id: fingerprints[job_id] for job_id in ids if job_id in fingerprints}
 
 
 def updated_fingerprints(

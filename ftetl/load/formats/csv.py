@@ -15,26 +15,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
-from ftetl.load.formats import SECONDS, Writer, require_schema
+from ftetl.load.formats import SECONDS, require_schema
 
 # OWASP's triggers, the full-width ones too, at the start of a cell or after spaces and quotes; in RE2's syntax.
 FORMULA = r"""^[\p{Zs}\x{feff}"']*[=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"""
 BATCH_ROWS = 16_384  # bounds the memory of the texts; the bytes do not depend on it
 
 
-def writer(sink: BinaryIO, schema: pa.Schema, *, metadata: Mapping[str, str], raw: bool = False) -> Writer:
-    """A writer of one table, which writes the header at once. `raw` leaves formulas as they are.
+class _Writer:
+    """Writes one table, the header at once. `raw` leaves formulas as they are.
 
     Times in the columns that `metadata["ftetl.seconds"]` names are written without a fraction.
     """
-    return _Writer(sink, schema, guard=not raw, seconds=frozenset(metadata.get(SECONDS, "").split(",")))
 
-
-class _Writer:
-    def __init__(self, sink: BinaryIO, schema: pa.Schema, *, guard: bool, seconds: frozenset[str]) -> None:
-        self._seconds = seconds
+    def __init__(self, sink: BinaryIO, schema: pa.Schema, *, metadata: Mapping[str, str], raw: bool = False) -> None:
+        self._seconds = frozenset(metadata.get(SECONDS, "").split(","))
         self._schema = schema
-        self._guard = guard
+        self._guard = not raw
         cells = pa.schema([(field.name, _cell_type(field.type)) for field in schema])
         self._file = pcsv.CSVWriter(sink, cells, write_options=pcsv.WriteOptions(eol="\r\n"))
 
@@ -58,6 +55,9 @@ class _Writer:
         if pa.types.is_decimal(column.type):
             return _decimal(column)
         return column
+
+
+writer = _Writer
 
 
 def _cell_type(kind: pa.DataType) -> pa.DataType:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ftetl.errors import SoftwareError
-from ftetl.load.formats import KEY, Writer, require_schema
+from ftetl.load.formats import KEY, require_schema
 
 # All of these determine the bytes: a change rewrites every file of every target.
 ROW_GROUP_ROWS = 98_304
@@ -24,19 +24,16 @@ _SAMPLE = 16_384  # the first rows, which decide whether a column of text gets a
 _REPEATS = 2  # average number of times a text occurs from which on a dictionary is smaller and as fast to write
 
 
-def writer(sink: BinaryIO, schema: pa.Schema, *, metadata: Mapping[str, str], raw: bool = False) -> Writer:  # noqa: ARG001
-    """A writer of one table; `metadata` is the file's, and `metadata["ftetl.key"]` names the sorted columns.
+class _Writer:
+    """Collects rows to row groups of a fixed size, so that the bytes do not depend on how the rows arrive.
+
+    `metadata` is the file's, and `metadata["ftetl.key"]` names the sorted columns. `raw` changes nothing.
 
     Raises:
         SoftwareError: The key names a column that the table does not have.
     """
-    return _Writer(sink, schema, metadata)
 
-
-class _Writer:
-    """Collects rows to row groups of a fixed size, so that the bytes do not depend on how the rows arrive."""
-
-    def __init__(self, sink: BinaryIO, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
+    def __init__(self, sink: BinaryIO, schema: pa.Schema, *, metadata: Mapping[str, str], raw: bool = False) -> None:  # noqa: ARG002
         self._sink, self._schema, self._metadata = sink, schema, metadata
         self._sorting = _sorting(schema, metadata)
         self._group = group_rows(schema)
@@ -94,6 +91,9 @@ class _Writer:
         half = rows.num_rows // 2
         self._put(rows.slice(0, half))
         self._put(rows.slice(half))
+
+
+writer = _Writer
 
 
 def group_rows(schema: pa.Schema) -> int:

@@ -23,6 +23,7 @@ from ftetl.extract.source import Detail, Outcome
 from ftetl.raw import secret_masking
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
+from ftetl.raw.spool import Spool
 from ftetl.run_report import Report
 
 Job = dict[str, Any]
@@ -236,18 +237,19 @@ def test_a_status_change_between_list_and_detail_is_a_history_state(serve: Any, 
     assert (row["status"], row["last_changed_at"]) == ("completed", states[1]["observed_at"])
 
 
-def test_a_secret_is_masked_before_a_detail_is_spilled_to_disk() -> None:
-    waiting: list[bytes] = []
+def test_a_secret_is_masked_before_a_detail_is_spooled_to_disk(tmp_path: Path) -> None:
+    masked = b'{"id":"ft-1","wandb_key":"***","\\u0068f_api_token":"***","events":[]}'
     body = b'{"id":"ft-1","wandb_key":"s3cret","\\u0068f_api_token":"s3cret","events":[]}'
     response = Response("GET /fine-tunes/ft-1", Memory(body), DAY, detail=True)
 
-    details = FetchedDetails(lambda data: waiting.append(data) or Memory(data))
+    with Spool(lambda: tmp_path) as spool:
+        details = FetchedDetails(spool)
 
-    details.add(Detail("ft-1", Outcome.HERE, response))
+        details.add(Detail("ft-1", Outcome.HERE, response))
 
-    assert details.fetched == {"ft-1"}
-    assert waiting == [b'{"id":"ft-1","wandb_key":"***","\\u0068f_api_token":"***","events":[]}']
-    assert details.responses[0].blob.read(details.scans[0].offsets[0], details.scans[0].lengths[0]) == waiting[0]
+        assert details.fetched == {"ft-1"}
+        assert spool.read(0, len(masked) + 1) == masked
+        assert details.responses[0].blob.read(details.scans[0].offsets[0], details.scans[0].lengths[0]) == masked
 
 
 def test_the_drift_of_unchanged_jobs_is_reported_again(tmp_path: Path) -> None:
