@@ -34,8 +34,8 @@ class Extraction:
 
     def newest_whole(self, before: datetime | None) -> int | None:
         """The index of the newest whole list, if it was observed later than `before`."""
-        whole = [i for i, (r, s) in enumerate(zip(self.responses, self.scans, strict=True)) if r.whole and s.is_list]
-        newest = max(whole, key=lambda i: self.responses[i].observed_at, default=None)
+        lists = [i for i, (r, s) in enumerate(zip(self.responses, self.scans, strict=True)) if r.whole and s.is_list]
+        newest = max(lists, key=lambda i: self.responses[i].observed_at, default=None)
         if newest is None or (before is not None and self.responses[newest].observed_at <= before):
             return None
         return newest

@@ -132,7 +132,7 @@ class PublishFolder:
             try:
                 fs.chmod(descriptor, mode, path)
             except TargetError:  # FAT and some shares have no modes but those that they were mounted with
-                line = f"{folder.path} does not take the mode {mode:04o}; who may read it is up to how it is mounted"
+                line = f"{folder.path} does not support the mode {mode:04o}; its mount options decide who may read it"
                 warnings += [line] if line not in warnings else []
             fs.sync(descriptor, path)
         except BaseException:
@@ -203,9 +203,9 @@ class PublishFolder:
             if status is None:
                 continue
             if not stat.S_ISREG(status.st_mode):
-                raise TargetError("W05", f"{self.path / name} is no regular file", next=_ELSEWHERE)
+                raise TargetError("W05", f"{self.path / name} is not a regular file", next=_ELSEWHERE)
             if name not in self._files:
-                raise TargetError("W06", f"{self.path / name} was not put there by ftetl", next=_ELSEWHERE)
+                raise TargetError("W06", f"{self.path / name} was not published by ftetl", next=_ELSEWHERE)
 
     def _remove_temporary(self) -> None:
         """Remove what killed runs left; what cannot be removed now is removed the next time."""

@@ -179,7 +179,7 @@ def _existing_target(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iter
     for line in damaged:
         yield Finding("target", line, "see `ftetl verify`", warning=True)
     if newest is None and manifest.list_versions(path):
-        raise StorageError("S13", f"{path} has manifests, but none whose snapshot can be read", next="restore a backup")
+        raise StorageError("S13", f"{path} has manifests, but no snapshot that can be read", next="restore a backup")
     integrity.require_undamaged_base(path, newest, formats.is_read_back)
     yield Finding("target", f"{path} has version {newest.version}" if newest else f"{path} has no version yet")
 

@@ -70,7 +70,7 @@ def read_opening(response: Response) -> Opening:
         if first == b"[":
             return Opening(mark + at + 1, bare=True)
         if first != b"{":
-            raise DataError("R06", f"{response.name} is no JSON list or object", next=_ADVICE)
+            raise DataError("R06", f"{response.name} is not a JSON list or object", next=_ADVICE)
         if opening := _object_opening(response, head, at, mark):
             return opening
         reach *= 8  # a value before the list, or before the job's id, is larger than what was read
@@ -114,7 +114,7 @@ def _list_opening(response: Response, head: bytes, at: int, mark: int, keys: dic
         _require_complete(response, keys, mark + at + 4)
         return Opening(mark + at, empty=True)
     if not rest.startswith(b"["):
-        raise DataError("R09", f"`data` of {response.name} is no list", next=_ADVICE)
+        raise DataError("R09", f"`data` of {response.name} is not a list", next=_ADVICE)
     return Opening(mark + at + 1, keys=keys)
 
 
@@ -128,7 +128,7 @@ def check_closing(response: Response, opening: Opening, end: int) -> None:
     if not opening.bare:
         _require_complete(response, opening.keys, after)
     elif response.blob.read(after, response.blob.size - after).strip():
-        raise DataError("E02", f"{response.name} goes on behind its list", next="keep one response in one file")
+        raise DataError("E02", f"{response.name} has more text after its list", next="keep one response in one file")
 
 
 def _require_complete(response: Response, keys_before: dict[str, bytes], after: int) -> None:
@@ -150,13 +150,13 @@ def _require_complete(response: Response, keys_before: dict[str, bytes], after: 
 def _closing_keys(response: Response, at: int, before: set[str]) -> dict[str, Any]:
     rest = response.blob.read(at, _REACH + 1).strip()
     if len(rest) > _REACH:
-        raise DataError("E02", f"{response.name} has too much behind its list", next=_ADVICE)
+        raise DataError("E02", f"{response.name} has too much text after its list", next=_ADVICE)
     try:
         keys = strict_json.parse(b"{" + rest.removeprefix(b","))
     except strict_json.RefusedError:
         keys = None
     if keys is None or rest.startswith(b",") != bool(keys):
-        raise DataError("E01", f"{response.name} is broken behind its list", next="fetch the response again")
+        raise DataError("E01", f"{response.name} is invalid after its list", next="fetch the response again")
     if before & set(keys) or "data" in keys:
         raise _repeated_key(response)
     return dict(keys)
@@ -171,11 +171,11 @@ def _no_list(response: Response, keys: dict[str, Any]) -> DataError:
 
 
 def _repeated_key(response: Response) -> DataError:
-    return DataError("R13", f"{response.name} has a key twice", next="fetch the response again")
+    return DataError("R13", f"{response.name} has a repeated key", next="fetch the response again")
 
 
 def _parsed(response: Response, raw: bytes) -> Any:
     try:
         return strict_json.parse(raw)
     except strict_json.RefusedError:
-        raise DataError("E01", f"{response.name} is broken before its list", next="fetch the response again") from None
+        raise DataError("E01", f"{response.name} is invalid before its list", next="fetch the response again") from None

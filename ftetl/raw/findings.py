@@ -1,4 +1,4 @@
-"""What a run notes about its input: elements for the quarantine, and odd values for the anomalies."""
+"""What a run finds wrong in its input: elements for the quarantine, and values for the anomalies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class QuarantinedElement:
 
 @dataclass(frozen=True)
 class Anomaly:
-    """One odd value of a job; `place` orders several of one kind."""
+    """One anomaly of a job; `place` orders several of one kind."""
 
     job_id: str
     path: str

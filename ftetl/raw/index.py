@@ -191,7 +191,7 @@ def _take_walked(scan: Scan, window: bytes, start: int, response: Response, *, a
         elif span.closing or scan.received or window[span.next - 1] != ord("]"):
             raise DataError(
                 "E01",
-                f"{response.name} is broken between two elements of its list, after {scan.received} of them",
+                f"{response.name} is invalid between two elements of its list, after {scan.received} of them",
                 next="fetch the response again",
             )
         taken = span.next
@@ -219,7 +219,7 @@ def _scan_lines(response: Response, scan: Scan) -> None:
     if scan.refused and not scan.ids and all(r.rule in ("broken_json", "not_an_object") for r in scan.refused):
         raise DataError(
             "E03",
-            f"{response.name} holds no job on any of its {scan.received} lines",
+            f"{response.name} has no job on any of its {scan.received} lines",
             next="name a JSON document .json, and lines of JSON .ndjson",
         )
 

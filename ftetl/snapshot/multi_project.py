@@ -67,7 +67,7 @@ class Snapshots(Tables):
 
     def __getattr__(self, name: str) -> Any:
         if name in ("version", "project", "target", "run_id", "committed_at", "folder"):
-            raise AttributeError(f"several targets have no one {name!r}; see `versions` and `projects`")
+            raise AttributeError(f"several targets have no common {name!r}; see `versions` and `projects`")
         return super().__getattr__(name)
 
     def __repr__(self) -> str:
@@ -93,5 +93,5 @@ def open(target: TargetPath, *more: TargetPath, version: int | None = None) -> S
     if not more:
         return open_snapshot(target, version=version)
     if version is not None:
-        raise UsageError("T05", "several targets have no one version", next="open them one by one")
+        raise UsageError("T05", "several targets have no common version", next="open them one by one")
     return Snapshots([open_snapshot(Path(path)) for path in (target, *more)])

@@ -100,14 +100,14 @@ def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snaps
     Raises:
         TargetError: There is none.
         ConfigError: `target` is an address such as `s3://bucket/x`.
-        UsageError: `version` is no number of a version.
+        UsageError: `version` is not a version number.
         StorageError: There is no such version, or its manifest is damaged.
     """
     require_local_path(target)
     path = Path(target)
     if version is not None:
         if type(version) is not int or version < 1:
-            what = f"{version!r} is no number of a version"
+            what = f"{version!r} is not a version number"
             raise UsageError("P02", what, next="see `ftetl runs` for those there are")
         return Snapshot(path, manifests.load_manifest(path, version))
     damage: list[str] = []

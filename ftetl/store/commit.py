@@ -53,7 +53,7 @@ def commit_manifest(folders: TargetFolders, version: int, manifest: bytes) -> Ft
         return None if fs.read_bytes(manifests, name) == manifest else problem
     except FtetlError as error:
         what = f"whether version {version} of {folders.root.path} was committed is unknown"
-        raise StorageError("O05", what, next="nothing was removed; look with `ftetl verify`") from error
+        raise StorageError("O05", what, next="nothing was removed; check it with `ftetl verify`") from error
 
 
 def _rename_to_free_name(fs: Fs, folder: Folder, name: str, new: str) -> Link:

@@ -18,7 +18,7 @@ def require_readable_manifest(target: Target) -> None:
         StorageError: It has none.
     """
     if target.base is None and target.has_manifests:
-        what = f"{target.path} has manifests, but none whose snapshot can be read"
+        what = f"{target.path} has manifests, but no snapshot that can be read"
         advice = "restore _ftetl/manifests and snapshots from a backup, or export into an empty folder"
         raise StorageError("S13", what, next=advice)
 

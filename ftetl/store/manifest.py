@@ -106,7 +106,7 @@ def decode_manifest(raw: bytes, version: int) -> Manifest:
     if not intact:
         raise ValueError("ftetl cannot have written it")
     if manifest.version != version:
-        raise ValueError(f"it says version {manifest.version}")
+        raise ValueError(f"it has version {manifest.version}")
     return manifest
 
 
@@ -186,7 +186,7 @@ def load_manifest(target: Path, version: int) -> Manifest:
     raw = _read_manifest(target, manifest_name(version))
     if raw is None:
         what = f"{target} has no version {version}"
-        raise StorageError("T03", what, next="its folder _ftetl/manifests has those that are kept")
+        raise StorageError("T03", what, next="the folder _ftetl/manifests lists the versions that there are")
     try:
         return decode_manifest(raw, version)
     except ValueError as reason:

@@ -61,49 +61,49 @@ def require_rules(table: Table, rules: Iterator[_Rule]) -> None:
     """
     for what, holds in rules:
         if not pc.all(pc.fill_null(holds, False), min_count=0).as_py():
-            raise table_checks.contract_error(table, "charges", f"not in every row {what}")
+            raise table_checks.contract_error(table, "charges", f"not true of every row: {what}")
 
 
 def row_rules(row: _Columns) -> Iterator[_Rule]:
     """The rules of each row."""
     cost, is_job = row["BilledCost"], pc.equal(row["x_ChargeKind"], "job")
     for name in _COSTS:
-        yield f"is {name} the billed cost", pc.equal(row[name], cost)
+        yield f"{name} is the billed cost", pc.equal(row[name], cost)
     quantity = row["PricingQuantity"].cast(_WIDE[1])
     for price, total in (("ListUnitPrice", "ListCost"), ("ContractedUnitPrice", "ContractedCost")):
         product = pc.multiply(row[price].cast(_WIDE[0]), quantity)
-        yield f"is {price} times the quantity {total}", pc.equal(product, row[total].cast(_WIDE[2]))
-        yield f"is {price} 0 or more", pc.greater_equal(row[price], pa.scalar(0, row[price].type))
+        yield f"{price} times the quantity is {total}", pc.equal(product, row[total].cast(_WIDE[2]))
+        yield f"{price} is 0 or more", pc.greater_equal(row[price], pa.scalar(0, row[price].type))
     for name, values in row.items():
         if pa.types.is_string(values.type):
-            yield f"is {name} a text that is not empty", pc.fill_null(pc.greater(pc.binary_length(values), 0), True)
+            yield f"{name} is a text that is not empty", pc.fill_null(pc.greater(pc.binary_length(values), 0), True)
     both = pc.equal(pc.is_null(row["SubAccountId"]), pc.is_null(row["SubAccountName"]))
-    yield "are the sub account's id and name both there or both NULL", both
+    yield "the sub account's id and name are both there or both NULL", both
     frequency = pc.if_else(is_job, *tables()[TABLE]["ChargeFrequency"].enum)
-    yield "is the frequency that of the kind", pc.equal(row["ChargeFrequency"], frequency)
-    yield "is the issuer of the invoice the provider", pc.equal(row["InvoiceIssuerName"], row["ProviderName"])
+    yield "the frequency is that of the kind", pc.equal(row["ChargeFrequency"], frequency)
+    yield "the issuer of the invoice is the provider", pc.equal(row["InvoiceIssuerName"], row["ProviderName"])
     yield from _periods(row, is_job)
     nothing = pa.scalar(0, cost.type)
     right = pc.if_else(is_job, pc.greater(cost, nothing), pc.less(cost, nothing))
-    yield "is a job's cost above 0 and a refund's below", right
+    yield "a job's cost is above 0 and a refund's below", right
     used = pc.equal(row["ConsumedQuantity"], pa.scalar(0, row["ConsumedQuantity"].type))
-    yield "does a job, and no refund, consume something", pc.xor(is_job, used)
+    yield "a job consumes something, a refund nothing", pc.xor(is_job, used)
     for name in ("SkuPriceDetails", "Tags"):
         flat = pc.fill_null(pc.match_substring_regex(row[name], FLAT), True)
-        yield f"is {name} a flat JSON object", flat
+        yield f"{name} is a flat JSON object", flat
 
 
 def _periods(row: _Columns, is_job: pa.Array) -> Iterator[_Rule]:
     plain = {n: row[n].view(pa.timestamp("us")) for n in row if n.endswith(("PeriodStart", "PeriodEnd"))}
     start, month, end = plain["ChargePeriodStart"], plain["BillingPeriodStart"], plain["BillingPeriodEnd"]
-    yield "does the charge end after its start", pc.less(start, plain["ChargePeriodEnd"])
-    yield "does the billing period begin with a month", pc.equal(month, pc.floor_temporal(month, unit="month"))
-    yield "does the billing period end with its month", pc.equal(end, next_month(month))
+    yield "the charge ends after its start", pc.less(start, plain["ChargePeriodEnd"])
+    yield "the billing period begins with a month", pc.equal(month, pc.floor_temporal(month, unit="month"))
+    yield "the billing period ends with its month", pc.equal(end, next_month(month))
     inside = pc.and_(pc.less_equal(month, start), pc.less(start, end))
-    yield "does a job begin in its billing period", pc.or_(pc.invert(is_job), inside)
-    yield "does the billing period end after the start of the charge", pc.less(start, end)
+    yield "a job begins in its billing period", pc.or_(pc.invert(is_job), inside)
+    yield "the billing period ends after the start of the charge", pc.less(start, end)
     corrects = pc.fill_null(pc.equal(row["ChargeClass"], "Correction"), False)
-    yield "is what is settled in a later month a correction", pc.equal(corrects, pc.less(start, month))
+    yield "a charge that is settled in a later month is a correction", pc.equal(corrects, pc.less(start, month))
 
 
 def resource_rules(costs: pa.Table) -> Iterator[_Rule]:
@@ -112,14 +112,14 @@ def resource_rules(costs: pa.Table) -> Iterator[_Rule]:
     by_job = costs.append_column("jobs", is_job).group_by("ResourceId")
     sums = by_job.aggregate([("jobs", "sum"), ("BilledCost", "sum")])
     net = sums.column("BilledCost_sum")
-    yield "is there one job's row for a resource", pc.equal(sums.column("jobs_sum"), 1)
-    yield "is a job's net cost 0 or more", pc.greater_equal(net, pa.scalar(0, net.type))
+    yield "a resource has one row of its job", pc.equal(sums.column("jobs_sum"), 1)
+    yield "a job's net cost is 0 or more", pc.greater_equal(net, pa.scalar(0, net.type))
 
 
 def sku_rules(costs: pa.Table) -> Iterator[_Rule]:
     """The rules of each SKU."""
     counts = costs.group_by(_SKU).aggregate([]).group_by("SkuPriceId").aggregate([("SkuId", "count")])
-    yield "has a SkuPriceId one SkuId and one SkuPriceDetails", pc.equal(counts.column("SkuId_count"), 1)
+    yield "a SkuPriceId has one SkuId and one SkuPriceDetails", pc.equal(counts.column("SkuId_count"), 1)
 
 
 def total_rules(costs: pa.Table, stored: TableReader) -> Iterator[_Rule]:
@@ -139,11 +139,11 @@ def total_rules(costs: pa.Table, stored: TableReader) -> Iterator[_Rule]:
         ("refunds", pc.invert(is_job), -1, refund, has_refund),
     ):
         expected = _sum(values.filter(mask).cast(pa.decimal128(19, 0)))
-        yield f"is the sum that of the {what}", pa.array([_sum(nano.filter(rows_of)) * sign == expected])
+        yield f"the sum is that of the {what}", pa.array([_sum(nano.filter(rows_of)) * sign == expected])
     kinds = one(stored.read_table("anomalies", ["kind"]).column(0))
     for kind, mask in zip(ANOMALY_KINDS, (pc.and_(is_priced, pc.invert(has_time)), exceeds), strict=True):
         equal = _sum(pc.equal(kinds, kind)) == _sum(mask)
-        yield f"is what was left out an anomaly ({kind})", pa.array([equal])
+        yield f"every charge that was left out is an anomaly ({kind})", pa.array([equal])
 
 
 def _sum(values: pa.Array) -> int:

@@ -139,7 +139,7 @@ class TableValidator:
         if self._last is not None:
             first = tuple(group.column(k)[0].as_py() for k in key)
             if not self._last < first:
-                raise contract_error(self.table, "key", "a key stands twice, or the rows are not in its order")
+                raise contract_error(self.table, "key", "a key is repeated, or the rows are not in key order")
         before, after = group.slice(0, group.num_rows - 1), group.slice(1)
         less = pa.array([False] * after.num_rows, pa.bool_())
         equal = pa.array([True] * after.num_rows, pa.bool_())
@@ -148,7 +148,7 @@ class TableValidator:
             less = pc.or_(less, pc.and_(equal, pc.less(a, b)))
             equal = pc.and_(equal, pc.equal(a, b))
         if not pc.all(less, min_count=0).as_py():
-            raise contract_error(self.table, "key", "a key stands twice, or the rows are not in its order")
+            raise contract_error(self.table, "key", "a key is repeated, or the rows are not in key order")
         self._last = tuple(group.column(k)[-1].as_py() for k in key)
 
     def _rows_error(self, errors: pandera.errors.SchemaErrors) -> SoftwareError:
@@ -190,7 +190,7 @@ def check_table(
     for column, known in parents.items():
         check_references(table, column, pa.chunked_array(references[column], known.type), known)
     if keys and pa.concat_tables(keys).group_by(list(table.key)).aggregate([]).num_rows != validator.rows:
-        raise contract_error(table, "key", "a key stands twice")
+        raise contract_error(table, "key", "a key is repeated")
     if validator.rows != written:
         raise contract_error(table, "count", f"it has {validator.rows} rows on disk, {written} were written")
 

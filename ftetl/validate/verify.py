@@ -59,7 +59,7 @@ def verify_snapshot(target: str | os.PathLike[str], *, contents: bool = True) ->
 
     Raises:
         TargetError: There is no snapshot.
-        StorageError: There are manifests, but none that leads to a snapshot.
+        StorageError: There are manifests, but no snapshot that can be read.
     """
     path = Path(target)
     damage: list[str] = []
@@ -80,7 +80,7 @@ def verify_snapshot(target: str | os.PathLike[str], *, contents: bool = True) ->
         checked = [name for name in rows if name in tables() and contracts.get(name) == tables()[name].fingerprint]
         damage += _check_contracts(snapshot, {name: rows[name] for name in checked})
         if others := sorted(set(rows) - set(checked)):
-            notes.append(f"made by other contracts than today's, so only the bytes were checked: {', '.join(others)}")
+            notes.append(f"made with other contracts, so only the bytes were checked: {', '.join(others)}")
     return VerifyResult(manifest.version, rows, len(manifest.files), tuple(damage), tuple(notes))
 
 
@@ -91,7 +91,7 @@ def _check_signature(target: Path) -> list[str]:
         content = path.read_bytes()
     except OSError as error:
         return [f"{manifests.CONTROL}/{FORMAT}: {error_for_operation(error, 'read', path).what}"]
-    what = f"{manifests.CONTROL}/{FORMAT}: is not what this ftetl writes; it is damaged, or a newer ftetl's"
+    what = f"{manifests.CONTROL}/{FORMAT}: is damaged, or was written by a newer ftetl"
     return [] if content == SIGNATURE else [what]
 
 
@@ -99,7 +99,7 @@ def _check_current_link(target: Path, snapshot: Snapshot) -> list[str]:
     current = target / "current"
     if current.is_symlink() and os.path.realpath(current) == os.path.realpath(snapshot.folder):
         return []
-    return [f"`current` does not lead to version {snapshot.version}; the next run mends it"]
+    return [f"`current` does not point to version {snapshot.version}; the next run repairs it"]
 
 
 def _check_contracts(snapshot: Snapshot, rows: Mapping[str, int]) -> list[str]:

@@ -174,7 +174,7 @@ def test_an_intact_manifest_under_another_version_is_damage(only: bool, target: 
     code, said = judged(target)
 
     assert (code, manifest_name(3) in said) == (74, True)
-    assert "it says version 2" in said
+    assert "it has version 2" in said
     if not only:
         assert ftetl.open(target).version == 1
 
@@ -184,7 +184,7 @@ def test_a_manifest_that_says_another_version_is_damage_though_its_checksum_is_r
 
     code, said = judged(target)
 
-    assert (code, "it says version 7" in said, manifest_name(2) in said) == (74, True, True)
+    assert (code, "it has version 7" in said, manifest_name(2) in said) == (74, True, True)
 
 
 def lag(target: Path) -> None:

@@ -202,10 +202,10 @@ def test_other_peoples_files_may_be_there_and_stay(target: Path, folder: Path) -
 
 
 IN_THE_WAY: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "a file": (lambda file: file.write_bytes(b"not ours"), "was not put there by ftetl; move it away"),
-    "a link": (lambda file: file.symlink_to(file.parent / "elsewhere"), "is no regular file; move it away"),
-    "a folder": (lambda file: file.mkdir(), "is no regular file; move it away"),
-    "a pipe": (lambda file: os.mkfifo(file), "is no regular file; move it away"),
+    "a file": (lambda file: file.write_bytes(b"not ours"), "was not published by ftetl; move it away"),
+    "a link": (lambda file: file.symlink_to(file.parent / "elsewhere"), "is not a regular file; move it away"),
+    "a folder": (lambda file: file.mkdir(), "is not a regular file; move it away"),
+    "a pipe": (lambda file: os.mkfifo(file), "is not a regular file; move it away"),
 }
 
 
@@ -227,7 +227,7 @@ def test_a_link_in_place_of_a_published_file_is_not_followed(target: Path, folde
     victim.write_bytes(b"precious")
     (folder / "a.parquet").unlink()
     (folder / "a.parquet").symlink_to(victim)
-    with pytest.raises(TargetError, match=r"a\.parquet is no regular file"):
+    with pytest.raises(TargetError, match=r"a\.parquet is not a regular file"):
         publish(target, folder, SECOND)
 
     assert victim.read_bytes() == b"precious"
@@ -329,7 +329,7 @@ def test_where_there_are_no_modes_it_works_with_a_warning(target: Path, folder: 
 
     assert there(folder) == shown(FIRST)
     assert done.version == 1
-    assert warnings == [f"{folder} does not take the mode 0600; who may read it is up to how it is mounted"]
+    assert warnings == [f"{folder} does not support the mode 0600; its mount options decide who may read it"]
 
 
 def test_no_reader_takes_a_temporary_file_for_a_table(target: Path, folder: Path) -> None:

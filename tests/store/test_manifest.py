@@ -105,7 +105,7 @@ NO_MANIFESTS = {
     "not a number": (b'{"facts":NaN}\n', NO_OBJECT),
     "spaces": (encode_manifest(a_manifest()).replace(b",", b", "), CHANGED),
     "no newline": (encode_manifest(a_manifest()).rstrip(), CHANGED),
-    "another version": (encode_manifest(a_manifest(2)), "it says version 2"),
+    "another version": (encode_manifest(a_manifest(2)), "it has version 2"),
     "no fields": (sealed({}), NOT_OURS),
     "files of no shape": (sealed({**DOCUMENT, "files": [1]}), NOT_OURS),
     "no time": (sealed({**DOCUMENT, "committed_at": "yesterday"}), NOT_OURS),

@@ -20,21 +20,7 @@ from ftetl.contract import arrow_schema, tables
 from ftetl.errors import TargetError
 from ftetl.store import manifest
 from ftetl.validate.verify import verify_snapshot
-from tests.snapshot.two_versions import flip_bit, make_two_versions, manifest_file
-
-
-@pytest.fixture(scope="module")
-def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A target with two versions, not to be changed."""
-    return make_two_versions(tmp_path_factory.mktemp("two") / "target")
-
-
-@pytest.fixture
-def target(two_versions: Path, tmp_path: Path) -> Path:
-    """A copy of it to break."""
-    copy = tmp_path / "target"
-    shutil.copytree(two_versions, copy, symlinks=True)
-    return copy
+from tests.snapshot.two_versions import flip_bit, manifest_file
 
 
 def test_a_fresh_target_is_intact(two_versions: Path) -> None:
@@ -97,7 +83,7 @@ def test_a_current_link_to_elsewhere_is_a_note(target: Path, aim: str | None) ->
     result = verify_snapshot(target)
 
     assert result.is_intact
-    assert result.notes == ("`current` does not lead to version 2; the next run mends it",)
+    assert result.notes == ("`current` does not point to version 2; the next run repairs it",)
 
 
 def test_rows_that_break_their_contract_are_damage_also_where_every_byte_is_as_written(target: Path) -> None:
@@ -119,7 +105,7 @@ def test_of_tables_of_another_contract_only_the_bytes_are_checked(target: Path) 
     result = verify_snapshot(target)
 
     assert result.is_intact
-    assert result.notes == ("made by other contracts than today's, so only the bytes were checked: quarantine",)
+    assert result.notes == ("made with other contracts, so only the bytes were checked: quarantine",)
 
 
 def test_nothing_to_verify_is_an_error(tmp_path: Path) -> None:

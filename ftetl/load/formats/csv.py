@@ -85,6 +85,6 @@ def _decimal(array: Any) -> Any:
     sign = pc.if_else(pc.less(units, pa.scalar(0, units.type)), "-", "")
     if not places:
         return pc.binary_join_element_wise(sign, digits, "")
-    whole = pc.utf8_slice_codeunits(digits, start=0, stop=-places)
+    integer = pc.utf8_slice_codeunits(digits, start=0, stop=-places)
     fraction = pc.utf8_slice_codeunits(digits, start=-places)
-    return pc.binary_join_element_wise(pc.binary_join_element_wise(sign, whole, ""), fraction, ".")
+    return pc.binary_join_element_wise(pc.binary_join_element_wise(sign, integer, ""), fraction, ".")

@@ -77,20 +77,19 @@ class _Writer:
         rows = pa.concat_tables(self._pending) if self._pending else self._schema.empty_table()
         rest = rows.slice(self._group)
         self._pending, self._rows = [rest], rest.num_rows
-        self._put(rows.slice(0, self._group))
+        self._write_group(rows.slice(0, self._group))
 
-    def _put(self, rows: pa.Table) -> None:
+    def _write_group(self, rows: pa.Table) -> None:
         """Write one row group, or two halves of it where a column has more than 2 GiB of text."""
         if not rows.num_rows:
             return
-        whole = rows.combine_chunks()
-        if all(column.num_chunks == 1 for column in whole.columns):
-            file = self._opened(whole)
-            file.write_table(whole.replace_schema_metadata(None), row_group_size=rows.num_rows)
+        group = rows.combine_chunks()
+        if all(column.num_chunks == 1 for column in group.columns):
+            self._opened(group).write_table(group.replace_schema_metadata(None), row_group_size=rows.num_rows)
             return
         half = rows.num_rows // 2
-        self._put(rows.slice(0, half))
-        self._put(rows.slice(half))
+        self._write_group(rows.slice(0, half))
+        self._write_group(rows.slice(half))
 
 
 writer = _Writer
