@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from itertools import chain
@@ -13,6 +12,7 @@ from typing import BinaryIO, Final
 from ftetl.config import limits
 from ftetl.errors import DataError
 from ftetl.raw.blob import Spooled
+from ftetl.raw.gunzip import DamagedStreamError, gunzip
 from ftetl.raw.spool import write_spooled
 
 
@@ -26,16 +26,6 @@ class Compression(StrEnum):
 
 _MAGIC: Final = {b"\x1f\x8b": Compression.GZIP, b"\x28\xb5\x2f\xfd": Compression.ZSTD}
 _LONGEST_MAGIC: Final = max(map(len, _MAGIC))
-_GZIP_ONLY: Final = 31  # zlib's wbits: the largest window, and the gzip format only
-_PIECE: Final = 1 << 18  # bytes that a compression bomb can make at once
-
-
-class DamagedStreamError(ValueError):
-    """The stream is cut short (`cut`, where that can be told), damaged, or followed by something else."""
-
-    def __init__(self, *, cut: bool = False) -> None:
-        super().__init__()
-        self.cut = cut
 
 
 def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
@@ -87,32 +77,6 @@ def _decompressed(pieces: Iterable[bytes], compression: Compression) -> Iterable
             return gunzip(pieces)
         case Compression.ZSTD:
             return _unzstd(pieces)
-
-
-def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The decompressed pieces of a stream; several members after each other are one stream (RFC 1952, 2.2).
-
-    The end of the stream is checked: without its last eight bytes it decompresses to the right text and yet is cut, and
-    requests, curl and most readers accept it.
-
-    Raises:
-        DamagedStreamError: The last member does not end where the stream ends, or a checksum is wrong.
-    """
-    member = zlib.decompressobj(_GZIP_ONLY)
-    for chunk in chunks:
-        rest = chunk
-        while rest:
-            if member.eof:
-                member = zlib.decompressobj(_GZIP_ONLY)
-            try:
-                piece = member.decompress(rest, _PIECE)
-            except zlib.error:
-                raise DamagedStreamError from None
-            if piece:
-                yield piece
-            rest = member.unconsumed_tail or member.unused_data
-    if not member.eof:
-        raise DamagedStreamError(cut=True)
 
 
 def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from ftetl.raw.decompress import DamagedStreamError, gunzip
+from ftetl.raw.gunzip import DamagedStreamError, gunzip
 
 TEXT = b"".join(b'{"id":"ft-%d"}\n' % number for number in range(2000))
 PACKED = gzip.compress(TEXT)

@@ -29,7 +29,7 @@ from ftetl.extract.together_api.network_errors import (
     failure_from_exception,
     failure_in_body,
 )
-from ftetl.raw.decompress import DamagedStreamError, gunzip
+from ftetl.raw.gunzip import DamagedStreamError, gunzip
 
 
 @dataclass(frozen=True)
