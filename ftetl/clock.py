@@ -42,11 +42,11 @@ def parse_iso(text: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def ahead(theirs: datetime, asked: datetime, answered: datetime) -> float:
-    """How many seconds our clock is ahead of one that showed `theirs` at some time between asking and the answer.
+def seconds_ahead(of: datetime, sent_at: datetime, received_at: datetime) -> float:
+    """How many seconds our clock is ahead of one that showed the time `of` between a request and its response.
 
-    Negative where it is behind; 0 where the time that the answer took explains the difference.
+    Negative where it is behind; 0 where the time between request and response explains the difference.
     """
-    if theirs < asked:
-        return (asked - theirs).total_seconds()
-    return min(0.0, (answered - theirs).total_seconds())
+    if of < sent_at:
+        return (sent_at - of).total_seconds()
+    return min(0.0, (received_at - of).total_seconds())

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ import click
 
 from ftetl.cli.log_format import FORMATS, JsonLines, TextLines, json_line
 from ftetl.errors import Exit, StorageError
-from ftetl.formatting import escape_unprintable, format_bytes
+from ftetl.formatting import escape_unprintable
 
 if TYPE_CHECKING:
     from ftetl.pipeline.progress import Progress
@@ -75,11 +74,13 @@ class Output:
     def progress(self) -> Iterator[Progress]:
         """A progress bar on a terminal; silent elsewhere, and with `-v`, whose lines it would disturb."""
         if not self.on_terminal or self.verbose:
-            from ftetl.pipeline.progress import NoProgress
+            from ftetl.pipeline.progress import Progress
 
-            yield NoProgress()
+            yield Progress()
             return
-        bar = _ProgressBar()
+        from ftetl.cli.progress_bar import ProgressBar
+
+        bar = ProgressBar()
         with bar.display:
             yield bar
 
@@ -90,12 +91,6 @@ def print_unescaped(text: str | bytes) -> None:
     Nothing is escaped here; the caller has escaped what came from outside, as HTML does, or prints none of it.
     """
     _write(text)
-
-
-def success(output: Output, exit_status: Exit, message: str) -> None:
-    """Print the last line of a command that succeeded, unless `-q` was given."""
-    if not output.quiet:
-        last_line(output, exit_status, message)
 
 
 def failure(
@@ -114,11 +109,16 @@ def failure(
         with contextlib.suppress(StorageError):  # it may be this very error
             changes = {"changed": version is not None, "version": version, "message": message}
             output.json_result({**_exit_fields(exit_status, error_code), **changes})
-    last_line(output, exit_status, message, error_code)
+    _write_last_line(output, exit_status, message, error_code)
 
 
-def last_line(output: Output | None, exit_status: Exit, message: str, error_code: str | None = None) -> None:
-    """Print the last line on stderr: how the command ended."""
+def last_line(output: Output, exit_status: Exit, message: str, error_code: str | None = None) -> None:
+    """Print the last line on stderr: how the command ended; with `-q` only if it failed."""
+    if not (output.quiet and exit_status.committed):
+        _write_last_line(output, exit_status, message, error_code)
+
+
+def _write_last_line(output: Output | None, exit_status: Exit, message: str, error_code: str | None) -> None:
     if output is not None and output.logs_json:
         level = "INFO" if exit_status.committed else "ERROR"
         _write(json_line(level, "run_done", message, _exit_fields(exit_status, error_code)), err=True)
@@ -148,40 +148,3 @@ def _write(text: str | bytes, *, err: bool = False) -> None:
         # The reader may have gone; and where stderr cannot be written, only the exit code can tell.
         if not err and not isinstance(error, BrokenPipeError):
             raise StorageError("P11", "the output cannot be written", next="see where stdout leads to") from None
-
-
-class _ProgressBar:
-    """Bytes, details and jobs as bars of rich; called from any thread."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.display = Progress(
-            TextColumn("{task.description:<9}"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._tasks: dict[str, Any] = {}
-        self._lock = threading.Lock()
-
-    def received(self, total: int) -> None:
-        """Show the bytes received so far."""
-        self._show("receiving", None, None, format_bytes(total))
-
-    def details(self, done: int, total: int) -> None:
-        """Show the details fetched."""
-        self._show("details", done, total, f"{done:,} of {total:,}")
-
-    def jobs(self, done: int, total: int) -> None:
-        """Show the jobs written."""
-        self._show("jobs", done, total, f"{done:,} of {total:,}")
-
-    def _show(self, name: str, done: int | None, total: int | None, note: str) -> None:
-        with self._lock:
-            if name not in self._tasks:
-                self._tasks[name] = self.display.add_task(name, total=total, note=note)
-        self.display.update(self._tasks[name], completed=done, total=total, note=note)

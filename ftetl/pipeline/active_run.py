@@ -12,7 +12,7 @@ from ftetl.clock import iso, now
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, FtetlError
 from ftetl.extract.source import Source, SourceStats
-from ftetl.pipeline.progress import NoProgress, Progress
+from ftetl.pipeline.progress import Progress
 from ftetl.run_report import Report
 from ftetl.store.manifest import Manifest, list_versions
 
@@ -27,7 +27,7 @@ class ActiveRun:
     """A run in progress; `source` and `target` are set once they are open, `first_version` with the target."""
 
     settings: Settings
-    progress: Progress = field(default_factory=NoProgress)
+    progress: Progress = field(default_factory=Progress)
     started_at: datetime = field(default_factory=now)
     source: Source | None = None
     target: Target | None = None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
 
-
-class Progress(Protocol):
-    """Called while a run works, from any thread."""
+class Progress:
+    """Called while a run works, from any thread; this one displays nothing."""
 
     def received(self, total: int) -> None:
         """`total` bytes have been received so far."""
@@ -16,16 +14,3 @@ class Progress(Protocol):
 
     def jobs(self, done: int, total: int) -> None:
         """`done` of `total` jobs have been written to the tables."""
-
-
-class NoProgress:
-    """Progress that nobody displays."""
-
-    def received(self, total: int) -> None:
-        """Do nothing."""
-
-    def details(self, done: int, total: int) -> None:
-        """Do nothing."""
-
-    def jobs(self, done: int, total: int) -> None:
-        """Do nothing."""

@@ -18,7 +18,7 @@ from ftetl.config.settings import Settings
 from ftetl.errors import DataError, FtetlError
 from ftetl.pipeline import export, provenance
 from ftetl.pipeline.active_run import ActiveRun
-from ftetl.pipeline.progress import NoProgress
+from ftetl.pipeline.progress import Progress
 from ftetl.transform import deduplicate
 
 DAY = datetime(2026, 7, 20, tzinfo=UTC)
@@ -91,7 +91,7 @@ def test_a_saved_answer_that_changes_while_it_is_read_is_no_answer(tmp_path: Pat
     body = json.dumps([{"id": f"ft-{n}"} for n in range(50)]).encode()
     path.write_bytes(gzip.compress(body) if path.suffix == ".gz" else body)
 
-    class Meanwhile(NoProgress):
+    class Meanwhile(Progress):
         def jobs(self, done: int, total: int) -> None:
             if change == "truncated":
                 path.write_bytes(path.read_bytes()[:20])

@@ -21,7 +21,7 @@ from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, St
 from ftetl.load.formats import parquet
 from ftetl.pipeline import export as pipeline_export
 from ftetl.pipeline.active_run import ActiveRun
-from ftetl.pipeline.progress import NoProgress
+from ftetl.pipeline.progress import Progress
 from ftetl.run_report import Report
 from ftetl.store.manifest import newest_manifest
 from ftetl.store.target import Target
@@ -446,7 +446,7 @@ def test_every_error_of_a_run_is_one_of_ours(tmp_path: Path) -> None:
     page.write_bytes(b'{"data":[' + b"[" * 5000)
     with pytest.raises(FtetlError):
         ftetl.export(tmp_path / "t", source=page)
-    assert NoProgress().jobs(1, 1) is None
+    assert Progress().jobs(1, 1) is None
     assert newest_manifest(tmp_path / "t") is None
 
 

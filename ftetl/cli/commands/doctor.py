@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ftetl.cli import options
-from ftetl.cli.output import Output, last_line, success
+from ftetl.cli.output import Output, last_line
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS
 from ftetl.formatting import pluralize
@@ -36,9 +36,8 @@ def doctor(output: Output, target: Path, **settings: Any) -> int:
         output.result(f"{finding.state:<8} {finding.name}: {finding.what}{advice}")
     failures = sum(f.state == "failure" for f in findings)
     warnings = pluralize(sum(f.state == "warning" for f in findings), "warning")
+    message = f"an export can run: {pluralize(len(findings), 'check')}"
     if failures:
-        message = f"{target}: an export would fail: {pluralize(failures, 'failure')}, {warnings}"
-        last_line(output, exit_status, message, error_code)
-    else:
-        success(output, exit_status, f"{target}: an export can run: {pluralize(len(findings), 'check')}, {warnings}")
+        message = f"an export would fail: {pluralize(failures, 'failure')}"
+    last_line(output, exit_status, f"{target}: {message}, {warnings}", error_code)
     return exit_status.code

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ftetl.cli import exit_handling, options
-from ftetl.cli.output import Output, success
+from ftetl.cli.output import Output, last_line
 from ftetl.config.limits import MAX_BYTES
 from ftetl.config.settings import SOURCE, Settings
 from ftetl.formatting import format_bytes, pluralize
 
 if TYPE_CHECKING:
+    from ftetl.pipeline.active_run import ActiveRun
     from ftetl.run_report import Report
 
 _KEYS_SHOWN = 5  # of those that no column reads
@@ -66,22 +68,29 @@ def export(output: Output, target: Path, source: str, **settings: Any) -> int:
 
 def run(output: Output, target: Path, source: str, settings: dict[str, Any]) -> Report:
     """Run an export with these settings, and print its report."""
-    from ftetl.pipeline.active_run import ActiveRun
     from ftetl.pipeline.export import run_export
 
-    chosen = Settings.from_options(target, source, settings)
-    with output.progress() as progress:
-        context = exit_handling.command_state().run = ActiveRun(chosen, progress)
-        report = run_export(context)
-    exit_handling.ignore_signals()
+    report = run_with_progress(output, Settings.from_options(target, source, settings), run_export)
     print_summary(output, report)
     output.json_result(report.as_dict())
     return report
 
 
+def run_with_progress(output: Output, settings: Settings, run: Callable[[ActiveRun], Report]) -> Report:
+    """Run `run_export` or `run_rebuild`, while its progress is displayed."""
+    from ftetl.pipeline.active_run import ActiveRun
+
+    with output.progress() as progress:
+        active = exit_handling.command_state().run = ActiveRun(settings, progress)
+        report = run(active)
+    exit_handling.ignore_signals()
+    return report
+
+
 def print_summary(output: Output, report: Report) -> None:
     """Print what a run did, for people: warnings, a table on a terminal, then one line."""
-    print_warnings(output, report)
+    for warning in report.warnings:
+        output.info(f"warning: {warning}")
     unknown = report.drift.unknown
     if unknown:
         first = ", ".join(f"{path} ({pluralize(jobs, 'job')})" for path, jobs in list(unknown.items())[:_KEYS_SHOWN])
@@ -89,13 +98,7 @@ def print_summary(output: Output, report: Report) -> None:
         output.info(f"note: the API sends keys that no column reads; they are kept in `extra`: {first}{more}")
     if output.on_terminal:
         _print_table(report)
-    success(output, report.exit, _outcome(report))
-
-
-def print_warnings(output: Output, report: Report) -> None:
-    """Print the warnings of a run, a line each."""
-    for warning in report.warnings:
-        output.info(f"warning: {warning}")
+    last_line(output, report.exit, _outcome(report))
 
 
 def published_note(report: Report) -> str:

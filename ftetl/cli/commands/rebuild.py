@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from ftetl.cli import exit_handling, options
+from ftetl.cli import options
 from ftetl.cli.commands import export
-from ftetl.cli.output import Output, success
+from ftetl.cli.output import Output, last_line
 from ftetl.formatting import pluralize
 
 
@@ -24,16 +24,12 @@ def rebuild(output: Output, target: Path, **settings: Any) -> None:
     Every run that made a version is repeated from the raw responses in the archive. The outcome is a new version, or
     none if nothing differs. Saved responses are read once more; for pseudonyms in them the key is needed again.
     """
-    from ftetl.pipeline.active_run import ActiveRun
     from ftetl.pipeline.export import rebuild_settings, run_rebuild
 
-    chosen = rebuild_settings(target, settings)
-    with output.progress() as progress:
-        context = exit_handling.command_state().run = ActiveRun(chosen, progress)
-        report = run_rebuild(context)
-    exit_handling.ignore_signals()
-    export.print_warnings(output, report)
+    report = export.run_with_progress(output, rebuild_settings(target, settings), run_rebuild)
+    for warning in report.warnings:
+        output.info(f"warning: {warning}")
     what = f"version {report.version} committed" if report.changed else "nothing changed"
     runs = pluralize(report.rebuilt, "run")
-    success(output, report.exit, f"{report.target}: rebuilt {runs}: {what}{export.published_note(report)}")
+    last_line(output, report.exit, f"{report.target}: rebuilt {runs}: {what}{export.published_note(report)}")
     output.json_result(report.as_dict())

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ftetl.cli import options
-from ftetl.cli.output import Output, print_unescaped, success
+from ftetl.cli.output import Output, last_line, print_unescaped
 from ftetl.config.settings import PAGE
 from ftetl.errors import EXITS, UsageError
 from ftetl.formatting import format_bytes, pluralize
@@ -47,4 +47,4 @@ def report(output: Output, targets: tuple[Path, ...], file: Path, file_mode: int
     size = len(page.html.encode())
     output.json_result({"file": str(file), "bytes": size, **page.headline})
     jobs = pluralize(page.headline["jobs"], "job")
-    success(output, EXITS["OK"], f"{file}: {jobs}, {format_bytes(size)}")
+    last_line(output, EXITS["OK"], f"{file}: {jobs}, {format_bytes(size)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ftetl.cli import options
-from ftetl.cli.output import Output, last_line, success
+from ftetl.cli.output import Output, last_line
 from ftetl.errors import EXITS
 from ftetl.formatting import pluralize
 
@@ -27,11 +27,10 @@ def verify(output: Output, target: Path) -> int:
         output.result(f"damaged: {line}")
     for line in result.notes:
         output.info(f"note: {line}")
-    if result.is_intact:
-        counts = f"{pluralize(result.files, 'file')}, {pluralize(sum(result.rows.values()), 'row')}"
-        success(output, exit_status, f"{target}: no damage found in version {result.version}: {counts}")
-    else:
+    counts = f"{pluralize(result.files, 'file')}, {pluralize(sum(result.rows.values()), 'row')}"
+    message = f"no damage found in version {result.version}: {counts}"
+    if not result.is_intact:
         advice = "restore what is named, or export again into an empty folder"
-        message = f"{target}: {pluralize(len(result.damage), 'problem')} found; {advice}"
-        last_line(output, exit_status, message, result.code)
+        message = f"{pluralize(len(result.damage), 'problem')} found; {advice}"
+    last_line(output, exit_status, f"{target}: {message}", result.code)
     return exit_status.code

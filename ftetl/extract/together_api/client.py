@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 from urllib.parse import quote
 
-from ftetl.clock import ahead, now
+from ftetl.clock import now, seconds_ahead
 from ftetl.config.credentials import Secret
 from ftetl.config.limits import MAX_REQUESTS
 from ftetl.errors import DataError, FtetlError, TryLaterError, UnavailableError
@@ -79,7 +79,7 @@ class Client:
         response = self._request("/fine-tunes", _LIST_KEY)
         date = parse_http_date(response.headers.get("date", ""))
         content_type = error_body.printable(response.headers.get("content-type", ""), self._key)
-        return JobList(response.body, content_type, None if date is None else ahead(date, sent_at, now()))
+        return JobList(response.body, content_type, None if date is None else seconds_ahead(date, sent_at, now()))
 
     def get_job(self, job_id: str) -> bytes | None:
         """The body of `GET /fine-tunes/{id}`; None if the API does not know this job.

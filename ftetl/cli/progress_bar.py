@@ -1,0 +1,46 @@
+"""The progress of a run on a terminal."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import rich.progress
+from rich.console import Console
+
+from ftetl.formatting import format_bytes
+from ftetl.pipeline.progress import Progress
+
+
+class ProgressBar(Progress):
+    """Bytes, details and jobs as bars of rich; called from any thread."""
+
+    def __init__(self) -> None:
+        self.display = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description:<9}"),
+            rich.progress.BarColumn(),
+            rich.progress.TextColumn("{task.fields[note]}"),
+            rich.progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def received(self, total: int) -> None:
+        """Show the bytes received so far."""
+        self._show("receiving", None, None, format_bytes(total))
+
+    def details(self, done: int, total: int) -> None:
+        """Show the details fetched."""
+        self._show("details", done, total, f"{done:,} of {total:,}")
+
+    def jobs(self, done: int, total: int) -> None:
+        """Show the jobs written."""
+        self._show("jobs", done, total, f"{done:,} of {total:,}")
+
+    def _show(self, name: str, done: int | None, total: int | None, note: str) -> None:
+        with self._lock:
+            if name not in self._tasks:
+                self._tasks[name] = self.display.add_task(name, total=total, note=note)
+        self.display.update(self._tasks[name], completed=done, total=total, note=note)
