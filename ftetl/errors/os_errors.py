@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from ftetl.errors import FtetlError, StorageError, TargetError
 
 _REASONS: dict[int, tuple[type[FtetlError], str, str, str]] = {
     errno.ENOSPC: (StorageError, "S01", "the disk is full", "free some space and run again"),
-    errno.EDQUOT: (StorageError, "S01", "the disk quota is used up", "free some space and run again"),
+    errno.EDQUOT: (StorageError, "S01", "the disk quota is used up", "free some space, or files, and run again"),
     errno.EIO: (StorageError, "S07", "the device reports an I/O error", "check the disk, then run again"),
     errno.EMFILE: (StorageError, "S22", "too many files are open", "raise the limit (ulimit -n) and run again"),
     errno.ENFILE: (StorageError, "S22", "too many files are open on this machine", "run again when it is less busy"),
@@ -33,7 +34,9 @@ def error_for_operation(error: OSError, operation: str, path: Path) -> FtetlErro
     """The error for an operation on a path, like `write`, that failed with an error of the operating system."""
     unknown = f"error {errno.errorcode.get(error.errno or 0, error.errno)}"
     kind, code, reason, advice = _REASONS.get(error.errno or 0, (StorageError, "D03", unknown, "run again"))
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno == errno.ENOSPC and _has_no_inodes(path.parent):
+        code, reason, advice = "S23", "all inodes are in use, so no more files fit", "remove files and run again"
+    elif error.errno == errno.ENOSPC:
         with contextlib.suppress(OSError):
             reason += f", {shutil.disk_usage(path.parent).free} bytes are free"
     return kind(code, f"cannot {operation} {path}: {reason}", next=advice)
@@ -48,6 +51,15 @@ def translate_os_errors(operation: str, path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise error_for_operation(error, operation, path) from error
+
+
+def _has_no_inodes(folder: Path) -> bool:
+    """Whether the file system of a folder counts its inodes, and none is left for this user."""
+    try:
+        facts = os.statvfs(folder)
+    except (AttributeError, OSError):  # Windows has no such call
+        return False
+    return facts.f_files > 0 and facts.f_favail == 0
 
 
 def error_elsewhere(error: OSError, where: str) -> FtetlError | None:

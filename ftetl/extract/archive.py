@@ -7,6 +7,7 @@ path, size and SHA-256.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ftetl.errors import StorageError
+from ftetl.errors import FtetlError, StorageError
 from ftetl.raw.blob import Blob
 from ftetl.store.durable_file import read_back_error
 from ftetl.store.filesystem import PRIVATE
@@ -84,11 +85,16 @@ class Archive:
     def _write(self, name: str, data: bytes) -> None:
         descriptor, path = self._fs.create(self._bodies, name), self._bodies.path / name
         try:
-            self._fs.write(descriptor, data, path)
-            if self._mode != PRIVATE:  # the mode of a new file
-                self._fs.chmod(descriptor, self._mode, path)
-        finally:
-            self._fs.close(descriptor, path)
+            try:
+                self._fs.write(descriptor, data, path)
+                if self._mode != PRIVATE:  # the mode of a new file
+                    self._fs.chmod(descriptor, self._mode, path)
+            finally:
+                self._fs.close(descriptor, path)
+        except FtetlError:  # half a file is of no use, and the disk may be full
+            with contextlib.suppress(FtetlError):
+                self._fs.unlink(self._bodies, name)
+            raise
         self._written[name] = len(data), hashlib.sha256(data).hexdigest()
 
     @cached_property

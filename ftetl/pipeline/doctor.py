@@ -30,7 +30,7 @@ from ftetl.raw.blob import Memory
 from ftetl.raw.element import Scan
 from ftetl.raw.response import Response
 from ftetl.snapshot.table_reader import open_tables
-from ftetl.store import integrity, manifest, ownership
+from ftetl.store import cleanup, integrity, manifest, ownership
 from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.manifest import CONTROL, Manifest
 
@@ -174,6 +174,7 @@ def _existing_target(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iter
     control = stack.enter_context(fs.open_folder(root, CONTROL))
     ownership.is_target(fs, root, control)
     ownership.require_writable(fs, control)
+    cleanup.read_current_link(fs, root)
     damaged: list[str] = []
     newest = manifest.newest_manifest(path, damaged)
     for line in damaged:

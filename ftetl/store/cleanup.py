@@ -129,12 +129,17 @@ def read_current_link(fs: Fs, root: Folder) -> str | None:
     status = fs.lstat(root, CURRENT)
     if status is None:
         return None
-    text = fs.link_text(root, CURRENT) if stat.S_ISLNK(status.st_mode) else ""
-    folder, _, run_id = text.partition("/")
-    if folder != SNAPSHOTS or not RUN_ID.fullmatch(run_id):
+    run_id = run_id_of_link(fs.link_text(root, CURRENT)) if stat.S_ISLNK(status.st_mode) else None
+    if run_id is None:
         what = f"{root.path / CURRENT} is not the link that ftetl makes"
         raise TargetError("S14", what, next="move it away and run again")
     return run_id
+
+
+def run_id_of_link(text: str) -> str | None:
+    """The run id that a link named `current` with this text leads to; None if ftetl makes no such link."""
+    folder, _, run_id = text.partition("/")
+    return run_id if folder == SNAPSHOTS and RUN_ID.fullmatch(run_id) else None
 
 
 def update_current_link(fs: Fs, root: Folder, run_id: str) -> None:

@@ -111,15 +111,24 @@ class DurableFile(io.BufferedIOBase):
 
 
 def write_durable_file(fs: Fs, folder: Folder, name: str, data: bytes, *, mode: int) -> None:
-    """Write a small new file and read it back.
+    """Write a small new file and read it back; after an error it is removed, where that is possible.
 
     Raises:
         StorageError: Also where the bytes read are not those written.
     """
-    with DurableFile(fs, folder, name, mode=mode, done=lambda _: None) as file:
-        file.write(data)
-    if fs.read_bytes(folder, name) != data:
-        raise read_back_error(folder, name)
+
+    def remove() -> None:
+        with contextlib.suppress(FtetlError):
+            fs.unlink(folder, name)
+
+    file = DurableFile(fs, folder, name, mode=mode, done=lambda _: None)
+    with contextlib.ExitStack() as undo:
+        undo.callback(remove)
+        with file:
+            file.write(data)
+        if fs.read_bytes(folder, name) != data:
+            raise read_back_error(folder, name)
+        undo.pop_all()
 
 
 def read_back_error(folder: Folder, name: str) -> StorageError:

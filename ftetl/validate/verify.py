@@ -14,6 +14,7 @@ from ftetl.errors.os_errors import error_for_operation
 from ftetl.snapshot.snapshot import Snapshot
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import manifest as manifests
+from ftetl.store.cleanup import CURRENT, run_id_of_link
 from ftetl.store.ownership import FORMAT, SIGNATURE
 
 _RESTORE = "restore _ftetl/manifests and snapshots from a backup, or make the tables again in an empty folder"
@@ -96,10 +97,14 @@ def _check_signature(target: Path) -> list[str]:
 
 
 def _check_current_link(target: Path, snapshot: Snapshot) -> list[str]:
-    current = target / "current"
-    if current.is_symlink() and os.path.realpath(current) == os.path.realpath(snapshot.folder):
+    current = target / CURRENT
+    run_id = run_id_of_link(current.readlink().as_posix()) if current.is_symlink() else None
+    if run_id == snapshot.run_id:
         return []
-    return [f"`current` does not point to version {snapshot.version}; the next run repairs it"]
+    if run_id or not os.path.lexists(current):
+        return [f"`current` does not point to version {snapshot.version}; the next run repairs it"]
+    what = "`current` is not the link that ftetl makes (a copy made with `cp -L` has a folder there)"
+    return [f"{what}, so an export would refuse the target; move it away, and the next run makes the link"]
 
 
 def _check_contracts(snapshot: Snapshot, rows: Mapping[str, int]) -> list[str]:

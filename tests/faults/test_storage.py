@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import zstandard
 
 import ftetl
 from ftetl import demo
@@ -59,7 +61,7 @@ def said(ended: Ended, code: int) -> str:
 
 @pytest.mark.parametrize(
     ("small", "large", "word"),
-    [("size=64k", "size=9m", "bytes are free"), ("nr_inodes=20", "nr_inodes=900", "disk is full")],
+    [("size=64k", "size=9m", "bytes are free"), ("nr_inodes=20", "nr_inodes=900", "FTETL-S23")],
     ids=["bytes", "inodes"],
 )
 def test_a_full_disk_leaves_nothing_and_the_next_run_is_as_if_it_had_not_been(
@@ -80,6 +82,21 @@ def test_a_full_disk_leaves_nothing_and_the_next_run_is_as_if_it_had_not_been(
         assert tables(target) == before
         assert temps(target) == []
         assert verify_snapshot(target).is_intact
+
+
+@pytest.mark.parametrize("size", ["100k", "500k", "1m", "2500k"])
+def test_a_disk_that_becomes_full_while_responses_are_stored_has_nothing_half_written(
+    size: str, tmp_path: Path, runs: Runs
+) -> None:
+    with disk(tmp_path / "disk", f"size={size}") as folder:
+        said(runs.run("export", folder / "t", "--from", "demo"), IOERR)
+
+        assert temps(folder / "t") == []
+        stored = [*(folder / "t" / "_ftetl" / "archive").glob("*.zst")]
+        assert stored
+        for file in stored:
+            with zstandard.open(file) as content:
+                assert hashlib.sha256(content.read()).hexdigest() == file.stem
 
 
 def test_on_a_disk_that_may_only_be_read_nothing_is_asked_of_the_api(tmp_path: Path, runs: Runs) -> None:

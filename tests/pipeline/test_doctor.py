@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -128,6 +129,16 @@ def lost(target: Path) -> None:
         file.write_bytes(b"torn")
 
 
+def copied_with_its_links_followed(target: Path) -> None:
+    source = target.with_name("a.json")
+    source.write_text('[{"id":"ft-1"}]')
+    ftetl.export(target, source=source)
+    current = target / "current"
+    folder = current.resolve()
+    current.unlink()
+    shutil.copytree(folder, current)
+
+
 def damaged(target: Path) -> None:
     source = target.with_name("a.json")
     source.write_text('[{"id":"ft-1"}]')
@@ -137,7 +148,16 @@ def damaged(target: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "code"), [(a_file, 73), (somebody_elses, 73), (a_link, 73), (newer, 78), (lost, 74), (damaged, 74)]
+    ("made", "code"),
+    [
+        (a_file, 73),
+        (somebody_elses, 73),
+        (a_link, 73),
+        (newer, 78),
+        (lost, 74),
+        (damaged, 74),
+        (copied_with_its_links_followed, 73),
+    ],
 )
 def test_a_folder_that_cannot_be_the_target_is_found(tmp_path: Path, server: demo.Server, made: Any, code: int) -> None:
     target = tmp_path / "target"

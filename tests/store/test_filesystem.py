@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
 
 ERRORS = [
     (errno.ENOSPC, StorageError, "the disk is full, "),
-    (errno.EDQUOT, StorageError, "the disk quota is used up, "),
+    (errno.EDQUOT, StorageError, "the disk quota is used up; "),
     (errno.EIO, StorageError, "the device reports an I/O error; "),
     (errno.EMFILE, StorageError, "too many files are open; "),
     (errno.ENFILE, StorageError, "too many files are open on this machine; "),

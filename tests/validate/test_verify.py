@@ -19,6 +19,7 @@ import ftetl
 from ftetl.contract import arrow_schema, tables
 from ftetl.errors import TargetError
 from ftetl.store import manifest
+from ftetl.store.target import Target
 from ftetl.validate.verify import verify_snapshot
 from tests.snapshot.two_versions import flip_bit, manifest_file
 
@@ -73,7 +74,7 @@ def test_a_newest_version_without_its_folder_is_damage(target: Path) -> None:
     assert any("version 2 is skipped: its snapshot" in line for line in result.damage)
 
 
-@pytest.mark.parametrize("aim", [None, "snapshots/20200101T000000Z-00000000", "snapshots", "older"])
+@pytest.mark.parametrize("aim", [None, "snapshots/20200101T000000Z-00000000", "older"])
 def test_a_current_link_to_elsewhere_is_a_note(target: Path, aim: str | None) -> None:
     (target / "current").unlink()
     if aim:
@@ -84,6 +85,42 @@ def test_a_current_link_to_elsewhere_is_a_note(target: Path, aim: str | None) ->
 
     assert result.is_intact
     assert result.notes == ("`current` does not point to version 2; the next run repairs it",)
+    Target(target).close()
+    assert verify_snapshot(target).notes == ()
+
+
+def copied_with_its_links_followed(target: Path) -> None:
+    folder = (target / "current").resolve()
+    (target / "current").unlink()
+    shutil.copytree(folder, target / "current")
+
+
+def absolute_link(target: Path) -> None:
+    folder = (target / "current").resolve()
+    (target / "current").unlink()
+    (target / "current").symlink_to(folder)
+
+
+def link_to_all_snapshots(target: Path) -> None:
+    (target / "current").unlink()
+    (target / "current").symlink_to("snapshots")
+
+
+@pytest.mark.parametrize("change", [copied_with_its_links_followed, absolute_link, link_to_all_snapshots])
+def test_a_current_that_an_export_would_refuse_is_a_note_that_says_so(
+    change: Callable[[Path], None], target: Path
+) -> None:
+    change(target)
+
+    result = verify_snapshot(target)
+
+    assert result.is_intact
+    assert "an export would refuse the target; move it away, and the next run makes the link" in result.notes[0]
+    with pytest.raises(TargetError, match="current is not the link that ftetl makes"):
+        Target(target)
+    (target / "current").rename(target.parent / "away")
+    Target(target).close()
+    assert verify_snapshot(target).notes == ()
 
 
 def test_rows_that_break_their_contract_are_damage_also_where_every_byte_is_as_written(target: Path) -> None:
