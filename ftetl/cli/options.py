@@ -162,8 +162,8 @@ tables = combined(
         "formats",
         multiple=True,
         type=click.Choice(formats.names()),
-        default=settings.Settings.formats,
-        help="May be given more than once; Parquet is always written, CSV beside it when asked.",
+        show_default="those of the target's newest version, else parquet",
+        help="May be given more than once; Parquet is always written. `--format parquet` alone ends the others.",
     ),
     _choice(
         "--events",

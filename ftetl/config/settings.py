@@ -60,7 +60,7 @@ class Settings:
 
     target: Path
     source: str = SOURCE
-    formats: tuple[str, ...] = ("parquet",)
+    formats: tuple[str, ...] = ()  # if empty, those of the target's newest version, else Parquet alone
     events: str = "auto"
     project: str = PROJECT
     billing_account: str | None = None
@@ -97,7 +97,7 @@ class Settings:
         if unknown:
             advice = did_you_mean(unknown[0], cls.__dataclass_fields__, "see `ftetl export --help`")
             raise UsageError("P03", f"there is no setting {unknown[0]!r}", next=advice)
-        formats = options.get("formats", cls.formats)
+        formats = options.get("formats") or ()
         settings = {
             **options,
             "environ": Environ(options.get("environ", os.environ)),

@@ -10,6 +10,7 @@ from ftetl.clock import now
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.extract.extract import Extraction
 from ftetl.extract.source import Outcome, Source
+from ftetl.load import formats
 from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.transform.derive.focus_costs import TABLE
 
@@ -41,16 +42,17 @@ def run_warnings(
     count = None if extraction.whole is None else extraction.scans[extraction.whole].received
     if count in PAGE_SIZES and before.get(LISTED) == count:
         yield f"the list has exactly {count:,} jobs, as before; check whether the service has more and cuts the list"
-    if "csv" in after.get("formats", {}):
+    if "csv" in after.get(formats.FACT, {}):
         for name, rows in after.get("rows", {}).items():
             if rows >= SHEET_ROWS:
                 yield (
                     f"{name}.csv has {rows:,} rows, of which a spreadsheet shows {SHEET_ROWS - 1:,}; "
                     "read the Parquet file"
                 )
-    missing = sorted(set(before.get("formats", {})) - set(after.get("formats", {})))
+    missing = sorted(set(before.get(formats.FACT, {})) - set(after.get(formats.FACT, {})))
     if missing:
-        yield f"this version has no {' and no '.join(missing)} files, unlike the one before; add --format {missing[0]}"
+        names = " and no ".join(missing)
+        yield f"from this version on there are no {names} files; --format {missing[0]} writes them again"
 
 
 def cost_warnings(

@@ -22,6 +22,7 @@ from ftetl.pipeline.active_run import ARCHIVE, ActiveRun
 from ftetl.run_report import Drift, Report
 
 if TYPE_CHECKING:
+    from ftetl.store.manifest import Manifest
     from ftetl.store.target import Target
 
 _PACKAGE = Path(__file__).parents[1]  # the root of all of our code, whose frames a bug report names
@@ -82,10 +83,25 @@ def _export(active: ActiveRun) -> Report:
 
     settings = active.settings
     active.source = open_source(settings, scratch, active.progress.received)
-    with closing(active.source), _locked_target(active) as target, _publisher(settings, target) as publish:
-        report = publish(active.with_start_time(run_source(settings, active.source, target, active.progress)))
+    with closing(active.source), _locked_target(active) as target:
+        settings = active.settings = _with_formats_of_target(settings, target.base)
+        with _publisher(settings, target) as publish:
+            report = publish(active.with_start_time(run_source(settings, active.source, target, active.progress)))
         _write_run_record(target, report)
         return report
+
+
+def _with_formats_of_target(settings: Settings, base: Manifest | None) -> Settings:
+    """The settings; where they name no formats, with those of the newest version, and CSV as raw as there."""
+    if settings.formats:
+        return settings
+    stored = base.facts.get(table_formats.FACT, {}) if base else {}
+    formats = tuple(name for name in stored if name in table_formats.names())
+    return replace(
+        settings,
+        formats=table_formats.with_reference(formats),
+        csv_raw=settings.csv_raw or stored.get("csv") == "raw",
+    )
 
 
 def rebuild(target: str | os.PathLike[str], **settings: Any) -> Report:

@@ -205,7 +205,7 @@ class Run:
         return {
             "identity": identity,
             "contracts": {name: table.fingerprint for name, table in tables().items()},
-            "formats": {name: "raw" if settings.csv_raw and name == "csv" else "plain" for name in names},
+            formats.FACT: {name: "raw" if settings.csv_raw and name == "csv" else "plain" for name in names},
             list_watermark.FACT: iso(newest_whole_at) if newest_whole_at else None,
             advisories.ACCOUNT: account_from_settings(settings).id,
             advisories.LISTED: listed,

@@ -135,9 +135,34 @@ def test_other_formats_make_a_new_version_of_the_same_tables(exports: Exports) -
     assert exports([job(1)], formats=("csv",)).changed
     assert exports([job(1)], formats=("csv",), csv_raw=True).changed
     assert not exports([job(1)], formats=("csv", "parquet"), csv_raw=True).changed
-    assert exports([job(1)]).changed
+    assert exports([job(1)], formats=("parquet",)).changed
     others = {"listed.arrow", "datapackage.json", "contract.odcs.yaml"}
     assert set(exports.files()) == {f"{name}.parquet" for name in tables()} | others
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_without_formats_those_of_the_version_before_are_written(exports: Exports, raw: bool) -> None:
+    formula = job(1, model="=1+1")
+    exports([formula], 1, formats=("csv",), csv_raw=raw)
+    csv = exports.files()["jobs.csv"]
+
+    same = exports([formula], 2)
+    other = exports([formula, job(2)], 3)
+
+    assert (same.changed, other.changed, same.warnings, other.warnings) == (False, True, (), ())
+    assert exports.files()["jobs.csv"].startswith(csv)
+    assert (b'"=1+1"' in csv) is raw
+
+
+def test_parquet_alone_ends_the_other_formats_for_good(exports: Exports) -> None:
+    exports([job(1)], 1, formats=("csv",))
+
+    ended = exports([job(1), job(2)], 2, formats=("parquet",))
+    later = exports([job(1), job(2), job(3)], 3)
+
+    assert ended.warnings == ("from this version on there are no csv files; --format csv writes them again",)
+    assert later.warnings == ()
+    assert {name.rpartition(".")[2] for name in exports.files()} == {"arrow", "json", "parquet", "yaml"}
 
 
 def test_a_changed_job_replaces_its_own_row_only(exports: Exports) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 REFERENCE = "parquet"  # always written, since the next run reads it back
+FACT = "formats"  # the fact of a version: by format of its files, `raw` or `plain`
 # Entries of `metadata` that name columns, with commas between them: the sorted ones, and times of whole seconds.
 KEY = "ftetl.key"
 SECONDS = "ftetl.seconds"
