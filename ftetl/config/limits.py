@@ -11,6 +11,7 @@ CONCURRENCY: Final = 8  # requests for details at once
 
 MAX_REQUESTS: Final = 6  # for the list, and for each detail
 SUSPECT_RETRIES: Final = 1  # after a complete response with a wrong body: a second one like it is final
+FAILED_DETAILS: Final = 16  # if so many details fail and none has succeeded, no more are requested in this run
 LONGEST_JITTER: Final = 60.0
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 30.0  # between two pieces of a response

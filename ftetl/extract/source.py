@@ -42,7 +42,7 @@ class Source(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines for the warnings of the report; complete once the responses were read."""
+        """Lines for the warnings of the report; complete once the responses and the details were read."""
 
     @property
     def stats(self) -> SourceStats:

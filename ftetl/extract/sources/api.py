@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from ftetl.clock import now
 from ftetl.config import credentials
-from ftetl.config.limits import CLOCK_SKEW
+from ftetl.config.limits import CLOCK_SKEW, FAILED_DETAILS
 from ftetl.errors import AccessError, FtetlError
 from ftetl.extract.source import Detail, Outcome, SourceStats
 from ftetl.extract.together_api.client import Client, JobList
@@ -16,6 +18,8 @@ from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.extract.worker_pool import map_unordered
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
+
+_log = logging.getLogger(__name__)
 
 
 class ApiSource:
@@ -30,6 +34,7 @@ class ApiSource:
         self._observed_at = observed_at
         self.service: str | None = service
         self.notes: tuple[str, ...] = ()
+        self._failure: FtetlError | None = None  # of the last detail that failed
 
     @property
     def stats(self) -> SourceStats:
@@ -49,15 +54,24 @@ class ApiSource:
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details in the order of their arrival; at the deadline the others are `FAILED`, without a request.
 
+        The others are `FAILED` as well if the first `limits.FAILED_DETAILS` all failed; a note says so. These are
+        spread over all jobs, so that a few that always fail do not keep the rest from being requested.
+
         Raises:
             AccessError: The key was refused meanwhile: no further request can succeed, and all are ended.
         """
-        waiting = dict.fromkeys(job_ids)
+        ordered = _spread_first(job_ids, FAILED_DETAILS)
+        waiting = dict.fromkeys(ordered)
         left = self._limits.deadline.left
+        outcomes: Counter[Outcome] = Counter()
         try:
-            for detail in map_unordered(job_ids, self._fetch_detail, threads=self._limits.concurrency, left=left):
+            for detail in map_unordered(ordered, self._fetch_detail, threads=self._limits.concurrency, left=left):
                 del waiting[detail.job_id]
+                outcomes[detail.outcome] += 1
                 yield detail
+                if outcomes[Outcome.FAILED] >= max(FAILED_DETAILS, outcomes.total()) and waiting:
+                    self.notes += (self._stopped_note(outcomes.total(), len(waiting)),)
+                    break
         finally:
             if waiting:  # the deadline, a refused key, or the reader has stopped: nobody waits for open requests
                 self._client.close()
@@ -75,12 +89,29 @@ class ApiSource:
             body = self._client.get_job(job_id)
         except AccessError:
             raise
-        except FtetlError:  # of any kind: it is one job's detail, and the next run fetches it again
+        except FtetlError as error:  # of any kind: it is one job's detail, and the next run fetches it again
+            if self._failure is None:
+                _log.warning("a detail could not be fetched: %s; the next run requests it again", error.what)
+            self._failure = error
             return Detail(job_id, Outcome.FAILED)
         if body is None:
             return Detail(job_id, Outcome.GONE)
         response = Response(f"GET /fine-tunes/{job_id}", Memory(body), self._observed_at or now(), detail=True)
         return Detail(job_id, Outcome.HERE, response)
+
+    def _stopped_note(self, failed: int, waiting: int) -> str:
+        why = f" ({self._failure.what})" if self._failure else ""
+        return (
+            f"the first {failed} requests for details all failed{why}; {waiting:,} more were not sent, "
+            "and the next run sends them"
+        )
+
+
+def _spread_first(job_ids: Sequence[str], count: int) -> list[str]:
+    """The jobs in another order: first about `count` that are spread evenly over all."""
+    step = max(1, len(job_ids) // count)
+    spread = dict.fromkeys(job_ids[::step])
+    return [*(spread | dict.fromkeys(job_ids))]
 
 
 def _notes(listed: JobList, host: str) -> Iterator[str]:

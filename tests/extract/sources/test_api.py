@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 
 import pytest
 
@@ -18,7 +19,7 @@ from ftetl.config import limits
 from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, ConfigError, FtetlError, UnavailableError
 from ftetl.extract.source import Detail, Outcome, SourceStats
-from ftetl.extract.sources.api import ApiSource, open_api
+from ftetl.extract.sources.api import ApiSource, _spread_first, open_api
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.retry import RetryPolicy
 from ftetl.extract.together_api.transport import RequestLimits
@@ -104,6 +105,9 @@ def ids(count: int) -> list[str]:
     return [f"ft-{number}" for number in range(count)]
 
 
+REQUESTED_FIRST = [f"ft-{number}" for number in range(0, 3000, 3000 // limits.FAILED_DETAILS)]  # of 3000 jobs
+
+
 def test_the_list_is_one_whole_response(serve) -> None:
     service = serve(lambda _: (200, LIST))
     source = api(service)
@@ -183,6 +187,49 @@ def test_a_failed_detail_does_not_affect_other_jobs(serve, reply, outcome: Outco
     assert service.paths.count("/v1/fine-tunes/ft-7") == seen
 
 
+def test_where_the_first_details_all_fail_no_more_are_requested(serve, caplog: pytest.LogCaptureFixture) -> None:
+    service = serve(lambda _: (500, b""))
+    source = api(service)
+
+    details = list(source.details(ids(3000)))
+
+    assert outcomes(details) == dict.fromkeys(ids(3000), FAILED)
+    asked = {path.rpartition("/")[2] for path in service.paths}
+    assert {*REQUESTED_FIRST[: limits.FAILED_DETAILS]} <= asked
+    assert len(asked) <= limits.FAILED_DETAILS + 3 * 4  # what the workers were at, and what waited to be taken
+    (note,) = source.notes
+    assert note.startswith(f"the first {limits.FAILED_DETAILS} requests for details all failed (127.0.0.1")
+    assert "2,984 more were not sent" in note
+    (said,) = caplog.records
+    assert said.levelname == "WARNING"
+    assert "a detail could not be fetched: 127.0.0.1" in said.getMessage()
+    with pytest.raises(UnavailableError, match="stopped"):
+        list(source.responses())
+
+
+@pytest.mark.parametrize("works", ["ft-0", "ft-368", "ft-1380"])
+def test_one_detail_that_succeeds_is_reason_enough_to_request_all(serve, works: str) -> None:
+    service = serve(lambda job_id: job(job_id) if job_id == works else (500, b""))
+    source = api(service, concurrency=1)
+
+    found = outcomes(list(source.details(ids(1501)[::2])))
+
+    source.close()
+    assert Counter(found.values()) == {HERE: 1, FAILED: 750}
+    assert len({*service.paths}) == 751
+    assert source.notes == ()
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 31, 32, 33, 1000])
+def test_the_first_requests_are_spread_over_all_jobs(count: int) -> None:
+    ordered = _spread_first(ids(count), 16)
+
+    assert sorted(ordered) == sorted(ids(count))
+    first = sorted(int(job_id[3:]) for job_id in ordered[:16])
+    assert len(first) == min(count, 16)
+    assert all(after - before <= count // 16 + 1 for before, after in pairwise(first))
+
+
 def test_a_forbidden_job_does_not_affect_other_jobs(serve) -> None:
     service = serve(lambda job_id: (403, b"") if job_id == "ft-3" else job(job_id))
     source = api(service)
@@ -197,9 +244,9 @@ def test_a_forbidden_job_does_not_affect_other_jobs(serve) -> None:
 @pytest.mark.parametrize("status", [401, 402])
 def test_a_refused_key_ends_all_details_also_open_requests(serve, status: int) -> None:
     def reply(job_id: str) -> Reply:
-        if job_id == "ft-3":
+        if job_id == REQUESTED_FIRST[1]:
             return status, b""
-        if job_id != "ft-0":
+        if job_id != REQUESTED_FIRST[0]:
             service.over.wait()  # they would never answer
         return job(job_id)
 
@@ -207,7 +254,7 @@ def test_a_refused_key_ends_all_details_also_open_requests(serve, status: int) -
     source = api(service, seconds=600, concurrency=4)
 
     with pytest.raises(AccessError, match=str(status)):
-        list(source.details(ids(1000)))
+        list(source.details(ids(3000)))
 
     assert len(service.paths) <= 10
     with pytest.raises(UnavailableError, match="stopped"):
@@ -216,7 +263,7 @@ def test_a_refused_key_ends_all_details_also_open_requests(serve, status: int) -
 
 def test_at_the_deadline_the_rest_has_failed_without_a_request(serve) -> None:
     def reply(job_id: str) -> Reply:
-        if job_id not in ids(10):
+        if job_id not in REQUESTED_FIRST[:10]:
             service.over.wait()
         return job(job_id)
 
@@ -226,7 +273,7 @@ def test_at_the_deadline_the_rest_has_failed_without_a_request(serve) -> None:
     found = outcomes(list(source.details(ids(3000))))
 
     source.close()
-    assert found == {**dict.fromkeys(ids(3000), FAILED), **dict.fromkeys(ids(10), HERE)}
+    assert found == {**dict.fromkeys(ids(3000), FAILED), **dict.fromkeys(REQUESTED_FIRST[:10], HERE)}
     assert len(service.paths) == 12
 
 
