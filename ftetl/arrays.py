@@ -1,4 +1,4 @@
-"""Arrow arrays without copies that nobody asked for. Knows no table."""
+"""Operations on Arrow arrays that copy only what they must. Does not depend on any table."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def one(array: pa.Array | pa.ChunkedArray) -> pa.Array:
     return array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
 
 
-def where(found: pa.Table | pa.Array, mask: pa.Array) -> pa.Table | pa.Array:
+def where(rows: pa.Table | pa.Array, mask: pa.Array) -> pa.Table | pa.Array:
     """The rows where the mask is true, which has no null; all of them, or none, without a copy."""
     count = pc.sum(mask).as_py() or 0
-    if count == len(found):
-        return found
-    return found.filter(mask) if count else found.slice(0, 0)
+    if count == len(rows):
+        return rows
+    return rows.filter(mask) if count else rows.slice(0, 0)
 
 
 def equal_or_both_null(left: pa.Array | pa.ChunkedArray, right: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """By row whether both say the same, no value being equal to no value."""
+    """By row whether both values are equal, or both are null."""
     return pc.coalesce(pc.equal(left, right), pc.and_(pc.is_null(left), pc.is_null(right)))
 
 
@@ -41,7 +41,7 @@ def scaled_decimal(integers: pa.Array, digits: int, kind: pa.DataType) -> pa.Arr
 def seconds_between(start: pa.Array | pa.ChunkedArray, end: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """The seconds from each start to its end, as float64. The timestamps are in microseconds."""
     micros = pc.cast(pc.subtract(end, start), pa.int64())
-    # Beyond 285 years a double does not hold every microsecond, which must not stop a run over one odd year.
+    # Beyond 285 years a double does not hold every microsecond, which must not stop a run over one invalid year.
     return pc.divide(pc.cast(micros, pa.float64(), safe=False), 1e6)
 
 

@@ -49,7 +49,7 @@ def group_columns(by: str | Iterable[str]) -> list[str]:
     """The columns to group by.
 
     Raises:
-        UsageError: One of them is none of `BY`.
+        UsageError: One of them is not in `BY`.
     """
     columns = [by] if isinstance(by, str) else list(by)
     unknown = [name for name in columns if name not in BY]

@@ -26,7 +26,7 @@ def charges(snapshot: Tables) -> pd.DataFrame:
 
     Columns: `project`, `job_id`, `day`, `month`, `model`, `user_id`, `training_type`, `training_method`, `status`,
     `token_count`, the integers `charged_nanousd`, `refunded_nanousd`, `net_nanousd` (charged less refunded), and
-    `refund_known`. A refund above the price is none here, as in `focus_costs`; such jobs are anomalies.
+    `refund_known`. A refund above the price counts as 0 here, as in `focus_costs`; such jobs are anomalies.
     """
     jobs = frames.read_jobs(snapshot, [*_COLUMNS, "total_price_nanousd", "refund_amount_nanousd"])
     jobs = jobs[(jobs.total_price_nanousd > 0).fillna(False)].reset_index(drop=True)

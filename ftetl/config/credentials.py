@@ -168,9 +168,9 @@ def base_url(text: str | None, environ: Mapping[str, str]) -> str:
     if parts.scheme not in _PORTS:
         raise _bad_url(source, "does not start with https://")
     if parts.username is not None or parts.password is not None:
-        raise _bad_url(source, "holds a user or a password; the key goes elsewhere")
+        raise _bad_url(source, "has a user or a password; the key goes elsewhere")
     if "?" in address or "#" in address:
-        raise _bad_url(source, "holds a query or a fragment")
+        raise _bad_url(source, "has a query or a fragment")
     if parts.scheme == "http" and not _is_loopback(host):
         raise _bad_url(source, "is http, which would send the key in the clear")
     path = parts.path.rstrip("/")
@@ -193,14 +193,14 @@ def host_of(url: str) -> str:
 def _split(address: str, source: str) -> tuple[SplitResult, str, int | None]:
     # urlsplit drops tabs and newlines, and checks nothing else.
     if not all("!" <= letter <= "~" for letter in address):
-        raise _bad_url(source, "holds a character that no address has")
+        raise _bad_url(source, "has a character that is not allowed in an address")
     try:
         parts = urlsplit(address)
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
-        raise _bad_url(source, "is no address") from None
+        raise _bad_url(source, "is not an address") from None
     if not _HOST.fullmatch(host) and ":" not in host:
-        raise _bad_url(source, "names no host" if parts.scheme in _PORTS else "does not start with https://")
+        raise _bad_url(source, "has no host" if parts.scheme in _PORTS else "does not start with https://")
     return parts, host, port
 
 

@@ -144,7 +144,7 @@ def _utc_time(value: str | datetime | None) -> datetime | None:
         try:
             return parse_iso(value)
         except ValueError:
-            raise UsageError("P02", "observed_at is no time", next="write it like 2026-07-02T08:10:14Z") from None
+            raise UsageError("P02", "observed_at is not a time", next="write it like 2026-07-02T08:10:14Z") from None
     return value if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
 
 

@@ -1,4 +1,4 @@
-"""The demo API: a local HTTP server that answers as the Together AI API does, with 360 invented jobs."""
+"""The demo API: a local HTTP server that responds as the Together AI API does, with 360 invented jobs."""
 
 from __future__ import annotations
 

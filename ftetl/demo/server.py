@@ -19,9 +19,8 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ftetl.demo.api_errors import error_body
 from ftetl.demo.jobs import load_jobs
-from ftetl.demo.list_endpoint import list_item
+from ftetl.demo.responses import error_body, list_item
 
 DEFAULT_KEY = "key_0f1e2d3c4b5a6978"
 ROOT = "/v1"

@@ -72,7 +72,7 @@ def columns(snapshot: Tables, *, with_projects: bool) -> list[Column]:
     created = pc.divide(pc.floor_temporal(jobs["created_at"], unit="second").cast(pa.int64()), 1_000_000)
     price, took = jobs["total_price_nanousd"], jobs["duration_seconds"]
     charged = pc.if_else(pc.greater(price, 0), price, pa.scalar(None, pa.int64()))
-    # Below 0 it comes from events in a wrong order and is no duration.
+    # A value below 0 comes from events in a wrong order, and is not a duration.
     took = pc.if_else(pc.greater_equal(took, 0), pc.round(took, 3), pa.scalar(None, pa.float64()))
     return [
         Column("Job", "text", [formatting.escape_unprintable(name) for name in jobs["job_id"].to_pylist()]),

@@ -213,8 +213,8 @@ def test_an_option_goes_before_the_environment_and_that_before_the_vendor() -> N
         ("https://api.together.ai/v1?key=canary-pass", "query"),
         ("https://api.together.ai/v1#canary-pass", "fragment"),
         ("https://api.together.ai/\ncanary-pass", "character"),
-        ("https://api.together.ai:port", "no address"),
-        ("https://[::1", "no address"),
+        ("https://api.together.ai:port", "is not an address"),
+        ("https://[::1", "is not an address"),
     ],
 )
 @pytest.mark.parametrize("source", ["--base-url", "TOGETHER_BASE_URL"])

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ftetl import demo
-from ftetl.demo.list_endpoint import list_item
+from ftetl.demo.responses import list_item
 from tests.demo.generator import generate_jobs
 
 JOBS = generate_jobs(count=24)

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from ftetl.demo.list_endpoint import LIST_KEYS, list_item
+from ftetl.demo.responses import LIST_KEYS, list_item
 from tests.demo.generator import SEED, generate_jobs
 
 
