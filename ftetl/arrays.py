@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_LAST = pa.scalar(datetime.max, pa.timestamp("us"))
 
 
 def one(array: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -46,8 +49,13 @@ def seconds_between(start: pa.Array | pa.ChunkedArray, end: pa.Array | pa.Chunke
 
 
 def next_month(months: pa.Array) -> pa.Array:
-    """The first instants of the months after these."""
-    return pc.ceil_temporal(months, unit="month", ceil_is_strictly_greater=True)
+    """The first instants of the months after these; null after December 9999."""
+    return until_9999(pc.ceil_temporal(months, unit="month", ceil_is_strictly_greater=True))
+
+
+def until_9999(times: pa.Array) -> pa.Array:
+    """The times without a zone, null where they lie beyond the year 9999, which most readers refuse."""
+    return pc.if_else(pc.greater(times, _LAST), pa.scalar(None, times.type), times)
 
 
 def group_starts(*keys: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -29,7 +29,8 @@ def now() -> datetime:
 
 def iso(moment: datetime) -> str:
     """A time as CSV files and manifests have it: `2026-07-02T08:10:14.250000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime, whose years before 1000 have fewer than four digits.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_iso(text: str) -> datetime:

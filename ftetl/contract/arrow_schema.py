@@ -12,15 +12,15 @@ TYPES: dict[str, pa.DataType] = {
     "number": pa.float64(),
     "boolean": pa.bool_(),
     "datetime": pa.timestamp("us", "UTC"),
-    # With (20, 9) pandas raises on `price * 2`: the product would need more digits than Arrow's decimals have.
+    # With more than 18 digits pandas raises on `price * 2` and `price / quantity`, since the result would need more
+    # digits than Arrow's decimals have; and Tableau's Hyper takes no more. With fewer than 9 places a quantity times a
+    # price overflows in DuckDB, which gives a product 18 digits unless all of them would be places.
     "decimal": pa.decimal128(18, 9),
-    # Every int64 of nano-USD, and of tokens, fits these; only tools that follow FOCUS calculate with them.
-    "money": pa.decimal128(20, 9),
-    "quantity": pa.decimal128(28, 9),
 }
 
 NANO = 9  # digits after the point of an amount in USD: the API counts in nano-USD
 USD_LIMIT = 10**18  # nano-USD from here on do not fit the decimal
+TOKEN_LIMIT = 10**15  # tokens from here on do not fit the decimal, in millions
 
 
 def schema(table: Table) -> pa.Schema:

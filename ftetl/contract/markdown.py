@@ -21,8 +21,8 @@ keeps its last known value when only the list was read. What is marked "personal
 pseudonym in its place, `--pii drop` NULL.
 
 In Arrow's words `integer` is `int64`, `number` is `double`, `boolean` is `bool`, `datetime` is
-`timestamp[us, tz=UTC]`, `decimal` is `decimal128(18, 9)`, `money` is `decimal128(20, 9)` and `quantity` is
-`decimal128(28, 9)`; `string` is UTF-8.
+`timestamp[us, tz=UTC]` and `decimal` is `decimal128(18, 9)`; `string` is UTF-8. With more digits than 18 pandas could
+not divide a price by a quantity, and Tableau's Hyper would not take the table.
 
 Generated from the contracts beside this file with `python -m ftetl.contract.markdown > schemas/README.md`;
 `ftetl schema` prints the same.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ftetl.errors import ConfigError
 
 _INEXACT = ("string", "integer", "number", "boolean", "datetime")
-TYPES = (*_INEXACT, "decimal", "money", "quantity")
+TYPES = (*_INEXACT, "decimal")
 
 
 class Reader(NamedTuple):

@@ -36,6 +36,7 @@ class TableReader:
 
     `files` are the names of the snapshot's files: a table without one, which the contracts of its time did not have, is
     empty. Tables get the columns of the current contracts, except for an `exact` reader, which reads what is on disk.
+    Decimals of an older contract that do not fit today's type keep their own.
     """
 
     def __init__(self, folder: Path | None, files: Collection[str] | None = None, *, exact: bool = False) -> None:
@@ -50,7 +51,7 @@ class TableReader:
             StorageError: The file cannot be read, or is damaged.
         """
         groups = list(self.read_row_groups(name, columns))
-        table = pa.concat_tables(groups) if groups else empty(tables()[name])
+        table = pa.concat_tables(groups, promote_options="permissive") if groups else empty(tables()[name])
         return (table.select(list(columns)) if columns else table).combine_chunks()
 
     def read_schema(self, name: str) -> pa.Schema:
@@ -110,7 +111,19 @@ def _conform(rows: pa.Table, name: str, columns: Sequence[str] | None) -> pa.Tab
     if rows.schema.equals(wanted):
         return rows
     arrays = [
-        rows.column(f.name).cast(f.type) if f.name in rows.schema.names else pa.nulls(rows.num_rows, f.type)
+        _cast_if_it_fits(rows.column(f.name), f.type)
+        if f.name in rows.schema.names
+        else pa.nulls(rows.num_rows, f.type)
         for f in wanted
     ]
-    return pa.Table.from_arrays(arrays, schema=wanted)
+    fields = [field.with_type(array.type) for field, array in zip(wanted, arrays, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _cast_if_it_fits(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid:
+        if pa.types.is_decimal(column.type):
+            return column
+        raise

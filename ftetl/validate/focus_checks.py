@@ -10,18 +10,20 @@ from collections.abc import Callable, Collection, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.arrays import next_month, one
+from ftetl.arrays import equal_or_both_null, next_month, one
 from ftetl.contract import Table, tables
-from ftetl.contract.arrow_schema import empty
+from ftetl.contract.arrow_schema import USD_LIMIT, empty
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.validate import table_checks
 
 TABLE = "focus_costs"
 COMPARED_TABLES = ("jobs", "anomalies")
-ANOMALY_KINDS = ("charge_without_time", "refund_exceeds_price")  # of charges that are left out
+# Of charges and refunds that are left out, and of charges without an end.
+ANOMALY_KINDS = ("charge_without_time", "refund_exceeds_price", "charge_too_large", "charge_end_out_of_range")
 _COSTS = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost")
+_ENDS = ["BillingPeriodEnd", "ChargePeriodEnd"]  # NULL beyond the year 9999
 _SKU = ["SkuPriceId", "SkuId", "SkuPriceDetails"]
-_WIDE = (pa.decimal256(20, 9), pa.decimal256(28, 9), pa.decimal256(49, 18))  # a price, a quantity, their product
+_WIDE, _PRODUCT = pa.decimal256(18, 9), pa.decimal256(37, 18)  # of a price and a quantity, and of their product
 _TEXT = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
 FLAT = rf"^\{{{_TEXT}:{_TEXT}(?:,{_TEXT}:{_TEXT})*\}}$"  # a JSON object whose values are texts
 _Columns = dict[str, pa.Array]
@@ -41,7 +43,7 @@ def check_focus_costs(stored: TableReader, table: Table, written: int) -> None:
         SoftwareError: One does not hold.
         StorageError: It cannot be read back.
     """
-    parts = [empty(table).select([*_SKU, "ResourceId", "x_ChargeKind", "BilledCost"])]
+    parts = [empty(table).select([*_SKU, *_ENDS, "ResourceId", "x_ChargeKind", "BilledCost"])]
 
     def check_rows(group: pa.Table) -> None:
         require_rules(table, row_rules({name: one(group.column(name)) for name in group.column_names}))
@@ -69,10 +71,10 @@ def row_rules(row: _Columns) -> Iterator[_Rule]:
     cost, is_job = row["BilledCost"], pc.equal(row["x_ChargeKind"], "job")
     for name in _COSTS:
         yield f"{name} is the billed cost", pc.equal(row[name], cost)
-    quantity = row["PricingQuantity"].cast(_WIDE[1])
+    quantity = row["PricingQuantity"].cast(_WIDE)
     for price, total in (("ListUnitPrice", "ListCost"), ("ContractedUnitPrice", "ContractedCost")):
-        product = pc.multiply(row[price].cast(_WIDE[0]), quantity)
-        yield f"{price} times the quantity is {total}", pc.equal(product, row[total].cast(_WIDE[2]))
+        product = pc.multiply(row[price].cast(_WIDE), quantity)
+        yield f"{price} times the quantity is {total}", pc.equal(product, row[total].cast(_PRODUCT))
         yield f"{price} is 0 or more", pc.greater_equal(row[price], pa.scalar(0, row[price].type))
     for name, values in row.items():
         if pa.types.is_string(values.type):
@@ -96,12 +98,14 @@ def row_rules(row: _Columns) -> Iterator[_Rule]:
 def _periods(row: _Columns, is_job: pa.Array) -> Iterator[_Rule]:
     plain = {n: row[n].view(pa.timestamp("us")) for n in row if n.endswith(("PeriodStart", "PeriodEnd"))}
     start, month, end = plain["ChargePeriodStart"], plain["BillingPeriodStart"], plain["BillingPeriodEnd"]
-    yield "the charge ends after its start", pc.less(start, plain["ChargePeriodEnd"])
+    charge_end = plain["ChargePeriodEnd"]
+    yield "the charge ends after its start", pc.fill_null(pc.less(start, charge_end), True)
     yield "the billing period begins with a month", pc.equal(month, pc.floor_temporal(month, unit="month"))
-    yield "the billing period ends with its month", pc.equal(end, next_month(month))
-    inside = pc.and_(pc.less_equal(month, start), pc.less(start, end))
+    yield "the billing period ends with its month", equal_or_both_null(end, next_month(month))
+    is_before_end = pc.fill_null(pc.less(start, end), True)
+    inside = pc.and_(pc.less_equal(month, start), is_before_end)
     yield "a job begins in its billing period", pc.or_(pc.invert(is_job), inside)
-    yield "the billing period ends after the start of the charge", pc.less(start, end)
+    yield "the billing period ends after the start of the charge", is_before_end
     corrects = pc.fill_null(pc.equal(row["ChargeClass"], "Correction"), False)
     yield "a charge that is settled in a later month is a correction", pc.equal(corrects, pc.less(start, month))
 
@@ -130,9 +134,10 @@ def total_rules(costs: pa.Table, stored: TableReader) -> Iterator[_Rule]:
     is_priced, is_refunded = pc.greater(price, 0), pc.greater(refund, 0)
     has_time = pc.or_(pc.is_valid(one(jobs.column("created_at"))), pc.is_valid(one(jobs.column("updated_at"))))
     exceeds = pc.and_(is_refunded, pc.fill_null(pc.greater(refund, one(jobs.column(names[0]))), False))
-    has_charge = pc.and_(is_priced, has_time)
+    is_too_large = pc.greater_equal(price, USD_LIMIT)
+    has_charge = pc.and_(pc.and_(is_priced, has_time), pc.invert(is_too_large))
     has_refund = pc.and_(has_charge, pc.and_(is_refunded, pc.invert(exceeds)))
-    nano = one(costs.column("BilledCost")).view(pa.decimal128(20, 0))
+    nano = one(costs.column("BilledCost")).view(pa.decimal128(18, 0))
     is_job = pc.equal(one(costs.column("x_ChargeKind")), "job")
     for what, rows_of, sign, values, mask in (
         ("prices", is_job, 1, price, has_charge),
@@ -141,9 +146,14 @@ def total_rules(costs: pa.Table, stored: TableReader) -> Iterator[_Rule]:
         expected = _sum(values.filter(mask).cast(pa.decimal128(19, 0)))
         yield f"the sum is that of the {what}", pa.array([_sum(nano.filter(rows_of)) * sign == expected])
     kinds = one(stored.read_table("anomalies", ["kind"]).column(0))
-    for kind, mask in zip(ANOMALY_KINDS, (pc.and_(is_priced, pc.invert(has_time)), exceeds), strict=True):
-        equal = _sum(pc.equal(kinds, kind)) == _sum(mask)
-        yield f"every charge that was left out is an anomaly ({kind})", pa.array([equal])
+    endless = costs.filter(pc.or_(*(pc.is_null(costs.column(name)) for name in _ENDS)))
+    counts = [*map(_sum, (pc.and_(is_priced, pc.invert(has_time)), exceeds, is_too_large))]
+    counts.append(pc.count_distinct(endless.column("ResourceId")).as_py())
+    for kind, count in zip(ANOMALY_KINDS, counts, strict=True):
+        yield (
+            f"every charge without a row or an end is an anomaly ({kind})",
+            pa.array([_sum(pc.equal(kinds, kind)) == count]),
+        )
 
 
 def _sum(values: pa.Array) -> int:

@@ -27,7 +27,7 @@ def resource(table: Table, formats: tuple[str, ...] = BOTH, *, csv_raw: bool = F
     return next(r for r in package["resources"] if r["name"] == table.name)
 
 
-EXACT = dict.fromkeys(("decimal", "money", "quantity"), "number")
+EXACT = {"decimal": "number"}
 
 
 def described(target: Path) -> dict[str, Any]:

@@ -297,7 +297,7 @@ class TestEveryContract:
                     assert column.unit == unit
             if column.type == "datetime":
                 assert column.unit == "UTC"
-            if column.type == "decimal":
+            if column.name.endswith("_usd"):
                 assert column.name.removesuffix("_usd") + "_nanousd" in table.names
 
     def test_reads_a_path_into_one_column_of_a_type(self, table: Table) -> None:

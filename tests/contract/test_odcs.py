@@ -23,7 +23,7 @@ BOTH = ("parquet", "csv")
 DOCUMENT = odcs.document("p", BOTH, csv_raw=False)
 
 
-EXACT = dict.fromkeys(("decimal", "money", "quantity"), "number")
+EXACT = {"decimal": "number"}
 
 
 def told(table: Table) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,21 @@ def test_a_column_that_cannot_be_what_it_is_today_is_refused(tmp_path: Path) -> 
     with pytest.raises(StorageError, match=r"events\.parquet cannot be read back") as caught:
         TableReader(tmp_path).read_table("events")
     assert "text" not in str(caught.value)
+
+
+def test_a_decimal_of_an_older_contract_that_does_not_fit_todays_type_keeps_its_own(tmp_path: Path) -> None:
+    costs = empty(tables()["focus_costs"])
+    wide = pa.decimal128(20, 9)
+    amounts = [Decimal("1000000000.5"), Decimal("2.000000001")]
+    rows = pa.table([pa.nulls(2, f.type) for f in costs.schema], names=costs.schema.names)
+    rows = rows.set_column(0, "BilledCost", pa.array(amounts, wide)).set_column(17, "ListCost", pa.array([1, 2], wide))
+    pq.write_table(rows, table_file(tmp_path, "focus_costs"), row_group_size=1)
+
+    read = TableReader(tmp_path).read_table("focus_costs")
+
+    assert read["BilledCost"].to_pylist() == amounts
+    assert (read["ListCost"].type, read["ListCost"].to_pylist()) == (pa.decimal128(18, 9), [1, 2])
+    assert TableReader(tmp_path).read_table("focus_costs", ["BilledCost"])["BilledCost"].to_pylist() == amounts
 
 
 @pytest.mark.parametrize("place", range(4, 400, 37))

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.arrays import one
+from ftetl.arrays import next_month, one, until_9999
+from ftetl.clock import iso
 from ftetl.contract import tables
-from ftetl.contract.arrow_schema import schema
+from ftetl.contract.arrow_schema import USD_LIMIT, schema
 
 TERMINAL_TYPES = ("job_complete", "job_error", "job_user_error", "job_stopped")
 REFUND = "refund"
 EVENT_TYPES = (*TERMINAL_TYPES, REFUND)  # the events that date a charge or a refund
-WITHOUT_TIME, REFUND_TOO_HIGH = ANOMALY_KINDS = ("charge_without_time", "refund_exceeds_price")
+ANOMALY_KINDS = ("charge_without_time", "refund_exceeds_price", "charge_too_large", "charge_end_out_of_range")
+WITHOUT_TIME, REFUND_TOO_HIGH, TOO_LARGE, END_OUT_OF_RANGE = ANOMALY_KINDS
 FAILED = pa.array(["error", "user_error"])  # refunded in full, the vendor says
 _JOB_COLUMNS = (
     *("job_id", "status", "is_terminal", "created_at", "updated_at", "token_count", "model", "model_output_name"),
@@ -46,6 +49,8 @@ class Charges:
         is_priced, is_refunded = pc.greater(price, 0), pc.greater(refund, 0)
         has_no_time = pc.and_(pc.is_null(jobs.column("created_at")), pc.is_null(jobs.column("updated_at")))
         self._add_anomalies(jobs, pc.and_(is_priced, has_no_time), WITHOUT_TIME, "total_price", price)
+        is_too_large = pc.greater_equal(price, USD_LIMIT)
+        self._add_anomalies(jobs, is_too_large, TOO_LARGE, "total_price", price)
         # Without a price it is unknown whether the refund exceeds it.
         exceeds = pc.fill_null(pc.greater(refund, jobs.column("total_price_nanousd")), False)
         self._add_anomalies(jobs, pc.and_(is_refunded, exceeds), REFUND_TOO_HIGH, "refund_amount", refund)
@@ -53,7 +58,8 @@ class Charges:
         is_free = pc.fill_null(pc.equal(jobs.column("total_price_nanousd"), 0), False)
         for meaning, mask in (("gross", pc.equal(refund, price)), ("net", is_free)):
             self.refund_evidence[meaning] += pc.sum(pc.and_(has_failed, mask)).as_py() or 0
-        self._jobs.append(jobs.select(_JOB_COLUMNS).filter(pc.and_(is_priced, pc.invert(has_no_time))))
+        is_charged = pc.and_(is_priced, pc.invert(pc.or_(has_no_time, is_too_large)))
+        self._jobs.append(jobs.select(_JOB_COLUMNS).filter(is_charged))
 
     def add_events(self, events: pa.Table) -> None:
         """Add events, all of a job in one call.
@@ -71,7 +77,7 @@ class Charges:
         """The charged jobs with their periods, ordered by start, in batches of `size` rows; they can be taken once.
 
         Times are naive UTC: `start` and `end` of the charge, `month` in which it is billed, `refund_month` in which a
-        refund is.
+        refund is. An end beyond the year 9999 is null.
         """
         job_schema = schema(tables()["jobs"])
         empty = pa.schema([job_schema.field(name) for name in _JOB_COLUMNS]).empty_table()
@@ -83,10 +89,16 @@ class Charges:
         ended = pc.if_else(pc.fill_null(one(jobs.column("is_terminal")), False), self._newest_event("ended", ids), None)
         last = pc.coalesce(ended, updated, started)
         start = pc.floor_temporal(started, unit="second")
-        end = pc.add(pc.max_element_wise(pc.floor_temporal(last, unit="second"), start), _SECOND)
+        end = until_9999(pc.add(pc.max_element_wise(pc.floor_temporal(last, unit="second"), start), _SECOND))
         month = pc.floor_temporal(start, unit="month")
-        refunded = pc.floor_temporal(pc.coalesce(self._newest_event("refunded", ids), last), unit="month")
-        periods = {"start": start, "end": end, "month": month, "refund_month": pc.max_element_wise(refunded, month)}
+        refund_event = self._newest_event("refunded", ids)
+        refunded = pc.coalesce(refund_event, last)
+        refund_month = pc.max_element_wise(pc.floor_temporal(refunded, unit="month"), month)
+        periods = {"start": start, "end": end, "month": month, "refund_month": refund_month}
+        newest = pc.max_element_wise(started, last, refunded)
+        path = pc.if_else(pc.is_valid(pc.coalesce(ended, refund_event)), "events.created_at", "updated_at")
+        path = pc.if_else(pc.equal(newest, created), "created_at", path)
+        self._add_endless(jobs, periods, pc.fill_null(path, "updated_at"), newest)
         for name, values in periods.items():
             jobs = jobs.append_column(name, values)
         order = pc.sort_indices(jobs, [("start", "ascending"), ("job_id", "ascending")])
@@ -102,6 +114,14 @@ class Charges:
         at = pc.index_in(ids, value_set=one(newest.column("job_id")))
         return pc.take(one(newest.column("created_at_max")), at).view(_NAIVE)
 
+    def _add_endless(self, jobs: pa.Table, periods: dict[str, pa.Array], path: pa.Array, newest: pa.Array) -> None:
+        """Add an anomaly for each job that has a period without an end; `newest` of its times is at `path`."""
+        is_endless = pc.or_(pc.is_null(periods["end"]), pc.is_null(next_month(periods["month"])))
+        is_endless = pc.or_(is_endless, pc.and_(has_refund(jobs), pc.is_null(next_month(periods["refund_month"]))))
+        for row in pc.indices_nonzero(is_endless).to_pylist():
+            where = {"job_id": jobs.column("job_id")[row].as_py(), "path": path[row].as_py(), "kind": END_OUT_OF_RANGE}
+            self.anomalies.append(where | {"raw": f'"{iso(newest[row].as_py().replace(tzinfo=UTC))}"', "rows": 1})
+
     def _add_anomalies(
         self, jobs: pa.Table, mask: pa.ChunkedArray, kind: str, path: str, values: pa.ChunkedArray
     ) -> None:
@@ -111,3 +131,9 @@ class Charges:
                 {"job_id": job_id.as_py(), "path": path, "kind": kind, "raw": str(value), "rows": 1}
                 for job_id, value in pairs
             ]
+
+
+def has_refund(jobs: pa.Table | pa.RecordBatch) -> pa.Array:
+    """By charged job whether its refund is a row."""
+    price, refund = (one(jobs.column(name)) for name in ("total_price_nanousd", "refund_amount_nanousd"))
+    return pc.fill_null(pc.and_(pc.greater(refund, 0), pc.less_equal(refund, price)), False)

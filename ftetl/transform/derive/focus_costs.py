@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import next_month, one, scaled_decimal
 from ftetl.contract import tables
-from ftetl.contract.arrow_schema import NANO, TYPES
+from ftetl.contract.arrow_schema import NANO, TOKEN_LIMIT, TYPES
 from ftetl.transform import assemble
-from ftetl.transform.derive.charges import Charges
+from ftetl.transform.derive.charges import Charges, has_refund
 from ftetl.transform.timestamps import INSTANT
 
 TABLE = "focus_costs"
@@ -46,8 +46,7 @@ def focus_rows(charges: Charges, account: Account) -> Iterator[pa.Table]:
     for batch in charges.batches(_BATCH):
         jobs = {name: one(batch.column(name)) for name in batch.column_names}
         job_rows = _job_rows(jobs, account)
-        refund, price = jobs["refund_amount_nanousd"], jobs["total_price_nanousd"]
-        is_refunded = pc.fill_null(pc.and_(pc.greater(refund, 0), pc.less_equal(refund, price)), False)
+        is_refunded = has_refund(batch)
         if not pc.any(is_refunded).as_py():
             yield assemble.rows(table, job_rows)
             continue
@@ -63,13 +62,14 @@ def _job_rows(jobs: _Columns, account: Account) -> _Columns:
     price, tokens = jobs["total_price_nanousd"], pc.fill_null(jobs["token_count"], 0)
     has_tokens = pc.greater(tokens, 0)
     rate = pc.divide(price, pc.if_else(has_tokens, tokens, 1))
-    by_tokens = pc.and_(pc.equal(pc.multiply(rate, tokens), price), pc.less(rate, RATE_LIMIT))
+    fits = pc.and_(pc.less(rate, RATE_LIMIT), pc.less(tokens, TOKEN_LIMIT))
+    by_tokens = pc.and_(pc.equal(pc.multiply(rate, tokens), price), fits)
     cost = _money(price)
-    # Where the price is not by tokens the rate may not fit.
-    price_per_million = scaled_decimal(pc.if_else(by_tokens, rate, 0), THOUSAND, TYPES["money"])
+    # Where the price is not by tokens these may not fit.
+    price_per_million = scaled_decimal(pc.if_else(by_tokens, rate, 0), THOUSAND, TYPES["decimal"])
+    tokens_priced = scaled_decimal(pc.if_else(by_tokens, tokens, 0), MILLION, TYPES["decimal"])
     enum = {c.name: c.enum for c in columns}
     constant = {c.name: _repeat(c.enum[0], count) for c in columns if c.required and len(c.enum) == 1}
-    tokens_used = scaled_decimal(tokens, MILLION, TYPES["quantity"])
     return {
         **constant,
         **dict.fromkeys(_COSTS, cost),
@@ -85,10 +85,10 @@ def _job_rows(jobs: _Columns, account: Account) -> _Columns:
         "ChargeFrequency": _repeat(enum["ChargeFrequency"][0], count),
         "ChargePeriodStart": jobs["start"].view(INSTANT),
         "ChargePeriodEnd": jobs["end"].view(INSTANT),
-        "ConsumedQuantity": scaled_decimal(pc.if_else(has_tokens, tokens, 1), 0, TYPES["quantity"]),
+        "ConsumedQuantity": pc.if_else(has_tokens, tokens, 1),
         "ConsumedUnit": pc.if_else(has_tokens, *enum["ConsumedUnit"]),
         "InvoiceId": _repeat(None, count),
-        "PricingQuantity": pc.if_else(by_tokens, tokens_used, _quantity(1, count)),
+        "PricingQuantity": pc.if_else(by_tokens, tokens_priced, _quantity(1, count)),
         "PricingUnit": pc.if_else(by_tokens, *enum["PricingUnit"]),
         "ResourceId": jobs["job_id"],
         "ResourceName": _null_if_equal(jobs["model_output_name"], jobs["job_id"]),
@@ -119,7 +119,7 @@ def _refund_rows(jobs: _Columns, job_rows: _Columns) -> _Columns:
         "ChargeClass": pc.if_else(is_later, enum["ChargeClass"][0], pa.scalar(None, pa.string())),
         "ChargeDescription": _join("Refund for fine-tuning of ", pc.fill_null(jobs["model"], UNNAMED)),
         "ChargeFrequency": _repeat(enum["ChargeFrequency"][1], count),
-        "ConsumedQuantity": _quantity(0, count),
+        "ConsumedQuantity": pa.repeat(0, count),
         "PricingQuantity": _quantity(-1, count),
         "PricingUnit": _repeat(enum["PricingUnit"][1], count),
         "SkuPriceId": _join(job_rows["SkuId"], "/job"),
@@ -172,11 +172,11 @@ def _null_if_equal(values: pa.Array, others: pa.Array) -> pa.Array:
 
 
 def _money(nano: pa.Array) -> pa.Array:
-    return scaled_decimal(nano, NANO, TYPES["money"])
+    return scaled_decimal(nano, NANO, TYPES["decimal"])
 
 
 def _quantity(number: int, count: int) -> pa.Array:
-    return scaled_decimal(pa.repeat(number, count), 0, TYPES["quantity"])
+    return scaled_decimal(pa.repeat(number, count), 0, TYPES["decimal"])
 
 
 def _join(*parts: pa.Array | str) -> pa.Array:

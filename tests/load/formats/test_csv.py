@@ -116,7 +116,11 @@ def test_duckdb_reads_back_what_was_written_and_tells_null_from_empty(
         (-1, pa.int64(), b"-1"),
         (9223372036854775807, pa.int64(), b"9223372036854775807"),
         (2e-05, pa.float64(), b"0.00002"),
-        (1.0, pa.float64(), b"1"),
+        (1.0, pa.float64(), b"1.0"),
+        (-0.0, pa.float64(), b"-0.0"),
+        (1e20, pa.float64(), b"1e+20"),
+        (None, pa.float64(), b""),
+        ("\0", pa.string(), rb'"\x00"'),
         (True, pa.bool_(), b"true"),
         (False, pa.bool_(), b"false"),
         (None, pa.bool_(), b""),
@@ -164,6 +168,7 @@ def test_times_have_six_digits_of_a_second_and_z(moments: list[datetime], writte
 @given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 def test_reals_are_written_so_that_they_come_back_exactly(values: list[float], written) -> None:
     assert [float(cell) for cell in cells(pa.array(values), written)] == values
+    assert not [cell for cell in cells(pa.array(values), written) if re.fullmatch(r"-?\d+", cell)]
 
 
 TRIGGERS = ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import tarfile
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import ftetl
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import schema
 from ftetl.pipeline.export import rebuild
 from ftetl.run_report import Report
+from ftetl.snapshot.table_reader import TableReader
 
 DERIVED = ("stages", "focus_costs")
-LIST = Path(__file__).parents[2] / "data" / "golden" / "charges.json"
+DATA = Path(__file__).parents[2] / "data"
+LIST = DATA / "golden" / "charges.json"
 JOBS: list[dict[str, Any]] = json.loads(LIST.read_text())["data"]
 
 
@@ -56,6 +63,65 @@ def test_an_anomaly_lasts_as_long_as_its_value(tmp_path: Path) -> None:
     report = export(tmp_path / "t", [*mended, timeless, unknown], 3)
     assert report.anomalies == {"charge_without_time": 1, "refund_exceeds_price": 1}
     assert export(tmp_path / "t", mended, 4, events="none").anomalies == report.anomalies  # gone, but its row is there
+
+
+def test_a_charge_of_the_last_month_of_9999_has_no_end(tmp_path: Path) -> None:
+    times = {"created_at": "9999-12-31T23:00:00Z", "updated_at": "9999-12-31T23:59:59Z"}
+    usual = {"created_at": "2026-03-01T10:00:00Z", "updated_at": "2026-03-01T12:00:00Z"}
+    common = {"status": "completed", "total_price": 4_000_000_000, "events": []}
+    jobs = [{"id": "ft-1"} | common | times, {"id": "ft-2"} | common | usual]
+    report = export(tmp_path / "t", jobs, formats=("csv",))
+    snapshot = ftetl.open(tmp_path / "t")
+    ends = ("ChargePeriodEnd", "BillingPeriodEnd")
+
+    assert [tuple(row[name] for name in ends) for row in snapshot.arrow("focus_costs").to_pylist()] == [
+        (datetime(2026, 3, 1, 12, 0, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)),
+        (None, None),
+    ]
+    assert report.anomalies == {"charge_end_out_of_range": 1, "in_future": 2}
+    (found,) = [r for r in snapshot.arrow("anomalies").to_pylist() if r["kind"] == "charge_end_out_of_range"]
+    assert found | {"rows": 1} == {
+        "project": "default",
+        "job_id": "ft-1",
+        "path": "updated_at",
+        "kind": "charge_end_out_of_range",
+        "raw": '"9999-12-31T23:59:59.000000Z"',
+        "rows": 1,
+    }
+    for name in tables():
+        snapshot.arrow(name).to_pylist()  # Python's own times end with the year 9999
+        assert b"10000-01" not in (snapshot.folder / f"{name}.csv").read_bytes()
+
+
+def test_a_price_that_no_row_can_hold_is_an_anomaly(tmp_path: Path) -> None:
+    jobs = [
+        {"id": f"ft-{n}", "created_at": "2026-03-01T10:00:00Z", "total_price": price}
+        for n, price in enumerate((10**18 - 1, 10**18, 2**63 - 1))
+    ]
+    report = export(tmp_path / "t", jobs)
+
+    assert ftetl.open(tmp_path / "t").arrow("focus_costs")["BilledCost"].to_pylist() == [Decimal("999999999.999999999")]
+    assert report.anomalies == {"charge_too_large": 2, "out_of_range": 2}
+
+
+def test_a_target_from_before_goes_on_with_the_types_of_today(tmp_path: Path) -> None:
+    """Its costs have 20 digits, its quantities 28."""
+    with tarfile.open(DATA / "targets" / "before_18_digits.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    target = tmp_path / "target"
+    old = TableReader(ftetl.open(target).folder, exact=True).read_table("focus_costs")
+    before = ftetl.open(target).arrow("focus_costs")
+    report = export(target, JOBS)
+    after = ftetl.open(target).arrow("focus_costs")
+
+    assert old.schema.field("BilledCost").type == pa.decimal128(20, 9)
+    assert old.schema.field("ConsumedQuantity").type == pa.decimal128(28, 9)
+    assert (report.version, report.changed) == (2, True)
+    assert before.equals(after)
+    assert after.schema.equals(schema(tables()["focus_costs"]))
+    assert ftetl.open(target, version=1).arrow("focus_costs").equals(after)
+    assert old.to_pylist() == after.to_pylist()
+    assert not export(target, JOBS, 2).changed
 
 
 def test_another_account_gives_another_version_without_an_error(tmp_path: Path) -> None:

@@ -26,12 +26,13 @@ ENDINGS = ("job_complete", "job_error", "job_user_error", "job_stopped")
 SECOND = timedelta(seconds=1)
 Row = dict[str, Any]
 
-prices = st.sampled_from([0, 1, 314400, 4_000_000_000, 30_000_000_000, 2**63 - 1, -1]) | st.integers(0, 10**13)
-counts = st.sampled_from([0, 1, 655, 25_000_000, 2**63 - 1]) | st.integers(0, 10**10)
+odd_prices = [0, 1, 314400, 4_000_000_000, 30_000_000_000, 10**18 - 1, 10**18, 2**63 - 1, -1]
+prices = st.sampled_from(odd_prices) | st.integers(0, 10**13)
+counts = st.sampled_from([0, 1, 655, 25_000_000, 10**15 - 1, 10**15, 2**63 - 1]) | st.integers(0, 10**10)
 # The days beside a month's end, also of long ago.
 instants = st.builds(
     lambda day, micros: datetime(*day, tzinfo=UTC) + timedelta(microseconds=micros),
-    st.sampled_from([(2026, 7, 31), (2026, 8, 1), (2024, 2, 29), (1969, 12, 31), (2026, 12, 31)]),
+    st.sampled_from([(2026, 7, 31), (2026, 8, 1), (2024, 2, 29), (1969, 12, 31), (2026, 12, 31), (9999, 12, 31)]),
     st.sampled_from([0, 1, 999_999, 86_399_999_999]) | st.integers(0, 86_399_999_999),
 )
 texts = st.sampled_from(["Lora", "a/b", "50%", "%2F", "unspecified", 'q"\\', "café", "é\n", "\x7f"]) | st.text(
@@ -67,8 +68,13 @@ def month(moment: datetime) -> datetime:
     return datetime(moment.year, moment.month, 1, tzinfo=UTC)
 
 
-def after(first: datetime) -> datetime:
-    return month(first + timedelta(days=31))
+def after(first: datetime) -> datetime | None:
+    return month(first + timedelta(days=31)) if first < datetime(9999, 12, 1, tzinfo=UTC) else None
+
+
+def second_after(moment: datetime) -> datetime | None:
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    return moment.replace(microsecond=0) + SECOND if moment < last else None
 
 
 def expected(
@@ -81,13 +87,17 @@ def expected(
     begun = job["created_at"] or job["updated_at"]
     if price <= 0:
         return [], anomaly_kinds
+    if price >= 10**18:
+        anomaly_kinds |= {"charge_too_large"}
     if begun is None:
         return [], anomaly_kinds | {"charge_without_time"}
+    if price >= 10**18:
+        return [], anomaly_kinds
     ended = [at for kind, at in event_rows if kind in ENDINGS and at and job["is_terminal"]]
     last = max(ended, default=job["updated_at"] or begun)
     start = begun.replace(microsecond=0)
     tokens = job["token_count"] or 0
-    rated = tokens > 0 and price % tokens == 0 and price // tokens < 10**12
+    rated = tokens > 0 and price % tokens == 0 and price // tokens < 10**12 and tokens < 10**15
     kind, method, model = (job[n] or "unspecified" for n in ("training_type", "training_method", "model"))
     sku = "/".join(["fine-tuning", *(p.replace("%", "%25").replace("/", "%2F") for p in (kind, method)), model])
     cost = Decimal(price) / 10**9
@@ -110,8 +120,8 @@ def expected(
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodStart": start,
         "InvoiceId": None,
-        "ChargePeriodEnd": max(last.replace(microsecond=0) + SECOND, start + SECOND),
-        "ConsumedQuantity": Decimal(tokens or 1),
+        "ChargePeriodEnd": second_after(max(last, start)),
+        "ConsumedQuantity": tokens or 1,
         "ConsumedUnit": "Tokens" if tokens else "Jobs",
         "PricingQuantity": Decimal(tokens) / 10**6 if rated else Decimal(1),
         "PricingUnit": "1000000 Tokens" if rated else "Jobs",
@@ -130,9 +140,13 @@ def expected(
         "x_TrainingType": job["training_type"],
         "x_UserId": job["user_id"],
     }
+    if None in (row["BillingPeriodEnd"], row["ChargePeriodEnd"]):
+        anomaly_kinds |= {"charge_end_out_of_range"}
     if not 0 < refund <= price:
         return [row], anomaly_kinds
     settled = max(month(max((at for kind, at in event_rows if kind == "refund" and at), default=last)), month(start))
+    if after(settled) is None:
+        anomaly_kinds |= {"charge_end_out_of_range"}
     back = Decimal(refund) / 10**9
     more = dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost", "ContractedCost"), -back)
     more |= {
@@ -142,7 +156,7 @@ def expected(
         "PricingUnit": "Jobs",
         "BillingPeriodStart": settled,
         "BillingPeriodEnd": after(settled),
-        "ConsumedQuantity": Decimal(0),
+        "ConsumedQuantity": 0,
         "ChargeClass": "Correction" if settled > month(start) else None,
         "ChargeFrequency": "One-Time",
         "ChargeDescription": f"Refund for fine-tuning of {name}",
@@ -206,7 +220,9 @@ def test_the_rows_are_those_of_the_rules(
     assert {*zip(anomalies["job_id"].to_pylist(), anomalies["kind"].to_pylist(), strict=True)} == anomaly_kinds
     job_sum = sum((r["BilledCost"] for r in costs.to_pylist() if r["x_ChargeKind"] == "job"), Decimal(0))
     assert job_sum * 10**9 == sum(
-        max(j["total_price_nanousd"] or 0, 0) for j in numbered_jobs if j["created_at"] or j["updated_at"]
+        max(j["total_price_nanousd"] or 0, 0)
+        for j in numbered_jobs
+        if (j["created_at"] or j["updated_at"]) and (j["total_price_nanousd"] or 0) < 10**18
     )
     # And the checks agree, of which the demo and the golden charges use less.
     for group in costs.to_batches():
@@ -230,9 +246,9 @@ def test_the_rows_do_not_depend_on_the_steps(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_sums_of_many_large_prices_are_exact(tmp_path: Path) -> None:
-    """Their sum is beyond int64, and beyond what a context of 28 digits would keep."""
+    """Their sum is beyond int64 of nano-dollars, and beyond what a context of 28 digits would keep."""
     day = datetime(2026, 7, 31, tzinfo=UTC)
-    job_rows = [{"job_id": f"ft-{n}", "created_at": day, "total_price_nanousd": 2**63 - 1 - n} for n in range(40)]
+    job_rows = [{"job_id": f"ft-{n}", "created_at": day, "total_price_nanousd": 10**18 - 1 - n} for n in range(40)]
     jobs, costs, anomalies = derive(job_rows, [], ACCOUNTS[0])
     for name, table in (("jobs", jobs), ("anomalies", anomalies)):
         pq.write_table(table, table_file(tmp_path, name), write_page_checksum=True)
@@ -241,5 +257,5 @@ def test_the_sums_of_many_large_prices_are_exact(tmp_path: Path) -> None:
     at = costs.schema.get_field_index("BilledCost")
     off = [cost + Decimal("0.000000001") * (n == 7) for n, cost in enumerate(costs["BilledCost"].to_pylist())]
     spoiled = costs.set_column(at, costs.schema.field(at), pa.array(off, costs.schema.field(at).type))
-    with pytest.raises(Exception, match="sum that of the prices"):
+    with pytest.raises(Exception, match="the sum is that of the prices"):
         focus_checks.require_rules(TABLE, focus_checks.total_rules(spoiled, stored))
