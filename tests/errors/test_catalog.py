@@ -27,12 +27,10 @@ CHOSEN = {
     ("pipeline/export.py", "SoftwareError"): {"B01", "S26"},
     ("validate/table_checks.py", "SoftwareError"): {"B02", "V13"},
     ("config/credentials.py", "ConfigError"): {"P07", "X04"},
-    ("extract/together_api/response_check.py", "AccessError"): {"H01", "H02", "H03", "H35"},
     ("extract/together_api/transport.py", "UnavailableError"): {"H21", "H22"},
     ("extract/together_api/network_errors.py", "UnavailableError"): {
         *("H14", "H15", "H17", "H20", "H28", "H29", "H35", "H38", "N01")
     },
-    ("extract/together_api/response_check.py", "ProtocolError"): {"H05", "H13", "H34", "H37"},
 }
 
 
@@ -92,7 +90,7 @@ def test_the_tables_of_errors_have_codes_whose_exits_are_theirs() -> None:
     rows = [(failure.kind, failure.code) for _, failure in network_errors._FAILURES]
     assert len(rows) > 10
     rows += [(kind, code) for kind, code, _, _ in os_errors._REASONS.values()]
-    rows += [(errors.AccessError, code) for code, _, _ in response_check._ACCESS.values()]
+    rows += [row[:2] for table in (response_check._STATUSES, response_check._CLASSES) for row in table.values()]
 
     assert [(kind, code) for kind, code in rows if kind.exit.name not in FAULTS[code].exits] == []
 

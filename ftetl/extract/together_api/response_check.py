@@ -5,6 +5,7 @@ Of a body it checks only what tells a list or a job from an error, from a web pa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -23,18 +24,38 @@ _OK: Final = 200
 _TOO_MANY_REQUESTS: Final = 429
 _FORBIDDEN: Final = 403
 _CHECK_ADDRESS: Final = "check --base-url and every proxy before the API"
-_CHECK_KEY: Final = "give a key that is valid for this project"
+_NEW_KEY: Final = "give a key that is valid for this project"
+_PAY: Final = "settle that in the account, then run again"
 _LATER: Final = "try again later"
 _LATER_OR_ADDRESS: Final = "try again later; if it happens again, check --base-url"
 
-_ACCESS: Final = {
-    401: ("H01", "{host} refused the API key from {source} with the fingerprint {fingerprint}", _CHECK_KEY),
-    402: ("H02", "{host} wants a payment or a higher spending limit", "settle that in the account, then run again"),
-    403: ("H03", "{host} does not let this API key read fine-tuning jobs", _CHECK_KEY),
-    407: ("H35", "the proxy before {host} wants a login", "put user and password into HTTPS_PROXY"),
+_NOT_NOW: Final = "{host} cannot respond now"
+_OTHER_API: Final = "{host} does not respond as the Together API does"
+
+# The error of each status, and of each class of statuses; `UnavailableError` and `TryLaterError` are worth retries.
+_STATUSES: Final[dict[int, tuple[type[FtetlError], str, str, str]]] = {
+    401: (
+        AccessError,
+        "H01",
+        "{host} refused the API key from {source} with the fingerprint {fingerprint}",
+        _NEW_KEY,
+    ),
+    402: (AccessError, "H02", "{host} wants a payment or a higher spending limit", _PAY),
+    403: (AccessError, "H03", "{host} does not let this API key read fine-tuning jobs", _NEW_KEY),
+    404: (ProtocolError, "H04", "no such endpoint at {host}", "check --base-url: its host and its path"),
+    407: (AccessError, "H35", "the proxy before {host} wants a login", "put user and password into HTTPS_PROXY"),
+    408: (UnavailableError, "H06", _NOT_NOW, _LATER),
+    409: (UnavailableError, "H07", _NOT_NOW, _LATER),
+    425: (UnavailableError, "H06", _NOT_NOW, _LATER),
+    429: (TryLaterError, "H08", "{host} allows no more requests now", _LATER),
+    **dict.fromkeys((501, 505, 511), (ProtocolError, "H13", _OTHER_API, _CHECK_ADDRESS)),
 }
-_RETRYABLE: Final = {408: "H06", 409: "H07", 425: "H06", _TOO_MANY_REQUESTS: "H08"}
-_NOT_RETRYABLE: Final = frozenset({501, 505, 511})  # of the 5xx
+_CLASSES: Final[dict[int, tuple[type[FtetlError], str, str, str]]] = {
+    **dict.fromkeys((1, 2, 3), (ProtocolError, "H34", _OTHER_API, _CHECK_ADDRESS)),
+    4: (ProtocolError, "H05", _OTHER_API, _CHECK_ADDRESS),
+    5: (UnavailableError, "H12", _NOT_NOW, _LATER),
+    **dict.fromkeys((6, 7, 8, 9), (ProtocolError, "H37", _OTHER_API, _CHECK_ADDRESS)),
+}
 
 
 def classify_response(
@@ -58,35 +79,16 @@ def classify_response(
     if status == _FORBIDDEN and one_job:  # the list was readable with this key
         what = f"{host} does not show this job {facts}"
         return RequestFailure(UnavailableError, "N03", what, "look at it in the account")
-    if status in _ACCESS:
-        code, what, advice = _ACCESS[status]
-        what = what.format(host=host, source=key.source or "the settings", fingerprint=key.fingerprint)
-        return RequestFailure(AccessError, code, f"{what} {facts}", advice)
-    if status in _RETRYABLE or (500 <= status < 600 and status not in _NOT_RETRYABLE):
-        return _retryable(response, host, facts)
     if 300 <= status < 400 and "location" in response.headers:
         what = f"{host} redirects to {_redirect_target(response, host, key)}, and a key is never sent on {facts}"
         return RequestFailure(ProtocolError, "H31", what, "if that is the API, give it as --base-url")
-    if status == NOT_FOUND:
-        what = f"no such endpoint at {host} {facts}"
-        return RequestFailure(ProtocolError, "H04", what, "check --base-url: its host and its path")
-    what = f"{host} does not respond as the Together API does {facts}"
-    return RequestFailure(ProtocolError, _code_of_unknown_status(status), what, _CHECK_ADDRESS)
-
-
-def _code_of_unknown_status(status: int) -> str:
-    if status in _NOT_RETRYABLE:
-        return "H13"
-    return "H34" if status < 400 else "H05" if status < 500 else "H37"
-
-
-def _retryable(response: HttpResponse, host: str, facts: str) -> RequestFailure:
-    rate_limited = response.status == _TOO_MANY_REQUESTS
-    kind: type[FtetlError] = TryLaterError if rate_limited else UnavailableError
-    what = f"{host} allows no more requests now" if rate_limited else f"{host} cannot respond now"
+    kind, code, what, advice = _STATUSES.get(status) or _CLASSES[status // 100]
+    what = what.format(host=host, source=key.source or "the settings", fingerprint=key.fingerprint)
+    failure = RequestFailure(kind, code, f"{what} {facts}", advice)
+    if not issubclass(kind, UnavailableError | TryLaterError):
+        return failure
     wait = parse_retry_after(response.headers)
-    code = _RETRYABLE.get(response.status, "H12")
-    return RequestFailure(kind, code, f"{what} {facts}", _LATER, limits.MAX_REQUESTS, wait, pauses_all=rate_limited)
+    return replace(failure, retries=limits.MAX_REQUESTS, retry_after=wait, pauses_all=status == _TOO_MANY_REQUESTS)
 
 
 def _classify_body(response: HttpResponse, host: str, key: Secret, required_key: str) -> RequestFailure | None:
