@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -52,8 +52,10 @@ def decompress_to_file(
         DataError: The stream is cut short or damaged, or has more than `max_bytes` when decompressed.
         StorageError: The file cannot be written.
     """
+    readers: dict[Compression, Callable[[Iterable[bytes]], Iterator[bytes]]]
+    readers = {Compression.NONE: iter, Compression.GZIP: gunzip, Compression.ZSTD: _unzstd}
     try:
-        return write_spooled(_limited(_decompressed(pieces, compression), max_bytes, name), folder, name)
+        return write_spooled(_limited(readers[compression](pieces), max_bytes, name), folder, name)
     except DamagedStreamError:
         raise DataError("F09", f"{name} is cut short or damaged", next=f"save it again ({compression})") from None
 
@@ -67,16 +69,6 @@ def _limited(pieces: Iterable[bytes], max_bytes: int, name: str) -> Iterator[byt
                 "H23", f"{name} unpacks to more than {max_bytes:,} bytes", next="raise --max-bytes if that is right"
             )
         yield piece
-
-
-def _decompressed(pieces: Iterable[bytes], compression: Compression) -> Iterable[bytes]:
-    match compression:
-        case Compression.NONE:
-            return pieces
-        case Compression.GZIP:
-            return gunzip(pieces)
-        case Compression.ZSTD:
-            return _unzstd(pieces)
 
 
 def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -59,7 +59,9 @@ def open_target_folders(
     lock = Lock(fs, control, timeout=lock_timeout)
     stack.callback(lock.release)
     if not is_target(fs, root, control):
-        _sign(fs, control, run_id, file_mode)
+        temp = f"{TEMP}{run_id}-{FORMAT}"
+        write_durable_file(fs, control, temp, SIGNATURE, mode=file_mode)
+        fs.rename(control, temp, control, FORMAT)
     if fs.lstat(root, SNAPSHOTS) is None:  # the signature may be of a run that was killed before it was durable
         fs.sync_folder(control)
         fs.sync_folder(root)
@@ -158,12 +160,6 @@ def require_writable(fs: Fs, folder: Folder) -> None:
     if not fs.is_writable(folder):
         what = f"cannot write to {folder.path}: no permission, or the file system is read-only"
         raise TargetError("S03", what, next="give this user the right to, or choose another folder")
-
-
-def _sign(fs: Fs, control: Folder, run_id: str, mode: int) -> None:
-    temp = f"{TEMP}{run_id}-{FORMAT}"
-    write_durable_file(fs, control, temp, SIGNATURE, mode=mode)
-    fs.rename(control, temp, control, FORMAT)
 
 
 def _version(raw: bytes) -> int | None:

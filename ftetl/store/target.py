@@ -67,7 +67,8 @@ class Target:
                 self.fs, path, stack, run_id=self.run_id, file_mode=file_mode, lock_timeout=lock_timeout
             )
             self._find_base_and_clean_up()
-            stack.callback(self._remove_scratch)
+            remove_scratch = partial(cleanup.remove_tree, self.fs, self._folders.control, self._scratch)
+            stack.callback(cleanup.collect_errors, [remove_scratch])
             self._stack = stack.pop_all()
 
     def _find_base_and_clean_up(self) -> None:
@@ -168,9 +169,6 @@ class Target:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _remove_scratch(self) -> None:
-        cleanup.collect_errors([partial(cleanup.remove_tree, self.fs, self._folders.control, self._scratch)])
 
     def _committed(self, newest: Manifest) -> None:
         self.base, self.version = newest, newest.version + 1

@@ -59,7 +59,7 @@ class Transaction:
         self._folders, self._fs = folders, folders.fs
         self._base, self._version, self._keep, self._committed = base, version, keep, committed
         self._open_files: dict[str, DurableFile] = {}
-        self._files: dict[str, StoredFile] = {}
+        self.files: dict[str, StoredFile] = {}  # those that were closed without an error, by name
         self._stack = ExitStack()
         if not self._fs.make_folder(folders.snapshots, self._temp):
             raise SoftwareError("B03", "a run has one transaction at a time")
@@ -71,17 +71,13 @@ class Transaction:
             self.discard()
             raise
 
-    @property
-    def files(self) -> dict[str, StoredFile]:
-        """The files that were closed without an error, by name."""
-        return dict(self._files)
-
     def create_file(self, name: str) -> BinaryIO:
         """A new file, part of the snapshot once it is closed. Many may be open, in any threads."""
         if not self._is_open or name in self._open_files:
             raise SoftwareError("B03", f"{name} was staged twice, or too late")
         ownership.require_plain_name(name)
-        file = DurableFile(self._fs, self._folder, name, mode=self._folders.file_mode, done=self._file_done)
+        done = partial(self.files.__setitem__, name)
+        file = DurableFile(self._fs, self._folder, name, mode=self._folders.file_mode, done=done)
         self._open_files[name] = file
         return cast(BinaryIO, file)
 
@@ -120,9 +116,6 @@ class Transaction:
     def __exit__(self, *_: object) -> None:
         self.discard()
 
-    def _file_done(self, file: StoredFile) -> None:
-        self._files[file.name] = file
-
     def _commit(self, facts: dict[str, Any]) -> Commit:
         self._read_back()
         base, warnings = self._base, list[str]()
@@ -133,7 +126,7 @@ class Transaction:
             return Commit(base, changed=False, warnings=warnings)
         if base and unchanged:
             self._share_files(base, unchanged)
-        files = tuple(file for _, file in sorted(self._files.items()))
+        files = tuple(file for _, file in sorted(self.files.items()))
         previous = base.version if base else None
         newest = Manifest(self._version, self._folders.run_id, previous, iso(now()), files, facts)
         data = manifest.encode_manifest(newest)
@@ -150,12 +143,12 @@ class Transaction:
     def _read_back(self) -> None:
         """Check that exactly the closed files are on the disk, byte for byte."""
         on_disk = self._fs.list_names(self._folder)
-        if {*self._files} - {*on_disk}:  # by a run on another machine, where locks are not shared
+        if {*self.files} - {*on_disk}:  # by a run on another machine, where locks are not shared
             what = f"another run removed files of this one from {self.path}"
             raise TryLaterError("C02", what, next="run again, and never two at once on such a file system")
-        if self._files.keys() != self._open_files.keys() or on_disk != sorted(self._files):
+        if self.files.keys() != self._open_files.keys() or on_disk != sorted(self.files):
             raise SoftwareError("B03", "a staged file was not closed, or was not made by the transaction")
-        for file in self._files.values():
+        for file in self.files.values():
             if self._fs.digest(self._folder, file.name) != (file.bytes, file.sha256):
                 raise read_back_error(self._folder, file.name)
 
@@ -167,7 +160,7 @@ class Transaction:
             with fs.open_folder(folders.snapshots, base.run_id) as folder:
                 ownership.set_mode(fs, folder, folders.folder_mode)
                 for file in base.files:
-                    if self._files.get(file.name) != file:
+                    if self.files.get(file.name) != file:
                         continue
                     if fs.digest(folder, file.name) != (file.bytes, file.sha256):
                         raise read_back_error(folder, file.name)
@@ -178,7 +171,7 @@ class Transaction:
         return unchanged
 
     def _changes_nothing(self, base: Manifest, unchanged: set[str], facts: dict[str, Any]) -> bool:
-        same_files = unchanged == self._files.keys() == {file.name for file in base.files}
+        same_files = unchanged == self.files.keys() == {file.name for file in base.files}
         return same_files and all(facts.get(name) == base.facts.get(name) for name in VERSIONED_FACTS)
 
     def _share_files(self, base: Manifest, names: set[str]) -> None:

@@ -103,7 +103,7 @@ class TableValidator:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.rows = 0
-        self._last: tuple[Any, ...] | None = None
+        self._last: pa.Table | None = None  # the key of the last row
 
     def check_schema(self, actual: pa.Schema) -> None:
         """Check the names, types and order of the columns, and which may be null.
@@ -135,21 +135,18 @@ class TableValidator:
 
     def _check_keys(self, group: pa.Table) -> None:
         """Check that every row is greater than the one before, in the columns that the table is sorted by."""
-        key = self.table.sorted_by
+        keys = group.select(self.table.sorted_by)
         if self._last is not None:
-            first = tuple(group.column(k)[0].as_py() for k in key)
-            if not self._last < first:
-                raise contract_error(self.table, "key", "a key is repeated, or the rows are not in key order")
-        before, after = group.slice(0, group.num_rows - 1), group.slice(1)
+            keys = pa.concat_tables([self._last, keys])
+        before, after = keys.slice(0, keys.num_rows - 1), keys.slice(1)
         less = pa.array([False] * after.num_rows, pa.bool_())
         equal = pa.array([True] * after.num_rows, pa.bool_())
-        for name in key:
-            a, b = before.column(name), after.column(name)
+        for a, b in zip(before.columns, after.columns, strict=True):
             less = pc.or_(less, pc.and_(equal, pc.less(a, b)))
             equal = pc.and_(equal, pc.equal(a, b))
         if not pc.all(less, min_count=0).as_py():
             raise contract_error(self.table, "key", "a key is repeated, or the rows are not in key order")
-        self._last = tuple(group.column(k)[-1].as_py() for k in key)
+        self._last = keys.slice(keys.num_rows - 1)
 
     def _rows_error(self, errors: pandera.errors.SchemaErrors) -> SoftwareError:
         cases = errors.failure_cases

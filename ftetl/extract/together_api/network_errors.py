@@ -46,83 +46,51 @@ class RequestFailedError(Exception):
         self.failure = failure
 
 
-def _retryable(code: str, what: str, advice: str) -> RequestFailure:
-    return RequestFailure(UnavailableError, code, what, advice, limits.MAX_REQUESTS)
-
-
-_LATER = "try again later"
-_NETWORK = "check the network, then try again"
-_CUT_OFF = "{host} ended the connection before its response was complete"
-_CERTIFICATE = RequestFailure(
-    ProtocolError,
-    "H30",
-    "the certificate of {host} could not be verified",
-    "check the host, this computer's clock and, behind a proxy that signs by itself, REQUESTS_CA_BUNDLE",
-)
-_TLS = RequestFailure(
-    ProtocolError,
-    "H30",
-    "no TLS connection with {host} could be made",
-    "check --base-url, its port, and REQUESTS_CA_BUNDLE where it is set",
-    limits.SUSPECT_RETRIES,
-)
-_ADDRESS = RequestFailure(
-    ConfigError,
-    "X06",
-    "the address of {host}, or that of the proxy, is not valid",
-    "check --base-url and HTTPS_PROXY",
-)
-_NOT_HTTP = RequestFailure(
-    ProtocolError,
-    "H37",
-    "{host} responds in a way that is not HTTP",
-    "check --base-url and every proxy before the API",
-    limits.SUSPECT_RETRIES,
-)
-_AUTHORITIES = RequestFailure(
-    ConfigError,
-    "P09",
-    "the file of certificate authorities cannot be read",
-    "check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
-)
-_NO_URL = (
+_ERRORS_OF_URLS = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
     urllib3_errors.LocationValueError,
 )
+_NAMES = (urllib3_errors.NameResolutionError, socket.gaierror)
+_TIMEOUTS = (urllib3_errors.ReadTimeoutError, TimeoutError)
+_INCOMPLETE = (http.client.IncompleteRead, urllib3_errors.IncompleteRead)
+_OTHER = (requests.RequestException, urllib3_errors.HTTPError)
+_ENDS_OF_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_LATER = "try again later"
+_NETWORK = "check the network, then try again"
+_AUTHORITIES = "check the host, this computer's clock and, behind a proxy that signs by itself, REQUESTS_CA_BUNDLE"
+_TLS = "check --base-url, its port, and REQUESTS_CA_BUNDLE where it is set"
+_PROXIES = "check --base-url and every proxy before the API"
+_BUNDLES = "check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE"
+_CUT_OFF = "{host} ended the connection before its response was complete"
+_UNVERIFIED = "the certificate of {host} could not be verified"
+_NO_TLS = "no TLS connection with {host} could be made"
+_PROXY_REFUSES = "the proxy refuses to connect to {host}"
+_NO_ADDRESS = "the address of {host}, or that of the proxy, is not valid"
+_RETRY, _ONCE = limits.MAX_REQUESTS, limits.SUSPECT_RETRIES
 
-# The failure of each exception; `{host}` stands for the host. The first row that fits any exception of the chain
-# counts: the narrower classes stand first.
-_FAILURES: Final[tuple[tuple[tuple[type[BaseException], ...], RequestFailure], ...]] = (
-    ((ssl.SSLCertVerificationError,), _CERTIFICATE),
-    ((ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError), _retryable("H15", _CUT_OFF, _LATER)),
-    ((ssl.SSLError, urllib3_errors.SSLError), _TLS),
-    (
-        (urllib3_errors.ProxyError,),
-        _retryable("H35", "the proxy refuses to connect to {host}", "check HTTPS_PROXY"),
-    ),
-    (
-        (urllib3_errors.NameResolutionError, socket.gaierror),
-        _retryable("H29", "the name of {host} could not be resolved", _NETWORK),
-    ),
-    ((ConnectionRefusedError,), _retryable("H14", "{host} refused the connection", _NETWORK)),
-    ((urllib3_errors.NewConnectionError,), _retryable("H14", "{host} could not be reached", _NETWORK)),
-    ((urllib3_errors.ConnectTimeoutError,), _retryable("H38", "{host} could not be reached", _NETWORK)),
-    (
-        (urllib3_errors.ReadTimeoutError, TimeoutError),
-        _retryable("H28", "{host} stopped sending its response", _LATER),
-    ),
-    ((urllib3_errors.InvalidChunkLength,), _retryable("H20", "{host} broke off in its response", _LATER)),
-    ((http.client.IncompleteRead, urllib3_errors.IncompleteRead), _retryable("H17", _CUT_OFF, _LATER)),
-    ((ConnectionError,), _retryable("H15", _CUT_OFF, _LATER)),
-    (_NO_URL, _ADDRESS),
-    ((http.client.HTTPException,), _NOT_HTTP),
-    (
-        (requests.RequestException, urllib3_errors.HTTPError),
-        _retryable("N01", "the connection with {host} broke", _NETWORK),
-    ),
-    ((OSError,), _AUTHORITIES),  # an OSError of no library: requests looks for this file before it connects
+_Exceptions = type[BaseException] | tuple[type[BaseException], ...]
+# Of each exception the failure: its kind, code, text with `{host}` for the host, advice and retries. The first row that
+# fits any exception of the chain counts: the narrower classes stand first.
+_FAILURES: Final[tuple[tuple[_Exceptions, type[FtetlError], str, str, str, int], ...]] = (
+    (ssl.SSLCertVerificationError, ProtocolError, "H30", _UNVERIFIED, _AUTHORITIES, 0),
+    (_ENDS_OF_TLS, UnavailableError, "H15", _CUT_OFF, _LATER, _RETRY),
+    ((ssl.SSLError, urllib3_errors.SSLError), ProtocolError, "H30", _NO_TLS, _TLS, _ONCE),
+    (urllib3_errors.ProxyError, UnavailableError, "H35", _PROXY_REFUSES, "check HTTPS_PROXY", _RETRY),
+    (_NAMES, UnavailableError, "H29", "the name of {host} could not be resolved", _NETWORK, _RETRY),
+    (ConnectionRefusedError, UnavailableError, "H14", "{host} refused the connection", _NETWORK, _RETRY),
+    (urllib3_errors.NewConnectionError, UnavailableError, "H14", "{host} could not be reached", _NETWORK, _RETRY),
+    (urllib3_errors.ConnectTimeoutError, UnavailableError, "H38", "{host} could not be reached", _NETWORK, _RETRY),
+    (_TIMEOUTS, UnavailableError, "H28", "{host} stopped sending its response", _LATER, _RETRY),
+    (urllib3_errors.InvalidChunkLength, UnavailableError, "H20", "{host} broke off in its response", _LATER, _RETRY),
+    (_INCOMPLETE, UnavailableError, "H17", _CUT_OFF, _LATER, _RETRY),
+    (ConnectionError, UnavailableError, "H15", _CUT_OFF, _LATER, _RETRY),
+    (_ERRORS_OF_URLS, ConfigError, "X06", _NO_ADDRESS, "check --base-url and HTTPS_PROXY", 0),
+    (http.client.HTTPException, ProtocolError, "H37", "{host} responds in a way that is not HTTP", _PROXIES, _ONCE),
+    (_OTHER, UnavailableError, "N01", "the connection with {host} broke", _NETWORK, _RETRY),
+    # an OSError of no library: requests looks for this file before it connects
+    (OSError, ConfigError, "P09", "the file of certificate authorities cannot be read", _BUNDLES, 0),
 )
 _PROXY_LOGIN: Final = re.compile(r"Tunnel connection failed: 407\b")  # http.client has no class for it
 
@@ -133,9 +101,9 @@ def failure_from_exception(error: Exception, host: str) -> RequestFailure:
     if any(isinstance(cause, OSError) and _PROXY_LOGIN.match(str(cause)) for cause in causes):
         what, advice = "the proxy wants a login (407)", "put user and password into HTTPS_PROXY"
         return RequestFailure(AccessError, "H35", what, advice)
-    for exceptions, failure in _FAILURES:
+    for exceptions, kind, code, what, advice, retries in _FAILURES:
         if any(isinstance(cause, exceptions) for cause in causes):
-            return replace(failure, what=failure.what.format(host=host))
+            return RequestFailure(kind, code, what.format(host=host), advice, retries)
     what = f"an unexpected {type(error).__name__} in the exchange with {host}"
     return RequestFailure(SoftwareError, "B01", what, "please report this")
 

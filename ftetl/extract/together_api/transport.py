@@ -126,7 +126,9 @@ class Transport:
             if status != requests.codes.ok:
                 return HttpResponse(status, headers, self._read_beginning(response.raw, encoding), framed=True)
             if encoding not in {"identity", "gzip", "x-gzip"}:
-                raise RequestFailedError(_unknown_encoding(self.host))
+                what = f"{self.host} responds in a compression that was not requested"
+                advice = "check --base-url and every proxy before the API"
+                raise RequestFailedError(RequestFailure(ProtocolError, "H24", what, advice))
             try:
                 body = self._read_body(response.raw, encoding)
             except RequestFailedError:
@@ -217,8 +219,3 @@ def _damaged(host: str, *, truncated: bool) -> RequestFailure:
     what = f"the compressed response of {host} is cut short or damaged"
     code = "H21" if truncated else "H22"
     return RequestFailure(UnavailableError, code, what, "try again later", limits.MAX_REQUESTS)
-
-
-def _unknown_encoding(host: str) -> RequestFailure:
-    what = f"{host} responds in a compression that was not requested"
-    return RequestFailure(ProtocolError, "H24", what, "check --base-url and every proxy before the API")
