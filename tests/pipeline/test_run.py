@@ -484,7 +484,7 @@ def test_a_target_whose_manifests_are_all_damaged_is_not_begun_anew(tmp_path: Pa
     (manifest,) = (target / "_ftetl" / "manifests").iterdir()
     manifest.write_bytes(manifest.read_bytes()[:-2])
 
-    with pytest.raises(StorageError, match="has manifests, but none"):
+    with pytest.raises(StorageError, match="has manifests, but no snapshot that can be read"):
         ftetl.export(target, source=source)
 
     assert [path.name for path in (target / "snapshots").iterdir()] == [(target / "current").readlink().name]
