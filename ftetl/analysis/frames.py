@@ -46,11 +46,7 @@ def read_jobs(snapshot: Tables, columns: Iterable[str]) -> pd.DataFrame:
 
 
 def group_columns(by: str | Iterable[str]) -> list[str]:
-    """The columns to group by.
-
-    Raises:
-        UsageError: One of them is not in `BY`.
-    """
+    """The columns to group by; a `UsageError` if one of them is not in `BY`."""
     columns = [by] if isinstance(by, str) else list(by)
     unknown = [name for name in columns if name not in BY]
     if unknown or not columns:

@@ -16,11 +16,7 @@ _ADVICE: Final = {"file": "give the path alone, without file://", "http": _WEB, 
 
 
 def require_local_path(path: str | os.PathLike[str]) -> None:
-    """Check that a path is not an address with a scheme. A folder that is called so can be given as absolute path.
-
-    Raises:
-        ConfigError: It is one.
-    """
+    """Raise a `ConfigError` if a path is an address with a scheme; an absolute path never is."""
     found = _ADDRESS.match(os.fspath(path))
     if found:
         scheme = found[1].lower()

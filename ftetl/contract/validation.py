@@ -86,11 +86,7 @@ COLUMN_WORDS: dict[str, Word] = {
 
 
 def require_consistent(at: Place, kind: str, read: str, raw: Mapping[str, Any]) -> None:
-    """Refuse words of a column that contradict each other.
-
-    Raises:
-        ConfigError: Some do.
-    """
+    """Raise a `ConfigError` if words of a column contradict each other."""
     at.require(kind in TYPES, f"has type {kind!r}; known are {', '.join(TYPES)}")
     at.require(read in READERS, f"has read {read!r}; known are {', '.join(READERS)}")
     reader = READERS[read]
@@ -116,11 +112,7 @@ class Place:
     column: str | None = None
 
     def require(self, holds: bool, what: str) -> None:
-        """Refuse the contract unless the condition holds.
-
-        Raises:
-            ConfigError: It does not.
-        """
+        """Raise a `ConfigError` about this place unless the condition holds."""
         if not holds:
             part = f"column {self.column}" if self.column else f"table {self.table}"
             raise ConfigError("K02", f"schemas/{self.table}.toml: {part} {what}", next="correct the contract")

@@ -46,11 +46,7 @@ def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "
 
 
 def run_export(active: ActiveRun) -> Report:
-    """Run one export; its record is stored in the target, its metrics in the file of the settings.
-
-    Raises:
-        FtetlError: Nothing was committed, unless its code is O05: then that is unknown.
-    """
+    """Run one export; its record is stored in the target, its metrics in the file of the settings."""
     table_formats.require_known(active.settings.formats)
     try:
         with _unexpected_errors():
@@ -114,22 +110,14 @@ def rebuild(target: str | os.PathLike[str], **settings: Any) -> Report:
 
 
 def rebuild_settings(target: str | os.PathLike[str], options: dict[str, Any]) -> Settings:
-    """The settings of a rebuild.
-
-    Raises:
-        UsageError: One of the options is unknown or out of range.
-    """
+    """The settings of a rebuild with these options."""
     if options.get("pii_key_file") is not None:  # it has no other use
         options = {**options, "pii": "hash"}
     return Settings.from_options(target, ARCHIVE, options)
 
 
 def run_rebuild(active: ActiveRun) -> Report:
-    """Run one rebuild; its record is stored in the target.
-
-    Raises:
-        FtetlError: Nothing was committed, unless its code is O05: then that is unknown.
-    """
+    """Run one rebuild; its record is stored in the target."""
     settings = active.settings
     with _unexpected_errors():
         _require_unix()

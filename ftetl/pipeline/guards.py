@@ -26,11 +26,7 @@ _UNCHANGED: Mapping[str, str] = MappingProxyType({})
 
 
 def require_not_shrunken(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
-    """Refuse a whole list that is empty, or has less than half of the known present jobs.
-
-    Raises:
-        DataError: It is, or has.
-    """
+    """Raise a `DataError` if a whole list is empty, or has less than half of the known present jobs."""
     left = len(known & listed)
     if known and (not listed or (len(known) >= MIN_KNOWN_JOBS and left < MIN_SHARE * len(known))):
         raise DataError(
@@ -41,11 +37,7 @@ def require_not_shrunken(known: AbstractSet[str], listed: AbstractSet[str]) -> N
 
 
 def require_same_account(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
-    """Refuse a whole list that shares no job with the known ones.
-
-    Raises:
-        DataError: It shares none.
-    """
+    """Raise a `DataError` if a whole list shares no job with the known ones."""
     if len(known) >= MIN_KNOWN_JOBS and listed and not known & listed:
         raise DataError(
             "R48",
@@ -86,11 +78,7 @@ def check_identity(
 
 
 def require_same_privacy(stored: Mapping[str, str], privacy: Mapping[str, str]) -> None:
-    """Refuse to treat people's data in another way than before: rows that are copied would stay as they are.
-
-    Raises:
-        ConfigError: The mode or the key is another one.
-    """
+    """Raise a `ConfigError` if people's data was treated in another way in the rows that are copied."""
     before, now = stored.get(MODE, KEPT), privacy.get(MODE, KEPT)
     if before != now:
         raise ConfigError(
@@ -107,10 +95,9 @@ def require_same_privacy(stored: Mapping[str, str], privacy: Mapping[str, str]) 
 
 
 def require_same_privacy_as_failed_runs(target: Target, privacy: Mapping[str, str]) -> None:
-    """In a target without a version, refuse to treat people's data in another way than a failed run that stored some.
+    """Raise a `ConfigError` if a failed run stored data, and treated people's data in another way.
 
-    Raises:
-        ConfigError: The mode or the key is another one.
+    Only a target without a version is checked; the identity of a version is compared by `check_identity`.
     """
     if target.base is not None:  # its identity was compared
         return

@@ -51,11 +51,7 @@ _log = logging.getLogger(__name__)
 
 
 def run_source(settings: Settings, source: Source, target: Target, progress: Progress) -> Report:
-    """Export what the source has into the target.
-
-    Raises:
-        FtetlError: Nothing was committed, unless its code is O05: then that is unknown.
-    """
+    """Export what the source has into the target; an error means what it means for `ftetl.export`."""
     pseudonyms = read_pseudonyms(settings)
     privacy = pseudonyms.identity if pseudonyms else {}
     with ExitStack() as stack:
@@ -91,11 +87,7 @@ class Run:
         self._stored = open_tables(target.path, target.base)
 
     def execute(self) -> Report:
-        """Run all steps.
-
-        Raises:
-            FtetlError: Nothing was committed, unless its code is O05: then that is unknown.
-        """
+        """Run all steps; an error means what it means for `ftetl.export`."""
         started, source, target = time.monotonic(), self._source, self._target
         if source.service is not None:
             _preload_validation()  # while the network is waited for

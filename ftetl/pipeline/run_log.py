@@ -72,11 +72,7 @@ def read_records(path: Path, damaged: list[str]) -> list[Report]:
 
 
 def require_target(path: Path) -> None:
-    """Refuse a folder that is not a target.
-
-    Raises:
-        TargetError: It is not, or it may not be read.
-    """
+    """Raise a `TargetError` if the folder is not a target, or may not be read."""
     with translate_os_errors("read", path):
         try:
             (path / CONTROL / _FORMAT).lstat()
