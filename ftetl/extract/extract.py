@@ -124,4 +124,4 @@ def fetch_details(
 
 
 def _with_date(response: Response, settings: Settings) -> Response:
-    return replace(response, observed_at=settings.observed_at) if settings.observed_at else response
+    return replace(response, observed_at=settings.observed_at, is_dated=True) if settings.observed_at else response

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 
 from ftetl.clock import now
@@ -12,6 +11,7 @@ from ftetl.extract.extract import Extraction
 from ftetl.extract.source import Outcome, Source
 from ftetl.load import formats
 from ftetl.pipeline.billing_account import account_from_settings
+from ftetl.pipeline.run_times import SKEW
 from ftetl.transform.derive.focus_costs import TABLE
 
 MIN_DETAILS = 10  # from so many details on it means something if all are missing
@@ -19,7 +19,6 @@ PAGE_SIZES = (100, 500, 1000)  # at which services like to cut a list
 SHEET_ROWS = 1_048_576  # rows of a sheet in Excel, the header included
 ACCOUNT = "billing_account"  # the fact of a version: the account in its charges
 LISTED = "listed"  # the fact of a version: how many jobs its newest whole list had
-MAX_CLOCK_DIFFERENCE = timedelta(days=1)  # a time further in the future is a mistake
 
 
 def run_warnings(
@@ -34,9 +33,9 @@ def run_warnings(
         after: the facts of the version that is now the newest.
     """
     yield from source.notes
-    future = [r.name for r in extraction.responses if r.observed_at > now() + MAX_CLOCK_DIFFERENCE]
+    future = [r.name for r in extraction.responses if r.observed_at > now() + SKEW]
     if future:
-        yield f"{future[0]} was observed in the future; until then no other response can replace its data"
+        yield f"{future[0]} was observed in the future; until then no saved response can replace its data"
     if all_details_missing(extraction):
         yield "the API responded with 404 to every detail request; check --base-url"
     count = None if extraction.whole is None else extraction.scans[extraction.whole].received

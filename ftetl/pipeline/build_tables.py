@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from ftetl.config.settings import Settings
 from ftetl.errors import SoftwareError
@@ -35,6 +36,7 @@ class BuiltTables:
     anomalies: dict[str, int]  # by kind
     drift: Drift
     refunds: Mapping[str, int]  # failed jobs by what their refund says of prices: gross or net
+    newest_stored: datetime | None  # the newest observation in the version before
 
 
 def build_tables(
@@ -74,10 +76,10 @@ def build_tables(
     _require_all_accounted(extraction, plan, done, len(quarantined))
     for costs in derived.focus_rows():
         writers.write_rows(focus_costs.TABLE, costs)
-    history = merge.stored.read_table("job_history")
+    history = merge.read_observed("job_history")
     states = job_history.merged(history, merge.superseded_states, merge.current_states, settings.project)
     writers.write_rows("job_history", states)
-    quarantine = merge_quarantine.quarantine(merge.stored.read_table("quarantine"), quarantined, settings.project)
+    quarantine = merge_quarantine.quarantine(merge.read_observed("quarantine"), quarantined, settings.project)
     writers.write_rows("quarantine", quarantine.table)
     anomaly_table = derived.anomalies(merge.anomaly_table(anomalies))
     writers.write_rows("anomalies", anomaly_table)
@@ -89,6 +91,7 @@ def build_tables(
         dict(sorted(kinds.items())),
         drift.drift(),
         derived.refund_evidence,
+        merge.newest_stored,
     )
 
 

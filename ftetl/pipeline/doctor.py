@@ -6,6 +6,7 @@ fail has the exit that the run would end with.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from ftetl.extract.privacy import pseudonyms
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.load import formats
-from ftetl.pipeline import guards
+from ftetl.pipeline import guards, list_watermark
+from ftetl.pipeline.run_times import SKEW
 from ftetl.raw import index
 from ftetl.raw.blob import Memory
 from ftetl.raw.element import Scan
@@ -33,6 +36,7 @@ from ftetl.snapshot.table_reader import open_tables
 from ftetl.store import cleanup, integrity, manifest, ownership
 from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.manifest import CONTROL, Manifest
+from ftetl.transform.merge import observation_times
 
 FIRST_RUN_BYTES = 64 << 20  # that a first run may well need
 COPIES = 3  # of the newest snapshot that must fit: the next one, what it is spooled from, and some growth
@@ -121,7 +125,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dic
         clock = Finding("clock", f"this machine's clock is within {max(1.0, abs(ahead)):.0f} s of the service's")
         if abs(ahead) > limits.CLOCK_SKEW:
             what = f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the service's"
-            clock = Finding("clock", what, "set it; states of jobs are dated by it", warning=True)
+            clock = Finding("clock", what, "set it; runs are dated by the service's", warning=True)
         yield clock
     base = _newest_manifest(settings.target)
     if base is not None:
@@ -183,6 +187,19 @@ def _existing_target(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iter
         raise StorageError("S13", f"{path} has manifests, but no snapshot that can be read", next="restore a backup")
     integrity.require_undamaged_base(path, newest, formats.is_read_back)
     yield Finding("target", f"{path} has version {newest.version}" if newest else f"{path} has no version yet")
+    if newest is not None and (latest := _newest_observation(path, newest)) > now() + SKEW:
+        what = f"stored observations lie in the future, up to {latest:%Y-%m-%d %H:%M}, from a clock that was ahead"
+        yield Finding("times", what, "the next run against the API dates them to just before itself", warning=True)
+
+
+def _newest_observation(path: Path, base: Manifest) -> datetime:
+    try:
+        document = json.loads((path / CONTROL / f"{list_watermark.DOCUMENT}.json").read_bytes())
+    except (OSError, ValueError):
+        document = {}
+    whole_at = list_watermark.newest_in(base.run_id, base.facts, document, list_watermark.FACT)
+    stored = observation_times.newest(open_tables(path, base))
+    return max(filter(None, (whole_at, stored)), default=datetime.min.replace(tzinfo=UTC))
 
 
 def _disk(path: Path, place: Path) -> Iterator[Finding]:

@@ -60,8 +60,10 @@ class ArchivedProvenance:
         self._archive.drop_unfinished(self._target.base, self._target.version)
         stored = open_tables(self._target.path, self._target.base)
         newest = max((response.observed_at for response in extraction.responses), default=now())
+        # Where details are asked for rarely, a job is asked about once more after its refund may have come.
+        before = list_watermark.details_at(self._target) or list_watermark.newest_whole_at(self._target)
         known = fingerprints.read_fingerprints(stored.folder)
-        finished = fingerprints.finished_jobs(stored, known, newest)
+        finished = fingerprints.finished_jobs(stored, known, min(newest, before or newest))
         self._cache = self._stack.enter_context(DetailCache(self._target, self._archive, finished))
         return self._cache
 
@@ -101,6 +103,7 @@ class ArchivedProvenance:
             "observed_at": iso(response.observed_at),
             "shape": response.shape.value,
             "whole": response.whole,
+            "is_dated": response.is_dated,
         }
         path = response.path
         if path is None:  # from the network, or through stdin: there is no other copy

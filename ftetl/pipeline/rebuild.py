@@ -56,10 +56,10 @@ def rebuild_tables(target: Target, settings: Settings, progress: Progress) -> tu
                 with path.open("rb") as old, transaction.create_file(file.name) as new:
                     shutil.copyfileobj(old, new, _BLOCK)
             archive.write_index(target.version, _index_entry(target, entries[-1]))
-            whole_at = list_watermark.newest_whole_at(target)
+            times = list_watermark.newest_whole_at(target), list_watermark.details_at(target)
             commit = transaction.commit(dict(rebuilt.base.facts))
             with contextlib.suppress(FtetlError):  # committed
-                list_watermark.write_newest_whole_at(target, commit.manifest.run_id, whole_at)
+                list_watermark.write_newest_whole_at(target, commit.manifest.run_id, *times)
             return report, commit
 
 

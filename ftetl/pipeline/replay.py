@@ -52,7 +52,10 @@ class ReplayedSource:
         for entry in self._entry["answers"]:
             blob = self._saved(entry).blob if "path" in entry else Memory(self._archive.read_body(entry["sha256"]))
             observed_at = parse_iso(entry["observed_at"])
-            yield Response(entry["name"], blob, observed_at, Shape(entry["shape"]), entry["whole"])
+            is_dated = entry.get("is_dated", False)  # an older ftetl did not store it
+            yield Response(
+                entry["name"], blob, observed_at, Shape(entry["shape"]), whole=entry["whole"], is_dated=is_dated
+            )
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The outcomes of the detail requests of that run."""

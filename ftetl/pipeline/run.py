@@ -13,10 +13,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from datetime import datetime
 from typing import Any
 
-from ftetl.clock import iso
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, DataError, FtetlError
@@ -33,6 +31,7 @@ from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.pipeline.build_tables import BuiltTables, build_tables
 from ftetl.pipeline.progress import Progress
 from ftetl.pipeline.provenance import ArchivedProvenance, Provenance
+from ftetl.pipeline.run_times import run_times
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
 from ftetl.raw.secret_masking import mask_secrets
@@ -85,6 +84,7 @@ class Run:
         self._provenance, self._privacy, self._progress = provenance, privacy, progress
         self._facts_before = dict(target.base.facts) if target.base else {}
         self._stored = open_tables(target.path, target.base)
+        self._time_warning: str | None = None
 
     def execute(self) -> Report:
         """Run all steps; an error means what it means for `ftetl.export`."""
@@ -136,8 +136,8 @@ class Run:
     def _load(self, extraction: Extraction, identity: dict[str, str | None]) -> tuple[BuiltTables, Commit]:
         """Build the tables from the extraction, and commit all of them or none."""
         settings, target = self._settings, self._target
-        base_whole_at = list_watermark.newest_whole_at(target)
-        whole = extraction.whole = extraction.newest_whole(base_whole_at)
+        times = run_times(target, settings, self._source, extraction)
+        whole = extraction.whole = times.whole
         plan = deduplicate.resolve_duplicates(extraction.responses, extraction.scans, extraction.confirmed)
         plan.anomalies += extraction.details.anomalies
         if whole is not None:
@@ -147,18 +147,20 @@ class Run:
                 allow_shrink=settings.allow_shrink,
                 allow_account_change=settings.allow_account_change,
             )
-        newest_whole_at = extraction.responses[whole].observed_at if whole is not None else base_whole_at
         merge_context = RunContext(
             project=settings.project,
             complete_list=whole,
-            newest_whole_at=newest_whole_at,
-            base_whole_at=base_whole_at,
+            newest_whole_at=times.newest_whole_at,
+            base_whole_at=times.base_whole_at,
+            live_at=times.live_at,
+            dates_back=times.is_certain,
             may_mark_missing=whole is not None and all(a.job_id for a in plan.quarantined),
             failed=frozenset(extraction.details.failed),
             unchanged_ids=extraction.confirmed,
-            list_is_current=any(r.whole and r.observed_at == newest_whole_at for r in extraction.responses),
+            list_is_current=any(r.whole and r.observed_at == times.newest_whole_at for r in extraction.responses),
         )
-        facts = self._facts(extraction, identity, newest_whole_at)
+        watermarks = times.newest_whole_at, times.details_at
+        facts = {**self._facts(extraction, identity), **list_watermark.time_facts(*watermarks)}
         with target.begin_transaction() as transaction:
             writers = TableWriters(transaction, settings.formats, csv_raw=settings.csv_raw)
             try:
@@ -184,12 +186,11 @@ class Run:
             self._provenance.write_index(extraction, self._source.service)
             commit = transaction.commit({**facts, "rows": writers.rows})
         with contextlib.suppress(FtetlError):  # committed: what is missing is a time, not a row
-            list_watermark.write_newest_whole_at(target, commit.manifest.run_id, newest_whole_at)
+            list_watermark.write_newest_whole_at(target, commit.manifest.run_id, *watermarks)
+        self._time_warning = times.future_warning(built.newest_stored)
         return built, commit
 
-    def _facts(
-        self, extraction: Extraction, identity: dict[str, str | None], newest_whole_at: datetime | None
-    ) -> dict[str, Any]:
+    def _facts(self, extraction: Extraction, identity: dict[str, str | None]) -> dict[str, Any]:
         """What the manifest says of the version, besides the rows of its tables."""
         settings, whole = self._settings, extraction.whole
         listed = self._facts_before.get(advisories.LISTED) if whole is None else extraction.scans[whole].received
@@ -198,7 +199,6 @@ class Run:
             "identity": identity,
             "contracts": {name: table.fingerprint for name, table in tables().items()},
             formats.FACT: {name: "raw" if settings.csv_raw and name == "csv" else "plain" for name in names},
-            list_watermark.FACT: iso(newest_whole_at) if newest_whole_at else None,
             advisories.ACCOUNT: account_from_settings(settings).id,
             advisories.LISTED: listed,
         }
@@ -239,6 +239,7 @@ class Run:
             warnings=(
                 *target.warnings,
                 *commit.warnings,
+                *((self._time_warning,) if self._time_warning else ()),
                 *advisories.run_warnings(extraction, source, before, commit.manifest.facts),
                 *advisories.cost_warnings(settings, built.rows, before, built.refunds),
             ),

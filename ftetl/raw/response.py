@@ -29,6 +29,7 @@ class Response:
     whole: bool = False  # whether a list in it is the complete list of a project
     path: Path | None = None  # the user's file, for a saved response
     detail: bool = False  # known to be `GET /fine-tunes/{id}`: its events are complete
+    is_dated: bool = False  # of a live list: whether its time is certain, not only this machine's clock
     stamp: tuple[int, ...] = ()  # of a saved response, before it was read: shows a later change
 
 

@@ -93,9 +93,14 @@ def versions_to_retain(committed: Iterable[tuple[int, datetime]], *, keep: int, 
     """Of all versions with their commit times, the newest `keep`, all of 24 hours, and the last of each day of a week.
 
     At least two are retained; days are those of UTC. The greater version is the newer one, whatever the clock said: a
-    clock that goes back does not make a version older, one that runs ahead retains it longer.
+    clock that goes back does not make a version older, one in the future counts as old as the version after it.
     """
-    ordered = sorted(committed)
+    ordered: list[tuple[int, datetime]] = []
+    newest = now
+    for version, at in sorted(committed, reverse=True):
+        newest = at if at <= now else newest
+        ordered.append((version, newest))
+    ordered.reverse()
     retained = {version for version, _ in ordered[-max(keep, MIN_RETAINED) :]}
     retained |= {version for version, at in ordered if now - at < RETAIN_ALL_FOR}
     last_of_day: dict[date, int] = {

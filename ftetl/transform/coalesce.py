@@ -24,6 +24,7 @@ from ftetl.transform.ranked_copies import RankedCopies, no_rows
 from ftetl.transform.timestamps import INSTANT
 
 EVENTS = "events"
+UPDATED = "updated_at"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def _coalesced(copies: RankedCopies) -> Coalesced:
 
 def _is_other_state(copies: RankedCopies) -> pa.Array:
     """Whether a copy is of another state than its winner; a value that it does not have makes no state."""
-    differs = pc.invert(copies.is_current)
+    # A list item and its detail are not two states only because one of them has no `updated_at` to compare.
+    of_another_time = pc.invert(pc.or_(copies.is_current, pc.and_(copies.is_partner, copies.lacks_time)))
+    differs = of_another_time
     for key in survivorship.state_keys():
         values = copies.column(key)
         differs = pc.or_(differs, pc.fill_null(pc.not_equal(values, copies.of_winner(values)), pc.is_valid(values)))
@@ -89,7 +92,7 @@ def _is_other_state(copies: RankedCopies) -> pa.Array:
         # A value of a wrong type is in no column, but makes a state all the same.
         exact = [_differs_as_received(copies, place) for place in pc.indices_nonzero(unsure).to_pylist()]
         differs = pc.replace_with_mask(differs, unsure, pa.array(exact, pa.bool_()))
-        differs = pc.or_(differs, pc.invert(copies.is_current))
+        differs = pc.or_(differs, of_another_time)
     return differs
 
 
@@ -140,8 +143,8 @@ def _sources_of_key(copies: RankedCopies, key: str) -> pa.Array | None:
         fills = pc.or_(fills, copies.fills_detail_keys)
     has = copies.has_value(key)
     places = copies.first_of_each_job(pc.and_(pc.and_(fills, has), pc.invert(copies.of_winner(has))))
-    # Arrow cannot tell a null from a key that is not there, so the winner's own text is asked.
-    absent_only = places.filter(copies.fills_absent_keys.take(places)).to_pylist()
+    # Arrow cannot tell a null from a key that is not there, so the winner's own text is asked. A time is never void.
+    absent_only = places.filter(copies.fills_absent_keys.take(places)).to_pylist() if key != UPDATED else []
     nulls = [place for place in absent_only if key in copies.keys(copies.winner(place))]
     places = places.filter(pc.invert(pc.is_in(places, value_set=pa.array(nulls, pa.int64()))))
     if not len(places):

@@ -1,7 +1,8 @@
 """Removes duplicates within a response: a run decodes of each job one copy from each response, in the order of job ids.
 
-In one response the copy with the greater `updated_at` wins, then the one with the greater canonical JSON; an older
-different copy goes to quarantine, an equal one is counted. Between responses `transform.coalesce` decides.
+In one response the copy with the greater comparable `updated_at` wins (`survivorship`), then the one with the greater
+canonical JSON; an older different copy goes to quarantine, an equal one is counted. Between responses
+`transform.coalesce` decides.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ftetl.raw import secret_masking, strict_json
 from ftetl.raw.element import RefusedElement, Scan, find_job_id
 from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.raw.response import Response
-from ftetl.transform import timestamps
+from ftetl.transform import survivorship, timestamps
 from ftetl.transform.raw_job import RawJob
 
 _BACK = 256  # bytes in which a key and the white space behind it find room
@@ -84,14 +85,14 @@ def _quarantined(response: Response, refused: RefusedElement) -> QuarantinedElem
 class _Copy:
     item: RawJob
     canonical: str
-    updated_at: datetime
+    time: datetime  # to compare it by
 
 
 def _pick_winner(responses: Sequence[Response], items: list[RawJob], plan: DecodePlan) -> list[RawJob]:
     """Of the copies in one response the winner, if any is clean JSON; the others are quarantined or counted."""
     copies = [copy for item in items if (copy := _parsed(responses, item, plan)) is not None]
     # The rule of `survivorship` on raw JSON, before there are columns; one response has one time of observation.
-    copies.sort(key=lambda c: (c.updated_at, c.canonical, -c.item.position), reverse=True)
+    copies.sort(key=lambda c: (c.time, c.canonical, -c.item.position), reverse=True)
     for copy in copies[1:]:
         item = copy.item
         if copy.canonical == copies[0].canonical:
@@ -114,4 +115,5 @@ def _parsed(responses: Sequence[Response], item: RawJob, plan: DecodePlan) -> _C
         return None
     text = value.get("updated_at")
     instant = timestamps.parse_timestamp(text).instant if isinstance(text, str) else None
-    return _Copy(item, strict_json.compact_json(value, canonical=True), instant or timestamps.NEVER)
+    time = survivorship.comparable(instant, response.observed_at)
+    return _Copy(item, strict_json.compact_json(value, canonical=True), time)

@@ -15,7 +15,7 @@ from ftetl.raw.response import Response
 from ftetl.transform import survivorship, timestamps
 from ftetl.transform.decode.decoder import Decoded
 from ftetl.transform.decode.source_schema import other_kind_key
-from ftetl.transform.timestamps import INSTANT
+from ftetl.transform.timestamps import INSTANT, NEVER
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -40,13 +40,23 @@ class RankedCopies:
             "observed_at": pa.array([responses[item.response].observed_at for item in items], INSTANT),
             "detail": pa.array([item.detail for item in items], pa.bool_()),
         }
-        self.order = self._ranked({**columns, "detail": pc.cast(columns["detail"], pa.int8())})
+        times = survivorship.comparable_times(columns["updated_at"], columns["observed_at"])
+        self.order = self._ranked(
+            {
+                **columns,
+                "era": survivorship.eras(columns["job_id"], times, columns["observed_at"]),
+                "updated_at": times,
+                "detail": pc.cast(columns["detail"], pa.int8()),
+            }
+        )
         self.rows: list[int] = self.order.to_pylist()  # by place: the row of the batch
         ids, self.updated, self.observed, self.detail = (column.take(self.order) for column in columns.values())
         self.is_winner = group_starts(ids)
         self.job = pc.subtract(pc.cumulative_sum(pc.cast(self.is_winner, pa.int64())), 1)  # a number for each job
         self.winners = pc.cast(pc.indices_nonzero(self.is_winner), pa.int64())  # by job
         self.is_current = pc.equal(self.updated, self.of_winner(self.updated))
+        has_time = pc.greater(times.take(self.order), pa.scalar(NEVER, INSTANT))
+        self.lacks_time = pc.invert(pc.and_(has_time, self.of_winner(has_time)))  # to compare; the copy, or its winner
         others = pc.not_equal(self.detail, self.of_winner(self.detail))
         self.is_partner = pc.is_in(pa.arange(0, len(ids)), value_set=self.first_of_each_job(others))
         self._find_fillers()

@@ -242,6 +242,25 @@ def test_a_clock_that_is_wrong_is_a_warning(tmp_path: Path, hours: int, word: st
     assert word in clock.what
 
 
+@pytest.mark.parametrize("changes", [True, False], ids=["in the tables", "in the time of the newest list"])
+def test_stored_times_in_the_future_are_a_warning(tmp_path: Path, server: demo.Server, changes: bool) -> None:
+    def run(at: datetime) -> None:
+        ftetl.export(tmp_path / "t", base_url=server.url, environ={"TOGETHER_API_KEY": server.key}, observed_at=at)
+
+    run(datetime.now(UTC))
+    assert "times" not in examined(tmp_path / "t", server.url)
+    if changes:
+        server.jobs = [{**job, "status": "unheard"} for job in server.jobs]
+    run(datetime.now(UTC) + timedelta(hours=3))
+
+    found = examined(tmp_path / "t", server.url)["times"]
+
+    assert (found.state, found.exit) == ("warning", None)
+    assert "lie in the future" in found.what
+    run(datetime.now(UTC))
+    assert "times" not in examined(tmp_path / "t", server.url)
+
+
 def test_the_command_ends_as_the_run_would(tmp_path: Path, server: demo.Server) -> None:
     somebody_elses(tmp_path / "t")
     words = ["doctor", str(tmp_path / "t"), "--base-url", server.url, "--json"]

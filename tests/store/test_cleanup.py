@@ -272,7 +272,9 @@ RETAINED = {
     "the last of each day for 7 days": (aged(100, 99, 98, 75, 74, 50, 49, 0, 0), 1, {3, 5, 7, 8, 9}),
     "the 8th day is over": (aged(24 * 7 + 0.1, 24 * 7 - 0.1, 0, 0), 1, {2, 3, 4}),
     "a clock that went back": (aged(0, OLD, OLD, OLD), 2, {1, 3, 4}),
-    "a clock that ran ahead": (aged(-OLD, OLD, OLD, OLD), 2, {1, 3, 4}),
+    "a clock that ran ahead": (aged(-OLD, OLD, OLD, OLD), 2, {3, 4}),
+    "a clock that ran ahead yesterday": (aged(OLD, -OLD, 20, 1, 1), 2, {2, 3, 4, 5}),
+    "a clock that was right again just now": (aged(OLD, -OLD, -OLD), 2, {2, 3}),
     "greater version wins within a day, not the later time": (aged(50, 51, 0, 0), 1, {2, 3, 4}),
     "all within N": (aged(OLD, 100, 1), 10, {1, 2, 3}),
 }

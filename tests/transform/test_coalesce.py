@@ -6,6 +6,7 @@ import itertools
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ftetl.transform.deduplicate import resolve_duplicates
 from ftetl.transform.flatten import tables
 
 NOON = datetime(2026, 7, 3, 12, tzinfo=UTC)
+NEVER = datetime(1, 1, 1, tzinfo=UTC)
 OLD, NEW = "2026-07-01T00:00:00Z", "2026-07-02T00:00:00Z"
 
 
@@ -90,7 +92,7 @@ def told(*responses: Response) -> dict[str, Any]:
     return content(found.batch.decoded)
 
 
-def job(updated: str | None = NEW, **more: Any) -> dict[str, Any]:
+def job(updated: Any = NEW, **more: Any) -> dict[str, Any]:
     return {"id": "ft-1", "updated_at": updated, **more}
 
 
@@ -233,16 +235,44 @@ def test_events_come_from_the_copy_that_has_the_most(
 
 # --- who wins
 
+FUTURE, SOON = "2062-01-01T00:00:00Z", "2026-07-03T12:05:00Z"
+UNCOMPARABLE = {
+    "null": None,
+    "no time": "soon",
+    "empty": "",
+    "Go's zero time": "0001-01-01T00:00:00Z",
+    "a unix number": 1_800_000_000,
+    "an object": {"at": NEW},
+    "in the future": FUTURE,
+    "just beyond the clock skew": "2026-07-03T13:05:01Z",
+}
+
 RANKED: list[tuple[str, list[Response]]] = [
     # The last one wins.
     ("updated_at", [listing(job(OLD, n=1), at=5), listing(job(n=2), name="b")]),
     ("updated_at in any zone", [listing(job("2026-07-02T01:00:00+02:00", n=1), at=5), listing(job(n=2), name="b")]),
-    ("an updated_at that is a time", [listing(job("soon", n=1), at=5), listing(job(OLD, n=2), name="b")]),
-    ("an updated_at at all", [listing(job(None, n=1), at=5), listing(job(OLD, n=2), name="b")]),
-    (
-        "an updated_at of the right type",
-        [listing({"id": "ft-1", "updated_at": 9**15, "n": 1}), listing(job(OLD, n=2), name="b")],
+    *(
+        pair
+        for name, value in UNCOMPARABLE.items()
+        for pair in (
+            (f"the newer observation, its time being {name}", [listing(job(n=1)), listing(job(value, n=2), at=1)]),
+            (
+                f"the newer observation over one whose time is {name}",
+                [listing(job(value, n=1)), listing(job(OLD, n=2), at=1)],
+            ),
+            (f"of one observation a time over one that is {name}", [listing(job(value, n=1)), listing(job(OLD, n=2))]),
+            (f"a newer detail whose time is {name}", [listing(job(n=1)), detail(job(value, n=2), 1)]),
+            (
+                f"a newer list item over a detail whose time is {name}",
+                [detail(job(value, n=1)), listing(job(OLD, n=2), at=1)],
+            ),
+            (
+                f"what came after a time that was {name}",
+                [listing(job(n=3)), listing(job(value, n=4), at=1), listing(job(OLD, n=2), at=2)],
+            ),
+        )
     ),
+    ("a time within the clock skew", [listing(job(SOON, n=2)), listing(job(NEW, n=1), at=1)]),
     ("the newer observation", [listing(job(n=1)), listing(job(n=2), at=1, name="b")]),
     ("the detail", [listing(job(n=1)), detail(job(n=2))]),
     ("the greater canonical text", [listing(job(n=1)), listing(job(n=2), name="b")]),
@@ -257,6 +287,21 @@ RANKED: list[tuple[str, list[Response]]] = [
 def test_the_newer_copy_wins(_rule: str, responses: list[Response]) -> None:
     for order in itertools.permutations(responses):
         assert told(*order)["extra"]["n"] == 2
+
+
+@pytest.mark.parametrize("name", UNCOMPARABLE)
+@pytest.mark.parametrize("kind", ["list", "detail"])
+def test_a_list_item_and_its_detail_are_one_state_where_one_of_them_has_no_time(kind: str, name: str) -> None:
+    texts = [job(UNCOMPARABLE[name], status="a"), job(status="a")]
+    listed, detailed = texts if kind == "list" else texts[::-1]
+
+    found = chosen(listing(listed), detail(detailed, 1))
+
+    assert (found.superseded, found.batch.detail.to_pylist()) == ([False], [True])
+
+
+def test_an_explicit_null_in_a_detail_leaves_the_listed_time() -> None:
+    assert told(listing(job(status="a")), detail(job(None, status="b"), 1)) == one_document(job(status="b"))
 
 
 STATES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
@@ -301,7 +346,7 @@ def test_each_key_belongs_to_lists_or_to_details_alone() -> None:
 JOBS = st.fixed_dictionaries(
     {"id": st.sampled_from(["a", "b"])},
     optional={
-        "updated_at": st.sampled_from([None, OLD, NEW, "", "soon"]),
+        "updated_at": st.sampled_from([None, OLD, NEW, "", "soon", 5, FUTURE, "2026-07-03T13:00:00Z"]),
         "status": st.sampled_from([None, "running", "completed"]),
         "total_price": st.sampled_from([0, 1]),
         "model": st.sampled_from(["m", "", None]),
@@ -359,12 +404,19 @@ class Copy:
     @property
     def updated_at(self) -> datetime:
         text = self.value.get("updated_at")
-        never = datetime(1, 1, 1, tzinfo=UTC)
-        return (timestamps.parse_timestamp(text).instant if isinstance(text, str) else None) or never
+        return (timestamps.parse_timestamp(text).instant if isinstance(text, str) else None) or NEVER
 
     @property
     def rank(self) -> tuple[datetime, datetime, bool, str]:
-        return self.updated_at, self.observed_at, self.detail, strict_json.compact_json(self.value, canonical=True)
+        is_sane = self.updated_at <= self.observed_at + timedelta(minutes=5)
+        time = self.updated_at if is_sane else NEVER
+        return time, self.observed_at, self.detail, strict_json.compact_json(self.value, canonical=True)
+
+    def beats(self, other: Copy) -> bool:
+        both = self.rank[0] > NEVER and other.rank[0] > NEVER
+        if both or self.observed_at == other.observed_at:
+            return self.rank > other.rank
+        return self.observed_at > other.observed_at
 
     @property
     def events(self) -> list[Any]:
@@ -372,9 +424,18 @@ class Copy:
         return events if isinstance(events, list) else []
 
 
+def one_by_one(copies: list[Copy]) -> list[Copy]:
+    """The copies, each the winner of it and the ones behind it, as if they came one by one as they were observed."""
+    left, ranked = sorted(copies, key=lambda c: (c.observed_at, c.rank[0])), []
+    while left:
+        ranked.append(reduce(lambda winner, copy: copy if copy.beats(winner) else winner, left))
+        left.remove(ranked[-1])
+    return ranked
+
+
 def put_together(copies: list[Copy]) -> dict[str, Any]:
     """The one document that copies of a job come to, by the rules in plain dicts."""
-    winner, *older = sorted(copies, key=lambda c: c.rank, reverse=True)
+    winner, *older = one_by_one(copies)
     document = dict(winner.value)
     partner = next((c for c in older if c.detail is not winner.detail), None)
     if winner.value.get("events") is None or isinstance(winner.value["events"], list):
@@ -389,6 +450,7 @@ def put_together(copies: list[Copy]) -> dict[str, Any]:
         same = partner is not None and source.updated_at == winner.updated_at
         for key, value in source.value.items():
             may = same or key not in (winner.value if winner.detail else listed)
+            may = may or (winner.detail and key == "updated_at")
             if key != "events" and may and value is not None and document.get(key) is None:
                 document[key] = value
     return document

@@ -1,7 +1,7 @@
 """Fingerprints of listed documents, which decide which details a scheduled run fetches again.
 
-A detail is fetched if there is none yet, the listed document has changed, the job is not terminal, or it ended less
-than three days ago (refunds come late).
+A detail is fetched if there is none yet, the listed document has changed, the job is not terminal, or it had ended less
+than three days before details were last asked for (refunds come late, and runs may be rare).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def serialize(fingerprints: Mapping[str, bytes]) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def finished_jobs(stored: TableReader, fingerprints: Mapping[str, bytes], observed_at: datetime) -> dict[str, bytes]:
+def finished_jobs(stored: TableReader, fingerprints: Mapping[str, bytes], asked_at: datetime) -> dict[str, bytes]:
     """The jobs of the last snapshot that have a detail, are terminal, and ended at least three days before a time.
 
     The detail of such a job is not fetched again while its listed document has this fingerprint.
@@ -60,11 +60,15 @@ def finished_jobs(stored: TableReader, fingerprints: Mapping[str, bytes], observ
     Args:
         stored: the tables of the last snapshot.
         fingerprints: those of that snapshot; a job without one is left out.
-        observed_at: when the newest response of this run was received.
+        asked_at: when details were last asked for.
     """
-    jobs = stored.read_table("jobs", ["job_id", "events_state", "is_terminal", "finished_at", "updated_at"])
-    ended = pc.coalesce(jobs.column("finished_at"), jobs.column("updated_at"))
-    long_ago = pc.less_equal(ended, pa.scalar(observed_at - REFUND_PERIOD, pa.timestamp("us", "UTC")))
+    times = ["finished_at", "updated_at", "last_changed_at"]
+    jobs = stored.read_table("jobs", ["job_id", "events_state", "is_terminal", *times])
+    ended = pc.coalesce(*(jobs.column(name) for name in times))
+    # A job had ended when its row last changed, even if its own times are wrong.
+    seen_at = jobs.column("last_changed_at")
+    ended = pc.if_else(pc.greater(ended, seen_at), seen_at, ended)
+    long_ago = pc.less_equal(ended, pa.scalar(asked_at - REFUND_PERIOD, pa.timestamp("us", "UTC")))
     has_detail = pc.equal(jobs.column("events_state"), "detail")
     finished = pc.and_(has_detail, pc.fill_null(jobs.column("is_terminal"), False))
     ids = jobs.filter(pc.and_(finished, pc.fill_null(long_ago, False))).column("job_id").to_pylist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from ftetl.clock import now
@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 class ApiSource:
     """The fine-tuning jobs of the project that the client's key belongs to.
 
-    Responses are dated by `observed_at`, else with the time of their arrival.
+    Responses are dated by `observed_at`, else with the time of their arrival; that is the service's time where this
+    machine's clock differs from it.
     """
 
     def __init__(self, client: Client, service: str, *, observed_at: datetime | None = None) -> None:
@@ -35,6 +36,7 @@ class ApiSource:
         self.service: str | None = service
         self.notes: tuple[str, ...] = ()
         self._failure: FtetlError | None = None  # of the last detail that failed
+        self._clock_ahead = timedelta()  # how much this machine's clock is wrong
 
     @property
     def stats(self) -> SourceStats:
@@ -49,7 +51,11 @@ class ApiSource:
         """
         listed = self._client.list_jobs()
         self.notes = tuple(_notes(listed, self._client.host))
-        yield Response("GET /fine-tunes", Memory(listed.body), self._observed_at or now(), whole=True)
+        ahead = listed.clock_ahead
+        if ahead is not None and abs(ahead) > CLOCK_SKEW:
+            self._clock_ahead = timedelta(seconds=ahead)
+        is_dated = ahead is not None or self._observed_at is not None
+        yield Response("GET /fine-tunes", Memory(listed.body), self._now(), whole=True, is_dated=is_dated)
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details in the order of their arrival; at the deadline the others are `FAILED`, without a request.
@@ -96,8 +102,11 @@ class ApiSource:
             return Detail(job_id, Outcome.FAILED)
         if body is None:
             return Detail(job_id, Outcome.GONE)
-        response = Response(f"GET /fine-tunes/{job_id}", Memory(body), self._observed_at or now(), detail=True)
+        response = Response(f"GET /fine-tunes/{job_id}", Memory(body), self._now(), detail=True)
         return Detail(job_id, Outcome.HERE, response)
+
+    def _now(self) -> datetime:
+        return self._observed_at or now() - self._clock_ahead
 
     def _stopped_note(self, failed: int, waiting: int) -> str:
         why = f" ({self._failure.what})" if self._failure else ""
@@ -120,7 +129,7 @@ def _notes(listed: JobList, host: str) -> Iterator[str]:
     ahead = listed.clock_ahead
     if ahead is not None and abs(ahead) > CLOCK_SKEW:
         word = "ahead of" if ahead > 0 else "behind"
-        yield f"this machine's clock is {abs(ahead):.0f} s {word} that of {host}; states of jobs are dated by it"
+        yield f"this machine's clock is {abs(ahead):.0f} s {word} that of {host}; responses are dated by that one"
 
 
 def open_api(

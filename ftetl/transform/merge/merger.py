@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +23,7 @@ from ftetl.transform.coalesce import Coalesced
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.flatten.terminal_event import clear_while_running, terminal_columns
 from ftetl.transform.merge import anomalies as anomalies_table
-from ftetl.transform.merge import carry_over, presence, row_anomalies, stored_events
+from ftetl.transform.merge import carry_over, observation_times, presence, row_anomalies, stored_events
 from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
 from ftetl.transform.merge.run_context import RunContext
@@ -70,7 +71,8 @@ class Merge:
     current_states: list[pa.Table] = field(default_factory=list)  # of those that did
 
     def __post_init__(self) -> None:
-        self._jobs = self.stored.read_table("jobs")
+        self.newest_stored: datetime | None = None  # the newest observation in what was read
+        self._jobs = self.read_observed("jobs")
         ids = self._jobs.column("job_id")
         self._stored_counts = stored_events.counts(self.stored, one(ids))
         self._ids: list[str] = ids.to_pylist()
@@ -80,6 +82,15 @@ class Merge:
         self._quarantined_ids: set[str] = set()
         self._first_values = row_anomalies.first_values(self.stored.read_table("anomalies"))
         self._unchanged_ids = pa.array(sorted(self.context.unchanged_ids), pa.string())
+
+    def read_observed(self, name: str) -> pa.Table:
+        """A stored table with times of observation; those in the future are dated back, if the context says so."""
+        rows, context = self.stored.read_table(name), self.context
+        times = (self.newest_stored, observation_times.newest_of(name, rows))
+        self.newest_stored = max((time for time in times if time is not None), default=None)
+        if context.live_at is not None and context.dates_back:
+            return observation_times.dated_back(name, rows, context.live_at)
+        return rows
 
     def protect_from_missing(self, job_ids: Iterable[str]) -> None:
         """Do not mark these jobs, which have a quarantined copy, as missing. To be called before their batch."""
@@ -196,12 +207,15 @@ class Merge:
         return cells
 
     def _is_newer(self, new: Incoming, old: pa.Table, known: pa.Array) -> pa.Array:
-        """Whether the incoming copy is the newer one: by `updated_at`, then by when it was observed."""
+        """Whether the incoming copy wins over the stored row, by `survivorship`."""
         last = old.column("last_changed_at")
         if self.context.base_whole_at is not None:
             # A job in the newest complete list was observed then, even if it has not changed for long.
             list_time = pa.scalar(self.context.base_whole_at, INSTANT)
             last = pc.if_else(pc.and_(old.column("present"), pc.less(last, list_time)), list_time, last)
+        if self.context.live_at is not None:
+            live_at = pa.scalar(self.context.live_at, INSTANT)
+            last = pc.if_else(pc.greater(last, live_at), live_at, last)
         newer = survivorship.is_newer(new.jobs.column("updated_at"), new.observed, old.column("updated_at"), last)
         return one(pc.or_(pc.invert(known), newer))
 

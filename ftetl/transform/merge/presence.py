@@ -41,8 +41,8 @@ def mark_missing_jobs(
     present = rows.column("present")
     is_listed = pc.is_in(rows.column("job_id"), value_set=unchanged_ids)
     list_time = pa.scalar(context.newest_whole_at, INSTANT)
-    # A job that changed after the list was received is not missing from it.
-    is_older = pc.less_equal(rows.column("last_changed_at"), list_time)
+    # A job that changed after the list was received is not missing from it, unless the list comes from the service now.
+    is_older = pc.or_(pc.less_equal(rows.column("last_changed_at"), list_time), context.live_at is not None)
     is_excluded = pc.or_(is_listed, _may_not_be_missing(rows, context, quarantined_ids))
     is_missing = pc.and_(pc.and_(present, is_older), pc.invert(is_excluded))
     reappeared = pc.and_(is_listed, pc.invert(present))
@@ -61,7 +61,7 @@ def is_present(new: Incoming, old: pa.Table, known: pa.Array, context: RunContex
         known: Whether there is one.
         context: Of the run.
     """
-    if context.newest_whole_at is None:
+    if context.newest_whole_at is None or context.live_at is not None:
         return pa.array([True] * len(new.ids), pa.bool_())
     is_listed = pc.greater_equal(new.observed, pa.scalar(context.newest_whole_at, INSTANT))
     if context.complete_list is not None:

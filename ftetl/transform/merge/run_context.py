@@ -19,5 +19,7 @@ class RunContext:
     base_whole_at: datetime | None = None  # when the newest complete list before this run was observed
     may_mark_missing: bool = False  # whether jobs that are missing from the complete list become present = false
     unchanged_ids: frozenset[str] = frozenset()  # jobs in the list as they were when their row was written; not decoded
+    live_at: datetime | None = None  # when the service answered, if it did: nothing stored was observed later
+    dates_back: bool = False  # whether stored times after `live_at` are dated back, since that one is certain
     list_is_current: bool = False  # whether the list with the unchanged jobs is as new as every complete one
     failed: frozenset[str] = frozenset()  # jobs whose detail could not be fetched

@@ -208,12 +208,33 @@ class TestConfirmed:
         export(server, tmp_path / "t", day(21))
         assert all(row["present"] for row in rows(tmp_path / "t").values())
 
-    def test_an_older_list_takes_nothing_back(self, server: Server, tmp_path: Path) -> None:
+    def test_a_saved_list_of_an_earlier_day_takes_nothing_back(self, server: Server, tmp_path: Path) -> None:
         export(server, tmp_path / "t", day(21))
-        before = files(tmp_path / "t")
-        server.jobs = server.jobs[:6]
-        export(server, tmp_path / "t", day(20))
-        assert files(tmp_path / "t") == before
+        before = rows(tmp_path / "t")
+        (tmp_path / "saved.json").write_text(json.dumps({"data": server.jobs[:6]}))
+        ftetl.export(tmp_path / "t", source=tmp_path / "saved.json", observed_at=day(20))
+        assert rows(tmp_path / "t") == before
+
+    def test_a_job_is_asked_about_once_more_after_its_refund_where_runs_are_rare(
+        self, server: Server, tmp_path: Path
+    ) -> None:
+        listed = {"ft-00": server.jobs[0]}
+        server.jobs = [server.jobs[0]]
+        export(server, tmp_path / "t", day(2, 1))  # an hour after it ended
+        server.jobs = [listed["ft-00"] | {"refund_amount": 7}]  # which only a detail has
+        for on, jobs in ((12, {"ft-00"}), (13, set()), (22, set())):
+            export(server, tmp_path / "t", day(on))
+            assert asked(server) == jobs, on
+        assert rows(tmp_path / "t")["ft-00"]["refund_amount_nanousd"] == 7
+
+    def test_a_run_without_details_does_not_count_as_having_asked(self, server: Server, tmp_path: Path) -> None:
+        server.jobs = [server.jobs[0]]
+        export(server, tmp_path / "t", day(2, 1))
+        export(server, tmp_path / "t", day(11), events="list")
+        export(server, tmp_path / "t", day(12))
+        assert asked(server) == {"ft-00"}
+        export(server, tmp_path / "t", day(13))
+        assert asked(server) == set()
 
     def test_a_saved_answer_takes_its_jobs_out_of_the_memory(self, server: Server, tmp_path: Path) -> None:
         export(server, tmp_path / "t", day(20))
