@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+SKEW: Final = timedelta(minutes=5)  # allowed between this machine's clock and the service's
 
 
 class Deadline:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ftetl.clock import SKEW
+
 # Defaults of command-line options.
 DEADLINE: Final = 300.0  # of all requests of a run
 MAX_BYTES: Final = 1 << 30  # of one response or one compressed file, decompressed
@@ -15,7 +17,7 @@ FAILED_DETAILS: Final = 16  # if so many details fail and none has succeeded, no
 LONGEST_JITTER: Final = 60.0
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 30.0  # between two pieces of a response
-CLOCK_SKEW: Final = 300.0  # allowed between this machine's clock and the service's
+CLOCK_SKEW: Final = SKEW.total_seconds()  # allowed between this machine's clock and the service's
 DOCTOR_DEADLINE: Final = 30.0  # of the request that `ftetl doctor` makes
 
 CHUNK: Final = 1 << 16  # read from a socket or a file at once

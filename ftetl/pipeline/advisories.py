@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ftetl.clock import now
+from ftetl.clock import SKEW, now
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.extract.extract import Extraction
 from ftetl.extract.source import Outcome, Source
 from ftetl.load import formats
 from ftetl.pipeline.billing_account import account_from_settings
-from ftetl.pipeline.run_times import SKEW
 from ftetl.transform.derive.focus_costs import TABLE
 
 MIN_DETAILS = 10  # from so many details on it means something if all are missing

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ftetl.clock import Deadline, now
+from ftetl.clock import SKEW, Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
@@ -27,7 +27,6 @@ from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.load import formats
 from ftetl.pipeline import guards, list_watermark
-from ftetl.pipeline.run_times import SKEW
 from ftetl.raw import index
 from ftetl.raw.blob import Memory
 from ftetl.raw.element import Scan

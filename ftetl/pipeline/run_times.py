@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from ftetl.clock import now
-from ftetl.config.limits import CLOCK_SKEW
+from ftetl.clock import SKEW, now
 from ftetl.config.settings import Settings
 from ftetl.extract.extract import Extraction, wants_details
 from ftetl.extract.source import Source
 from ftetl.pipeline import list_watermark
 from ftetl.store.target import Target
-
-SKEW = timedelta(seconds=CLOCK_SKEW)
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,18 @@ the winner of the run and the stored row.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl.arrays import group_starts, one
-from ftetl.config.limits import CLOCK_SKEW
+from ftetl.clock import SKEW
 from ftetl.contract import tables
 from ftetl.transform.timestamps import INSTANT, NEVER
 
 RANK = [(name, "descending") for name in ("era", "updated_at", "observed_at", "detail")]
-_SKEW = timedelta(seconds=CLOCK_SKEW)
 # What makes a state of a job, besides the refund: that one comes with a detail only, so NULL is unknown, not changed.
 STATE = ("status", "updated_at", "total_price_nanousd", "token_count")
 REFUND = "refund_amount_nanousd"
@@ -38,12 +37,12 @@ def or_never(updated_at: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArr
 
 def comparable(updated_at: datetime | None, observed_at: datetime) -> datetime:
     """The time of one copy to compare it by: before all others where it cannot be compared."""
-    return updated_at if updated_at is not None and updated_at - observed_at <= _SKEW else NEVER
+    return updated_at if updated_at is not None and updated_at - observed_at <= SKEW else NEVER
 
 
 def comparable_times(updated_at: pa.Array | pa.ChunkedArray, observed_at: pa.Array | pa.ChunkedArray) -> pa.Array:
     """`comparable` of many copies."""
-    is_sane = pc.less_equal(pc.subtract(updated_at, observed_at), pa.scalar(_SKEW, pa.duration("us")))
+    is_sane = pc.less_equal(pc.subtract(updated_at, observed_at), pa.scalar(SKEW, pa.duration("us")))
     return one(or_never(pc.if_else(pc.fill_null(is_sane, True), updated_at, pa.scalar(None, INSTANT))))
 
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 
-from ftetl.clock import iso, now, parse_iso
-from ftetl.config.limits import CLOCK_SKEW
+from ftetl.clock import SKEW, iso, now, parse_iso
 from ftetl.errors import StorageError
 from ftetl.extract.archive import Archive
 from ftetl.extract.source import Detail, Outcome
@@ -89,7 +87,7 @@ class DetailCache:
         except StorageError:
             return None  # the run was killed while it was written; it is fetched again
         observed_at = parse_iso(entry.observed_at)
-        if observed_at > now() + timedelta(seconds=CLOCK_SKEW):
+        if observed_at > now() + SKEW:
             return None  # its run was dated by a clock that was ahead
         response = Response(entry.name, Memory(body), observed_at, detail=True)
         return Detail(job_id, Outcome.HERE, response)
