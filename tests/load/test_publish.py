@@ -502,7 +502,7 @@ class TestExport:
         self, service: demo.Server, target: Path, folder: Path
     ) -> None:
         export(service, target, publish=folder, formats="csv")
-        export(service, target, publish=folder)
+        export(service, target, publish=folder, formats="parquet")
 
         assert {*there(folder)} == {f"{name}.parquet" for name in tables()}
 
