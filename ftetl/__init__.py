@@ -17,22 +17,29 @@ from typing import TYPE_CHECKING, Any
 from ftetl import errors
 
 if TYPE_CHECKING:
-    from ftetl.pipeline.export import export
+    from ftetl import analysis
+    from ftetl.pipeline.library import export
     from ftetl.run_report import Report
     from ftetl.snapshot.multi_project import open  # noqa: A004 - `ftetl.open` is what the users say
     from ftetl.snapshot.snapshot import Snapshot
 
-__all__ = ["Report", "Snapshot", "errors", "export", "open"]
+__all__ = ["Report", "Snapshot", "analysis", "errors", "export", "open"]
 
 _MODULES = {
-    "export": "pipeline.export",
+    "export": "pipeline.library",
     "open": "snapshot.multi_project",
     "Snapshot": "snapshot.snapshot",
     "Report": "run_report",
 }
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
+    if name == "analysis":
+        return import_module("ftetl.analysis")
     if name in _MODULES:
         return getattr(import_module(f"ftetl.{_MODULES[name]}"), name)
     if name == "__version__":

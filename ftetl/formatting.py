@@ -119,6 +119,19 @@ def escape_unprintable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def html_table(title: str, head: Iterable[str], rows: Iterable[Iterable[object]], notes: Iterable[str] = ()) -> str:
+    """A small table as HTML for notebooks; every text is escaped, whole numbers have separators."""
+    from html import escape
+
+    def line(cells: Iterable[object], tag: str) -> str:
+        texts = (f"{cell:,}" if type(cell) is int else str(cell) for cell in cells)
+        return f"<tr>{''.join(f'<{tag}>{escape(text)}</{tag}>' for text in texts)}</tr>"
+
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    body = "".join(line(row, "td") for row in rows)
+    return f"<p>{escape(title)}</p><table><thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table>{below}"
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Advice for a name that is unknown: the known one that is nearest, or `otherwise` where none is near."""
     from difflib import get_close_matches

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ftetl.errors import EXITS, Exit
+from ftetl.formatting import html_table
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Published:
     replaced: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What `ftetl.export` did.
 
@@ -73,6 +74,20 @@ class Report:
     def partial(self) -> bool:
         """Whether there is new quarantine, or a detail or the publishing failed."""
         return self.exit_code == EXITS["PARTIAL"].code
+
+    def __repr__(self) -> str:
+        return f"<ftetl.Report {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"ftetl.Report {self._summary()}", ("table", "rows"), self.rows.items(), self.warnings)
+
+    def _summary(self) -> str:
+        text = f"{self.exit.name} ({self.exit_code}): {self.target}, version {self.version}"
+        if self.message:
+            return f"{text}: {self.message}"
+        if not self.changed:
+            return f"{text}: nothing changed"
+        return f"{text}: {self.new:,} new, {self.changed_jobs:,} changed, {self.vanished:,} gone"
 
     def as_dict(self) -> dict[str, Any]:
         """The report as one JSON document."""

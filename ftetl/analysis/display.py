@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftetl import formatting
+from ftetl.analysis import frames
 from ftetl.snapshot.snapshot import Tables
 
 _CELL_LENGTH = 96
@@ -23,6 +24,7 @@ def shown(frame: pd.DataFrame, rows: int = 20) -> pd.DataFrame:
     shares; decimals are dollars; of `month` the day is left out. Text is one line. Amounts are rounded: do not add
     them up.
     """
+    frames.require_frame(frame)
     columns = pa.Table.from_pandas(frame.head(rows), preserve_index=False).to_pydict()
     texts = {name: [_cell(name, value) for value in column] for name, column in columns.items()}
     return pd.DataFrame(texts, dtype=object)
@@ -30,7 +32,7 @@ def shown(frame: pd.DataFrame, rows: int = 20) -> pd.DataFrame:
 
 def about(snapshot: Tables) -> str:
     """What a snapshot holds: its projects, its jobs, and from when to when they were created."""
-    jobs = snapshot.arrow("jobs", ["created_at", "updated_at"])
+    jobs = frames.read_arrow(snapshot, "jobs", ["created_at", "updated_at"])
     projects = getattr(snapshot, "projects", None) or (snapshot.project,)
     names = ", ".join(formatting.display_name(name) for name in projects)
     noun = "the project" if len(projects) == 1 else "the projects"

@@ -112,7 +112,7 @@ def _unless_negative(seconds: pd.Series) -> pd.Series:
 
 def _stage_sums(snapshot: Tables) -> pd.DataFrame:
     """By job and stage the microseconds of all stays, NULL where one has no known length."""
-    table = snapshot.arrow("stages", [*_KEY, "stage", "seconds"])
+    table = frames.read_arrow(snapshot, "stages", [*_KEY, "stage", "seconds"])
     micros = pc.cast(pc.round(pc.multiply(table.column("seconds"), float(_MICRO))), pa.int64())
     table = table.append_column("micros", micros).append_column("unknown", pc.is_null(micros)).drop_columns("seconds")
     sums = table.group_by([*_KEY, "stage"], use_threads=False).aggregate([("micros", "sum"), ("unknown", "any")])
@@ -128,7 +128,7 @@ def _first_active(snapshot: Tables) -> pd.DataFrame:
 
 
 def _restarts(snapshot: Tables) -> pd.DataFrame:
-    events = snapshot.arrow("events", [*_KEY, "type"])
+    events = frames.read_arrow(snapshot, "events", [*_KEY, "type"])
     events = events.filter(pc.equal(events.column("type"), "job_restarted"))
     counts = events.group_by(_KEY, use_threads=False).aggregate([("type", "count")])
     return counts.rename_columns([*_KEY, "restarts"]).to_pandas(types_mapper=pd.ArrowDtype)

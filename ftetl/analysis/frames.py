@@ -5,6 +5,7 @@ Frames are Arrow-backed, as those of a snapshot.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -25,9 +26,26 @@ BY: Final = (*TIMES, "model", "user_id", "project", "training_type", "training_m
 FULL: Final = "Full"  # what a missing training type of an old job means
 
 
+class _ArgumentError(UsageError, TypeError):
+    """An argument is a thing of another kind than is needed."""
+
+
+def read_arrow(snapshot: Tables, table: str, columns: list[str]) -> pa.Table:
+    """These columns of a table of the snapshot, as Arrow.
+
+    Raises:
+        UsageError: It is something else, such as the path of a target, or a frame.
+    """
+    if not isinstance(snapshot, Tables):
+        what = f"an analysis takes what ftetl.open returns, not {type(snapshot).__name__}"
+        path = isinstance(snapshot, str | os.PathLike)
+        raise _ArgumentError("T07", what, next=f"give it {'ftetl.open(the path)' if path else 'ftetl.open(TARGET)'}")
+    return snapshot.arrow(table, columns)
+
+
 def read(snapshot: Tables, table: str, columns: list[str]) -> pd.DataFrame:
     """These columns of a table of the snapshot, in this order."""
-    return snapshot.arrow(table, columns).to_pandas(types_mapper=pd.ArrowDtype)
+    return read_arrow(snapshot, table, columns).to_pandas(types_mapper=pd.ArrowDtype)
 
 
 def read_jobs(snapshot: Tables, columns: Iterable[str]) -> pd.DataFrame:
@@ -36,7 +54,7 @@ def read_jobs(snapshot: Tables, columns: Iterable[str]) -> pd.DataFrame:
     `training_type` is `Full` where the API left it out.
     """
     names = [*dict.fromkeys(["project", "job_id", *columns])]
-    table = snapshot.arrow("jobs", sorted({*names, "created_at", "updated_at", "training_type"}))
+    table = read_arrow(snapshot, "jobs", sorted({*names, "created_at", "updated_at", "training_type"}))
     moment = pc.cast(pc.coalesce(table.column("created_at"), table.column("updated_at")), pa.timestamp("us"))
     kind = pc.coalesce(table.column("training_type"), pa.scalar(FULL))
     table = table.set_column(table.schema.get_field_index("training_type"), "training_type", kind).select(names)
@@ -54,6 +72,17 @@ def group_columns(by: str | Iterable[str]) -> list[str]:
             "P04", f"cannot group by {unknown[0] if unknown else 'nothing'!r}", next=f"choose of: {', '.join(BY)}"
         )
     return columns
+
+
+def require_frame(frame: pd.DataFrame) -> None:
+    """Check that an argument is a frame.
+
+    Raises:
+        UsageError: It is something else, such as a snapshot.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        what = f"a pandas frame is needed, not {type(frame).__name__}"
+        raise _ArgumentError("T07", what, next="give it what an analysis returns, such as analysis.spend(snapshot)")
 
 
 def group(frame: pd.DataFrame, by: list[str]) -> Any:

@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from ftetl.analysis.frames import TEXT
+from ftetl.analysis.frames import TEXT, require_frame
 
 MAX_PERIODS: Final = 120  # bars that can be told apart
 _LABEL_LENGTH: Final = {"month": len("2026-07"), "year": len("2026")}
@@ -42,6 +42,7 @@ def over_time(frame: pd.DataFrame) -> pd.DataFrame:
     columns are sums, 0 where there was nothing. Shares cannot be added up and are left out, and so are rows without a
     time.
     """
+    require_frame(frame)
     dated = frame[frame.month.notna()].sort_values("month")
     unit, labels = periods(dated.month.to_list())
     sums = dated.drop(columns=["month", *frame.select_dtypes("floating").columns])

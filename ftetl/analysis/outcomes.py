@@ -53,7 +53,9 @@ def failures(snapshot: Tables) -> pd.DataFrame:
     that like reasons are one row; NULL where no events are known), `jobs`, `net_usd` (charged less refunded), `newest`
     (when such a job last failed, else was last changed) and `example`, the id of that job.
     """
-    table = snapshot.arrow("jobs", ["project", "job_id", "status", "failure_reason", "finished_at", "updated_at"])
+    table = frames.read_arrow(
+        snapshot, "jobs", ["project", "job_id", "status", "failure_reason", "finished_at", "updated_at"]
+    )
     table = table.filter(pc.is_in(table.column("status"), value_set=pa.array(FAILED)))
     table = table.append_column("reason", pc.replace_substring_regex(table.column("failure_reason"), _NUMBER, "#"))
     table = table.append_column("newest", pc.coalesce(table.column("finished_at"), table.column("updated_at")))

@@ -38,7 +38,7 @@ def unread_keys(snapshot: Tables) -> pd.DataFrame:
     """
     counts: Counter[tuple[str, str]] = Counter()
     for table in ("jobs", "events"):
-        extras = pc.value_counts(pc.drop_null(snapshot.arrow(table, ["extra"]).column("extra")))
+        extras = pc.value_counts(pc.drop_null(frames.read_arrow(snapshot, table, ["extra"]).column("extra")))
         for text, count in zip(extras.field(0).to_pylist(), extras.field(1).to_pylist(), strict=True):
             # Numbers stay text: Python refuses to convert integers of more than 4,300 digits.
             for key in set(_paths(json.loads(text, parse_int=str, parse_float=str))):

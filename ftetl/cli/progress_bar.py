@@ -12,13 +12,25 @@ from ftetl.formatting import format_bytes
 from ftetl.pipeline.progress import Progress
 
 
+class _BarOrSpinner(rich.progress.BarColumn):
+    """A bar; a spinner where the total is unknown, for which rich shows a bar that looks full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spinner = rich.progress.SpinnerColumn()
+
+    def render(self, task: rich.progress.Task) -> Any:
+        """The bar or the spinner of a task."""
+        return self._spinner.render(task) if task.total is None else super().render(task)
+
+
 class ProgressBar(Progress):
     """Bytes, details and jobs as bars of rich; called from any thread."""
 
     def __init__(self) -> None:
         self.display = rich.progress.Progress(
             rich.progress.TextColumn("{task.description:<9}"),
-            rich.progress.BarColumn(),
+            _BarOrSpinner(),
             rich.progress.TextColumn("{task.fields[note]}"),
             rich.progress.TimeRemainingColumn(),
             console=Console(stderr=True),

@@ -1,4 +1,4 @@
-"""The entry points `export` and `rebuild`: target, lock, run log, metrics and publishing around one run."""
+"""Exports and rebuilds: target, lock, run log, metrics and publishing around one run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
-from ftetl.config.settings import Environ, Settings
+from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError
 from ftetl.errors.os_errors import error_elsewhere
@@ -28,21 +28,6 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).parents[1]  # the root of all of our code, whose frames a bug report names
 
 _log = logging.getLogger(__name__)
-
-
-def export(target: str | os.PathLike[str], *, source: str | os.PathLike[str] = "api", **settings: Any) -> Report:
-    """Export all fine-tuning jobs into a target folder; what was done comes back as a `Report`.
-
-    `source` is `api`, `demo`, a saved response, a folder of them, or `-` for stdin. The other settings are those of the
-    command line, with underscores: `formats=("parquet", "csv")`, `events="auto"`, `project="default"`,
-    `observed_at=datetime`, and so on. The key comes from `TOGETHER_API_KEY` or `api_key_file`.
-
-    Raises:
-        FtetlError: Nothing was committed, unless its code is `FTETL-O05`: then that is unknown. `ftetl.errors` has the
-            classes. A run that is only partial does not raise.
-    """
-    settings["environ"] = Environ(settings.get("environ", os.environ))  # not to be shown with this frame
-    return run_export(ActiveRun(Settings.from_options(target, source, settings)))
 
 
 def run_export(active: ActiveRun) -> Report:

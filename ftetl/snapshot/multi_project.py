@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ftetl.contract import tables
 from ftetl.errors import UsageError
+from ftetl.formatting import html_table
 from ftetl.snapshot.snapshot import Snapshot, Tables
 from ftetl.snapshot.snapshot import open as open_snapshot
 
@@ -72,6 +73,10 @@ class Snapshots(Tables):
 
     def __repr__(self) -> str:
         return f"<ftetl.Snapshots of {', '.join(self.projects)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(each.project, each.target, each.version, each.rows.get("jobs", 0)) for each in self.snapshots]
+        return html_table("ftetl.Snapshots", ("project", "target", "version", "jobs"), rows)
 
 
 @overload

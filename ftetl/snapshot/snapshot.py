@@ -16,7 +16,7 @@ import pyarrow as pa
 from ftetl.config.local_path import require_local_path
 from ftetl.contract import tables
 from ftetl.errors import TargetError, UsageError
-from ftetl.formatting import did_you_mean
+from ftetl.formatting import did_you_mean, html_table
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import manifest as manifests
 from ftetl.store.manifest import Manifest
@@ -71,6 +71,7 @@ class Snapshot(Tables):
         self.run_id = manifest.run_id
         self.committed_at = manifest.committed_at
         self.project: str = manifest.facts["identity"]["project"]
+        self.rows: dict[str, int] = dict(manifest.facts["rows"])  # by table
         self._stored = TableReader(self.folder, {file.name for file in manifest.files})
 
     def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -92,6 +93,11 @@ class Snapshot(Tables):
 
     def __repr__(self) -> str:
         return f"<ftetl.Snapshot version {self.version} of {self.target}>"
+
+    def _repr_html_(self) -> str:
+        title = f"ftetl.Snapshot version {self.version} of {self.target}, committed {self.committed_at}"
+        rows = [(name, self.rows.get(name, 0), len(table.columns)) for name, table in tables().items()]
+        return html_table(title, ("table", "rows", "columns"), rows)
 
 
 def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snapshot:  # noqa: A001 - the public name

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "raw": GROUND | {"contract"},
     "contract": {"errors"},
     "demo": set(),
-    "run_report": {"errors"},
+    "run_report": {"errors", "formatting"},
     "config": {"clock", "errors", "formatting"},
     "errors": set(),
     "formatting": set(),

@@ -16,7 +16,8 @@ LISTING = "import sys, json; print(json.dumps(sorted({name.split('.')[0] for nam
 
 
 def test_the_public_names_are_these() -> None:
-    assert ftetl.__all__ == ["Report", "Snapshot", "errors", "export", "open"]
+    assert ftetl.__all__ == ["Report", "Snapshot", "analysis", "errors", "export", "open"]
+    assert dir(ftetl) == sorted([*ftetl.__all__, "__version__"])
 
 
 @pytest.mark.parametrize("name", ftetl.__all__)

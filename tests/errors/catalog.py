@@ -168,6 +168,7 @@ FAULTS: Final[dict[str, Fault]] = {
         ("T04", "USAGE", "two targets that are opened together hold the same project"),
         ("T05", "USAGE", "one version of several targets is asked for"),
         ("T06", "CANTCREAT", "the folder that the page should be written to is not there"),
+        ("T07", "USAGE", "an analysis is given something else than a snapshot, or than a frame"),
         ("A01", "IOERR", "a file of the archive is missing"),
         ("A02", "IOERR", "a file of the archive is damaged"),
         ("A03", "DATA", "the archive lacks what a version was made from"),

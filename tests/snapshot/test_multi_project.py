@@ -66,6 +66,8 @@ def test_it_says_what_it_holds(targets: list[Path]) -> None:
     assert snapshots.tables == (*tables(),)
     assert {*tables(), "versions"} <= {*dir(snapshots)}
     assert repr(snapshots) == "<ftetl.Snapshots of a, b, Ä>"
+    assert "<tr><th>project</th><th>target</th><th>version</th><th>jobs</th></tr>" in snapshots._repr_html_()
+    assert snapshots._repr_html_().count("<tr><td>") == 3
 
 
 @pytest.mark.parametrize("name", ["version", "project", "target", "run_id", "committed_at", "folder"])

@@ -23,6 +23,12 @@ class TestOpen:
 
         assert (snapshot.version, snapshot.project) == (2, "default")
         assert repr(snapshot) == f"<ftetl.Snapshot version 2 of {two_versions}>"
+        page = snapshot._repr_html_()
+        assert f"<p>ftetl.Snapshot version 2 of {two_versions}, committed 20" in page
+        assert (
+            f"<tr><td>jobs</td><td>{snapshot.rows['jobs']:,}</td><td>{len(tables()['jobs'].columns)}</td></tr>" in page
+        )
+        assert snapshot.rows == {name: snapshot.arrow(name).num_rows for name in tables()}
         assert snapshot.folder == (two_versions / "current").resolve()
 
     def test_a_path_may_be_a_text(self, two_versions: Path) -> None:
@@ -55,9 +61,14 @@ class TestOpen:
             getattr(ftetl.open(two_versions), name)
 
     @pytest.mark.parametrize("way", ["arrow", "frame"])
-    def test_what_is_no_table_is_refused_with_those_that_are(self, two_versions: Path, way: str) -> None:
-        with pytest.raises(UsageError, match="there is no table 'job'; choose one of: jobs, events"):
-            getattr(ftetl.open(two_versions), way)("job")
+    @pytest.mark.parametrize(
+        ("name", "advice"), [("job", "did you mean jobs\\?"), ("xyz", "choose one of: jobs, events")]
+    )
+    def test_what_is_no_table_is_refused_with_those_that_are(
+        self, two_versions: Path, way: str, name: str, advice: str
+    ) -> None:
+        with pytest.raises(UsageError, match=f"there is no table '{name}'; {advice}"):
+            getattr(ftetl.open(two_versions), way)(name)
 
     def test_it_stays_what_it_was_while_a_later_run_commits(self, target: Path) -> None:
         before = ftetl.open(target)
