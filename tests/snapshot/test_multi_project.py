@@ -72,7 +72,7 @@ def test_it_says_what_it_holds(targets: list[Path]) -> None:
 
 @pytest.mark.parametrize("name", ["version", "project", "target", "run_id", "committed_at", "folder"])
 def test_what_only_one_target_has_is_said_to_be_missing(targets: list[Path], name: str) -> None:
-    with pytest.raises(AttributeError, match=f"no one '{name}'; see `versions`"):
+    with pytest.raises(AttributeError, match=f"no common '{name}'; see `versions`"):
         getattr(ftetl.open(*targets), name)
     assert not hasattr(ftetl.open(*targets), "job")
 
