@@ -2,7 +2,7 @@
 
 They are in an environment of their own, whose path is in FTETL_READERS; to make it:
 
-    python3 -m venv ENV && ENV/bin/pip install pantab tableauhyperapi daft
+    python3 -m venv ENV && ENV/bin/pip install -r tests/docs/readers/requirements.txt
 """
 
 from __future__ import annotations
