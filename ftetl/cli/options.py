@@ -18,33 +18,25 @@ from ftetl.config.local_path import require_local_path
 from ftetl.load import formats
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_MAX_SECONDS = 1_000_000.0  # eleven days; not every platform can wait for much longer
 
 
-class _Mode(click.ParamType[int]):
+def _mode(text: str) -> int:
     """A file mode in octal that lets the owner read and write, nobody execute, and not everybody write."""
-
-    name = "mode"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if not re.fullmatch(r"(?:0o?)?6[0246][04]", value):
-            self.fail(f"{value!r} is not a mode such as 0600, 0640 or 0644.", param, ctx)
-        return int(value, 8)
+    if not re.fullmatch(r"(?:0o?)?6[0246][04]", text):
+        raise click.BadParameter(f"{text!r} is not a mode such as 0600, 0640 or 0644.")
+    return int(text, 8)
 
 
-class _Seconds(click.ParamType[float]):
-    """A duration."""
-
-    name = "seconds"
-    most = 1_000_000.0  # eleven days; not every platform can wait for much longer
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = -1.0
-        if not 0 <= seconds <= self.most:
-            self.fail(f"{value!r} is not a number of seconds from 0 to {self.most:,.0f}.", param, ctx)
-        return seconds
+def _duration(text: str) -> float:
+    """A number of seconds."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _MAX_SECONDS:
+        raise click.BadParameter(f"{text!r} is not a number of seconds from 0 to {_MAX_SECONDS:,.0f}.")
+    return seconds
 
 
 class LocalPath(click.Path):
@@ -74,13 +66,13 @@ def _choice(name: str, choices: Sequence[str], help_text: str) -> Callable[[Comm
 
 
 def _seconds(name: str, default: float, help_text: str) -> Callable[[Command], Command]:
-    return click.option(name, type=_Seconds(), default=f"{default:g}", metavar="SECONDS", help=help_text)
+    return click.option(name, type=_duration, default=f"{default:g}", metavar="SECONDS", help=help_text)
 
 
 def file_mode(help_text: str) -> Callable[[Command], Command]:
     """The option `--file-mode`."""
     default = f"{settings.FILE_MODE:04o}"
-    return click.option("--file-mode", type=_Mode(), default=default, metavar="OCTAL", help=help_text)
+    return click.option("--file-mode", type=_mode, default=default, metavar="OCTAL", help=help_text)
 
 
 def with_output(function: Callable[..., int | None]) -> Callable[..., int]:
