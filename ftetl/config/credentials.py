@@ -102,7 +102,7 @@ def read_key(environ: Mapping[str, str], key_file: Path | None) -> Secret:
         ConfigError: There is no key, its file cannot be read, or it is malformed.
     """
     if key_file is not None:
-        key = Secret(_stripped(_read_key_file(key_file)), KEY_OPTION)
+        key = Secret(_stripped(read_file(key_file, KEY_OPTION).decode("utf-8-sig", errors="replace")), KEY_OPTION)
     else:
         key = Secret(_stripped(environ.get(KEY_VARIABLE, "")), KEY_VARIABLE)
     code, problem, advice = _key_problem(key)
@@ -130,10 +130,6 @@ def _key_problem(key: Secret) -> tuple[str, str, str]:
         what = f"the API key from {source} has {len(text)} characters"
         return "X04", what, f"a key has {least} to {most}: copy it again"
     return "", "", ""
-
-
-def _read_key_file(path: Path) -> str:
-    return read_file(path, KEY_OPTION).decode("utf-8-sig", errors="replace")
 
 
 def read_file(path: Path, option: str) -> bytes:

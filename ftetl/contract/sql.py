@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
-from ftetl.contract import DATABASES, ForeignKey, Table, foreign_keys, tables
+from ftetl.contract import DATABASES, Table, foreign_keys, tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.contract.markdown import meaning
 
@@ -34,23 +34,20 @@ def _create(table: Table, among: dict[str, Table], database: str) -> str:
     ]
     lines.append(f"PRIMARY KEY ({_names(table.key)})")
     # A part of a key is unique nowhere, and what is unique nowhere cannot be referred to in SQL.
-    lines += [_foreign(key) for key in foreign_keys(table, among) if key.whole]
+    lines += [
+        f"FOREIGN KEY ({_names(key.columns)}) REFERENCES {_name(key.parent)} ({_names(key.parent_columns)})"
+        for key in foreign_keys(table, among)
+        if key.whole
+    ]
     return f"CREATE TABLE {_name(table.name)} (\n    " + ",\n    ".join(lines) + "\n);"
 
 
-def _foreign(key: ForeignKey) -> str:
-    return f"FOREIGN KEY ({_names(key.columns)}) REFERENCES {_name(key.parent)} ({_names(key.parent_columns)})"
-
-
 def _comments(table: Table) -> str:
-    return "\n".join(f"COMMENT ON {thing} IS {_text(comment)};" for thing, comment in _described(table))
-
-
-def _described(table: Table) -> Iterator[tuple[str, str]]:
-    yield f"TABLE {_name(table.name)}", table.description
+    lines = [f"COMMENT ON TABLE {_name(table.name)} IS {_text(table.description)};"]
     for column in table.columns:
-        unit = f" Unit: {column.unit}." if column.unit else ""
-        yield f"COLUMN {_name(table.name)}.{_name(column.name)}", meaning(column) + unit
+        comment = meaning(column) + (f" Unit: {column.unit}." if column.unit else "")
+        lines.append(f"COMMENT ON COLUMN {_name(table.name)}.{_name(column.name)} IS {_text(comment)};")
+    return "\n".join(lines)
 
 
 def _type(kind: pa.DataType, database: str) -> str:

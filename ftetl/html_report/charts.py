@@ -56,7 +56,11 @@ def chart_over_time(bars: Sequence[Bar], unit: str = "") -> Chart:
             shape |= {"label": bar.label, "label_class": "tick" if place % (2 * step) == 0 else "tick wide"}
             shape |= _label_position(place, len(bars), slot)
         drawn.append(shape)
-    levels = [_level(top, share, unit) for share in (Decimal("0.5"), Decimal(1))] if top else []
+    levels = [
+        {"y": _FLOOR - _pixels(share), "text": f"{unit}{axis_number(top * share)}"}
+        for share in (Decimal("0.5"), Decimal(1))
+        if top
+    ]
     return Chart(_FLOOR + _BELOW, drawn, levels=levels)
 
 
@@ -78,10 +82,6 @@ def _label_position(place: int, count: int, slot: Decimal) -> dict[str, str]:
         return {"label_x": _percent(slot * place + slot / 2), "anchor": "middle"}
     x, anchor = (slot * place, "start") if place == 0 else (Decimal(100), "end")
     return {"label_x": _percent(x), "anchor": anchor}
-
-
-def _level(top: Decimal, share: Decimal, unit: str) -> dict[str, Any]:
-    return {"y": _FLOOR - _pixels(share), "text": f"{unit}{axis_number(top * share)}"}
 
 
 def _round_above(value: Decimal) -> Decimal:

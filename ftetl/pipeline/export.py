@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from ftetl.errors.os_errors import error_elsewhere
 from ftetl.load import formats as table_formats
 from ftetl.pipeline import metrics, run_log
 from ftetl.pipeline.active_run import ARCHIVE, ActiveRun
-from ftetl.run_report import Drift, Report
+from ftetl.run_report import Report
 
 if TYPE_CHECKING:
     from ftetl.store.manifest import Manifest
@@ -107,34 +107,22 @@ def run_rebuild(active: ActiveRun) -> Report:
     with _unexpected_errors():
         _require_unix()
         run_log.require_target(settings.target)
-        from ftetl.extract.archive import Archive
         from ftetl.pipeline.rebuild import rebuild_tables
 
         with _locked_target(active) as target, _publisher(settings, target) as publish:
-            last, commit = rebuild_tables(target, settings, active.progress)
-            with Archive(target) as archive:
-                runs = _count_runs(archive.entries(), commit.manifest.version)
+            reports, commit = rebuild_tables(target, settings, active.progress)
+            last = reports[-1]  # a first version was made by a run, not by a rebuild
             report = replace(
                 active.rebuild_report(commit.manifest, commit.changed),
-                rebuilt=runs,
-                anomalies=last.anomalies if last else {},
-                refunds=last.refunds if last else {},
-                drift=last.drift if last else Drift(),
+                rebuilt=len(reports),
+                anomalies=last.anomalies,
+                refunds=last.refunds,
+                drift=last.drift,
                 warnings=(*target.warnings, *commit.warnings),
             )
             report = publish(report)
             _write_run_record(target, report)
             return report
-
-
-def _count_runs(entries: Iterable[dict[str, Any]], version: int | None) -> int:
-    """How many runs this version was made from, rebuilds not counted."""
-    by_version = {entry["version"]: entry for entry in entries}
-    count = 0
-    while entry := by_version.pop(version, None):
-        count += not entry.get("rebuilt")
-        version = entry["base"]
-    return count
 
 
 def _require_unix() -> None:

@@ -30,14 +30,14 @@ from ftetl.store.target import Commit, Target
 _BLOCK = 1 << 20
 
 
-def rebuild_tables(target: Target, settings: Settings, progress: Progress) -> tuple[Report | None, Commit]:
-    """Rebuild the tables of a target: the last repeated run's report, and the commit.
+def rebuild_tables(target: Target, settings: Settings, progress: Progress) -> tuple[list[Report], Commit]:
+    """Rebuild the tables of a target: the reports of the repeated runs, and the commit.
 
     Raises:
         DataError: The archive does not reach back to the first version, or a saved response is gone.
         StorageError: The archive is damaged.
     """
-    report: Report | None = None
+    reports: list[Report] = []
     with Archive(target) as archive:
         archive.drop_unfinished(target.base, target.version)
         entries = _version_chain(archive.entries(), target.base.version if target.base else None, target.path)
@@ -48,7 +48,8 @@ def rebuild_tables(target: Target, settings: Settings, progress: Progress) -> tu
                 continue  # a rebuild adds nothing to what the runs before it were made from
             source = ReplayedSource(archive, entry, target.scratch_folder(), pseudonyms)
             with contextlib.closing(source):
-                report = _repeat_run(source, entry, _past_settings(settings, entry, folder), privacy, progress)
+                past_settings = _past_settings(settings, entry, folder)
+                reports.append(_repeat_run(source, entry, past_settings, privacy, progress))
         with Target(folder) as rebuilt, target.begin_transaction() as transaction:
             assert rebuilt.base is not None
             for file in rebuilt.base.files:
@@ -60,7 +61,7 @@ def rebuild_tables(target: Target, settings: Settings, progress: Progress) -> tu
             commit = transaction.commit(dict(rebuilt.base.facts))
             with contextlib.suppress(FtetlError):  # committed
                 list_watermark.write_newest_whole_at(target, commit.manifest.run_id, *times)
-            return report, commit
+            return reports, commit
 
 
 def _privacy(
