@@ -17,7 +17,7 @@ from ftetl.config.local_path import require_local_path
 from ftetl.contract import tables
 from ftetl.errors import TargetError, UsageError
 from ftetl.formatting import did_you_mean, html_table
-from ftetl.snapshot.table_reader import TableReader
+from ftetl.snapshot.table_reader import open_tables
 from ftetl.store import manifest as manifests
 from ftetl.store.manifest import Manifest
 
@@ -72,7 +72,7 @@ class Snapshot(Tables):
         self.committed_at = manifest.committed_at
         self.project: str = manifest.facts["identity"]["project"]
         self.rows: dict[str, int] = dict(manifest.facts["rows"])  # by table
-        self._stored = TableReader(self.folder, {file.name for file in manifest.files})
+        self._stored = open_tables(target, manifest)
 
     def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A table as Arrow; with `columns`, only these are read, which saves memory and time for a large table.

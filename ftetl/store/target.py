@@ -137,17 +137,23 @@ class Target:
         ownership.require_plain_name(name)
         with ExitStack() as stack:
             folder = ownership.open_part(fs, failed, _require_run_id(run_id), stack, mode=0o700)
-            self.replace_file(folder, name, data, mode=PRIVATE)
+            self.replace_file(folder, name, data, temp_in=self._folders.control, mode=PRIVATE)
         others = [name for name in fs.list_names(failed) if RUN_ID.fullmatch(name) and name != run_id]
         ages = {name: status.st_mtime_ns for name in others if (status := fs.lstat(failed, name))}
         for old in sorted(ages, key=ages.__getitem__)[: 1 - KEPT_FAILED_RUNS]:
             cleanup.remove_tree(fs, failed, old)
 
-    def replace_file(self, folder: Folder, name: str, data: bytes, *, mode: int | None = None) -> None:
-        """Write a small file, or replace it as a whole, durably; it gets this mode, else the target's."""
-        control, temp = self._folders.control, f"{TEMP}{self.run_id}-{name}"  # there the cleanup finds it
-        write_durable_file(self.fs, control, temp, data, mode=mode or self.file_mode)
-        self.fs.rename(control, temp, folder, name)
+    def replace_file(
+        self, folder: Folder, name: str, data: bytes, *, temp_in: Folder | None = None, mode: int | None = None
+    ) -> None:
+        """Write a small file, or replace it as a whole, durably.
+
+        Its temporary file is in the same folder, which may be a file system of its own, or in `temp_in`: the folders
+        in which the next run removes what a killed one left.
+        """
+        temp, inside = f"{TEMP}{self.run_id}-{name}", temp_in or folder
+        write_durable_file(self.fs, inside, temp, data, mode=mode or self.file_mode)
+        self.fs.rename(inside, temp, folder, name)
         self.fs.sync_folder(folder)
 
     def scratch_folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from ftetl.errors import StorageError
 from ftetl.extract import archive as room
 from ftetl.extract.archive import Archive
 from ftetl.raw.blob import File, Memory
-from ftetl.store.filesystem import Fs
+from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.manifest import Manifest
 from ftetl.store.target import Target
 
@@ -137,6 +138,22 @@ def test_a_damaged_index_is_named(target: Target, archive: Archive) -> None:
 
     with pytest.raises(StorageError, match="is damaged"):
         list(archive.entries())
+
+
+class OtherFileSystem(Fs):
+    """The archive is mounted from another file system than the rest of the target: nothing is renamed into it."""
+
+    def rename(self, folder: Folder, name: str, to: Folder, new: str) -> None:
+        if ("archive" in folder.path.parts) != ("archive" in to.path.parts):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        super().rename(folder, name, to, new)
+
+
+def test_the_archive_may_be_a_file_system_of_its_own(tmp_path: Path) -> None:
+    with Target(tmp_path / "t", fs=OtherFileSystem()) as target, Archive(target) as archive:
+        archive.write_index(1, {"version": 1})
+
+        assert list(archive.entries()) == [{"version": 1}]
 
 
 class Lying(Fs):
