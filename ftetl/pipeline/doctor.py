@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 from ftetl.clock import SKEW, Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.config.settings import Settings
-from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, StorageError, TargetError
+from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, TargetError
 from ftetl.extract.privacy import pseudonyms
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
@@ -114,7 +114,7 @@ def _service(settings: Settings) -> Iterator[Finding]:
 def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dict[str, str]) -> Iterator[Finding]:
     started = time.monotonic()
     deadline = Deadline(min(settings.deadline, limits.DOCTOR_DEADLINE))
-    with Client(url, key, RequestLimits(deadline, settings.max_bytes)) as client:
+    with closing(Client(url, key, RequestLimits(deadline, settings.max_bytes))) as client:
         listed = client.list_jobs()
     body, ahead = listed.body, listed.clock_ahead
     seconds = time.monotonic() - started
@@ -182,8 +182,7 @@ def _existing_target(fs: Fs, path: Path, root: Folder, stack: ExitStack) -> Iter
     newest = manifest.newest_manifest(path, damaged)
     for line in damaged:
         yield Finding("target", line, "see `ftetl verify`", warning=True)
-    if newest is None and manifest.list_versions(path):
-        raise StorageError("S13", f"{path} has manifests, but no snapshot that can be read", next="restore a backup")
+    integrity.require_readable_manifest(path, newest, has_manifests=bool(manifest.list_versions(path)))
     integrity.require_undamaged_base(path, newest, formats.is_read_back)
     yield Finding("target", f"{path} has version {newest.version}" if newest else f"{path} has no version yet")
     if newest is not None and (latest := _newest_observation(path, newest)) > now() + SKEW:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,7 +64,7 @@ class ArchivedProvenance:
         before = list_watermark.details_at(self._target) or list_watermark.newest_whole_at(self._target)
         known = fingerprints.read_fingerprints(stored.folder)
         finished = fingerprints.finished_jobs(stored, known, min(newest, before or newest))
-        self._cache = self._stack.enter_context(DetailCache(self._target, self._archive, finished))
+        self._cache = self._stack.enter_context(closing(DetailCache(self._target, self._archive, finished)))
         return self._cache
 
     def write_index(self, extraction: Extraction, service: str | None) -> None:

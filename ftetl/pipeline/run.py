@@ -91,7 +91,7 @@ class Run:
         started, source, target = time.monotonic(), self._source, self._target
         if source.service is not None:
             _preload_validation()  # while the network is waited for
-        integrity.require_readable_manifest(target)
+        integrity.require_readable_manifest(target.path, target.base, has_manifests=target.has_manifests)
         integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)
         stored_identity = self._facts_before.get("identity", {})
         identity = guards.check_identity(stored_identity, source.service, self._settings.project, self._privacy)

@@ -8,17 +8,16 @@ from pathlib import Path
 
 from ftetl.errors import StorageError
 from ftetl.store.manifest import Manifest, find_damage, older_manifests
-from ftetl.store.target import Target
 
 
-def require_readable_manifest(target: Target) -> None:
+def require_readable_manifest(path: Path, base: Manifest | None, *, has_manifests: bool) -> None:
     """Check that a target that has manifests has a readable one, else a run would start again from nothing.
 
     Raises:
         StorageError: It has none.
     """
-    if target.base is None and target.has_manifests:
-        what = f"{target.path} has manifests, but no snapshot that can be read"
+    if base is None and has_manifests:
+        what = f"{path} has manifests, but no snapshot that can be read"
         advice = "restore _ftetl/manifests and snapshots from a backup, or export into an empty folder"
         raise StorageError("S13", what, next=advice)
 

@@ -63,12 +63,6 @@ class DetailCache:
             self._descriptor = -1
         self._stack.close()
 
-    def __enter__(self) -> DetailCache:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def is_unchanged(self, job_id: str, listed: bytes) -> bool:
         """Whether the job ended at least three days ago, and is listed as it was when its detail was fetched."""
         return self._finished.get(job_id) == listed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final
 from urllib.parse import quote
 
 from ftetl.clock import now, seconds_ahead
@@ -99,12 +99,6 @@ class Client:
         """End all open requests and every wait; safe to call twice."""
         self._retry.stop()
         self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _request(self, path: str, required_key: str, *, one_job: bool = False) -> HttpResponse:
         """The response to a GET, after as many retries as its failures are worth.

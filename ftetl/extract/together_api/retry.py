@@ -56,7 +56,7 @@ class RetryPolicy:
         seconds = max(backoff, retry_after or 0.0)
         if not all_workers:
             return self._wait(seconds)
-        if not self._before_deadline(seconds):
+        if seconds >= self._deadline.left():
             return False
         with self._lock:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
@@ -67,13 +67,10 @@ class RetryPolicy:
         self._stopped.set()
 
     def _wait(self, seconds: float) -> bool:
-        if not self._before_deadline(seconds):
+        if seconds >= self._deadline.left():
             return False
         self._sleep(seconds)
         return True
-
-    def _before_deadline(self, seconds: float) -> bool:
-        return seconds < self._deadline.left()
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:

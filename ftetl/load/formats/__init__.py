@@ -83,14 +83,9 @@ def load_format(name: str) -> Format:
     Raises:
         ConfigError: There is no such format.
     """
-    module = f"{__name__}.{name}"
-    try:
-        if not name.startswith("_"):
-            return cast("Format", import_module(module))
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-    raise ConfigError("P05", "unknown format", next=f"choose one of: {', '.join(names())}")
+    if name not in names():
+        raise ConfigError("P05", "unknown format", next=f"choose one of: {', '.join(names())}")
+    return cast("Format", import_module(f"{__name__}.{name}"))
 
 
 def require_schema(table: pa.Table, schema: pa.Schema) -> None:

@@ -18,7 +18,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -240,7 +240,7 @@ def test_the_bytes_are_counted_while_they_are_received(serve: Start) -> None:
     counts: list[int] = []
     deadline = Deadline(60)
 
-    with Client(server.url, Secret(KEY), RequestLimits(deadline, 10**6), on_bytes=counts.append) as api:
+    with closing(Client(server.url, Secret(KEY), RequestLimits(deadline, 10**6), on_bytes=counts.append)) as api:
         api.list_jobs()
 
     assert len(LIST) == counts[-1] == api.stats.bytes_read
