@@ -18,7 +18,6 @@ from ftetl.snapshot.snapshot import Tables
 
 FAILED: Final = ("error", "user_error")
 _RESTARTED = "job_restarted"
-_SAME = ["project", "suffix", "training_file", "model"]
 _NUMBER = r"\d+"
 
 
@@ -74,23 +73,18 @@ def failures(snapshot: Tables) -> pd.DataFrame:
 def restarts(snapshot: Tables) -> pd.DataFrame:
     """Jobs that the service restarted, each with the job that took its place.
 
-    A restarted job gets a new id, and the API does not say which: it is the first job with the same project, suffix,
-    training file and model that was created at or after the restart. Columns: `project`, `job_id`, `restarted_at`,
-    `restarted_as` (NULL where no such job is known), `seconds` between, `suffix`, `training_file`, `model`.
+    Columns: `project`, `job_id`, `restarted_at`, `restarted_as` (NULL where no such job is known), `restart_link`
+    (`message` or `guess`: how it is known; both are columns of `jobs`), `seconds` from the restart to the other job's
+    creation, `suffix`, `training_file`, `model`.
     """
     key = ["project", "job_id"]
     events = frames.read(snapshot, "events", [*key, "type", "created_at"])
     last = events[events.type == _RESTARTED].groupby(key).created_at.max().rename("restarted_at").reset_index()
-    jobs = frames.read(snapshot, "jobs", [*key, *_SAME[1:], "created_at"])
-    # Missing text equals missing text: a job without a suffix is restarted without one.
-    same = [f"_{name}" for name in _SAME]
-    jobs[same] = jobs[_SAME].fillna("")
-    restarted = last.merge(jobs.drop(columns="created_at"), on=key)
-    successors = jobs[["job_id", "created_at", *same]].rename(columns={"job_id": "restarted_as"})
-    pairs = restarted.merge(successors, on=same, how="left")
-    pairs = pairs[(pairs.created_at >= pairs.restarted_at) & (pairs.job_id != pairs.restarted_as)]
-    pairs = pairs.sort_values(["created_at", "restarted_as"]).drop_duplicates(key)
-    result = restarted.merge(pairs[[*key, "restarted_as", "created_at"]], how="left")
+    told = ["restarted_as", "restart_link"]
+    jobs = frames.read(snapshot, "jobs", [*key, *told, "suffix", "training_file", "model", "created_at"])
+    result = last.merge(jobs.drop(columns="created_at"), on=key)
+    others = jobs[[*key, "created_at"]].rename(columns={"job_id": "restarted_as"})
+    result = result.merge(others, how="left", on=["project", "restarted_as"])
     result["seconds"] = frames.seconds(result.restarted_at, result.created_at)
-    columns = [*key, "restarted_at", "restarted_as", "seconds", "suffix", "training_file", "model"]
+    columns = [*key, "restarted_at", *told, "seconds", "suffix", "training_file", "model"]
     return result.sort_values(["restarted_at", "job_id"], ignore_index=True)[columns]

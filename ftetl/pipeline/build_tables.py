@@ -21,6 +21,7 @@ from ftetl.transform import prefetch
 from ftetl.transform.deduplicate import DecodePlan
 from ftetl.transform.derive import focus_costs
 from ftetl.transform.derive.derive import DerivedTables
+from ftetl.transform.derive.restart_links import RestartLinks
 from ftetl.transform.drift import DriftDetector
 from ftetl.transform.merge import job_history, merger
 from ftetl.transform.merge import quarantine as merge_quarantine
@@ -53,6 +54,7 @@ def build_tables(
         SoftwareError: An element that was received is not accounted for.
     """
     drift = DriftDetector(extraction.confirmed)
+    links = RestartLinks()
     derived = DerivedTables(settings.project, account_from_settings(settings))
     anomalies = list(plan.anomalies)
     quarantined = list(plan.quarantined)
@@ -67,11 +69,13 @@ def build_tables(
         if decoded.items:
             anomalies += [*batch.coalesced.anomalies, *batch.flat.anomalies]
             drift.add_decoded(batch.flat.jobs, decoded.unknown_keys)
-            _write_batch(writers, merge.batch(batch.coalesced, batch.flat), drift, derived)
+            _write_batch(writers, merge.batch(batch.coalesced, batch.flat), drift, derived, links)
         jobs_done += len(decoded.items)
         progress.jobs(jobs_done, jobs)
     for rows in merge.remaining_batches():
-        _write_batch(writers, rows, drift, derived)
+        _write_batch(writers, rows, drift, derived, links)
+    for held in links.held_jobs():
+        writers.write_rows("jobs", held)
     writers.write_rows("stages", derived.finish_events())
     _require_all_accounted(extraction, plan, done, len(quarantined))
     for costs in derived.focus_rows():
@@ -95,14 +99,22 @@ def build_tables(
     )
 
 
-def _write_batch(writers: TableWriters, rows: merger.MergedBatch, drift: DriftDetector, derived: DerivedTables) -> None:
+def _write_batch(
+    writers: TableWriters,
+    rows: merger.MergedBatch,
+    drift: DriftDetector,
+    derived: DerivedTables,
+    links: RestartLinks,
+) -> None:
     drift.add_merged_jobs(rows.jobs)
     derived.add_jobs(rows.jobs)
-    writers.write_rows("jobs", rows.jobs)
     for events in rows.events:
         drift.add_merged_events(events)
+        links.add_events(events)
         writers.write_rows("events", events)
         writers.write_rows("stages", derived.add_events(events))
+    for jobs in links.add_jobs(rows.jobs):
+        writers.write_rows("jobs", jobs)
 
 
 def _require_all_accounted(extraction: Extraction, plan: DecodePlan, rows: int, quarantined: int) -> None:

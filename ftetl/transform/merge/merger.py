@@ -20,6 +20,7 @@ from ftetl.raw.findings import Anomaly
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.transform import assemble, survivorship
 from ftetl.transform.coalesce import Coalesced
+from ftetl.transform.derive import restart_links
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.flatten.terminal_event import clear_while_running, terminal_columns
 from ftetl.transform.merge import anomalies as anomalies_table
@@ -182,6 +183,8 @@ class Merge:
         cells["present"] = present
         cells["first_seen_at"] = pc.coalesce(old.column("first_seen_at"), new.first_observed)
         cells["last_changed_at"] = pc.if_else(is_changed, new.state_first_observed, old.column("last_changed_at"))
+        for name in restart_links.COLUMNS:  # filled once all jobs are known
+            cells[name] = pa.nulls(len(new.ids), pa.string())
         cells["project"] = pa.repeat(self.context.project, len(new.ids))
         self._count(known, pc.or_(is_changed, pc.invert(same)))
         for touched_ids, mask in (
