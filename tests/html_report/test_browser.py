@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import duckdb
 import pytest
+from PIL import Image
 
 import ftetl
 from ftetl import html_report
@@ -131,6 +134,45 @@ def test_it_opens_without_console_messages_and_requests_nothing(
         paper = PALETTES[dark]["page"]
         colour = browser.run("return getComputedStyle(document.body).backgroundColor")
         assert colour == f"rgb({', '.join(str(int(paper[n : n + 2], 16)) for n in (1, 3, 5))})"
+
+
+EDGES = """
+const frame = document.querySelectorAll('.scroll')[arguments[0]];
+frame.closest('details')?.setAttribute('open', '');
+frame.scrollIntoView({block: 'start', behavior: 'instant'});
+frame.scrollLeft = arguments[1] ? frame.scrollWidth : 0;
+const box = frame.getBoundingClientRect();
+return [frame.scrollWidth > frame.clientWidth, box.left, box.right, box.top, Math.min(box.bottom, innerHeight)]
+"""
+
+
+def luminance(colour: Sequence[int]) -> float:
+    return sum(colour[:3]) / 3
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_table_that_is_cut_shows_on_which_side_there_is_more(
+    browser: Browser, demo: Path, dark: bool, width: int
+) -> None:
+    browser.open(demo, dark=dark, width=width)
+    hex_card = PALETTES[dark]["card"]
+    card = luminance([int(hex_card[n : n + 2], 16) for n in (1, 3, 5)])
+    cut = 0
+    for number in range(browser.run("return document.querySelectorAll('.scroll').length")):
+        for at_the_end in (False, True):
+            is_cut, left, right, top, bottom = browser.driver.execute_script(EDGES, number, at_the_end)
+            picture = Image.open(io.BytesIO(browser.driver.get_screenshot_as_png()))
+            # The median of a line of pixels is the background: text and lines of the table cover few of them.
+            shaded = [
+                abs(median(luminance(picture.getpixel((x, y))) for y in range(int(top) + 2, int(bottom) - 2)) - card)
+                > 20
+                for x in (int(left) + 1, int(right) - 2)
+            ]
+            assert shaded == [is_cut and at_the_end, is_cut and not at_the_end], number
+            cut += is_cut
+
+    assert cut or width == WIDE
 
 
 def test_the_policy_blocks_foreign_scripts_images_and_styles(browser: Browser, demo: Path, tmp_path: Path) -> None:
