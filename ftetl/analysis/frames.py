@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 import pyarrow as pa
@@ -23,6 +23,7 @@ WIDE: Final = pd.ArrowDtype(pa.decimal128(38, 0))  # sums of it do not wrap sile
 TEXT, COUNT, REAL = (pd.ArrowDtype(kind) for kind in (pa.string(), pa.int64(), pa.float64()))
 TIMES: Final = ("day", "month")
 BY: Final = (*TIMES, "model", "user_id", "project", "training_type", "training_method", "status")
+Sums = dict[str, tuple[str, str]]  # by name: which column, and the function
 FULL: Final = "Full"  # what a missing training type of an old job means
 
 
@@ -85,9 +86,12 @@ def require_frame(frame: pd.DataFrame) -> None:
         raise _ArgumentError("T07", what, next="give it what an analysis returns, such as analysis.spend(snapshot)")
 
 
-def group(frame: pd.DataFrame, by: list[str]) -> Any:
-    """The frame's groups; rows without a value are a group of their own, so that the sums are those of all rows."""
-    return frame.groupby(by, dropna=False, sort=True)
+def aggregate(jobs: pd.DataFrame, by: list[str], columns: Sums) -> pd.DataFrame:
+    """How many `jobs` each group has, and these columns of it, each from a column by a function such as `sum`.
+
+    Rows without a value are a group of their own, so that the sums are those of all rows.
+    """
+    return jobs.groupby(by, dropna=False, sort=True).agg(jobs=("job_id", "size"), **columns).reset_index()
 
 
 def to_int64(sums: pd.Series) -> pd.Series:

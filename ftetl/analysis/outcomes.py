@@ -39,7 +39,7 @@ def success(snapshot: Tables, by: str | Iterable[str] = "month") -> pd.DataFrame
         jobs[f"is_{end}"] = (status == end).astype("int64[pyarrow]")
     jobs["is_unfinished"] = (~status.isin(ends)).astype("int64[pyarrow]")
     counts = {end: (f"is_{end}", "sum") for end in (*ends, "unfinished")}
-    sums = frames.group(jobs, columns).agg(jobs=("job_id", "size"), **counts).reset_index()
+    sums = frames.aggregate(jobs, columns, counts)
     ended = sums.completed + sums.error + sums.user_error
     sums["success_rate"] = sums.completed.astype("double[pyarrow]") / ended.where(ended > 0)
     return sums
@@ -62,10 +62,8 @@ def failures(snapshot: Tables) -> pd.DataFrame:
     jobs = jobs.merge(charges(snapshot)[["project", "job_id", "net_nanousd"]], how="left")
     jobs["net_nanousd"] = jobs.net_nanousd.fillna(0).astype(frames.WIDE)
     jobs = jobs.sort_values(["newest", "job_id"], na_position="first")
-    sums = frames.group(jobs, ["status", "reason"]).agg(
-        jobs=("job_id", "size"), net_usd=("net_nanousd", "sum"), newest=("newest", "last"), example=("job_id", "last")
-    )
-    sums = sums.reset_index()
+    columns = {"net_usd": ("net_nanousd", "sum"), "newest": ("newest", "last"), "example": ("job_id", "last")}
+    sums = frames.aggregate(jobs, ["status", "reason"], columns)
     sums["net_usd"] = frames.to_usd(sums.net_usd)
     return sums.sort_values(["jobs", "reason"], ascending=[False, True], kind="stable", ignore_index=True)
 

@@ -6,7 +6,7 @@ Amounts are exact decimals in USD. A job is charged its `total_price` where that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +17,7 @@ from ftetl.snapshot.snapshot import Tables
 
 _COLUMNS = ["model", "user_id", "training_type", "training_method", "status", "token_count"]
 _LOST = ("cancelled", "error", "user_error")
+_AMOUNTS = ("charged", "refunded", "net")
 _PER_MILLION = 1_000_000
 _LIMIT = 4 * 10**12  # of tokens and of nano-dollars a token: below it no product here leaves int64
 
@@ -105,30 +106,20 @@ def effective_prices(snapshot: Tables, by: str | Iterable[str] = "model") -> pd.
     columns = frames.group_columns(by)
     jobs = charges(snapshot)
     jobs["minimum_charges"] = prices(snapshot).minimum_charge.astype(frames.COUNT)
-    jobs = jobs[jobs.token_count > 0].astype(dict.fromkeys(("token_count", "charged_nanousd"), frames.WIDE))
-    sums = frames.group(jobs, columns).agg(
-        jobs=("job_id", "size"),
-        token_count=("token_count", "sum"),
-        charged_usd=("charged_nanousd", "sum"),
-        minimum_charges=("minimum_charges", "sum"),
-    )
-    sums = sums.reset_index()
-    charged, sums["token_count"] = sums.charged_usd, frames.to_int64(sums.token_count)
-    sums["charged_usd"] = frames.to_usd(charged)
-    rate = _usd_per_million(frames.to_int64(charged), sums.token_count)
+    extra = {name: (name, "sum") for name in ("charged_nanousd", "minimum_charges")}
+    sums = _sum_charges(jobs[jobs.token_count > 0], columns, ["charged"], extra)
+    rate = _usd_per_million(frames.to_int64(sums.pop("charged_nanousd")), sums.token_count)
     sums.insert(len(columns) + 3, "usd_per_million_tokens", rate)
     return sums
 
 
-def _sum_charges(jobs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    amounts = ("charged", "refunded", "net")
+def _sum_charges(
+    jobs: pd.DataFrame, columns: list[str], amounts: Sequence[str] = _AMOUNTS, extra: frames.Sums | None = None
+) -> pd.DataFrame:
+    """By these columns how many jobs, the sums of tokens and of the amounts, these in USD, and the extra ones."""
     jobs = jobs.astype(dict.fromkeys(("token_count", *(f"{name}_nanousd" for name in amounts)), frames.WIDE))
-    sums = frames.group(jobs, columns).agg(
-        jobs=("job_id", "size"),
-        token_count=("token_count", "sum"),
-        **{f"{name}_usd": (f"{name}_nanousd", "sum") for name in amounts},
-    )
-    sums = sums.reset_index()
+    totals = {f"{name}_usd": (f"{name}_nanousd", "sum") for name in amounts}
+    sums = frames.aggregate(jobs, columns, {"token_count": ("token_count", "sum"), **totals, **(extra or {})})
     sums["token_count"] = frames.to_int64(sums.token_count)
     for name in amounts:
         sums[f"{name}_usd"] = frames.to_usd(sums[f"{name}_usd"])
