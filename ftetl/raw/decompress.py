@@ -65,9 +65,8 @@ def _limited(pieces: Iterable[bytes], max_bytes: int, name: str) -> Iterator[byt
     for piece in pieces:
         size += len(piece)
         if size > max_bytes:
-            raise DataError(
-                "H23", f"{name} unpacks to more than {max_bytes:,} bytes", next="raise --max-bytes if that is right"
-            )
+            what = f"{name} unpacks to more than {max_bytes:,} bytes"
+            raise DataError("H23", what, next="raise --max-bytes if that is right")
         yield piece
 
 

@@ -46,9 +46,8 @@ def skip_byte_order_mark(response: Response) -> int:
         raise DataError("R04", f"{response.name} is not UTF-8", next="convert it to UTF-8")
     bare = head[start:].lstrip()
     if bare.startswith(b"<"):
-        raise ProtocolError(
-            "H32", f"{response.name} is a web page, not a response of the Together API", next="check the address"
-        )
+        what = f"{response.name} is a web page, not a response of the Together API"
+        raise ProtocolError("H32", what, next="check the address")
     if not bare and not response.blob.read(start, response.blob.size).strip():
         raise DataError("R02", f"{response.name} is empty", next=_ADVICE)
     return start
@@ -140,11 +139,8 @@ def _require_complete(response: Response, keys_before: dict[str, bytes], after: 
     inner = [value for key, value in keys.items() if key in _PAGING_OBJECTS and isinstance(value, dict)]
     for key, value in [item for part in (keys, *inner) for item in part.items()]:
         if (key in _PAGING or key.startswith("next")) and value not in _EMPTY:
-            raise DataError(
-                "R46",
-                f"{response.name} is one page of several (`{key}` is set), not the whole list",
-                next="fetch all pages into one list",
-            )
+            what = f"{response.name} is one page of several (`{key}` is set), not the whole list"
+            raise DataError("R46", what, next="fetch all pages into one list")
 
 
 def _closing_keys(response: Response, at: int, before: set[str]) -> dict[str, Any]:

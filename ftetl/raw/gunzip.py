@@ -15,7 +15,7 @@ _PIECE: Final = 1 << 18  # bytes that a compression bomb can make at once
 
 
 class DamagedStreamError(ValueError):
-    """The stream is cut short (`cut`, where that can be told), damaged, or followed by something else."""
+    """The stream is damaged, cut short, or followed by something else. `cut`: it is known to be cut short."""
 
     def __init__(self, *, cut: bool = False) -> None:
         super().__init__()

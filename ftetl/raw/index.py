@@ -32,6 +32,7 @@ _job_head = msgspec.json.Decoder(JobHead)
 _single_job = msgspec.json.Decoder(_SingleJob)
 _job_heads = msgspec.json.Decoder(list[JobHead])
 _raw_elements = msgspec.json.Decoder(list[msgspec.Raw])
+_FETCH_AGAIN = "fetch the response again"
 _SEPARATOR = re.compile(rb"\s*,\s*")
 
 
@@ -189,18 +190,12 @@ def _take_walked(scan: Scan, window: bytes, start: int, response: Response, *, a
         if span.end > span.start:
             scan.add_element(window[span.start : span.end], start + span.start)
         elif span.closing or scan.received or window[span.next - 1] != ord("]"):
-            raise DataError(
-                "E01",
-                f"{response.name} is invalid between two elements of its list, after {scan.received} of them",
-                next="fetch the response again",
-            )
+            what = f"{response.name} is invalid between two elements of its list, after {scan.received} of them"
+            raise DataError("E01", what, next=_FETCH_AGAIN)
         taken = span.next
     if at_end:
-        raise DataError(
-            "H19",
-            f"{response.name} ends in the middle of its list, after {scan.received} elements",
-            next="fetch the response again",
-        )
+        what = f"{response.name} ends in the middle of its list, after {scan.received} elements"
+        raise DataError("H19", what, next=_FETCH_AGAIN)
     return taken, False
 
 
@@ -217,11 +212,8 @@ def _scan_lines(response: Response, scan: Scan) -> None:
             _take_lines_one_by_one(scan, window[:cut], start)
         start, size = start + cut, WINDOW
     if scan.refused and not scan.ids and all(r.rule in ("broken_json", "not_an_object") for r in scan.refused):
-        raise DataError(
-            "E03",
-            f"{response.name} has no job on any of its {scan.received} lines",
-            next="name a JSON document .json, and lines of JSON .ndjson",
-        )
+        what = f"{response.name} has no job on any of its {scan.received} lines"
+        raise DataError("E03", what, next="name a JSON document .json, and lines of JSON .ndjson")
 
 
 def _take_proved_lines(scan: Scan, window: bytes, cut: int, start: int) -> bool:

@@ -44,7 +44,7 @@ def _translated_errors(name: str) -> Iterator[None]:
         yield
     except OSError:
         what = f"{name} cannot be unpacked: its text cannot be written"
-        raise StorageError("S01", what, next="look for free space") from None
+        raise StorageError("S01", what, next="free some space, then run again") from None
 
 
 class Spool:
@@ -90,7 +90,7 @@ class Spool:
                 self._written, data = self._written + done, data[done:]
         except OSError as error:
             what = f"responses cannot be stored in the target for now: {error.strerror}"
-            raise StorageError("S01", what, next="look for free space") from None
+            raise StorageError("S01", what, next="free some space, then run again") from None
 
     def close(self) -> None:
         """Close the file; safe to call twice. Its sections cannot be read any more."""

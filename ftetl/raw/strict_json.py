@@ -107,28 +107,28 @@ def compact_json(value: Any, *, canonical: bool = False) -> str:
     return "".join(parts)
 
 
-def _write(value: Any, put: Any, canonical: bool) -> None:
+def _write(value: Any, append: Any, canonical: bool) -> None:
     if isinstance(value, NumberText):
-        put(str(value))
+        append(str(value))
     elif isinstance(value, str):
-        put(_quoted(value))
+        append(_quoted(value))
     elif isinstance(value, dict):
         items: Iterable[tuple[str, Any]] = sorted(value.items()) if canonical else value.items()
         mark = "{"
         for key, item in items:
-            put(mark + _quoted(key) + ":")
-            _write(item, put, canonical)
+            append(mark + _quoted(key) + ":")
+            _write(item, append, canonical)
             mark = ","
-        put("}" if mark == "," else "{}")
+        append("}" if mark == "," else "{}")
     elif isinstance(value, list):
         mark = "["
         for item in value:
-            put(mark)
-            _write(item, put, canonical)
+            append(mark)
+            _write(item, append, canonical)
             mark = ","
-        put("]" if mark == "," else "[]")
+        append("]" if mark == "," else "[]")
     else:
-        put(json.dumps(value))
+        append(json.dumps(value))
 
 
 def _quoted(text: str) -> str:

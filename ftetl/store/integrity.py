@@ -36,6 +36,5 @@ def require_undamaged_base(path: Path, base: Manifest | None, is_read_back: Call
     intact = next((m.version for m in older_manifests(path, base.version) if not find_damage(path, m)), None)
     fallback = f"the newest intact version is {intact}" if intact else "no other version is intact"
     what = f"version {base.version} of {path} is damaged and cannot be updated: {damage[0]}; {fallback}"
-    raise StorageError(
-        "S13", what, next="restore the file from a backup, or make the tables again with `ftetl rebuild`"
-    )
+    advice = "restore the file from a backup, or make the tables again with `ftetl rebuild`"
+    raise StorageError("S13", what, next=advice)

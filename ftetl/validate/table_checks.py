@@ -112,9 +112,8 @@ class TableValidator:
             SoftwareError: They differ from the contract's.
         """
         if not actual.equals(schema(self.table)):
-            raise contract_error(
-                self.table, "schema", "the columns, their types or their order differ from the contract's"
-            )
+            what = "the columns, their types or their order differ from the contract's"
+            raise contract_error(self.table, "schema", what)
 
     def check_rows(self, group: pa.Table) -> None:
         """Check the next rows.

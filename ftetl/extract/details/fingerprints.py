@@ -37,9 +37,8 @@ def read_fingerprints(folder: Path | None) -> dict[str, bytes]:
         table = feather.read_table(folder / FILE, memory_map=False)
         return dict(zip(table.column("job_id").to_pylist(), table.column("sha256").to_pylist(), strict=True))
     except (OSError, pa.ArrowException, KeyError) as error:
-        raise StorageError(
-            "S13", f"{folder / FILE} cannot be read back", next="`ftetl verify` names what is damaged; restore the file"
-        ) from error
+        advice = "`ftetl verify` names what is damaged; restore the file"
+        raise StorageError("S13", f"{folder / FILE} cannot be read back", next=advice) from error
 
 
 def serialize(fingerprints: Mapping[str, bytes]) -> bytes:

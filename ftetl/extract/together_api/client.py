@@ -115,8 +115,8 @@ class Client:
             response = send(self._url + path)
             if isinstance(response, RequestFailure):
                 failure = response
-            elif found := classify_response(response, self.host, self._key, required_key, one_job=one_job):
-                failure = found
+            elif unusable := classify_response(response, self.host, self._key, required_key, one_job=one_job):
+                failure = unusable
             else:
                 return response
             failures[failure.retries] += 1

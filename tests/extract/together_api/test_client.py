@@ -169,10 +169,13 @@ def serve() -> Iterator[Start]:
         server.close()
 
 
-def client(url: str, *, seconds: float = 60, max_bytes: int = 10_000_000, waits: list[float] | None = None) -> Client:
+def client(
+    url: str, *, seconds: float = 60, max_bytes: int = 10_000_000, waits: list[float] | None = None
+) -> closing[Client]:
     deadline = Deadline(seconds)
     retry = RetryPolicy(deadline, sleep=([] if waits is None else waits).append)
-    return Client(url, Secret(KEY, "TOGETHER_API_KEY"), RequestLimits(deadline, max_bytes, concurrency=2), retry=retry)
+    request_limits = RequestLimits(deadline, max_bytes, concurrency=2)
+    return closing(Client(url, Secret(KEY, "TOGETHER_API_KEY"), request_limits, retry=retry))
 
 
 def refused(server: FaultServer, kind: type[FtetlError], code: str, **options: object) -> str:
@@ -747,7 +750,7 @@ def test_a_backoff_beyond_the_deadline_is_not_begun(serve: Start) -> None:
     retry = RetryPolicy(deadline, rng=lambda _, high: 10 * high)
 
     with (
-        Client(server.url, Secret(KEY), RequestLimits(deadline, 10**6), retry=retry) as api,
+        closing(Client(server.url, Secret(KEY), RequestLimits(deadline, 10**6), retry=retry)) as api,
         pytest.raises(UnavailableError, match="503"),
     ):
         api.list_jobs()
