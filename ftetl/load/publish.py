@@ -61,8 +61,7 @@ class PublishFolder:
         made = ownership.make_folders(self._fs, path)
         self._folder = stack.enter_context(ownership.open_real_folder(self._fs, path))
         if made:
-            mode = target.file_mode | (target.file_mode & 0o444) >> 2
-            ownership.set_mode(self._fs, self._folder, mode)
+            ownership.set_mode(self._fs, self._folder, target.folder_mode)
         ownership.require_writable(self._fs, self._folder)
         self._record = self._read_record()
         self._owner = self._require_same_owner()

@@ -33,7 +33,7 @@ class Target:
 
     Args:
         lock_timeout: in seconds.
-        file_mode: of files; folders get the right to enter for everybody who may read.
+        file_mode: of files; in `folder_mode`, everybody who may read a file may enter as well.
         keep: the number of newest snapshots to keep; never fewer than `cleanup.MIN_RETAINED` are kept.
 
     Raises:
@@ -66,6 +66,7 @@ class Target:
             self._folders = ownership.open_target_folders(
                 self.fs, path, stack, run_id=self.run_id, file_mode=file_mode, lock_timeout=lock_timeout
             )
+            self.folder_mode = self._folders.folder_mode
             self._find_base_and_clean_up()
             remove_scratch = partial(cleanup.remove_tree, self.fs, self._folders.control, self._scratch)
             stack.callback(cleanup.collect_errors, [remove_scratch])
@@ -163,8 +164,7 @@ class Target:
 
     def open_part(self, name: str, stack: ExitStack, *, inside: Folder | None = None) -> Folder:
         """A folder of `_ftetl`, or inside such a folder, made if missing, open until the stack is closed."""
-        folders = self._folders
-        return ownership.open_part(self.fs, inside or folders.control, name, stack, mode=folders.folder_mode)
+        return ownership.open_part(self.fs, inside or self._folders.control, name, stack, mode=self.folder_mode)
 
     def close(self) -> None:
         """Remove temporary files and release the lock; safe to call twice."""
