@@ -17,6 +17,7 @@ from ftetl.errors import EXITS, UsageError
 
 # Each command with its short help; its module in `commands/` and its function have the same name.
 COMMANDS: Final = {
+    "anomalies": "Values that are odd, counted by kind and path.",
     "demo": "Run an export against a built-in demo API: no key, no network.",
     "doctor": "Check what an export needs; changes nothing.",
     "export": "All jobs into the tables of TARGET.",
@@ -25,6 +26,8 @@ COMMANDS: Final = {
     "report": "One HTML page: spend, tokens, durations, failures.",
     "runs": "What happened in each run.",
     "schema": "What each table and column means.",
+    "show": "The newest rows of a table.",
+    "sql": "The rows of an SQL query over the tables.",
     "verify": "Look for damage in the newest snapshot.",
 }
 

@@ -17,7 +17,7 @@ class _BarOrSpinner(rich.progress.BarColumn):
 
     def __init__(self) -> None:
         super().__init__()
-        self._spinner = rich.progress.SpinnerColumn()
+        self._spinner = rich.progress.SpinnerColumn("line")  # ASCII, for every locale
 
     def render(self, task: rich.progress.Task) -> Any:
         """The bar or the spinner of a task."""

@@ -64,6 +64,8 @@ FAULTS: Final[dict[str, Fault]] = {
         ("P13", "CONFIG", "the key for pseudonyms is too short or too long"),
         ("P14", "USAGE", "a key for pseudonyms is given, and the target has none"),
         ("P15", "CONFIG", "an address such as `s3://bucket/x` stands where a local path is meant"),
+        ("P16", "CONFIG", "DuckDB, which `ftetl sql` needs, is not installed"),
+        ("P17", "USAGE", "the SQL is wrong, or does something else than to read the tables"),
         ("X03", "USAGE", "a key was given on the command line, which everybody on the machine can read"),
         ("X04", "CONFIG", "the API key is malformed"),
         ("X06", "CONFIG", "the address of the API, or of the proxy, is not one that a key may be sent to"),
