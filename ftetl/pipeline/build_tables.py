@@ -58,14 +58,14 @@ def build_tables(
     derived = DerivedTables(settings.project, account_from_settings(settings))
     anomalies = list(plan.anomalies)
     quarantined = list(plan.quarantined)
-    merge.protect_from_missing(a.job_id for a in quarantined if a.job_id)
+    merge.protect_from_missing(i for a in quarantined for i in a.possible_ids)
     done = jobs_done = 0
     jobs = len({item.job_id for item in plan.items})  # of one job there may be a list item and a detail
     for batch in prefetch.decoded_batches(plan.items, extraction.responses, events=settings.events != "none"):
         decoded = batch.coalesced.decoded
         done += len(decoded.items) + batch.coalesced.absorbed
         quarantined += decoded.quarantined
-        merge.protect_from_missing(a.job_id for a in decoded.quarantined if a.job_id)
+        merge.protect_from_missing(i for a in decoded.quarantined for i in a.possible_ids)
         if decoded.items:
             anomalies += [*batch.coalesced.anomalies, *batch.flat.anomalies]
             drift.add_decoded(batch.flat.jobs, decoded.unknown_keys)

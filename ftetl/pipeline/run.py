@@ -154,7 +154,7 @@ class Run:
             base_whole_at=times.base_whole_at,
             live_at=times.live_at,
             dates_back=times.is_certain,
-            may_mark_missing=whole is not None and all(a.job_id for a in plan.quarantined),
+            may_mark_missing=whole is not None and all(a.possible_ids for a in plan.quarantined),
             failed=frozenset(extraction.details.failed),
             unchanged_ids=extraction.confirmed,
             list_is_current=any(r.whole and r.observed_at == times.newest_whole_at for r in extraction.responses),

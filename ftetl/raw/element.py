@@ -120,13 +120,23 @@ def is_job_id(text: str) -> bool:
 
 def find_job_id(raw: bytes) -> str | None:
     """The id of a refused element if it has exactly one at its top level."""
+    values = _id_values(raw)
+    ids = find_job_ids(raw)
+    return ids.pop() if len(values) == len(ids) == 1 else None
+
+
+def find_job_ids(raw: bytes) -> set[str]:
+    """The usable ids at the top level of a refused element: the jobs that it could be; empty where it could be any."""
+    texts = (_string(value) for value in _id_values(raw))
+    return {text for text in texts if text is not None and is_job_id(text)}
+
+
+def _id_values(raw: bytes) -> set[bytes]:
     if not raw.startswith(b"{"):
-        return None
+        return set()
     members = (raw[span.start : span.end] for span in split_elements(raw, 1) if not span.closing)
     keys = ((member, MEMBER_KEY.match(member)) for member in members)
-    values = {member[key.end() :] for member, key in keys if key and _string(key[1]) == "id"}
-    job_id = _string(values.pop()) if len(values) == 1 else None
-    return job_id if job_id is not None and is_job_id(job_id) else None
+    return {member[key.end() :] for member, key in keys if key and _string(key[1]) == "id"}
 
 
 def _string(raw: bytes) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ftetl.raw.element import find_job_ids
+
 
 @dataclass(frozen=True)
 class QuarantinedElement:
@@ -16,6 +18,11 @@ class QuarantinedElement:
     source: str
     position: int
     observed_at: datetime
+
+    @property
+    def possible_ids(self) -> set[str]:
+        """The jobs that it could be; empty where it could be any."""
+        return {self.job_id} if self.job_id else find_job_ids(self.raw)
 
 
 @dataclass(frozen=True)

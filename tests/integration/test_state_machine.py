@@ -26,7 +26,29 @@ Job = dict[str, Any]
 START = datetime(2026, 7, 1, tzinfo=UTC)
 ENDED = ("completed", "cancelled", "error")
 IDS = [f"ft-{letter}" for letter in "abcdef"]
+FUTURE = iso(datetime(2062, 1, 1, tzinfo=UTC))
+# What may become of the time of a job's last change, besides that it is right.
+ODD_TIMES: dict[str, Job] = {
+    "gone": {},
+    "null": {"updated_at": None},
+    "unix": {"updated_at": 1_782_864_000},
+    "renamed": {"updatedAt": iso(START)},
+    "2062": {"updated_at": FUTURE},
+}
+FEW = 3  # jobs whose time is odd: more at once would be drift
+AHEAD = [timedelta(hours=3), timedelta(days=40), datetime(2062, 1, 1, tzinfo=UTC) - START]
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+
+
+def time_of(job: Job) -> str | None:
+    """The time of the last change as the tables have it."""
+    text = job.get("updated_at")
+    return text if isinstance(text, str) else None
+
+
+def is_older(time: str | None, known: str | None) -> bool:
+    """Whether both times can be compared, and the first one is less."""
+    return None not in (time, known) and FUTURE not in (time, known) and str(time) < str(known)
 
 
 @dataclass
@@ -34,11 +56,11 @@ class Known:
     """What the tables should say of one job."""
 
     status: str
-    updated_at: str
+    updated_at: str | None
     price: int
     events: int
     present: bool = True
-    history: list[tuple[str, str, int]] = field(default_factory=list)
+    history: list[tuple[str, str | None, int]] = field(default_factory=list)
     listed: str = ""  # the listed document when the detail was had
     detail: bool = False  # whether the row has the newest detail
 
@@ -56,6 +78,7 @@ class Machine(RuleBasedStateMachine):
         self.fails: dict[str, int] = {}
         self.known: dict[str, Known] = {}
         self.now = START
+        self.asked_at: datetime | None = None  # when details were last asked for
         self.order = Random(0)
 
     @initialize()
@@ -89,9 +112,17 @@ class Machine(RuleBasedStateMachine):
 
     @rule(job_id=st.sampled_from(IDS), days=st.integers(1, 5))
     def goes_back_in_time(self, job_id: str, days: int) -> None:
-        if job_id in self.jobs:
-            updated = parse_iso(self.jobs[job_id]["updated_at"]) - timedelta(days=days)
+        if (time := time_of(self.jobs.get(job_id, {}))) is not None:
+            updated = parse_iso(time) - timedelta(days=days)
             self.jobs[job_id] = self.jobs[job_id] | {"updated_at": iso(updated), "status": "running"}
+
+    @rule(job_id=st.sampled_from(IDS), odd=st.sampled_from([*ODD_TIMES]), status=st.sampled_from(["running", *ENDED]))
+    def has_an_odd_time(self, job_id: str, odd: str, status: str) -> None:
+        odd_ones = {i for i, job in self.jobs.items() if time_of(job) in (None, FUTURE)} - {job_id}
+        if job_id in self.jobs and len(odd_ones) < FEW:
+            self._becomes(job_id, status)
+            del self.jobs[job_id]["updated_at"]
+            self.jobs[job_id] |= ODD_TIMES[odd]
 
     @rule(job_id=st.sampled_from(IDS))
     def vanishes(self, job_id: str) -> None:
@@ -116,24 +147,35 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(events=st.sampled_from(["auto", "auto", "auto", "list", "none"]))
     def run(self, events: str) -> None:
+        self._run(events, timedelta())
+
+    @precondition(lambda self: self.jobs)
+    @rule(ahead=st.sampled_from(AHEAD))
+    def run_with_a_clock_that_is_ahead(self, ahead: timedelta) -> None:
+        self._run("auto", ahead)
+
+    def _run(self, events: str, ahead: timedelta) -> None:
         self.now += timedelta(hours=1)
+        clock = self.now + ahead
         jobs = [self.jobs[i] for i in sorted(self.jobs)]
         self.order.shuffle(jobs)
         self.server.jobs = [dict(self.order.sample(list(j.items()), len(j))) for j in jobs]
         self.server.requests.clear()
         listed = {j["id"]: json.dumps({k: j[k] for k in sorted(j) if k != "events"}) for j in jobs}
-        asked = {i for i in self.jobs if events == "auto" and not self._is_settled(i, listed[i])}
+        asked = {i for i in self.jobs if events == "auto" and not self._is_settled(i, listed[i], clock)}
         environ = {"TOGETHER_API_KEY": self.server.key}
         report = ftetl.export(
             self.target,
             base_url=self.server.url,
             environ=environ,
-            observed_at=self.now,
+            observed_at=clock,
             events=events,
             allow_shrink=True,
         )
         paths = sorted(path.rpartition("/")[2] for _, path in self.server.requests)
         assert paths == sorted([*asked, "fine-tunes"])
+        if events == "auto":
+            self.asked_at = clock
         failed = {i for i in asked if self.fails.get(i) == 403}
         assert report.exit_code == (3 if failed else 0)
         for job_id in self.known.keys() - self.jobs.keys():
@@ -142,12 +184,12 @@ class Machine(RuleBasedStateMachine):
             self._learn(job, listed[job_id], had=job_id in asked and job_id not in self.fails, asked=job_id in asked)
 
     def _learn(self, job: Job, listed: str, *, had: bool, asked: bool) -> None:
-        state = (job["status"], job["updated_at"], job["total_price"])
+        state = (job["status"], time_of(job), job["total_price"])
         known = self.known.setdefault(job["id"], Known("", "", 0, 0))
         known.present = True
         if not known.history or known.history[-1] != state:
             known.history.append(state)
-        if job["updated_at"] < known.updated_at:
+        if is_older(time_of(job), known.updated_at):
             # The stored row stays. What was had of the older state is remembered, but it is not the row's.
             known.listed = listed if had else known.listed if known.listed == listed else ""
             if asked and not had:
@@ -164,14 +206,14 @@ class Machine(RuleBasedStateMachine):
             known.detail = known.detail and same and not (asked and job["id"] in self.fails)
             known.listed = known.listed if known.listed == listed else ""
 
-    def _is_settled(self, job_id: str, listed: str) -> bool:
+    def _is_settled(self, job_id: str, listed: str, clock: datetime) -> bool:
         known = self.known.get(job_id)
         # What was not told by this model's own words is told by the table: the state of the events.
         if known is None or not (self.target / "current").exists():
             return False
         (row,) = [r for r in ftetl.open(self.target).arrow("jobs").to_pylist() if r["job_id"] == job_id]
-        ended = row["finished_at"] or row["updated_at"]
-        over = known.status in ENDED and self.now - ended >= timedelta(days=3)
+        ended = min(row["finished_at"] or row["updated_at"] or row["last_changed_at"], row["last_changed_at"])
+        over = known.status in ENDED and min(clock, self.asked_at or clock) - ended >= timedelta(days=3)
         return row["events_state"] == "detail" and over and known.listed == listed
 
     @invariant()
@@ -184,13 +226,13 @@ class Machine(RuleBasedStateMachine):
         events: dict[str, list[int]] = {job_id: [] for job_id in rows}
         for event in snapshot.arrow("events").to_pylist():
             events[event["job_id"]].append(event["position"])
-        history: dict[str, list[tuple[str, str, int]]] = {}
+        history: dict[str, list[tuple[str, str | None, int]]] = {}
         for state in snapshot.arrow("job_history").to_pylist():
-            told = (state["status"], iso(state["updated_at"]), state["total_price_nanousd"])
+            told = (state["status"], text(state["updated_at"]), state["total_price_nanousd"])
             history.setdefault(state["job_id"], []).append(told)
         for job_id, known in self.known.items():
             row = rows[job_id]
-            shown = (row["status"], iso(row["updated_at"]), row["total_price_nanousd"], row["present"])
+            shown = (row["status"], text(row["updated_at"]), row["total_price_nanousd"], row["present"])
             assert shown == (known.status, known.updated_at, known.price, known.present), job_id
             assert events[job_id] == list(range(known.events)), job_id
             assert history[job_id] == known.history, job_id
@@ -210,12 +252,17 @@ class Machine(RuleBasedStateMachine):
     def _becomes(self, job_id: str, status: str) -> None:
         self.now += timedelta(minutes=1)
         self.jobs[job_id] = self.jobs[job_id] | {"status": status, "updated_at": iso(self.now)}
+        self.jobs[job_id].pop("updatedAt", None)
+
+
+def text(moment: datetime | None) -> str | None:
+    return iso(moment) if moment else None
 
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    max_examples=100 if LONG else 12,
+    max_examples=60 if LONG else 12,
     stateful_step_count=40 if LONG else 12,
 )

@@ -488,3 +488,27 @@ def test_a_target_whose_manifests_are_all_damaged_is_not_begun_anew(tmp_path: Pa
         ftetl.export(target, source=source)
 
     assert [path.name for path in (target / "snapshots").iterdir()] == [(target / "current").readlink().name]
+
+
+@pytest.mark.parametrize(
+    ("element", "missing"),
+    [
+        ('{"id":"ft-2","id":"ft-3"}', {"ft-4"}),
+        ('{"id":"ft-1","id":"ft-3"}', {"ft-2", "ft-4"}),  # beside a good copy of the one
+        ('{"id":"ft-3","id":"ft-1"}', {"ft-2", "ft-4"}),
+        ('{"id":"ft-2","x":oops}', {"ft-3", "ft-4"}),
+        ('{"id":"ft-9","id":"ft-9","x":1,"x":2}', {"ft-2", "ft-3", "ft-4"}),
+        ('{"id":5}', set()),
+        ("7", set()),
+    ],
+)
+def test_a_quarantined_element_keeps_the_jobs_present_that_it_could_be(
+    tmp_path: Path, element: str, missing: set[str]
+) -> None:
+    file = tmp_path / "answer.json"
+    for day, text in enumerate((",".join(f'{{"id":"ft-{n}"}}' for n in range(1, 5)), f'{{"id":"ft-1"}},{element}'), 1):
+        file.write_text(f'{{"data":[{text}]}}')
+        ftetl.export(tmp_path / "t", source=file, observed_at=datetime(2026, 8, day, tzinfo=UTC))
+
+    jobs = ftetl.open(tmp_path / "t").arrow("jobs").to_pylist()
+    assert {row["job_id"] for row in jobs if not row["present"]} == missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ftetl.raw.element import RefusedElement, Scan, classify_element, find_job_id, is_job_id
+from ftetl.raw.element import RefusedElement, Scan, classify_element, find_job_id, find_job_ids, is_job_id
 
 ELEMENTS: dict[bytes, tuple[str | None, str | None, bool]] = {
     b'{"id":"ft-1"}': ("ft-1", None, True),
@@ -68,6 +68,20 @@ def test_an_element_is_classified_on_its_own(raw: bytes) -> None:
 )
 def test_a_refused_element_has_an_id_only_if_it_has_exactly_one(raw: bytes, job_id: str | None) -> None:
     assert find_job_id(raw) == job_id
+
+
+@pytest.mark.parametrize(
+    ("raw", "job_ids"),
+    [
+        (b'{"id":"ft-1","x":oops}', {"ft-1"}),
+        (b'{"id":"ft-1","\\u0069d":"ft-2"}', {"ft-1", "ft-2"}),
+        (b'{"id":"ft-1","id":5,"y":{"id":"ft-3"}}', {"ft-1"}),
+        (b'{"id":5}', set()),
+        (b"7", set()),
+    ],
+)
+def test_a_refused_element_could_be_each_of_its_ids(raw: bytes, job_ids: set[str]) -> None:
+    assert find_job_ids(raw) == job_ids
 
 
 @pytest.mark.parametrize("text", ["ft-1", "ft-0a1b2c3d-0001", "A.b_c:d-9", "x" * 128, "..", "0"])
