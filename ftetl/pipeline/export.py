@@ -17,7 +17,7 @@ from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError
 from ftetl.errors.os_errors import error_elsewhere
 from ftetl.load import formats as table_formats
-from ftetl.pipeline import metrics, run_log
+from ftetl.pipeline import run_log
 from ftetl.pipeline.active_run import ARCHIVE, ActiveRun
 from ftetl.run_report import Report
 
@@ -46,6 +46,8 @@ def run_export(active: ActiveRun) -> Report:
 def _write_metrics(settings: Settings, report: Report) -> list[str]:
     """Write the metrics file, if one is wanted; why that failed is a warning."""
     if settings.metrics_file is not None:
+        from ftetl.pipeline import metrics
+
         try:
             metrics.write_metrics(settings.metrics_file, report)
         except FtetlError as error:

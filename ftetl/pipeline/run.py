@@ -22,7 +22,6 @@ from ftetl.extract import extract
 from ftetl.extract.details import fingerprints
 from ftetl.extract.extract import Extraction
 from ftetl.extract.privacy.pseudonyms import read_pseudonyms
-from ftetl.extract.privacy.redacting_source import RedactingSource
 from ftetl.extract.source import Source
 from ftetl.load import formats
 from ftetl.load.table_writers import TableWriters
@@ -55,6 +54,8 @@ def run_source(settings: Settings, source: Source, target: Target, progress: Pro
     privacy = pseudonyms.identity if pseudonyms else {}
     with ExitStack() as stack:
         if pseudonyms:
+            from ftetl.extract.privacy.redacting_source import RedactingSource  # slow to import, and seldom used
+
             source = RedactingSource(source, pseudonyms, target.scratch_folder)
             stack.callback(source.close)
         provenance = stack.enter_context(ArchivedProvenance(target, settings))
