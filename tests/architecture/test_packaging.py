@@ -133,6 +133,8 @@ def test_the_sdist_holds_all_that_the_tests_need(dist: Path) -> None:
         "LICENSE",
         "CHANGELOG.md",
         "PKG-INFO",
+        "Dockerfile",
+        ".dockerignore",
         "schemas/README.md",
         "docs/sql.md",
         "ftetl/demo/jobs.json.gz",

@@ -85,7 +85,7 @@ COMMANDS = {
     "systemd": re.search(rf"^ExecStart={BINARY} (.*)$", SERVICE, re.MULTILINE),
     "GitHub": re.search(r"^ +ftetl (.*) \|\| code", WORKFLOW, re.MULTILINE),
     "Airflow": re.search(r'^COMMAND = \["[^"]+", (.*)\]$', DAG, re.MULTILINE),
-    "Kubernetes": re.search(r'command: \["ftetl", (.*)\]$', CRONJOB, re.MULTILINE),
+    "Kubernetes": re.search(r"args: \[(.*)\]$", CRONJOB, re.MULTILINE),
 }
 
 
@@ -183,8 +183,8 @@ class TestKubernetes:
         paths = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
 
         assert {*paths} == {volume["name"] for volume in spec["volumes"]}
-        assert container["command"][2].startswith(f"{paths['data']}/")
-        assert container["command"][4].startswith(f"{paths['key']}/")
+        assert container["args"][1].startswith(f"{paths['data']}/")
+        assert container["args"][3].startswith(f"{paths['key']}/")
 
 
 STAND_IN = """
