@@ -57,6 +57,7 @@ class Report:
     bytes_read: int = 0
     files: dict[str, int] = field(default_factory=dict)  # by name: bytes
     seconds: float = 0.0
+    skipped: tuple[str, ...] = ()  # what is wrong with each response that `--skip-broken` left out
     warnings: tuple[str, ...] = ()
     exit_code: int = 0
     started_at: str = ""  # like 2026-07-02T08:10:14.250000Z
@@ -72,7 +73,7 @@ class Report:
 
     @property
     def partial(self) -> bool:
-        """Whether there is new quarantine, or a detail or the publishing failed."""
+        """Whether there is new quarantine, a response was left out, or a detail or the publishing failed."""
         return self.exit_code == EXITS["PARTIAL"].code
 
     def __repr__(self) -> str:

@@ -28,3 +28,6 @@ REMOTE_TEXT: Final = 200  # characters of the server's text that a message repea
 SMALL_FILE: Final = 1 << 20  # files of a folder up to this size are read at once, not kept open
 PSEUDONYM_KEY: Final = 16  # bytes of a key for pseudonyms, at least: a shorter one can be guessed
 KEY_FILE: Final = 4096  # read of a key file; a longer one holds no key
+
+PAGE_SIZES: Final = (10, 20, 25, 50, 100, 200, 250, 500, 1000)  # at which services like to cut a list
+MIN_MISSING: Final = 5  # jobs of one user or status, from which on it means something if all of them are missing

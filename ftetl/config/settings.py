@@ -73,6 +73,8 @@ class Settings:
     quarantine: str = "keep"
     pii: str = "keep"
     pii_key_file: Path | None = None
+    whole: bool = False
+    skip_broken: bool = False
     allow_shrink: bool = False
     allow_account_change: bool = False
     observed_at: datetime | None = None

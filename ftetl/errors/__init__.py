@@ -38,7 +38,12 @@ EXITS: dict[str, Exit] = {
     for e in (
         Exit(0, "OK", "committed and complete, or nothing changed", committed=True),
         Exit(2, "USAGE", "bad command line"),
-        Exit(3, "PARTIAL", "committed, with new quarantine, or a detail or publish that failed", committed=True),
+        Exit(
+            3,
+            "PARTIAL",
+            "committed, with new quarantine, a file left out, or a failed detail or publish",
+            committed=True,
+        ),
         Exit(65, "DATA", "the response as a whole breaks the contract, or a guard stopped it"),
         Exit(69, "UNAVAILABLE", "network, server error, timeout, deadline", retryable=True),
         Exit(70, "SOFTWARE", "a bug in ftetl"),

@@ -8,19 +8,25 @@ from datetime import datetime
 from typing import Protocol
 
 from ftetl.config.settings import Settings
+from ftetl.errors import PREFIX, DataError, UsageError
 from ftetl.extract.details.fetch import FetchedDetails, jobs_without_events
-from ftetl.extract.source import Detail, Source
-from ftetl.raw import index
+from ftetl.extract.source import Detail, Source, skippable_error
+from ftetl.raw import index, paging, parts
 from ftetl.raw.element import Scan
 from ftetl.raw.response import Response
 from ftetl.raw.spool import Spool
+
+_GOES_ON = frozenset(f"{PREFIX}{fault}" for fault in ("E01", "E02"))  # errors of documents one after the other
+_NEVER_SKIPPED = frozenset(f"{PREFIX}{fault}" for fault in ("F08", "R46"))  # not broken: changed, or a part
 
 
 @dataclass
 class Extraction:
     """The responses of a run, the elements in them, and the details that were fetched."""
 
-    responses: list[Response]
+    responses: list[Response]  # parts of one file each on their own
+    received: list[Response] = field(default_factory=list)  # as the source returned them, without those left out
+    skipped: list[str] = field(default_factory=list)  # what is wrong with each response that was left out
     scans: list[Scan] = field(default_factory=list)
     details: FetchedDetails = field(default_factory=FetchedDetails)
     listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the fingerprint of what was listed
@@ -34,8 +40,20 @@ class Extraction:
 
     def newest_whole(self, before: datetime | None) -> int | None:
         """The index of the newest whole list, if it was observed later than `before`."""
-        lists = [i for i, (r, s) in enumerate(zip(self.responses, self.scans, strict=True)) if r.whole and s.is_list]
-        newest = max(lists, key=lambda i: self.responses[i].observed_at, default=None)
+        return self._newest([r.whole and (s.is_list or s.is_bare) for r, s in self._pairs()], before)
+
+    def newest_unclaimed(self, before: datetime | None) -> int | None:
+        """The index of the newest array that may be a whole list and may be none, if it is later than `before`."""
+        return self._newest(
+            [s.is_list and s.is_bare and not r.whole and not r.several for r, s in self._pairs()], before
+        )
+
+    def _pairs(self) -> Iterator[tuple[Response, Scan]]:
+        return zip(self.responses, self.scans, strict=True)
+
+    def _newest(self, chosen: list[bool], before: datetime | None) -> int | None:
+        numbers = [number for number, is_chosen in enumerate(chosen) if is_chosen]
+        newest = max(numbers, key=lambda i: self.responses[i].observed_at, default=None)
         if newest is None or (before is not None and self.responses[newest].observed_at <= before):
             return None
         return newest
@@ -63,7 +81,8 @@ def read_source(settings: Settings, source: Source) -> Extraction:
     Raises:
         FtetlError: The source cannot be read.
     """
-    return Extraction([_with_date(response, settings) for response in source.responses()])
+    responses = [_with_date(response, settings) for response in source.responses()]
+    return Extraction(responses, skipped=list(source.skipped))
 
 
 def wants_details(settings: Settings, source: Source) -> bool:
@@ -92,7 +111,7 @@ def fetch_details(
     Raises:
         FtetlError: A response is neither a list of jobs nor a job, or the key was refused meanwhile.
     """
-    extraction.scans = [index.scan_response(response) for response in extraction.responses]
+    _scan_responses(extraction, settings)
     if source.service is None:
         return
     listed = extraction.listed
@@ -121,6 +140,61 @@ def fetch_details(
     extraction.details = details
     extraction.responses += [_with_date(response, settings) for response in details.responses]
     extraction.scans += details.scans
+
+
+def _scan_responses(extraction: Extraction, settings: Settings) -> None:
+    """Scan the responses, several in one file each on their own; with `skip_broken`, leave out those that are broken.
+
+    An array or lines are a whole list only if the settings say so.
+    """
+    received, extraction.responses = extraction.responses, []
+    for response in received:
+        if settings.whole and response.several:
+            raise _several_error(response.name)
+        pairs = list(_scanned_parts(response, settings, extraction.skipped))
+        extraction.received += [replace(response, whole=any(part.whole for part, _ in pairs))] if pairs else []
+        extraction.responses += [part for part, _ in pairs]
+        extraction.scans += [scan for _, scan in pairs]
+    if not extraction.responses and extraction.skipped:
+        what = f"no response is left: {extraction.skipped[0]}"
+        raise DataError("F11", what, next="save the responses again")
+
+
+def _scanned_parts(response: Response, settings: Settings, skipped: list[str]) -> Iterator[tuple[Response, Scan]]:
+    """The parts of a response with their scans; what is wrong with those left out is added to `skipped`."""
+    waiting = parts.lists_in_lines(response) or [response]
+    while waiting:
+        part = waiting.pop(0)
+        try:
+            scan = index.scan_response(part)
+        except DataError as error:
+            if error.code in _GOES_ON and (inner := parts.documents(part)):
+                waiting = inner + waiting
+                continue
+            if not part.several or error.code in _NEVER_SKIPPED:
+                raise
+            if not settings.skip_broken:
+                raise skippable_error(error) from None
+            skipped.append(error.what)
+            continue
+        if _is_broken_job(scan) and (inner := parts.documents(part)):
+            waiting = inner + waiting
+            continue
+        if settings.whole and response.whole and part.several:
+            raise _several_error(part.name)
+        if part.total is not None and scan.received < part.total:
+            raise paging.page_error(part.name, f"the headers tell of {part.total:,} jobs")
+        yield replace(part, whole=part.whole and (settings.whole or not scan.is_bare)), scan
+
+
+def _is_broken_job(scan: Scan) -> bool:
+    """Whether there is nothing but one element that is no clean JSON: several jobs, one after the other, are none."""
+    return scan.received == 1 and not scan.ids and not scan.is_bare and scan.refused[0].rule == "broken_json"
+
+
+def _several_error(name: str) -> UsageError:
+    what = f"{name} is one of several responses, of which none is the whole list"
+    return UsageError("P02", what, next="leave out --whole, or give the one list alone")
 
 
 def _with_date(response: Response, settings: Settings) -> Response:

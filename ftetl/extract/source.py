@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from ftetl.errors import PREFIX, DataError
 from ftetl.raw.response import Response
 
 
@@ -35,6 +36,12 @@ class SourceStats:
     bytes_read: int = 0
 
 
+def skippable_error(error: DataError) -> DataError:
+    """The error of one of several responses, with how to go on without it."""
+    advice = f"{error.next}, or leave it out with --skip-broken"
+    return type(error)(error.code.removeprefix(PREFIX), error.what, next=advice)
+
+
 class Source(Protocol):
     """Where raw jobs come from. `api`, `files` and `demo` are sources."""
 
@@ -43,6 +50,10 @@ class Source(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """Lines for the warnings of the report; complete once the responses and the details were read."""
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What is wrong with each file that was left out because it cannot be read; complete as `notes`."""
 
     @property
     def stats(self) -> SourceStats:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ftetl.clock import SKEW, now
+from ftetl.config import limits
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.extract.extract import Extraction
 from ftetl.extract.source import Outcome, Source
@@ -14,7 +15,7 @@ from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.transform.derive.focus_costs import TABLE
 
 MIN_DETAILS = 10  # from so many details on it means something if all are missing
-PAGE_SIZES = (100, 500, 1000)  # at which services like to cut a list
+PAGE_SIZES = tuple(size for size in limits.PAGE_SIZES if size >= 100)  # a list of 10 jobs is nothing special
 SHEET_ROWS = 1_048_576  # rows of a sheet in Excel, the header included
 ACCOUNT = "billing_account"  # the fact of a version: the account in its charges
 LISTED = "listed"  # the fact of a version: how many jobs its newest whole list had

@@ -26,7 +26,7 @@ from ftetl.extract.privacy import pseudonyms
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.load import formats
-from ftetl.pipeline import guards, list_watermark
+from ftetl.pipeline import advisories, guards, list_watermark
 from ftetl.raw import index
 from ftetl.raw.blob import Memory
 from ftetl.raw.element import Scan
@@ -134,12 +134,9 @@ def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dic
 def _guards(settings: Settings, base: Manifest, scan: Scan, service: str, privacy: dict[str, str]) -> Iterator[Finding]:
     """Whether the guards would let this list into this target."""
     guards.check_identity(base.facts.get("identity", {}), service, settings.project, privacy)
-    guards.require_plausible_list(
-        open_tables(settings.target, base),
-        scan,
-        allow_shrink=settings.allow_shrink,
-        allow_account_change=settings.allow_account_change,
-    )
+    stored, before = open_tables(settings.target, base), base.facts.get(advisories.LISTED)
+    for warning in guards.require_plausible_list(stored, settings, scan, before, whole=not scan.is_bare):
+        yield Finding("list", warning, "look at the list", warning=True)
     yield Finding("list", f"the list fits the jobs of version {base.version}")
 
 

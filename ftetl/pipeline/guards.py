@@ -1,6 +1,6 @@
 """Checks that stop a run before it damages the target.
 
-Wrong project, service, privacy mode or account, or a list that shrank: errors R47, R48, S28, X16 and X25.
+Wrong project, service, privacy mode or account, or a list that shrank: errors R46, R47, R48, S28, X16 and X25.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from types import MappingProxyType
 
+from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError
 from ftetl.extract.archive import BODIES, INDEX
 from ftetl.extract.details.cache import FOLDER
 from ftetl.extract.privacy.pseudonyms import IDENTITY, KEPT, MODE
+from ftetl.pipeline import partial_list
 from ftetl.raw.element import Scan
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store.target import Target
@@ -113,16 +115,29 @@ def require_same_privacy_as_failed_runs(target: Target, privacy: Mapping[str, st
     target.write_document(_PRIVACY, privacy)
 
 
-def require_plausible_list(stored: TableReader, whole: Scan, *, allow_shrink: bool, allow_account_change: bool) -> None:
-    """Refuse a whole list that would make known jobs disappear, unless that is allowed.
+def require_plausible_list(
+    stored: TableReader, settings: Settings, listed: Scan, received_before: int | None, *, whole: bool
+) -> list[str]:
+    """Refuse a list that would make known jobs disappear, unless that is allowed; warnings about those that it lacks.
+
+    Args:
+        stored: The tables before this run.
+        settings: What is allowed.
+        listed: The list.
+        received_before: How many elements the whole list before it had.
+        whole: Whether it is a whole list; else it makes no job disappear, but must be of the same account.
 
     Raises:
         DataError: It would.
     """
-    known = stored.read_table("jobs", ["job_id", "present"])
+    known = stored.read_table("jobs", partial_list.COLUMNS)
     present = set(known.filter(known.column("present")).column("job_id").to_pylist())
-    listed = set(whole.ids) | {r.job_id for r in whole.refused if r.job_id}
-    if not allow_account_change:
-        require_same_account(set(known.column("job_id").to_pylist()), listed)
-    if not allow_shrink:
-        require_not_shrunken(present, listed)
+    ids = set(listed.ids) | {r.job_id for r in listed.refused if r.job_id}
+    if not settings.allow_account_change:
+        require_same_account(set(known.column("job_id").to_pylist()), ids)
+    if not settings.allow_shrink and (whole or not ids):
+        require_not_shrunken(present, ids)
+    found = partial_list.Missing.of(known, ids, listed.received)
+    if not whole:
+        return partial_list.unclaimed_warning(found)
+    return [] if settings.allow_shrink else partial_list.require_whole_list(found, received_before)

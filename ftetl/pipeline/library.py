@@ -32,6 +32,8 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
     quarantine: Literal["keep", "ok", "fail"] = "keep",
     pii: Literal["keep", "hash", "drop"] = "keep",
     pii_key_file: str | Path | None = None,
+    whole: bool = False,
+    skip_broken: bool = False,
     allow_shrink: bool = False,
     allow_account_change: bool = False,
     observed_at: datetime | str | None = None,
@@ -66,7 +68,9 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
         quarantine: What new quarantine means: `keep` makes the run partial, `ok` does not, `fail` commits nothing.
         pii: People's data in all that is stored: as it is, as pseudonyms (`hash`), or not at all (`drop`).
         pii_key_file: The key of the pseudonyms.
-        allow_shrink: Accept a list that is empty or has less than half of the known jobs.
+        whole: The array, or the file of lines, is the whole list: known jobs that are not in it are gone.
+        skip_broken: Leave out files of a folder that cannot be read as responses, which makes the run partial.
+        allow_shrink: Jobs that the list lacks are really gone: accept one that is empty, much shorter, or like a page.
         allow_account_change: Accept a list that shares no job with the known ones.
         observed_at: When the response was received; else now, or the file's modification time. UTC without a zone.
         csv_raw: CSV text exactly as it is, without the guard against formulas in spreadsheets.

@@ -70,7 +70,7 @@ class ArchivedProvenance:
     def write_index(self, extraction: Extraction, service: str | None) -> None:
         """Store the responses and write the index entry of the version that is about to be committed, durably."""
         target, settings = self._target, self._settings
-        responses = [self._entry(response) for response in extraction.responses if not response.detail]
+        responses = [self._entry(response) for response in extraction.received]
         details = self._cache.entries if self._cache else []
         if settings.observed_at:
             for entry in details:

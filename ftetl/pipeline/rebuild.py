@@ -107,6 +107,8 @@ def _past_settings(settings: Settings, entry: dict[str, Any], folder: Path) -> S
         quarantine="ok" if past["quarantine"] == "fail" else past["quarantine"],
         csv_raw=past["csv_raw"],
         formats=tuple(past["formats"]),
+        skip_broken=True,
+        whole=True,  # the archive says which response is
         allow_shrink=True,
         allow_account_change=True,
         observed_at=None,

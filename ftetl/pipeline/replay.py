@@ -33,6 +33,7 @@ class ReplayedSource:
     """
 
     notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
     stats = SourceStats()
 
     def __init__(

@@ -86,6 +86,7 @@ class Run:
         self._facts_before = dict(target.base.facts) if target.base else {}
         self._stored = open_tables(target.path, target.base)
         self._time_warning: str | None = None
+        self._warnings: list[str] = []
 
     def execute(self) -> Report:
         """Run all steps; an error means what it means for `ftetl.export`."""
@@ -141,12 +142,15 @@ class Run:
         whole = extraction.whole = times.whole
         plan = deduplicate.resolve_duplicates(extraction.responses, extraction.scans, extraction.confirmed)
         plan.anomalies += extraction.details.anomalies
-        if whole is not None:
-            guards.require_plausible_list(
+        before = times.base_whole_at if self._source.service is None else None
+        listed = extraction.newest_unclaimed(before) if whole is None else whole
+        if listed is not None:
+            self._warnings += guards.require_plausible_list(
                 self._stored,
-                extraction.scans[whole],
-                allow_shrink=settings.allow_shrink,
-                allow_account_change=settings.allow_account_change,
+                settings,
+                extraction.scans[listed],
+                self._facts_before.get(advisories.LISTED),
+                whole=whole is not None,
             )
         merge_context = RunContext(
             project=settings.project,
@@ -214,7 +218,7 @@ class Run:
     def _report(self, extraction: Extraction, built: BuiltTables, commit: Commit, seconds: float) -> Report:
         settings, source, target = self._settings, self._source, self._target
         details_failed = extraction.details.failed or advisories.all_details_missing(extraction)
-        partial = details_failed or (built.quarantined and settings.quarantine == "keep")
+        partial = details_failed or extraction.skipped or (built.quarantined and settings.quarantine == "keep")
         before = self._facts_before
         return Report(
             target=str(target.path),
@@ -237,10 +241,13 @@ class Run:
             bytes_read=sum(r.blob.size for r in extraction.responses),
             files={f.name: f.bytes for f in commit.manifest.files},
             seconds=round(seconds, 3),
+            skipped=tuple(extraction.skipped),
             warnings=(
+                *(f"left out: {what}" for what in extraction.skipped),
                 *target.warnings,
                 *commit.warnings,
                 *((self._time_warning,) if self._time_warning else ()),
+                *self._warnings,
                 *advisories.run_warnings(extraction, source, before, commit.manifest.facts),
                 *advisories.cost_warnings(settings, built.rows, before, built.refunds),
             ),

@@ -71,3 +71,18 @@ class File(Spooled):
         self.path = path
         self._descriptor = -1  # for __del__, if opening fails
         super().__init__(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+
+class Part:
+    """A part of another blob."""
+
+    def __init__(self, blob: Blob, start: int, size: int) -> None:
+        self._blob, self._start, self.size = blob, start, size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """As `Blob.read`."""
+        return self._blob.read(self._start + offset, max(0, min(length, self.size - offset)))
+
+    def readinto(self, offset: int, view: memoryview) -> int:
+        """As `Blob.readinto`."""
+        return self._blob.readinto(self._start + offset, view[: max(0, self.size - offset)])

@@ -44,6 +44,7 @@ class Scan:
     refused: list[RefusedElement] = field(default_factory=list)
     received: int = 0  # elements in the response, refused ones included
     is_list: bool = False  # a list, not one job or lines
+    is_bare: bool = False  # an array or lines: nothing around the jobs says whether these are all
     is_detail: bool = False  # one job
 
     def add(self, job_id: str, offset: int, length: int) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from ftetl.contract import tables
 from ftetl.errors import DataError
-from ftetl.raw import envelope, strict_json
+from ftetl.raw import envelope, foreign, strict_json
 from ftetl.raw.element import JobHead, Scan
 from ftetl.raw.json_tokens import split_elements
 from ftetl.raw.response import Response, Shape, read_window
@@ -40,15 +40,16 @@ def scan_response(response: Response) -> Scan:
     """The index of a response.
 
     Raises:
-        DataError: The response is neither a list of jobs nor one job, or its list is not complete.
-        ProtocolError: It is a web page.
+        DataError: The response is neither a list of Together's jobs nor one job, or its list is not complete.
     """
     scan = Scan()
     if response.shape is Shape.LINES:
+        scan.is_bare = True
         _scan_lines(response, scan)
     else:
         _scan_document(response, scan)
     scan.refuse_bad_ids()
+    foreign.require_jobs(response, scan)
     return scan
 
 
@@ -73,10 +74,10 @@ def _scan_document(response: Response, scan: Scan) -> None:
         scan.add_element(raw, opening.start)
         scan.is_detail = response.detail or _has_event_list(raw)
         return
-    scan.is_list = True
+    scan.is_list, scan.is_bare = True, opening.bare
     if not opening.empty:
         end = _scan_list(response, opening.start, scan)
-        envelope.check_closing(response, opening, end)
+        envelope.check_closing(response, opening, end, scan.received)
 
 
 def _has_event_list(raw: bytes) -> bool:

@@ -26,10 +26,12 @@ class Response:
     blob: Blob
     observed_at: datetime  # UTC
     shape: Shape = Shape.DOCUMENT
-    whole: bool = False  # whether a list in it is the complete list of a project
+    whole: bool = False  # whether a list in it may be the complete list of a project
+    several: bool = False  # one of several files or lines, of which none is the whole list
     path: Path | None = None  # the user's file, for a saved response
     detail: bool = False  # known to be `GET /fine-tunes/{id}`: its events are complete
     is_dated: bool = False  # of a live list: whether its time is certain, not only this machine's clock
+    total: int | None = None  # how many jobs there are, where the response's headers say so
     stamp: tuple[int, ...] = ()  # of a saved response, before it was read: shows a later change
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ftetl.formatting import MASK
@@ -36,17 +36,19 @@ class RefusedError(Exception):
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def parse(raw: bytes, *, depth: int = 0) -> Any:
+def parse(raw: bytes, *, depth: int = 0, unique: bool = False) -> Any:
     """The value of the bytes, with secrets masked.
 
     Objects are dicts in the order of the bytes, integers of up to 18 digits are ints, all other numbers `NumberText`.
+    An object in which a key stands again with an equal value is a `RepeatedKeys`.
 
     Args:
         raw: The bytes of one JSON value.
         depth: How deep in its element the value lies.
+        unique: Whether to refuse a repeated key whatever its value.
 
     Raises:
-        RefusedError: Invalid UTF-8 or JSON, a repeated key, or too deep.
+        RefusedError: Invalid UTF-8 or JSON, a key with two different values, or too deep.
     """
     if not _is_shallow(raw, MAX_DEPTH - depth):
         raise RefusedError("too_deep")
@@ -55,11 +57,34 @@ def parse(raw: bytes, *, depth: int = 0) -> Any:
     except UnicodeDecodeError:
         raise RefusedError("broken_utf8") from None
     try:
-        return (_MASKING if names_secret_key(raw) else _DECODER).decode(text)
+        try:
+            return (_MASKING if names_secret_key(raw) else _DECODER).decode(text)
+        except RefusedError:
+            if unique:
+                raise
+            return (_MASKING_REPEATED if names_secret_key(raw) else _REPEATED).decode(text)
     except RecursionError:  # only if the caller's own stack is nearly full
         raise RefusedError("too_deep") from None
     except ValueError:
         raise RefusedError("broken_json") from None
+
+
+class RepeatedKeys(dict[str, Any]):
+    """An object in which keys stood more than once, each with equal values; they are `repeated`."""
+
+    repeated: tuple[str, ...] = ()
+
+
+def repeated_keys(value: Any, path: str = "", position: int = 0) -> Iterator[tuple[str, int]]:
+    """The paths of all repeated keys in a parsed value, each with the position in the list that it lies in, or 0."""
+    if isinstance(value, dict):
+        if isinstance(value, RepeatedKeys):
+            yield from ((path + key, position) for key in value.repeated)
+        for key, item in value.items():
+            yield from repeated_keys(item, f"{path}{key}.", position)
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from repeated_keys(item, path, place)
 
 
 def _is_shallow(raw: bytes, limit: int) -> bool:
@@ -82,8 +107,25 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _masked_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = _object(pairs)
+def _merged_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """As `_object`, but a key may stand again with an equal value, as the vendor's SDK writes it."""
+    members: dict[str, Any] = {}
+    repeated: dict[str, None] = {}
+    for key, value in pairs:
+        if key not in members:
+            members[key] = value
+        elif compact_json(members[key], canonical=True) == compact_json(value, canonical=True):
+            repeated[key] = None
+        else:
+            raise RefusedError("duplicate_keys")
+    if not repeated:
+        return members
+    merged = RepeatedKeys(members)
+    merged.repeated = tuple(repeated)
+    return merged
+
+
+def _masked(members: dict[str, Any]) -> dict[str, Any]:
     for key in secret_keys():
         if members.get(key) not in (None, ""):
             members[key] = MASK
@@ -94,9 +136,14 @@ def _integer(text: str) -> int | NumberText:
     return int(text) if len(text) <= 18 and text != "-0" else NumberText(text)
 
 
-_DECODER, _MASKING = (
+_DECODER, _MASKING, _REPEATED, _MASKING_REPEATED = (
     json.JSONDecoder(object_pairs_hook=hook, parse_float=NumberText, parse_int=_integer, parse_constant=NumberText)
-    for hook in (_object, _masked_object)
+    for hook in (
+        _object,
+        lambda pairs: _masked(_object(pairs)),
+        _merged_object,
+        lambda pairs: _masked(_merged_object(pairs)),
+    )
 )
 
 

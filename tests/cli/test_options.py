@@ -78,6 +78,8 @@ def test_the_demo_takes_all_that_makes_sense_without_a_source() -> None:
         "api_key_file",
         "base_url",
         "observed_at",
+        "whole",
+        "skip_broken",
         "allow_shrink",
         "allow_account_change",
         "max_bytes",

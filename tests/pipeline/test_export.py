@@ -91,15 +91,27 @@ def test_a_file_is_dated_by_its_modification_unless_a_time_is_given(tmp_path: Pa
     assert row["first_seen_at"] == datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def test_stdin_is_a_whole_list(tmp_path: Path, answer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("body", "settings", "vanished"),
+    [
+        (b'{"data":[{"id":"ft-2"}]}', {}, 1),
+        (b'[{"id":"ft-2"}]', {}, 0),
+        (b'[{"id":"ft-2"}]', {"whole": True}, 1),
+        (b'{"id":"ft-2"}\n{"id":"ft-2"}', {}, 0),
+        (b'{"id":"ft-2"}\n{"id":"ft-2"}', {"whole": True}, 1),
+    ],
+)
+def test_stdin_may_be_a_whole_list(
+    tmp_path: Path, answer: Path, monkeypatch: pytest.MonkeyPatch, body: bytes, settings: dict[str, Any], vanished: int
+) -> None:
     ftetl.export(tmp_path / "t", source=answer, observed_at="2026-08-01")
 
     class Stdin:
-        buffer = io.BytesIO(b'[{"id":"ft-2"}]')
+        buffer = io.BytesIO(body)
 
     monkeypatch.setattr(sys, "stdin", Stdin())
-    report = ftetl.export(tmp_path / "t", source="-", observed_at="2026-08-02")
-    assert (report.vanished, report.new, report.source) == (1, 1, "-")
+    report = ftetl.export(tmp_path / "t", source="-", observed_at="2026-08-02", **settings)
+    assert (report.vanished, report.new, report.source) == (vanished, 1, "-")
     assert not list((tmp_path / "t" / "_ftetl").glob(".tmp-*"))
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ftetl.errors import DataError, FtetlError, ProtocolError
+from ftetl.errors import DataError, FtetlError
 from ftetl.raw import envelope, index
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
@@ -31,6 +31,7 @@ LISTS: dict[str, tuple[bytes, list[str]]] = {
     "keys before": (b'{"object":"list","x":{"data":[1]},"data":[' + JOB + b"]}", ["ft-1"]),
     "keys behind": (b'{"data":[' + JOB + b'],"object":"list","x":[[1],[2],[3],[4],"]"]}', ["ft-1"]),
     "no more pages": (b'{"has_more":false,"data":[' + JOB + b'],"next_cursor":null,"next":"","cursor":null}', ["ft-1"]),
+    "a key twice alike": (b'{"a":1,"a":1,"data":[' + JOB + b'],"x":[],"x":[],"a":1}', ["ft-1"]),
     "no error": (b'{"error":null,"data":[' + JOB + b"]}", ["ft-1"]),
     "white space": (b'\r\n {\t"data"\n:\r[ ' + JOB + b" \n] } \n\n", ["ft-1"]),
     "a byte order mark": (codecs.BOM_UTF8 + b'{"data":[' + JOB + b"]}", ["ft-1"]),
@@ -110,13 +111,17 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "an error and a list": (b'{"error":"x","data":[]}', "is an error message"),
     "an object": (b'{"data":{}}', "`data` of jobs.json is not a list"),
     "a text for data": (b'{"data":"[]"}', "`data` of jobs.json is not a list"),
-    "half a null": (b'{"data":nul', "`data` of jobs.json is not a list"),
-    "nothing for data": (b'{"data":', "`data` of jobs.json is not a list"),
+    "half a null": (b'{"data":nul', "ends in the middle"),
+    "nothing for data": (b'{"data":', "ends in the middle"),
+    "half a key": (b'{"da', "ends in the middle"),
+    "a brace": (b"{", "ends in the middle"),
+    "a key and no value": (b'{"object":"list","x"', "ends in the middle"),
+    "half a value before": (b'{"object":"li', "ends in the middle"),
     "data twice": (b'{"data":[],"data":[]}', "has a repeated key"),
     "data twice, one null": (b'{"data":null,"data":[{"id":"a"}]}', "has a repeated key"),
     "a key twice before": (b'{"object":1,"object":2,"data":[]}', "has a repeated key"),
-    "a key twice around": (b'{"object":1,"data":[],"object":1}', "has a repeated key"),
-    "a key twice behind": (b'{"data":[],"a":1,"a":1}', "is invalid after"),
+    "a key twice around": (b'{"object":1,"data":[],"object":2}', "has a repeated key"),
+    "a key twice behind": (b'{"data":[],"a":1,"a":2}', "is invalid after"),
     "a page before": (b'{"has_more":true,"data":[]}', "one page of several"),
     "a page behind": (b'{"data":[],"has_more":true}', "one page of several"),
     "a next page": (b'{"data":[],"next":"https://api.example/2"}', "one page of several"),
@@ -131,7 +136,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "no comma behind": (b'{"data":[] "has_more":true}', "is invalid after its list"),
     "a comma behind": (b'{"data":[],}', "is invalid after its list"),
     "two commas behind": (b'{"data":[],,"a":1}', "is invalid after its list"),
-    "no end": (b'{"data":[]', "is invalid after its list"),
+    "no end": (b'{"data":[]', "ends in the middle"),
+    "no end behind": (b'{"data":[],"object":"li', "ends in the middle"),
     "a wrong end": (b'{"data":[]]', "is invalid after its list"),
     "too much behind": (b'{"data":[],"x":' + BIG + b"}", "too much text after its list"),
     "a broken value before": (b'{"x":tru,"data":[]}', "is invalid before its list"),
@@ -164,9 +170,79 @@ def test_what_is_not_the_whole_list_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"<!DOCTYPE html><html>", codecs.BOM_UTF8 + b"\n <html>", b"<?xml version='1.0'?>"])
-def test_a_web_page_is_another_error(body: bytes) -> None:
-    with pytest.raises(ProtocolError, match="web page"):
+def test_a_web_page_is_named(body: bytes) -> None:
+    with pytest.raises(DataError, match=r"jobs.json is a web page \(HTML\).*save the response again") as caught:
         index.scan_response(response(body))
+    assert caught.value.code == "FTETL-H32"
+
+
+# By the spelling of the sign, with a list of one job.
+PAGE_SIGNS: dict[str, tuple[bytes, ...]] = {
+    "has_more": (b"true", b'"true"', b"1"),
+    "hasMore": (b"true",),
+    "has_next_page": (b"true",),
+    "nextPageToken": (b'"x"',),
+    "next_cursor": (b'"x"', b"17"),
+    "next_page": (b"2",),
+    "nextLink": (b'"https://a/2"',),
+    "@odata.nextLink": (b'"https://a/2"',),
+    "_links": (b'{"self":{"href":"a"},"next":{"href":"b"}}',),
+    "links": (b'{"next":"b"}',),
+    "pageInfo": (b'{"hasNextPage":true,"endCursor":"x"}',),
+    "paging": (b'{"next":"b"}',),
+    "meta": (b'{"pagination":{"total":30}}', b'{"total_pages":3}'),
+    "pagination": (b'{"page":2,"per_page":20}',),
+    "page": (b"2", b'{"number":0,"totalElements":30}'),
+    "total": (b"30", b'"30"'),
+    "totalCount": (b"2",),
+    "count": (b"2",),
+    "total_pages": (b"2",),
+    "last_page": (b"4",),
+    "offset": (b"20",),
+    "limit": (b"1",),
+    "per_page": (b"1",),
+    "cursor": (b'"x"',),
+    "continuationToken": (b'"x"',),
+    "truncated": (b"true",),
+    "incomplete_results": (b"true",),
+    "is_last": (b"false",),
+    "filter": (b'"status=completed"', b'{"status":"completed"}'),
+}
+NO_PAGE_SIGNS: dict[str, tuple[bytes, ...]] = {
+    "has_more": (b"false", b"null", b'"false"', b"0"),
+    "next_cursor": (b"null", b'""', b"false"),
+    "links": (b'{"self":"a","next":null,"last":"b"}',),
+    "pageInfo": (b'{"hasNextPage":false,"endCursor":"x"}',),
+    "first_id": (b'"ft-1"',),
+    "last_id": (b'"ft-1"',),
+    "page": (b"1", b'{"number":0,"totalElements":1,"totalPages":1}'),
+    "total": (b"1", b"0", b"null", b'"many"'),
+    "offset": (b"0",),
+    "limit": (b"100", b"null"),
+    "cursor": (b"null", b'{"after":null}'),
+    "is_last": (b"true",),
+    "object": (b'"list"',),
+    "filters": (b"{}", b"[]"),
+}
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in PAGE_SIGNS.items() for value in values])
+def test_every_sign_of_a_page_refuses_the_list(key: str, value: bytes, is_before: bool) -> None:
+    with pytest.raises(DataError, match="one page of several") as caught:
+        index.scan_response(response(_beside(key, value, is_before)))
+    assert caught.value.code == "FTETL-R46"
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in NO_PAGE_SIGNS.items() for value in values])
+def test_what_only_looks_like_the_sign_of_a_page_passes(key: str, value: bytes, is_before: bool) -> None:
+    assert index.scan_response(response(_beside(key, value, is_before))).ids == ["ft-1"]
+
+
+def _beside(key: str, value: bytes, is_before: bool) -> bytes:
+    member = b'"%s":%s' % (key.encode(), value)
+    return b"{%s,%s}" % ((member, b'"data":[%s]' % JOB) if is_before else (b'"data":[%s]' % JOB, member))
 
 
 @pytest.mark.parametrize("part", range(20))

@@ -49,7 +49,7 @@ def test_white_space_and_escapes_that_change_nothing_go() -> None:
 
 
 REFUSED = {
-    "duplicate_keys": [b'{"a":1,"a":1}', b'{"a":null,"a":null}', b'{"a":1,"\\u0061":2}', b'[{"b":{"c":1,"c":2}}]'],
+    "duplicate_keys": [b'{"a":1,"a":1.0}', b'{"a":null,"a":0}', b'{"a":1,"\\u0061":2}', b'[{"b":{"c":1,"c":2}}]'],
     "broken_utf8": [b'"\xff"', b'{"\xc3":1}', b'"\xed\xa0\x80"', b'"\xc0\xaf"', b"\xff\xfe[\x00"],
     "broken_json": [
         *(b"", b" ", b"{", b'{"a"}', b"[1,]", b'{"a":1,}', b"[,1]", b'"\n"', b'"\0"', b'"\\q"', b'"\\u12G4"', b'"abc'),
@@ -66,6 +66,30 @@ def test_what_is_not_one_clean_value_is_refused_by_rule(rule: str, raw: bytes) -
         strict_json.parse(raw)
 
     assert refusal.value.rule == rule
+
+
+REPEATED = {
+    b'{"a":1,"a":1}': ('{"a":1}', [("a", 0)]),
+    b'{"a":null,"a":null,"a":null}': ('{"a":null}', [("a", 0)]),
+    b'{"b":2,"a":[1,{}],"\\u0061":[1,{}]}': ('{"b":2,"a":[1,{}]}', [("a", 0)]),
+    b'{"x":{"y":1.0,"y":1.0},"e":[0,{"z":{"w":1,"w":1}}]}': (
+        '{"x":{"y":1.0},"e":[0,{"z":{"w":1}}]}',
+        [("x.y", 0), ("e.z.w", 1)],
+    ),
+    b'{"o":{"a":1,"b":2},"o":{"b":2,"a":1}}': ('{"o":{"a":1,"b":2}}', [("o", 0)]),
+    b'{"wandb_key":"s","wandb_key":"s"}': ('{"wandb_key":"***"}', [("wandb_key", 0)]),
+}
+
+
+@pytest.mark.parametrize("raw", REPEATED)
+def test_a_key_may_stand_again_with_the_same_value(raw: bytes) -> None:
+    text, repeated = REPEATED[raw]
+
+    value = strict_json.parse(raw)
+
+    assert (strict_json.compact_json(value), list(strict_json.repeated_keys(value))) == (text, repeated)
+    with pytest.raises(strict_json.RefusedError, match="duplicate_keys"):
+        strict_json.parse(raw, unique=True)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,19 @@ def _require_name(context: click.Context, parameter: click.Parameter, value: str
     help="When the response was received, like 2026-07-02T08:10:14Z; else now, or the file's modification time.",
 )
 @click.option(
-    "--allow-shrink", is_flag=True, help="Accept a list that is empty or has less than half of the known jobs."
+    "--whole",
+    is_flag=True,
+    help="The array, or the file of lines, is the whole list: known jobs that are not in it are gone.",
+)
+@click.option(
+    "--skip-broken",
+    is_flag=True,
+    help="Leave out files of a folder that cannot be read as responses: exit 3. Else one of them refuses all.",
+)
+@click.option(
+    "--allow-shrink",
+    is_flag=True,
+    help="Jobs that the list lacks are really gone: accept one that is empty, much shorter, or looks like a page.",
 )
 @click.option("--allow-account-change", is_flag=True, help="Accept a list that shares no job with the known ones.")
 @click.option(

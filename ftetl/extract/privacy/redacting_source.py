@@ -37,6 +37,11 @@ class RedactingSource:
         return self._source.notes
 
     @property
+    def skipped(self) -> tuple[str, ...]:
+        """As the source."""
+        return self._source.skipped
+
+    @property
     def stats(self) -> SourceStats:
         """As the source."""
         return self._source.stats

@@ -51,7 +51,11 @@ def _open_saved_files(settings: Settings, scratch: Callable[[], Path]) -> Source
 
     try:
         return SavedFiles(
-            settings.source, scratch=scratch, max_bytes=settings.max_bytes, observed_at=settings.observed_at
+            settings.source,
+            scratch=scratch,
+            max_bytes=settings.max_bytes,
+            skip_broken=settings.skip_broken,
+            observed_at=settings.observed_at,
         )
     except DataError as error:
         if error.code == f"{PREFIX}F01":

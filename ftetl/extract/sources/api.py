@@ -29,6 +29,8 @@ class ApiSource:
     machine's clock differs from it.
     """
 
+    skipped: tuple[str, ...] = ()
+
     def __init__(self, client: Client, service: str, *, observed_at: datetime | None = None) -> None:
         self._client = client
         self._limits = client.limits
@@ -55,7 +57,8 @@ class ApiSource:
         if ahead is not None and abs(ahead) > CLOCK_SKEW:
             self._clock_ahead = timedelta(seconds=ahead)
         is_dated = ahead is not None or self._observed_at is not None
-        yield Response("GET /fine-tunes", Memory(listed.body), self._now(), whole=True, is_dated=is_dated)
+        body, total = Memory(listed.body), listed.total
+        yield Response("GET /fine-tunes", body, self._now(), whole=True, is_dated=is_dated, total=total)
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details in the order of their arrival; at the deadline the others are `FAILED`, without a request.

@@ -10,17 +10,15 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 from weakref import WeakSet
 
-import msgspec
-
 from ftetl.clock import now
 from ftetl.config import limits
 from ftetl.errors import DataError, FtetlError
-from ftetl.extract.source import Detail, SourceStats
+from ftetl.extract.source import Detail, SourceStats, skippable_error
+from ftetl.raw import parts
 from ftetl.raw.blob import Blob, File, Memory, Spooled
 from ftetl.raw.decompress import Compression, decompress_to_file, read_chunks, sniff_compression
 from ftetl.raw.response import Response, Shape, file_stamp
@@ -29,8 +27,6 @@ STDIN: Final = "-"
 _SHAPES: Final = {".json": Shape.DOCUMENT, ".ndjson": Shape.LINES, ".jsonl": Shape.LINES}
 _COMPRESSIONS: Final = {".gz": Compression.GZIP, ".zst": Compression.ZSTD}
 ACCEPTED: Final = f"{', '.join(_SHAPES)}, each also with {' or '.join(_COMPRESSIONS)}"
-_BOM: Final = b"\xef\xbb\xbf"
-_WINDOW: Final = 1 << 20
 
 
 class SavedFiles:
@@ -40,6 +36,7 @@ class SavedFiles:
         path: The file or folder, or `-`.
         scratch: Makes the folder for decompressed files; called only if there is one.
         max_bytes: Limits a decompressed file; a plain file has no limit.
+        skip_broken: Whether to leave out the files of a folder that cannot be read; `skipped` names them.
         observed_at: Dates the responses; else a file has its modification time, and stdin the present time.
         stdin: Is read instead of this process's.
 
@@ -56,17 +53,20 @@ class SavedFiles:
         *,
         scratch: Callable[[], Path],
         max_bytes: int = limits.MAX_BYTES,
+        skip_broken: bool = False,
         observed_at: datetime | None = None,
         stdin: BinaryIO | None = None,
     ) -> None:
         self._scratch = scratch
         self._max_bytes = max_bytes
+        self._skip_broken = skip_broken
         self._observed_at = observed_at
         self._stdin = stdin
         self._opened: WeakSet[Spooled] = WeakSet()
         self._is_folder = False
         self.files: tuple[Path, ...] = ()  # the originals; none for stdin
         self.notes: tuple[str, ...] = ()
+        self.skipped: tuple[str, ...] = ()
         if str(path) != STDIN:
             self._is_folder, self.files = _find_files(Path(path))
             if self._is_folder:
@@ -82,7 +82,16 @@ class SavedFiles:
         if not self.files:
             yield self._read_stdin()
         for path in self.files:
-            yield self._read_file(path)
+            try:
+                response = self._read_file(path)
+            except DataError as error:
+                if not self._is_folder:
+                    raise
+                if not self._skip_broken:
+                    raise skippable_error(error) from None
+                self.skipped += (error.what,)
+            else:
+                yield response
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:  # noqa: ARG002 - of the Source protocol
         """Nothing."""
@@ -107,8 +116,10 @@ class SavedFiles:
             raise
         except OSError as error:
             raise _unreadable(path, error) from None
-        whole = shape is Shape.DOCUMENT and not self._is_folder
-        return Response(path.name, blob, self._observed_at or modified, shape, whole, path, stamp=stamp)
+        if parts.is_lines(blob):  # whatever the name says: several values are no JSON document
+            shape = Shape.LINES
+        several, observed_at = self._is_folder, self._observed_at or modified
+        return Response(path.name, blob, observed_at, shape, not several, several=several, path=path, stamp=stamp)
 
     def _read_stdin(self) -> Response:
         stdin = self._stdin or getattr(sys.stdin, "buffer", None)
@@ -122,8 +133,8 @@ class SavedFiles:
             raise
         except OSError:
             raise DataError("F06", "stdin cannot be read", next=advice) from None
-        shape = Shape.LINES if _is_lines(blob) else Shape.DOCUMENT
-        return Response("stdin", blob, self._observed_at or now(), shape, whole=shape is Shape.DOCUMENT)
+        shape = Shape.LINES if parts.is_lines(blob) else Shape.DOCUMENT
+        return Response("stdin", blob, self._observed_at or now(), shape, whole=True)
 
     def _decompress(self, pieces: Iterable[bytes], compression: Compression, name: str) -> Blob:
         file = decompress_to_file(pieces, compression, self._scratch(), max_bytes=self._max_bytes, name=name)
@@ -188,46 +199,6 @@ def _require_uncompressed(path: Path) -> None:
         suffix = next(suffix for suffix, known in _COMPRESSIONS.items() if known is compression)
         what = f"{path.name} is compressed ({compression.value}), and its name does not say so"
         raise DataError("F10", what, next=f"name it {path.name}{suffix}")
-
-
-def _is_lines(blob: Blob) -> bool:
-    """Whether there is one job per line: more than one line, and the first one is a whole JSON value.
-
-    A malformed first job must not change how all others are read: a first line in braces is enough, if the second line
-    is a whole object.
-    """
-    spans = list(islice(_line_spans(blob), 2))
-    if len(spans) < 2:
-        return False
-    first, second = (blob.read(offset, length).removeprefix(_BOM).strip() for offset, length in spans)
-    if _is_json(first):
-        return True
-    return first.startswith(b"{") and first.endswith(b"}") and second.startswith(b"{") and _is_json(second)
-
-
-def _line_spans(blob: Blob) -> Iterator[tuple[int, int]]:
-    """The offset and length of each line that is not blank; a long line is never held in memory."""
-    start = offset = 0
-    is_blank = True
-    while window := blob.read(offset, _WINDOW):
-        at = 0
-        while (end := window.find(b"\n", at)) >= 0:
-            is_blank = is_blank and not window[at:end].strip()
-            if not is_blank:
-                yield start, offset + end - start
-            start, at, is_blank = offset + end + 1, end + 1, True
-        is_blank = is_blank and not window[at:].strip()
-        offset += len(window)
-    if not is_blank:
-        yield start, offset - start
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        msgspec.json.decode(line, type=msgspec.Raw)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return False
-    return True
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:

@@ -18,6 +18,7 @@ from ftetl.extract.together_api.network_errors import RequestFailure
 from ftetl.extract.together_api.response_check import NOT_FOUND, classify_response
 from ftetl.extract.together_api.retry import RetryPolicy, parse_http_date
 from ftetl.extract.together_api.transport import HttpResponse, RequestLimits, Transport
+from ftetl.raw import paging
 
 _LIST_KEY: Final = "data"  # the keys that tell a list and a job from an error
 _JOB_KEY: Final = "id"
@@ -31,6 +32,7 @@ class JobList:
     body: bytes = field(repr=False)
     content_type: str  # "" without one
     clock_ahead: float | None  # seconds that our clock is ahead of the service's; None if the service sends no date
+    total: int | None = None  # how many jobs there are, where the headers say so
 
 
 class Client:
@@ -71,15 +73,18 @@ class Client:
         Raises:
             AccessError: The key, or the proxy's login, was refused.
             ProtocolError: The response is not the API's.
-            DataError: The response is empty, an error, truncated, or larger than `max_bytes`.
+            DataError: The response is empty, an error, truncated, larger than `max_bytes`, or one page of several.
             TryLaterError: The API asks for a longer wait than the deadline allows.
             UnavailableError: The network, the server, or the deadline.
         """
         sent_at = now()
         response = self._request("/fine-tunes", _LIST_KEY)
+        if (sign := paging.sign_in_headers(response.headers)) is not None:
+            raise paging.page_error("GET /fine-tunes", f"the header `{error_body.printable(sign, self._key)}` is set")
         date = parse_http_date(response.headers.get("date", ""))
         content_type = error_body.printable(response.headers.get("content-type", ""), self._key)
-        return JobList(response.body, content_type, None if date is None else seconds_ahead(date, sent_at, now()))
+        clock_ahead = None if date is None else seconds_ahead(date, sent_at, now())
+        return JobList(response.body, content_type, clock_ahead, paging.total_in_headers(response.headers))
 
     def get_job(self, job_id: str) -> bytes | None:
         """The body of `GET /fine-tunes/{id}`; None if the API does not know this job.

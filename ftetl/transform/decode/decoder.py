@@ -174,6 +174,8 @@ class _BatchDecoder:
                 self._quarantine(item, raw, refusal.rule)
                 continue
             add_anomaly = self._anomaly_adder(item)
+            for path, position in strict_json.repeated_keys(value):
+                add_anomaly(strict_json.replace_surrogates(path), "repeated_key", None, position)
             rows.append(python_reader.read_object(job_schema(), value, add_anomaly))
             row = len(self._decoded.items)
             self._add_texts(row, extra_keys.texts_of_job(value, add_anomaly))
@@ -284,7 +286,7 @@ class _BatchDecoder:
             self._decoded.unknown_paths[row] = extra_keys.unknown_key_paths(texts)
 
     def _anomaly_adder(self, item: RawJob) -> python_reader.AddAnomaly:
-        def add_anomaly(path: str, kind: str, raw: str, position: int) -> None:
+        def add_anomaly(path: str, kind: str, raw: str | None, position: int) -> None:
             row = len(self._decoded.items)
             self._decoded.row_anomalies.append((row, Anomaly(item.job_id, path, kind, raw, position)))
 

@@ -48,7 +48,8 @@ def texts_of_raw(raw: bytes, keys: set[str]) -> ExtraTexts:
         RefusedError: The element is not one clean JSON value after all.
     """
     values = _top_level.decode(raw)
-    return texts_of_job({k: _masked(k, strict_json.parse(bytes(v), depth=1)) for k, v in values.items() if k in keys})
+    parsed = {k: strict_json.parse(bytes(v), depth=1, unique=True) for k, v in values.items() if k in keys}
+    return texts_of_job({k: _masked(k, v) for k, v in parsed.items()})
 
 
 def _masked(key: str, value: Any) -> Any:

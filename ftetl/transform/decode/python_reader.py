@@ -13,8 +13,8 @@ from typing import Any
 from ftetl.raw import strict_json
 from ftetl.transform.decode.source_schema import Leaf, Node, other_kind_key
 
-# Takes the path, the kind of anomaly, the raw JSON text, and the position of the event or 0.
-AddAnomaly = Callable[[str, str, str, int], None]
+# Takes the path, the kind of anomaly, the raw JSON text or None, and the position of the event or 0.
+AddAnomaly = Callable[[str, str, str | None, int], None]
 
 MAX_EXACT = 2**53  # whole numbers up to here are exact as doubles
 _INT64 = 2**63

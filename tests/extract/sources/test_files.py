@@ -62,12 +62,13 @@ def unpacked(tmp_path: Path) -> list[Path]:
         (".json", b'[{"id":"x"}]', DOCUMENT, True),
         (".json", b"", DOCUMENT, True),
         (".JSON", LIST, DOCUMENT, True),
-        (".ndjson", NDJSON, LINES, False),
-        (".jsonl", NDJSON, LINES, False),
-        (".export.jsonl", NDJSON, LINES, False),
+        (".ndjson", NDJSON, LINES, True),
+        (".jsonl", NDJSON, LINES, True),
+        (".export.jsonl", NDJSON, LINES, True),
+        (".json", NDJSON, LINES, True),
     ],
 )
-def test_a_file_is_one_answer_of_the_shape_that_its_name_says(
+def test_a_file_is_one_response_of_the_shape_that_its_name_or_its_lines_say(
     tmp_path: Path, scratch, suffix: str, data: bytes, shape: Shape, whole: bool, packing: str
 ) -> None:
     file = tmp_path / f"answer{suffix}{packing}"
@@ -143,9 +144,9 @@ def test_a_folder_is_its_own_files_in_the_order_of_their_names(tmp_path: Path, s
 
     assert [(response.name, response.shape, response.whole) for response in responses] == [
         ("a.ndjson.gz", LINES, False),
-        ("b.json", DOCUMENT, False),
+        ("b.json", LINES, False),
         ("c.jsonl.zst", LINES, False),
-        ("link.json", DOCUMENT, False),
+        ("link.json", LINES, False),
     ]
     assert {contents(response) for response in responses} == {NDJSON}
     source.close()
@@ -377,7 +378,7 @@ def test_the_shape_of_stdin_is_detected(tmp_path: Path, scratch, data: bytes, sh
     (response,) = source.responses()
 
     assert contents(response) == data
-    assert (response.name, response.shape, response.whole) == ("stdin", shape, shape is DOCUMENT)
+    assert (response.name, response.shape, response.whole) == ("stdin", shape, True)
     assert before <= response.observed_at <= datetime.now(UTC)
     source.close()
     assert unpacked(tmp_path) == []

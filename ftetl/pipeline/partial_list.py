@@ -1,0 +1,103 @@
+"""Finds a list that shows a part of the jobs and passes for the whole list: error R46.
+
+A page, a filtered list, or the list of a key of narrower scope differs from deleted jobs by which jobs are missing:
+exactly the oldest ones, or all jobs of some users or of some status and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.config import limits
+from ftetl.errors import DataError
+from ftetl.formatting import pluralize
+
+COLUMNS = ("job_id", "present", "created_at", "user_id", "status", "is_terminal")  # of `jobs` that the checks read
+_ADVICE = "fetch the whole list; if these jobs are really gone, run again with --allow-shrink"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The jobs that were present before, by whether the list has them, and the length of the list."""
+
+    missing: pa.Table
+    kept: pa.Table
+    received: int
+
+    @classmethod
+    def of(cls, jobs: pa.Table, listed: AbstractSet[str], received: int) -> Missing:
+        """What a list lacks.
+
+        Args:
+            jobs: The stored jobs, with `COLUMNS`.
+            listed: The ids in the list.
+            received: How many elements the list has.
+        """
+        present = jobs.filter(jobs.column("present"))
+        is_listed = pc.is_in(present.column("job_id"), value_set=pa.array(sorted(listed), pa.string()))
+        return cls(present.filter(pc.invert(is_listed)), present.filter(is_listed), received)
+
+    def are_oldest(self) -> bool:
+        """Whether some are missing, and all of these are known to be older than every one that is listed."""
+        missing = pc.min_max(self.missing.column("created_at")).as_py()
+        kept = pc.min_max(self.kept.column("created_at")).as_py()
+        if missing["min"] is None or kept["min"] is None:
+            return missing["min"] is not None and not self.kept.num_rows
+        # Jobs that were all made at one time have no order.
+        return missing["max"] <= kept["min"] and missing["min"] < kept["max"]
+
+    def are_all_of_some(self, column: str) -> bool:
+        """Whether the missing jobs are many, and exactly all jobs with some values of the column."""
+        missing, kept = self.missing.column(column), self.kept.column(column)
+        if missing.null_count or missing.length() < limits.MIN_MISSING or not self.kept.num_rows:
+            return False
+        return not pc.any(pc.is_in(missing, value_set=pc.unique(kept))).as_py()
+
+
+def require_whole_list(found: Missing, received_before: int | None) -> list[str]:
+    """Warnings about jobs that the list lacks.
+
+    Args:
+        found: The jobs that it lacks.
+        received_before: How many elements the whole list before it had.
+
+    Raises:
+        DataError: The list looks like a part of the whole one.
+    """
+    missing, known = found.missing.num_rows, found.missing.num_rows + found.kept.num_rows
+    counts = f"{missing:,} of the {known:,} known jobs are missing from the list of {found.received:,}"
+    if found.are_oldest():
+        if _is_page_size(found.received, received_before):
+            raise _refused(f"{counts}, exactly the oldest: it looks like one page of several")
+        return [f"{counts}, exactly the oldest; if they were not deleted, the list is cut"]
+    if found.are_all_of_some("user_id"):
+        raise _refused(f"{counts}, exactly all jobs of some users: it looks like the list of a key of narrower scope")
+    if found.are_all_of_some("status"):
+        if not pc.all(pc.fill_null(found.missing.column("is_terminal"), False)).as_py():
+            raise _refused(f"{counts}, exactly all jobs of some status: it looks like a filtered list")
+        return [f"{counts}, exactly all jobs of some status; if they were not deleted, the list is filtered"]
+    return []
+
+
+def _is_page_size(received: int, before: int | None) -> bool:
+    return received in limits.PAGE_SIZES or (received == before and received >= min(limits.PAGE_SIZES))
+
+
+def _refused(what: str) -> DataError:
+    return DataError("R46", f"{what}; nothing was committed", next=_ADVICE)
+
+
+def unclaimed_warning(found: Missing) -> list[str]:
+    """The warning that an array, which may be a part of the list, lacks known jobs."""
+    count = found.missing.num_rows
+    if not count:
+        return []
+    is_or_are = "is" if count == 1 else "are"
+    return [
+        f"{pluralize(count, 'known job')} {is_or_are} not in the array and {is_or_are} kept as present: an array does "
+        "not say whether it is the whole list; if it is, give --whole"
+    ]

@@ -1,0 +1,109 @@
+"""Several responses in one file: lines of which each is a list response, or documents one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+import msgspec
+
+from ftetl.errors import FtetlError
+from ftetl.raw import envelope
+from ftetl.raw.blob import Blob, Part
+from ftetl.raw.json_tokens import STRING_OR_BRACKET
+from ftetl.raw.response import Response, Shape
+
+_BOM = b"\xef\xbb\xbf"
+_WINDOW = 1 << 20
+_SAMPLE = 20  # lines that are looked at for a list response
+_MAX_WALKED = 64 << 20  # bytes of a damaged file that are searched for documents
+
+
+def is_lines(blob: Blob) -> bool:
+    """Whether there is one JSON value per line: more than one line, and the first one is a whole JSON value.
+
+    A malformed first line must not change how all others are read: a first line in braces is enough, if the second line
+    is a whole object.
+    """
+    spans = list(islice(_line_spans(blob), 2))
+    if len(spans) < 2:
+        return False
+    first, second = (blob.read(offset, length).removeprefix(_BOM).strip() for offset, length in spans)
+    if _is_json(first):
+        return True
+    return first.startswith(b"{") and first.endswith(b"}") and second.startswith(b"{") and _is_json(second)
+
+
+def lists_in_lines(response: Response) -> list[Response]:
+    """The lines as responses of their own, if some of the first ones is a list response; else nothing."""
+    if response.shape is not Shape.LINES:
+        return []
+    sample = [_part(response, "line", 0, *span) for span in islice(_line_spans(response.blob), _SAMPLE)]
+    if not any(map(_is_list, sample)):
+        return []
+    spans = list(_line_spans(response.blob))
+    if len(spans) == 1:
+        return [replace(response, shape=Shape.DOCUMENT)]
+    return [_part(response, "line", number, *span) for number, span in enumerate(spans, start=1)]
+
+
+def documents(response: Response) -> list[Response]:
+    """The documents that stand one after the other in a response; nothing if there is only one."""
+    if response.shape is Shape.LINES or response.blob.size > _MAX_WALKED:
+        return []
+    spans = list(_value_spans(response.blob.read(0, response.blob.size)))
+    if len(spans) < 2:
+        return []
+    return [_part(response, "part", number, *span) for number, span in enumerate(spans, start=1)]
+
+
+def _value_spans(raw: bytes) -> Iterator[tuple[int, int]]:
+    """The offset and length of each object and array at the top level; what is left at the end is one more."""
+    depth = start = 0
+    for token in STRING_OR_BRACKET.finditer(raw):
+        mark = raw[token.start()]
+        depth += (mark in b"[{") - (mark in b"]}")
+        if depth == 0 and mark in b"]}":
+            yield start, token.end() - start
+            start = token.end()
+    if raw[start:].strip():
+        yield start, len(raw) - start
+
+
+def _part(response: Response, word: str, number: int, start: int, length: int) -> Response:
+    name = f"{response.name}, {word} {number}"
+    blob = Part(response.blob, start, length)
+    return replace(response, name=name, blob=blob, shape=Shape.DOCUMENT, whole=False, several=True)
+
+
+def _is_list(line: Response) -> bool:
+    try:
+        return not envelope.read_opening(line).single
+    except FtetlError:
+        return False
+
+
+def _line_spans(blob: Blob) -> Iterator[tuple[int, int]]:
+    """The offset and length of each line that is not blank; a long line is never held in memory."""
+    start = offset = 0
+    is_blank = True
+    while window := blob.read(offset, _WINDOW):
+        at = 0
+        while (end := window.find(b"\n", at)) >= 0:
+            is_blank = is_blank and not window[at:end].strip()
+            if not is_blank:
+                yield start, offset + end - start
+            start, at, is_blank = offset + end + 1, end + 1, True
+        is_blank = is_blank and not window[at:].strip()
+        offset += len(window)
+    if not is_blank:
+        yield start, offset - start
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return False
+    return True
