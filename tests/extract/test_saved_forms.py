@@ -124,7 +124,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "the beginning of a list": (b'{"da', "ends in the middle"),
     "a list without its end": (b'{"data":[]', "ends in the middle"),
     "a 502 page": (b"<html><head><title>502 Bad Gateway</title></head>", "is a web page (HTML)"),
-    "plain text": (b"upstream connect error", "is no JSON list or object"),
+    "plain text": (b"upstream connect error", "is not a JSON list or object"),
     "an error": (b'{"error":{"message":"overloaded"}}', "is an error message"),
     "other JSON": (b'{"name":"x"}', "has no `data`"),
     "another vendor's": ((CASES / "C_other_vendor.json").read_bytes(), "looks like OpenAI's"),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import ftetl
 from ftetl import demo
 from ftetl.config.settings import Settings
-from ftetl.errors import DataError, FtetlError, ProtocolError, SoftwareError, StorageError, TryLaterError
+from ftetl.errors import DataError, FtetlError, SoftwareError, StorageError, TryLaterError
 from ftetl.load.formats import parquet
 from ftetl.pipeline import export as pipeline_export
 from ftetl.pipeline.active_run import ActiveRun
@@ -441,7 +441,7 @@ def test_a_record_that_cannot_be_written_costs_no_committed_run(
 def test_every_error_of_a_run_is_one_of_ours(tmp_path: Path) -> None:
     page = tmp_path / "page.json"
     page.write_bytes(b"<html>")
-    with pytest.raises(ProtocolError):
+    with pytest.raises(DataError, match=r"page.json is a web page"):
         ftetl.export(tmp_path / "t", source=page)
     page.write_bytes(b'{"data":[' + b"[" * 5000)
     with pytest.raises(FtetlError):
