@@ -230,7 +230,7 @@ def test_the_sdks_list_gives_all_jobs_with_all_values(
         "status",
         "created_at",
         "updated_at",
-        "total_price",
+        "total_price_usd",
         "model",
         "model_output_name",
         "token_count",
