@@ -91,6 +91,13 @@ def with_output(function: Callable[..., int | None]) -> Callable[..., int]:
     return command
 
 
+def complete_tables(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of tables that begin like this, for the completion of the shell."""
+    from ftetl.contract import tables as contracts
+
+    return [name for name in contracts() if name.startswith(incomplete)]
+
+
 target = click.argument("target", type=LocalPath())
 targets = click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=LocalPath())
 

@@ -33,7 +33,7 @@ def query(snapshot: Tables, sql: str) -> pa.Table:
     try:
         import duckdb
     except ModuleNotFoundError:
-        raise ConfigError("P16", "DuckDB is not installed", next="pip install 'ftetl[sql]'") from None
+        raise ConfigError("P16", "DuckDB is not installed", next="install it with `pip install duckdb`") from None
     named = {word.lower() for word in re.findall(r"\w+", sql)}
     views = {name: snapshot.arrow(name) for name in tables() if name in named}
     with duckdb.connect(":memory:", config=_SANDBOX) as connection:

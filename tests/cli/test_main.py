@@ -355,6 +355,33 @@ class TestOutside:
         assert not self.RAW.search(done.err + told.out + told.err)
 
 
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("ftetl sh", ["show"]),
+        ("ftetl export --form", ["--format"]),
+        ("ftetl export t --format c", ["csv"]),
+        ("ftetl schema j", ["jobs", "job_history"]),
+        ("ftetl show t foc", ["focus_costs"]),
+    ],
+)
+def test_the_shell_completes_commands_options_and_words(line: str, completed: list[str]) -> None:
+    env = {"_FTETL_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    done = run(env=env)
+
+    assert done.code == 0
+    assert sorted(done.out.split()) == sorted(f"plain,{word}" for word in completed)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_page_says_how_each_shell_is_made_to_complete(shell: str, root: Path) -> None:
+    done = run(env={"_FTETL_COMPLETE": f"{shell}_source"})
+
+    assert done.code == 0
+    assert f"_FTETL_COMPLETE={shell}_complete" in done.out
+    assert f"_FTETL_COMPLETE={shell}_source ftetl" in (root / "docs" / "cli.md").read_text("utf-8")
+
+
 class TestTerminal:
     def test_there_are_a_bar_and_a_table_and_the_bar_is_gone_at_the_end(self, api: demo.Server, tmp_path: Path) -> None:
         code, seen = on_a_terminal("export", tmp_path / "t", env=settings_of(api))

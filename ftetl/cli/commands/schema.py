@@ -14,7 +14,7 @@ from ftetl.formatting import did_you_mean
 
 
 @click.command
-@click.argument("table", required=False)
+@click.argument("table", required=False, shell_complete=options.complete_tables)
 @click.option(
     "--sql",
     type=click.Choice(DATABASES),

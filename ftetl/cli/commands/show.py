@@ -33,7 +33,7 @@ class _Since(click.ParamType[datetime]):
 
 @click.command
 @options.target
-@click.argument("table", default="jobs")
+@click.argument("table", default="jobs", shell_complete=options.complete_tables)
 @click.option("--status", metavar="WORD", help="Only of jobs with this status.")
 @click.option("--model", metavar="TEXT", help="Only of jobs whose model has this in its name, in any case.")
 @click.option("--since", type=_Since(), metavar="TIME", help="Only since this date or time (UTC), or 7d, 24h ago.")

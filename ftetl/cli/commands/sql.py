@@ -18,7 +18,7 @@ from ftetl.cli.output import Output
 def sql(output: Output, target: Path, query: str, as_csv: bool) -> None:
     """Print the rows of an SQL QUERY over the tables of TARGET, such as "SELECT status, count(*) FROM jobs GROUP BY 1".
 
-    DuckDB runs it (`pip install 'ftetl[sql]'`), without access to files or the network; times are in UTC. On a terminal
+    DuckDB runs it (`pip install duckdb`), without access to files or the network; times are in UTC. On a terminal
     the rows are a table, elsewhere CSV.
     """
     from ftetl.cli.rows import print_rows
