@@ -11,7 +11,7 @@ from ftetl.config.settings import PROJECT, Settings
 from ftetl.extract.extract import Extraction
 from ftetl.extract.source import Outcome, Source
 from ftetl.load import formats
-from ftetl.pipeline.billing_account import account_from_settings
+from ftetl.pipeline.build_tables import account_from_settings
 from ftetl.transform.derive.focus_costs import TABLE
 
 MIN_DETAILS = 10  # from so many details on it means something if all are missing

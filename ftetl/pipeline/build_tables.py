@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ftetl.config.settings import Settings
+from ftetl.config.settings import PROJECT, Settings
 from ftetl.errors import SoftwareError
 from ftetl.extract.extract import Extraction
 from ftetl.load.table_writers import TableWriters
-from ftetl.pipeline.billing_account import account_from_settings
 from ftetl.pipeline.progress import Progress
 from ftetl.run_report import Drift
 from ftetl.transform import prefetch
@@ -38,6 +37,12 @@ class BuiltTables:
     drift: Drift
     refunds: Mapping[str, int]  # failed jobs by what their refund says of prices: gross or net
     newest_stored: datetime | None  # the newest observation in the version before
+
+
+def account_from_settings(settings: Settings) -> focus_costs.Account:
+    """The account for `focus_costs`; its id is the billing account's, else the project's, else `default`."""
+    project = None if settings.project == PROJECT else settings.project
+    return focus_costs.Account(settings.billing_account or project or PROJECT, settings.billing_account_name, project)
 
 
 def build_tables(

@@ -26,8 +26,7 @@ from ftetl.extract.source import Source
 from ftetl.load import formats
 from ftetl.load.table_writers import TableWriters
 from ftetl.pipeline import advisories, guards, list_watermark
-from ftetl.pipeline.billing_account import account_from_settings
-from ftetl.pipeline.build_tables import BuiltTables, build_tables
+from ftetl.pipeline.build_tables import BuiltTables, account_from_settings, build_tables
 from ftetl.pipeline.progress import Progress
 from ftetl.pipeline.provenance import ArchivedProvenance, Provenance
 from ftetl.pipeline.run_times import run_times

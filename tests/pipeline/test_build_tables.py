@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ftetl.config.settings import Settings
-from ftetl.pipeline.billing_account import account_from_settings
+from ftetl.pipeline.build_tables import account_from_settings
 from ftetl.transform.derive.focus_costs import Account
 
 
