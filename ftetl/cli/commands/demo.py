@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import string
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,9 @@ from ftetl.cli.output import Output
 from ftetl.config.settings import DEMO_TARGET
 from ftetl.load import formats
 
-_DUCKDB_QUERY = (
-    "SELECT model, count(*) AS jobs, sum(total_price_usd) AS usd FROM '{folder}/jobs.parquet' "
-    "GROUP BY model ORDER BY usd DESC LIMIT 5"
-)
-_PANDAS_CODE = "import ftetl; print(ftetl.open({target!r}).jobs.groupby('status').total_price_usd.sum())"
+# What works with what `pip install` brings.
+_PYTHON_CODE = "import ftetl; print(ftetl.analysis.shown(ftetl.analysis.spend(ftetl.open({target!r}), by='month')))"
+_PLAIN = {*string.ascii_letters, *string.digits, *"/._-"}
 
 
 @click.command
@@ -42,20 +41,17 @@ def print_next_steps(output: Output, target: Path, files: Iterable[str]) -> None
     output.hint(f"Written to {target / 'current'}: {', '.join(table_files)}")
     output.hint()
     output.hint("Try next:")
-    output.hint(f"  duckdb -c {_quoted(duckdb_query(target))}")
-    output.hint(f"  python -c {_quoted(pandas_code(target))}")
+    output.hint(f"  ftetl show {_quoted(target.as_posix())} --status error")
+    output.hint(f"  python -c {_quoted(python_code(target))}")
 
 
-def duckdb_query(target: Path) -> str:
-    """A first query, for DuckDB."""
-    return _DUCKDB_QUERY.format(folder=(target / "current").as_posix().replace("'", "''"))
-
-
-def pandas_code(target: Path) -> str:
-    """A first look, for pandas."""
-    return _PANDAS_CODE.format(target=target.as_posix())
+def python_code(target: Path) -> str:
+    """A first look at the spend, by month."""
+    return _PYTHON_CODE.format(target=target.as_posix())
 
 
 def _quoted(text: str) -> str:
     """The text as one word of a shell; double quotes read better around the single ones of SQL and Python."""
+    if text and not set(text) - _PLAIN:
+        return text
     return f'"{text}"' if not set(text) & set('"$`\\!') else shlex.quote(text)

@@ -7,9 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import pytest
 
 from ftetl.cli.commands import demo as demo_command
@@ -45,15 +43,16 @@ class TestDemo:
         written = ", ".join(f"{table}.parquet" for table in sorted(tables()))
         assert first.out.startswith(f"Written to ftetl-demo/current: {written}\n")
 
-    def test_its_first_next_step_runs_in_duckdb(self, first: Ended, folder: Path, monkeypatch: Any) -> None:
-        line = next(line for line in first.out.splitlines() if line.startswith("  duckdb"))
-        program, option, query = shlex.split(line)
-        monkeypatch.chdir(folder)
-        rows = duckdb.sql(query).fetchall()
+    def test_its_first_next_step_shows_jobs_that_failed(self, first: Ended, folder: Path) -> None:
+        line = next(line for line in first.out.splitlines() if line.startswith("  ftetl"))
+        program, *given = shlex.split(line)
+        done = run(*given, cwd=folder)
 
-        assert (program, option) == ("duckdb", "-c")
-        assert len(rows) == 5
-        assert [row[2] for row in rows] == sorted((row[2] for row in rows), reverse=True)
+        assert (program, done.code) == ("ftetl", 0)
+        head, *rows = done.out.splitlines()
+        place = head.split(",").index("status")
+        assert len(rows) >= 10
+        assert {row.split(",")[place] for row in rows} == {"error"}
 
     def test_its_second_next_step_runs_in_python(self, first: Ended, folder: Path) -> None:
         line = next(line for line in first.out.splitlines() if line.startswith("  python"))
@@ -62,7 +61,8 @@ class TestDemo:
         done = subprocess.run([sys.executable, *code], cwd=folder, env=env, capture_output=True, text=True, check=True)
 
         assert program == "python"
-        assert re.search(r"^completed +\d+\.\d+$", done.stdout, re.MULTILINE)
+        assert re.search(r"^ *month jobs +token_count +charged_usd +refunded_usd +net_usd$", done.stdout, re.MULTILINE)
+        assert re.search(r"^0 +20\d\d-\d\d +\d+ +[\d,]+ +\$[\d.,]+ ", done.stdout, re.MULTILINE)
         assert done.stderr == ""
 
     def test_a_second_run_changes_nothing(self, first: Ended, folder: Path) -> None:
@@ -81,5 +81,5 @@ def test_the_next_steps_are_words_that_a_shell_gives_back(folder: str, capsys: p
     lines = capsys.readouterr().out.splitlines()
 
     assert lines[0] == f"Written to {folder}/current: a.parquet, b.parquet"
-    assert shlex.split(lines[-2]) == ["duckdb", "-c", demo_command.duckdb_query(Path(folder))]
-    assert shlex.split(lines[-1]) == ["python", "-c", demo_command.pandas_code(Path(folder))]
+    assert shlex.split(lines[-2]) == ["ftetl", "show", folder, "--status", "error"]
+    assert shlex.split(lines[-1]) == ["python", "-c", demo_command.python_code(Path(folder))]
