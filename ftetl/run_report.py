@@ -53,6 +53,7 @@ class Report:
     refunds: dict[str, int] = field(default_factory=dict)  # failed jobs whose refund suggests `gross` or `net` prices
     details: dict[str, int] = field(default_factory=dict)  # by outcome
     drift: Drift = field(default_factory=Drift)
+    masked: dict[str, int] = field(default_factory=dict)  # secrets in the responses, by key or form
     requests: int = 0
     bytes_read: int = 0
     files: dict[str, int] = field(default_factory=dict)  # by name: bytes

@@ -21,6 +21,7 @@ from ftetl.errors import EXITS, DataError, FtetlError
 from ftetl.extract import extract
 from ftetl.extract.details import fingerprints
 from ftetl.extract.extract import Extraction
+from ftetl.extract.masking_source import MaskingSource
 from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.source import Source
 from ftetl.load import formats
@@ -32,7 +33,7 @@ from ftetl.pipeline.provenance import ArchivedProvenance, Provenance
 from ftetl.pipeline.run_times import run_times
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
-from ftetl.raw.secret_masking import mask_secrets
+from ftetl.raw.secret_masking import mask_everything
 from ftetl.raw.spool import Spool
 from ftetl.run_report import Report
 from ftetl.snapshot.table_reader import open_tables
@@ -80,7 +81,8 @@ class Run:
         privacy: Mapping[str, str],
         progress: Progress,
     ) -> None:
-        self._settings, self._source, self._target = settings, source, target
+        self._settings, self._target = settings, target
+        self._source = MaskingSource(source, target.scratch_folder)
         self._provenance, self._privacy, self._progress = provenance, privacy, progress
         self._facts_before = dict(target.base.facts) if target.base else {}
         self._stored = open_tables(target.path, target.base)
@@ -105,6 +107,8 @@ class Run:
             if source.service is None and extraction.elements > _MANY:
                 _preload_validation()  # while Arrow decodes, which releases the GIL; the scan before does not
             built, commit = self._load(extraction, identity)
+        if source.masked:
+            _log.info("masked secrets: %s", ", ".join(f"{k} ({n})" for k, n in sorted(source.masked.items())))
         report = self._report(extraction, built, commit, time.monotonic() - started)
         _log_step("committed", changed=commit.changed, version=report.version, seconds=report.seconds)
         return report
@@ -132,7 +136,7 @@ class Run:
 
     def _keep_failed_response(self, name: str, body: bytes) -> None:
         with contextlib.suppress(FtetlError):
-            self._target.keep_failed_response(self._target.run_id, name, mask_secrets(body))
+            self._target.keep_failed_response(self._target.run_id, name, mask_everything(body))
 
     def _load(self, extraction: Extraction, identity: dict[str, str | None]) -> tuple[BuiltTables, Commit]:
         """Build the tables from the extraction, and commit all of them or none."""
@@ -236,6 +240,7 @@ class Run:
             refunds=dict(built.refunds),
             details=dict(extraction.details.outcomes),
             drift=built.drift,
+            masked=dict(sorted(source.masked.items())),
             requests=source.stats.requests,
             bytes_read=sum(r.blob.size for r in extraction.responses),
             files={f.name: f.bytes for f in commit.manifest.files},

@@ -1,18 +1,28 @@
-"""Masks the values of secret keys in raw bytes, whether these are valid JSON or not."""
+"""Masks secrets in raw bytes, whether these are valid JSON or not.
+
+`mask_everything` masks all that `secret_names` and `secret_forms` know, once, as responses arrive; `mask_secrets` masks
+the values of the keys that the contract lists, also where a colon is missing.
+"""
 
 from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from ftetl.contract import tables
 from ftetl.formatting import MASK
+from ftetl.raw import secret_forms
 from ftetl.raw.blob import Blob, Memory
 from ftetl.raw.json_tokens import end_of_value, escaped_key_pattern
 
-_WINDOW, _OVERLAP = 1 << 20, 128  # bytes searched at once; the overlap is longer than any escaped key
+_WINDOW, _OVERLAP = 1 << 20, 1024  # bytes searched at once; the overlap is longer than any escaped key
+_THREADS = 4  # that search: Arrow does it without Python's lock
+_NAME = re.compile(r"[A-Za-z][A-Za-z_. -]{0,40}")  # of a key that is told; any other may be a secret itself
+_OTHER = "other keys"
 
 
 def secret_keys() -> tuple[str, ...]:
@@ -42,6 +52,41 @@ def mask_secrets(raw: bytes, before: bytes = b"") -> bytes:
             masked += raw[done : match.end()] + b'"' + MASK.encode() + b'"'
             done = end
     return bytes(masked + raw[done:])
+
+
+def may_need_masking(blob: Blob) -> bool:
+    """Whether `mask_everything` may change the bytes; nearly every response is done with this look."""
+    starts = range(0, blob.size, _WINDOW)
+    if len(starts) < _THREADS:
+        return any(_window_may_need_masking(blob, start) for start in starts)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return any(pool.map(_window_may_need_masking, [blob] * len(starts), starts))
+
+
+def _window_may_need_masking(blob: Blob, start: int) -> bool:
+    return secret_forms.may_hold_secrets(blob.read(start, _WINDOW + _OVERLAP))
+
+
+def mask_everything(raw: bytes, found: Counter[str] | None = None, *, lines: bool = False) -> bytes:
+    """The bytes with every secret masked.
+
+    Args:
+        raw: A response.
+        found: Counts what is masked, by key or form.
+        lines: Whether it is one job a line; then a value ends with its line.
+    """
+    parts: list[bytes] = []
+    done = 0
+    for secret in secret_forms.find_secrets(raw):
+        end = secret.end
+        if lines and (line_end := raw.find(b"\n", secret.start, end)) >= 0:
+            end = line_end
+        parts += (raw[done : secret.start], secret.template.replace(b"%s", MASK.encode()))
+        done = end
+        if found is not None:
+            found[secret.name if _NAME.fullmatch(secret.name) else _OTHER] += 1
+    masked = b"".join([*parts, raw[done:]])
+    return b"".join(_masked_lines(masked)) if lines else mask_secrets(masked)
 
 
 def mask_blob(blob: Blob, *, lines: bool = False) -> Blob:

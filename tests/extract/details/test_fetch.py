@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 import ftetl
 from ftetl import demo
+from ftetl.config import limits
 from ftetl.demo import Server
-from ftetl.errors import AccessError
+from ftetl.errors import AccessError, FtetlError
 from ftetl.extract.details.fetch import FetchedDetails, document_digest
 from ftetl.extract.source import Detail, Outcome
 from ftetl.raw import secret_masking
@@ -87,6 +88,46 @@ def test_the_first_run_requests_the_list_and_each_job_once(serve: Any, tmp_path:
     assert sorted(r["param_count"] for r in found) == list(range(20))
     assert report.rows["events"] == 40
     assert report.rows["job_history"] == 20
+
+
+SECRETS = {"wandb_api_key": "planted-secret-1", "note": "see https://ann:planted-secret-2@host.example/"}
+
+
+def holding_secrets(target: Path) -> list[Path]:
+    return [file for file in target.rglob("*") if file.is_file() and b"planted-secret" in file.read_bytes()]
+
+
+def test_no_secret_of_a_list_or_a_detail_is_in_a_file(serve: Any, tmp_path: Path) -> None:
+    service = serve(*(job(n, **SECRETS) for n in range(1, 4)))
+    report = service.export(tmp_path / "t", formats=("csv",))
+    extra = [json.loads(row["extra"]) for row in rows(tmp_path / "t", "jobs")]
+
+    assert extra == [{"wandb_api_key": "***", "note": "see https://ann:***@host.example/"}] * 3
+    assert set(report.masked) == {"wandb_api_key", "password in a URL"}
+    assert holding_secrets(tmp_path / "t") == []
+    assert not service.export(tmp_path / "t", formats=("csv",)).changed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(body({"jobs": [job(1, **SECRETS)]}), id="not a list"),
+        pytest.param((200, json.dumps({"data": [job(1, **SECRETS)]}).encode()[:-9]), id="cut off"),
+        pytest.param((500, json.dumps({"error": SECRETS}).encode()), id="server error"),
+        pytest.param((401, json.dumps({"error": {"message": "no", **SECRETS}}).encode()), id="refused"),
+    ],
+)
+def test_no_secret_of_an_answer_that_was_refused_is_in_a_file_or_a_message(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    monkeypatch.setattr(limits, "MAX_REQUESTS", 1)
+    service = serve(job(1))
+    service.export(tmp_path / "t")
+    service.answers[LIST] = answer
+    with pytest.raises(FtetlError) as caught:
+        service.export(tmp_path / "t", observed_at=None)
+    assert "planted-secret" not in f"{caught.value} {caught.value.what} {caught.value.next}"
+    assert holding_secrets(tmp_path / "t") == []
 
 
 @pytest.mark.parametrize("events", ["list", "none"])
