@@ -31,6 +31,11 @@ class MaskingSource:
         return self._source.notes
 
     @property
+    def skipped(self) -> tuple[str, ...]:
+        """As the source."""
+        return self._source.skipped
+
+    @property
     def stats(self) -> SourceStats:
         """As the source."""
         return self._source.stats
