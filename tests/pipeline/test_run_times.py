@@ -77,6 +77,16 @@ def test_a_run_with_a_clock_that_was_ahead_freezes_nothing(server: Server, tmp_p
     assert (again.changed, said(again)) == (False, [])
 
 
+@pytest.mark.parametrize("time", [None, "2062-01-01T00:00:00Z"], ids=["null", "in the future"])
+def test_a_live_copy_without_a_time_is_newer_than_one_from_the_future(
+    server: Server, tmp_path: Path, time: str | None
+) -> None:
+    export(server, tmp_path / "t", NOW + timedelta(days=40))
+    server.jobs = [job("a", "completed", updated_at=time), job("b"), job("c")]
+    export(server, tmp_path / "t", NOW)
+    assert rows(tmp_path / "t")["a"]["status"] == "completed"
+
+
 def test_several_states_from_the_future_keep_their_order(server: Server, tmp_path: Path) -> None:
     target = tmp_path / "t"
     for day, status in enumerate(["pending", "queued", "running"], start=1):

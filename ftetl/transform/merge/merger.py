@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -217,8 +217,8 @@ class Merge:
             list_time = pa.scalar(self.context.base_whole_at, INSTANT)
             last = pc.if_else(pc.and_(old.column("present"), pc.less(last, list_time)), list_time, last)
         if self.context.live_at is not None:
-            live_at = pa.scalar(self.context.live_at, INSTANT)
-            last = pc.if_else(pc.greater(last, live_at), live_at, last)
+            just_before = pc.subtract(new.observed, pa.scalar(timedelta(microseconds=1), pa.duration("us")))
+            last = pc.if_else(pc.greater(last, just_before), just_before, last)
         newer = survivorship.is_newer(new.jobs.column("updated_at"), new.observed, old.column("updated_at"), last)
         return one(pc.or_(pc.invert(known), newer))
 

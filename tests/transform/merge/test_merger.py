@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,27 @@ def test_a_target_remembers_what_the_model_remembers(small: None, days: list[Ans
             )
             assert found(folder / "target") == expected(model), (number, answer)
             assert report.version == model.versions
+
+
+copies = jobs.map(lambda job: replace(job, updated=job.updated and job.updated * 2, refund=None, events=None))
+
+
+@settings(max_examples=settings.default.max_examples // 4)
+@given(found=st.lists(st.tuples(st.integers(1, 5), copies), min_size=2, max_size=4, unique_by=lambda pair: pair[0]))
+def test_copies_one_by_one_and_all_in_one_run_have_the_same_winner(found: list[tuple[int, Job]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder, ended = Path(name), []
+        (folder / "all").mkdir()
+        for day, job in sorted(found, key=lambda pair: pair[0]):
+            saved = Answer("lines", day, {"ft-a": job}).save(folder)
+            ftetl.export(folder / "one by one", source=saved, observed_at=moment(day))
+            together = saved.rename(folder / "all" / f"{9 - day}.ndjson")
+            os.utime(together, (moment(day).timestamp(),) * 2)
+        ftetl.export(folder / "together", source=folder / "all")
+        for target in ("one by one", "together"):
+            table = ftetl.open(folder / target).arrow("jobs")
+            ended.append(table.select(["status", "token_count", "updated_at"]).to_pylist())
+        assert ended[0] == ended[1]
 
 
 def stored(folder: Path, rows: list[tuple[str, int]], group: int) -> TableReader:
