@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -250,6 +251,30 @@ def test_the_sdks_detail_gives_the_job_and_its_events(
 
     assert len(exported(tmp_path, source)) == 1
     assert ftetl.open(tmp_path / "t").arrow("events").num_rows == len(vendors_answers[1].events)
+
+
+@pytest.mark.parametrize("command", [("fine-tuning", "list"), ("fine-tuning", "retrieve")])
+def test_what_the_vendors_command_line_prints_gives_all_jobs(tmp_path: Path, command: tuple[str, ...]) -> None:
+    pytest.importorskip("together")
+    jobs = json.loads((SAMPLES / "list_2026.json").read_bytes())["data"]
+    source = tmp_path / "saved.json"
+    with demo.serve(jobs) as server:
+        usual = server.response
+        server.response = lambda path, key: (200, b"{}") if path.endswith("whoami") else usual(path, key)
+        more = [jobs[0]["id"]] if command[-1] == "retrieve" else []
+        url = server.url.removesuffix("/v1")
+        env = {**os.environ, "TOGETHER_API_KEY": server.key, "TOGETHER_BASE_URL": url, "HOME": str(tmp_path)}
+        main = "import sys; from together.lib.cli import main; sys.argv[0] = 'tg'; main()"
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", main, *command, *more, "--json"],
+            env={**env, "NO_COLOR": "1"},
+            capture_output=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    source.write_bytes(done.stdout)
+
+    assert exported(tmp_path, source) == (more or sorted(j["id"] for j in jobs))
 
 
 def test_a_key_that_the_sdk_writes_twice_is_told(tmp_path: Path) -> None:
