@@ -257,5 +257,5 @@ def test_after_the_damage_a_rebuild_makes_an_intact_version(target: Path) -> Non
 def test_a_version_that_is_not_there_is_an_error(target: Path) -> None:
     with pytest.raises(StorageError, match="has no version 9"):
         ftetl.open(target, version=9)
-    with pytest.raises(UsageError, match="no one version"):
+    with pytest.raises(UsageError, match="several targets have no common version"):
         ftetl.open(target, target, version=1)
