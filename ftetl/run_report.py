@@ -14,10 +14,15 @@ from ftetl.formatting import html_table
 
 @dataclass(frozen=True)
 class Drift:
-    """Where the API and the contracts differ: keys that no column reads, and columns without a value in this run."""
+    """Where the API and the contracts differ: keys that no column reads, columns without a value or with another form.
+
+    A path is that of the API's keys, such as `total_price` or `events.created_at`.
+    """
 
     unknown: dict[str, int] = field(default_factory=dict)  # by path: in how many jobs
     unseen: tuple[str, ...] = ()  # paths that no job of this run had a value for
+    unreadable: dict[str, int] = field(default_factory=dict)  # by path: in how many jobs its value became unreadable
+    missing: dict[str, int] = field(default_factory=dict)  # by path: how many jobs had a value before and have none now
 
 
 @dataclass(frozen=True)

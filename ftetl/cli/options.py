@@ -115,6 +115,12 @@ connection = combined(
     ),
 )
 
+allow_drift = click.option(
+    "--allow-drift",
+    is_flag=True,
+    help="Accept values that are unreadable or missing in many jobs; prices and statuses keep the last known.",
+)
+
 project = click.option(
     "--project",
     default=settings.PROJECT,

@@ -77,6 +77,7 @@ class Settings:
     skip_broken: bool = False
     allow_shrink: bool = False
     allow_account_change: bool = False
+    allow_drift: bool = False
     observed_at: datetime | None = None
     csv_raw: bool = False
     file_mode: int = FILE_MODE

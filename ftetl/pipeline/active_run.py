@@ -13,7 +13,7 @@ from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, FtetlError
 from ftetl.extract.source import Source, SourceStats
 from ftetl.pipeline.progress import Progress
-from ftetl.run_report import Report
+from ftetl.run_report import Drift, Report
 from ftetl.store.manifest import Manifest, list_versions
 
 if TYPE_CHECKING:
@@ -74,8 +74,9 @@ class ActiveRun:
         end = getattr(error, "exit", EXITS["SIGINT"])
         code: str | None = f"{PREFIX}S06"
         message = "stopped"
+        drift: dict[str, dict[str, int]] = {}
         if isinstance(error, FtetlError):
-            code, message = error.code, str(error)
+            code, message, drift = error.code, str(error), error.drift
         if committed and not isinstance(error, Exception):
             end, code, message = EXITS["OK"], None, "stopped after the commit"
         stats = self.source.stats if self.source else SourceStats()
@@ -87,6 +88,7 @@ class ActiveRun:
             version=base.version if base else 0,
             changed=committed,
             rows=dict(base.facts["rows"]) if base and committed else {},
+            drift=Drift(unreadable=drift.get("unreadable", {}), missing=drift.get("missing", {})),
             requests=stats.requests,
             bytes_read=stats.bytes_read,
             seconds=self._seconds(),

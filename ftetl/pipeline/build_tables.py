@@ -17,6 +17,7 @@ from ftetl.load.table_writers import TableWriters
 from ftetl.pipeline.progress import Progress
 from ftetl.run_report import Drift
 from ftetl.transform import prefetch
+from ftetl.transform.column_drift import ColumnDrift
 from ftetl.transform.deduplicate import DecodePlan
 from ftetl.transform.derive import focus_costs
 from ftetl.transform.derive.derive import DerivedTables
@@ -35,6 +36,7 @@ class BuiltTables:
     rows: dict[str, int]  # by table
     anomalies: dict[str, int]  # by kind
     drift: Drift
+    column_drift: ColumnDrift
     refunds: Mapping[str, int]  # failed jobs by what their refund says of prices: gross or net
     newest_stored: datetime | None  # the newest observation in the version before
 
@@ -98,7 +100,8 @@ def build_tables(
         quarantine.new,
         dict(writers.rows),
         dict(sorted(kinds.items())),
-        drift.drift(),
+        drift.drift(merge.column_drift),
+        merge.column_drift,
         derived.refund_evidence,
         merge.newest_stored,
     )

@@ -36,6 +36,7 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
     skip_broken: bool = False,
     allow_shrink: bool = False,
     allow_account_change: bool = False,
+    allow_drift: bool = False,
     observed_at: datetime | str | None = None,
     csv_raw: bool = False,
     file_mode: int = FILE_MODE,
@@ -72,6 +73,7 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
         skip_broken: Leave out files of a folder that cannot be read as responses, which makes the run partial.
         allow_shrink: Jobs that the list lacks are really gone: accept one that is empty, much shorter, or like a page.
         allow_account_change: Accept a list that shares no job with the known ones.
+        allow_drift: Accept values that are unreadable or missing in many jobs; prices and statuses keep the last known.
         observed_at: When the response was received; else now, or the file's modification time. UTC without a zone.
         csv_raw: CSV text exactly as it is, without the guard against formulas in spreadsheets.
         file_mode: Permissions of the files, such as `0o640`; folders follow.

@@ -36,16 +36,20 @@ def metrics_text(report: Report, at: datetime, success: float) -> str:
 
 def _lines(report: Report, at: datetime, success: float) -> Iterator[str]:
     jobs = {"new": report.new, "changed": report.changed_jobs, "vanished": report.vanished}
+    failure = {report.code: 1} if report.code else {}
     families: tuple[tuple[str, str, str, Mapping[str, float]], ...] = (
         ("ftetl_last_run_timestamp_seconds", "When the last run ended.", "", {"": at.timestamp()}),
         (_SUCCESS, "When a run last committed, or found nothing changed; 0: never.", "", {"": success}),
         ("ftetl_exit_code", "Exit code of the last run; 0 and 3 have committed.", "", {"": report.exit_code}),
+        ("ftetl_failure", "1 with the error code of the last run, if it failed.", "code", failure),
         ("ftetl_run_seconds", "How long the last run took.", "", {"": report.seconds}),
         ("ftetl_requests", "Requests that the last run made.", "", {"": report.requests}),
         ("ftetl_rows", "Rows of each table in the snapshot of the last run, if it had one.", "table", report.rows),
         ("ftetl_jobs", "Jobs that the last run found new, changed or vanished.", "change", jobs),
         ("ftetl_quarantined", "Elements that the last run put in quarantine.", "", {"": report.quarantined}),
         ("ftetl_anomalies", "Rows of the anomalies table after the last run, by kind.", "kind", report.anomalies),
+        ("ftetl_unreadable_jobs", "Jobs in which the last run found a key unreadable.", "key", report.drift.unreadable),
+        ("ftetl_missing_jobs", "Jobs that lost a key's value in the last run.", "key", report.drift.missing),
         ("ftetl_details", "Detail requests of the last run, by outcome.", "outcome", report.details),
     )
     for name, meaning, label, samples in families:

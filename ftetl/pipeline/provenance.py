@@ -24,7 +24,10 @@ from ftetl.snapshot.table_reader import open_tables
 from ftetl.store.target import Target
 
 # The others do not decide what the tables hold.
-SETTINGS = ("events", "project", "billing_account", "billing_account_name", "quarantine", "csv_raw", "formats")
+SETTINGS = (
+    *("events", "project", "billing_account", "billing_account_name"),
+    *("quarantine", "allow_drift", "csv_raw", "formats"),
+)
 
 
 class Provenance(Protocol):

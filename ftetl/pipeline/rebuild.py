@@ -93,7 +93,10 @@ def _privacy(
 
 
 def _past_settings(settings: Settings, entry: dict[str, Any], folder: Path) -> Settings:
-    """The settings of a past run; what passed the guards then passes them now."""
+    """The settings of a past run; a list that passed the guards then passes them now.
+
+    Values that the current contracts cannot read are refused as in an export.
+    """
     past = entry["settings"]
     formats.require_known(past["formats"])
     return replace(
@@ -111,6 +114,7 @@ def _past_settings(settings: Settings, entry: dict[str, Any], folder: Path) -> S
         whole=True,  # the archive says which response is
         allow_shrink=True,
         allow_account_change=True,
+        allow_drift=settings.allow_drift or past.get("allow_drift", False),  # an older ftetl did not have it
         observed_at=None,
         keep=1,
     )

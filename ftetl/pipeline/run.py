@@ -26,7 +26,7 @@ from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.source import Source
 from ftetl.load import formats
 from ftetl.load.table_writers import TableWriters
-from ftetl.pipeline import advisories, guards, list_watermark
+from ftetl.pipeline import advisories, drift_guard, guards, list_watermark
 from ftetl.pipeline.build_tables import BuiltTables, account_from_settings, build_tables
 from ftetl.pipeline.progress import Progress
 from ftetl.pipeline.provenance import ArchivedProvenance, Provenance
@@ -60,7 +60,13 @@ def run_source(settings: Settings, source: Source, target: Target, progress: Pro
             stack.callback(source.close)
         provenance = stack.enter_context(ArchivedProvenance(target, settings))
         guards.require_same_privacy_as_failed_runs(target, privacy)
-        report = Run(settings, source, target, provenance, privacy, progress).execute()
+        try:
+            report = Run(settings, source, target, provenance, privacy, progress).execute()
+        except DataError as error:
+            if error.drift:
+                with contextlib.suppress(FtetlError):  # the next run has to see whether the details are better then
+                    provenance.clean_up(fetched_details=extract.wants_details(settings, source))
+            raise
         with contextlib.suppress(FtetlError):  # committed: what is left over costs the next run only a look
             provenance.clean_up(fetched_details=extract.wants_details(settings, source))
         return report
@@ -134,6 +140,16 @@ class Run:
                 self._keep_failed_response("answer.json", body)
             raise
 
+    @contextlib.contextmanager
+    def _keeps_failed_detail(self, details: list[Response]) -> Iterator[None]:
+        """Keep the first detail if the values in them are refused: the list may have others."""
+        try:
+            yield
+        except DataError:
+            for response in details[:1]:
+                self._keep_failed_response("detail.json", response.blob.read(0, response.blob.size))
+            raise
+
     def _keep_failed_response(self, name: str, body: bytes) -> None:
         with contextlib.suppress(FtetlError):
             self._target.keep_failed_response(self._target.run_id, name, mask_everything(body))
@@ -163,6 +179,7 @@ class Run:
             live_at=times.live_at,
             dates_back=times.is_certain,
             may_mark_missing=whole is not None and all(a.possible_ids for a in plan.quarantined),
+            keep_known=settings.allow_drift,
             failed=frozenset(extraction.details.failed),
             unchanged_ids=extraction.confirmed,
             list_is_current=any(r.whole and r.observed_at == times.newest_whole_at for r in extraction.responses),
@@ -179,6 +196,9 @@ class Run:
             except BaseException:
                 writers.abandon()
                 raise
+            if not settings.allow_drift:
+                with self._keeps_failed_detail(extraction.details.responses):
+                    drift_guard.require_no_drift(built.column_drift)
             if settings.quarantine == "fail" and built.quarantined:
                 raise DataError(
                     "G01",
@@ -253,6 +273,7 @@ class Run:
                 *((self._time_warning,) if self._time_warning else ()),
                 *self._warnings,
                 *advisories.run_warnings(extraction, source, before, commit.manifest.facts),
+                *drift_guard.drift_warnings(built.column_drift),
                 *advisories.cost_warnings(settings, built.rows, before, built.refunds),
             ),
             exit_code=EXITS["PARTIAL" if partial else "OK"].code,

@@ -89,16 +89,19 @@ def _is_other_state(copies: RankedCopies) -> pa.Array:
     by_python = copies.read_by_python
     unsure = pc.and_(pc.or_(by_python, copies.of_winner(by_python)), pc.invert(copies.is_winner))
     if pc.any(unsure).as_py():
-        # A value of a wrong type is in no column, but makes a state all the same.
-        exact = [_differs_as_received(copies, place) for place in pc.indices_nonzero(unsure).to_pylist()]
+        # A value of a wrong type is in no column. A winner's makes another state of a copy that has one to read; that
+        # of an older copy is unknown, and makes none.
+        values = [copies.column(key) for key in survivorship.state_keys()]
+        exact = [_differs_as_received(copies, place, values) for place in pc.indices_nonzero(unsure).to_pylist()]
         differs = pc.replace_with_mask(differs, unsure, pa.array(exact, pa.bool_()))
         differs = pc.or_(differs, of_another_time)
     return differs
 
 
-def _differs_as_received(copies: RankedCopies, place: int) -> bool:
+def _differs_as_received(copies: RankedCopies, place: int, values: Sequence[pa.Array]) -> bool:
     copy, winner = copies.parsed(place), copies.parsed(copies.winner(place))
-    return any(copy.get(key) is not None and copy[key] != winner.get(key) for key in survivorship.state_keys())
+    pairs = zip(survivorship.state_keys(), values, strict=True)
+    return any(column[place].is_valid and copy[key] != winner.get(key) for key, column in pairs)
 
 
 def _since(copies: RankedCopies, other_state: pa.Array) -> pa.Array:

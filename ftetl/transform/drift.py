@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from ftetl.contract import tables
 from ftetl.raw import strict_json
 from ftetl.run_report import Drift
+from ftetl.transform.column_drift import ColumnDrift
 from ftetl.transform.decode.extra_keys import ExtraTexts, unknown_key_paths
 
 # A key and its scalar value: without the values, texts of the same structure are equal and are parsed once.
@@ -47,12 +48,17 @@ class DriftDetector:
             unchanged = columns.filter(pc.is_in(columns.column("job_id"), value_set=self._unchanged_ids))
             self._add_extra(unchanged, lambda extra: ExtraTexts(events={0: extra}))
 
-    def drift(self) -> Drift:
-        """The drift of everything that was added."""
+    def drift(self, columns: ColumnDrift = ColumnDrift()) -> Drift:  # noqa: B008 - it cannot change
+        """The drift of everything that was added, and of the columns."""
         unknown_keys = Counter(self._unknown_keys)
         for path, jobs in self._unchanged_with.items():
             unknown_keys[path] += len(pc.unique(pa.chunked_array(jobs)))  # its events may have come in two batches
-        return Drift(dict(sorted(unknown_keys.items())), tuple(dict.fromkeys(self._without_value.values())))
+        return Drift(
+            dict(sorted(unknown_keys.items())),
+            tuple(dict.fromkeys(self._without_value.values())),
+            {found.path: found.jobs for found in columns.unreadable if found.jobs},
+            {found.path: found.jobs for found in columns.missing},
+        )
 
     def _drop_columns_with_value(self, jobs: pa.Table) -> None:
         for name in [n for n in self._without_value if jobs.column(n).null_count < jobs.num_rows]:

@@ -113,7 +113,8 @@ def said(command: Sequence[str | Path]) -> str:
 
 def export(file: Path, target: Path) -> list[str | Path]:
     """The command that exports a saved response with all its events."""
-    return [sys.executable, "-m", "ftetl", "export", target, "--from", file, "--events", "list", "-q"]
+    drift = ["--allow-drift"] if "-odd" in file.name else []
+    return [sys.executable, "-m", "ftetl", "export", target, "--from", file, "--events", "list", "-q", *drift]
 
 
 @contextmanager

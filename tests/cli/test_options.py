@@ -82,6 +82,7 @@ def test_the_demo_takes_all_that_makes_sense_without_a_source() -> None:
         "skip_broken",
         "allow_shrink",
         "allow_account_change",
+        "allow_drift",
         "max_bytes",
     }
 

@@ -127,6 +127,8 @@ FAULTS: Final[dict[str, Fault]] = {
         ("R46", "DATA", "the response is one page of several, or lacks known jobs as a page or a filtered list does"),
         ("R47", "DATA", "the list is empty, or has less than half of the known jobs"),
         ("R48", "DATA", "the list shares no job with the known ones: another account's key"),
+        ("R51", "DATA", "values became unreadable in many jobs at once: the responses have another form"),
+        ("R52", "DATA", "money, a status or times are missing in most of the jobs that had them"),
         ("R53", "DATA", "the response is another one: of another vendor, or not the list of fine-tuning jobs"),
         ("E01", "DATA", "the response is invalid outside of its jobs"),
         ("E02", "DATA", "there is text after the list that does not belong there"),

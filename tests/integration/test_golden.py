@@ -19,6 +19,7 @@ import pytest
 
 import ftetl
 from ftetl.contract import tables
+from ftetl.errors import DataError
 
 DATA = Path(__file__).parents[1] / "data"
 GOLDEN = DATA / "golden"
@@ -31,9 +32,14 @@ ANSWERS = {
 }
 
 
+# Odd values on purpose, in so many jobs that an export of them is refused unless drift is allowed.
+DRIFTED = {"money", "times", "wrong_types"}
+
+
 def found(case: str, target: Path) -> dict[str, bytes]:
     """The tables that an export makes of the case's answer, by file name; those without a row are left out."""
-    ftetl.export(target, source=ANSWERS[case], observed_at=OBSERVED_AT, formats=("csv",))
+    settings = {"observed_at": OBSERVED_AT, "formats": ("csv",), "allow_drift": case in DRIFTED}
+    ftetl.export(target, source=ANSWERS[case], **settings)
     written = {name: (target / "current" / f"{name}.csv").read_bytes() for name in tables()}
     return {f"{case}.{name}.csv": data for name, data in written.items() if data.count(b"\r\n") > 1}
 
@@ -42,6 +48,13 @@ def found(case: str, target: Path) -> dict[str, bytes]:
 def test_an_answer_gives_the_tables_beside_it(case: str, tmp_path: Path) -> None:
     expected = {path.name: path.read_bytes() for path in GOLDEN.glob(f"{case}.*.csv")}
     assert found(case, tmp_path / "target") == expected
+
+
+@pytest.mark.parametrize("case", sorted(DRIFTED))
+def test_an_answer_with_many_odd_values_is_refused_unless_drift_is_allowed(case: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing was committed") as caught:
+        ftetl.export(tmp_path / "target", source=ANSWERS[case], observed_at=OBSERVED_AT)
+    assert (caught.value.code, "--allow-drift" in caught.value.next) == ("FTETL-R51", True)
 
 
 def test_every_expected_table_belongs_to_a_case() -> None:

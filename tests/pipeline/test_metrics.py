@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import ftetl
 from ftetl.errors import DataError, FtetlError, TryLaterError
 from ftetl.pipeline import metrics
-from ftetl.run_report import Report
+from ftetl.run_report import Drift, Report
 from ftetl.store.target import Target
 
 AT = datetime(2026, 7, 2, 8, 10, 14, 250000, UTC)
@@ -33,6 +33,7 @@ REPORT = Report(
     quarantined=6,
     anomalies={"wrong_type": 8},
     details={"here": 9, "failed": 10},
+    drift=Drift(unreadable={"total_price": 12}, missing={"updated_at": 13}),
     requests=11,
     seconds=1.5,
     exit_code=3,
@@ -84,6 +85,8 @@ def test_every_number_of_a_run_is_there() -> None:
         ("ftetl_anomalies", "wrong_type"): 8,
         ("ftetl_details", "here"): 9,
         ("ftetl_details", "failed"): 10,
+        ("ftetl_unreadable_jobs", "total_price"): 12,
+        ("ftetl_missing_jobs", "updated_at"): 13,
     }
 
 
@@ -91,7 +94,7 @@ def test_every_family_is_announced_once() -> None:
     lines = metrics.metrics_text(REPORT, AT, 0.0).splitlines()
     for word in ("HELP", "TYPE"):
         names = [line.split()[2] for line in lines if line.startswith(f"# {word} ")]
-        assert len(names) == len({*names}) == 10
+        assert len(names) == len({*names}) == 13
 
 
 @pytest.mark.parametrize("project", ["search", 'a"b', "a\\b", "a\\nb", "Übung 東京", "a{b}=,c #"])
@@ -122,6 +125,16 @@ def _bad_answer(target: Path, answer: Path, file: Path) -> None:
 def _locked(target: Path, answer: Path, file: Path) -> None:
     with Target(target):
         ftetl.export(target, source=answer, metrics_file=file)
+
+
+def test_a_run_that_is_refused_for_drift_says_so_and_where(tmp_path: Path, answer: Path, file: Path) -> None:
+    answer.write_text(json.dumps({"data": [{"id": f"ft-{n}", "status": {"state": "completed"}} for n in range(5)]}))
+    with pytest.raises(DataError):
+        ftetl.export(tmp_path / "t", source=answer, metrics_file=file)
+    found = samples(file.read_text())
+    assert found["ftetl_exit_code", ""] == 65
+    assert found["ftetl_failure", "FTETL-R51"] == 1
+    assert found["ftetl_unreadable_jobs", "status"] == 5
 
 
 @pytest.mark.parametrize("fail", [_missing_file, _bad_answer, _locked])

@@ -314,8 +314,9 @@ STATES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
     "another refund": (job(refund_amount=1), job(refund_amount=2), 1),
     "a refund that went": (job(refund_amount=1), job(), 1),
     "a refund that is known now": (job(), job(refund_amount=2), 0),
-    "a status of a wrong type": (job(status=5), job(status="a"), 1),
-    "another status of a wrong type": (job(status=5), job(status=6), 1),
+    "a status of a wrong type": (job(status=5), job(status="a"), 0),
+    "a status, and then one of a wrong type": (job(status="a"), job(status=5), 1),
+    "another status of a wrong type": (job(status=5), job(status=6), 0),
     "the same of a wrong type": (job(status=5), job(status=5), 0),
     "something else": (job(model="a", n_epochs=1), job(model="b", n_epochs=2), 0),
 }

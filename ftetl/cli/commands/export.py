@@ -59,6 +59,7 @@ def _require_name(context: click.Context, parameter: click.Parameter, value: str
     help="Jobs that the list lacks are really gone: accept one that is empty, much shorter, or looks like a page.",
 )
 @click.option("--allow-account-change", is_flag=True, help="Accept a list that shares no job with the known ones.")
+@options.allow_drift
 @click.option(
     "--max-bytes",
     type=int,

@@ -15,6 +15,7 @@ from ftetl.formatting import pluralize
 
 @click.command
 @options.target
+@options.allow_drift
 @options.pii_key
 @options.storage
 @options.with_output

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from ftetl.arrays import one, where
 from ftetl.transform.coalesce import Coalesced
 from ftetl.transform.flatten.tables import Flat
+from ftetl.transform.merge import last_known
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Incoming:
     older_observed: pa.Array
     flat: Flat
     is_winner: pa.Array  # by row of the batch
+    unreadable: last_known.Masks  # of `jobs`
+    older_unreadable: last_known.Masks  # of `older`
 
     def events(self, taking: pa.Array) -> pa.Table:
         """The events of the rows where `taking` holds, in key order."""
@@ -45,7 +48,9 @@ def incoming(batch: Coalesced, flat: Flat) -> Incoming:
     if superseded is None:
         superseded = pa.repeat(pa.scalar(value=False), flat.jobs.num_rows)
     is_winner = pc.invert(superseded)
-    jobs = where(flat.jobs, is_winner).combine_chunks()
+    unreadable = last_known.unreadable(batch.decoded, flat)
+    rows = last_known.fill_from_older(flat.jobs, unreadable)
+    jobs = where(rows, is_winner).combine_chunks()
     detail = where(pc.or_(batch.detail, batch.older_detail), is_winner)
     detail_is_older = where(batch.older_detail, is_winner)
     return Incoming(
@@ -63,10 +68,12 @@ def incoming(batch: Coalesced, flat: Flat) -> Incoming:
         detail_updated_at=_detail_updated_at(
             jobs, detail_is_older, where(flat.jobs, pc.and_(superseded, batch.detail))
         ),
-        older=where(flat.jobs, superseded),
+        older=where(rows, superseded),
         older_observed=where(batch.observed, superseded),
         flat=flat,
         is_winner=is_winner,
+        unreadable={key: where(mask, is_winner) for key, mask in unreadable.items()},
+        older_unreadable={key: where(mask, superseded) for key, mask in unreadable.items()},
     )
 
 

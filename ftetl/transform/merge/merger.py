@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -20,14 +20,16 @@ from ftetl.raw.findings import Anomaly
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.transform import assemble, survivorship
 from ftetl.transform.coalesce import Coalesced
+from ftetl.transform.column_drift import ColumnDrift, ReadJobs, find_unreadable
 from ftetl.transform.derive import restart_links
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.flatten.terminal_event import clear_while_running, terminal_columns
 from ftetl.transform.merge import anomalies as anomalies_table
-from ftetl.transform.merge import carry_over, observation_times, presence, row_anomalies, stored_events
+from ftetl.transform.merge import carry_over, last_known, observation_times, presence, row_anomalies, stored_events
 from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
 from ftetl.transform.merge.run_context import RunContext
+from ftetl.transform.missing_values import MissingValues
 from ftetl.transform.timestamps import INSTANT
 
 _STORED_COLUMNS = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
@@ -83,6 +85,8 @@ class Merge:
         self._quarantined_ids: set[str] = set()
         self._first_values = row_anomalies.first_values(self.stored.read_table("anomalies"))
         self._unchanged_ids = pa.array(sorted(self.context.unchanged_ids), pa.string())
+        self._missing = MissingValues()
+        self.column_drift = ColumnDrift()  # of the whole run, once its anomalies are known
 
     def read_observed(self, name: str) -> pa.Table:
         """A stored table with times of observation; those in the future are dated back, if the context says so."""
@@ -103,7 +107,8 @@ class Merge:
         before, stored_counts = self._stored_up_to(last)
         assemble.require(tables()["jobs"], flat.jobs)
         new = incoming(batch, flat)
-        self.superseded_states.append(states(new.older, new.older_observed))
+        older = last_known.fill_from_snapshot(new.older, new.older_unreadable, before)
+        self.superseded_states.append(states(older, new.older_observed))
         jobs, takes_events = self._merge_jobs(new, before, stored_counts)
         has_new_copy = pc.is_in(before.column("job_id"), value_set=new.ids)
         untouched = self._mark_missing(where(before, one(pc.invert(has_new_copy))))
@@ -120,8 +125,12 @@ class Merge:
         """The next anomalies: this run's, and those stored ones whose value is still the current one."""
         counted = anomalies_table.count_anomalies([*anomalies, *self.new_anomalies], self.context.project)
         stored = self.stored.read_table("anomalies")
-        kept = stored.filter(pc.invert(self._is_touched(stored)))
-        return anomalies_table.merge_anomalies(kept, counted.filter(self._is_current(counted)))
+        kept, current = stored.filter(pc.invert(self._is_touched(stored))), counted.filter(self._is_current(counted))
+        touched = (self._touched.rows, self._touched.details, self._touched.events)
+        read = ReadJobs(*(one(pa.chunked_array(ids, pa.string())) for ids in touched))
+        unreadable = tuple(find_unreadable(current, stored, self._jobs, read))
+        self.column_drift = ColumnDrift(unreadable, tuple(self._missing.found(current)))
+        return anomalies_table.merge_anomalies(kept, current)
 
     def _is_touched(self, anomalies: pa.Table) -> pa.Array:
         """Whether this run replaced the value that each anomaly is about."""
@@ -165,6 +174,10 @@ class Merge:
         fewer = pc.and_(pc.and_(current, pc.less(new.counts, stored_counts)), pc.or_(new.has_all_events, has_events))
         self.new_anomalies += row_anomalies.fewer_events(new.ids, new.counts, stored_counts, fewer)
         detail_wins = new.detail if nothing_stored else carry_over.detail_wins(new, old, wins)
+        if not nothing_stored:
+            self._missing.add_jobs(new.jobs, old, one(pc.and_(known, wins)), one(pc.and_(known, detail_wins)))
+            unreadable = last_known.without_value(new.jobs) if self.context.keep_known else new.unreadable
+            new = replace(new, jobs=last_known.fill_from_stored(new.jobs, unreadable, old))
         cells = dict(zip(new.jobs.column_names, new.jobs.columns, strict=True))
         if not nothing_stored:
             cells = self._merged_cells(new, old, wins, detail_wins, pc.and_(known, pc.invert(takes_events)))
@@ -250,11 +263,13 @@ class Merge:
     def _merge_events(self, new: Incoming, takes_events: pa.Array, last: str) -> Iterator[pa.Table]:
         """The events up to the job `last`: the stored ones, but for the jobs that take the incoming ones."""
         events = assemble.with_project(tables()["events"], new.events(takes_events), self.context.project)
-        taken = where(new.ids, takes_events)
+        taken, incoming_events = where(new.ids, takes_events), events
         for old in self._events.up_to(last):
             is_up_to_here = pc.less_equal(events.column("job_id"), old.column("job_id")[-1])
             count = pc.sum(is_up_to_here).as_py() or 0
-            remaining = old.filter(pc.invert(pc.is_in(old.column("job_id"), value_set=taken)))
+            is_replaced = pc.is_in(old.column("job_id"), value_set=taken)
+            self._missing.add_events(where(old, one(is_replaced)), incoming_events)
+            remaining = where(old, one(pc.invert(is_replaced)))
             yield _ordered([events.slice(0, count), remaining], ["job_id", "position"])
             events = events.slice(count)
         yield events

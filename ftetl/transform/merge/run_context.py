@@ -22,4 +22,5 @@ class RunContext:
     live_at: datetime | None = None  # when the service answered, if it did: nothing stored was observed later
     dates_back: bool = False  # whether stored times after `live_at` are dated back, since that one is certain
     list_is_current: bool = False  # whether the list with the unchanged jobs is as new as every complete one
+    keep_known: bool = False  # whether a value that is missing keeps its last known one, as an unreadable one does
     failed: frozenset[str] = frozenset()  # jobs whose detail could not be fetched

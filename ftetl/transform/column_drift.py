@@ -1,0 +1,178 @@
+"""Drift of columns: values that this run could not read, and values that were there before and are missing now.
+
+Counted by job, in the jobs whose row, detail or events this run replaced: a job that was not decoded again tells
+nothing of the responses. What is too much is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.arrays import one
+from ftetl.contract import Column, tables
+
+UNREADABLE = ("wrong_type", "out_of_range", "not_finite", "bad_time")  # kinds of anomalies that leave NULL in the cell
+EVENTS = "events"
+_FORMS = (
+    (r'"-?\d+"', "text of digits"),
+    (r'"-?\d+(\.\d*)?([eE][+-]?\d+)?"', "text of a number"),
+    (r'"', "text"),
+    (r"\{", "object"),
+    (r"\[", "list"),
+    (r"true|false", "boolean"),
+    (r"-?\d+$", "integer"),
+    (r"-?\d", "number with a fraction"),
+)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A key whose value could not be read in some jobs."""
+
+    path: str
+    vital: bool  # whether it holds money, a status or a time
+    form: str  # of one value, such as `text of digits`; never the value
+    had: int  # jobs of this run whose stored row has a value of it
+    lost: int  # of these, the jobs in which it is unreadable now
+    others: int  # the other jobs of this run, but for those in which it was unreadable before
+    unreadable_others: int  # of these, the jobs in which it is unreadable
+    stored: int  # jobs of the last snapshot in which it was unreadable
+
+    @property
+    def jobs(self) -> int:
+        """In how many jobs it became unreadable."""
+        return self.lost + self.unreadable_others
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A key that had a value in some stored rows, and has none in the same jobs now."""
+
+    path: str
+    vital: bool
+    compared: int  # jobs that were compared
+    had: int  # of these, the jobs whose stored row has a value
+    jobs: int  # of these, the jobs without one now
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """The drift of one run, by key."""
+
+    unreadable: tuple[Unreadable, ...] = ()
+    missing: tuple[Missing, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadJobs:
+    """Ids of the jobs of which a run replaced the row, the columns that only a detail fills, or the events."""
+
+    rows: pa.Array
+    details: pa.Array
+    events: pa.Array
+
+
+def find_unreadable(current: pa.Table, before: pa.Table, jobs: pa.Table, read: ReadJobs) -> Iterator[Unreadable]:
+    """The keys with an unreadable value.
+
+    Args:
+        current: Anomalies of this run about values of the rows that it replaced.
+        before: The stored anomalies.
+        jobs: The stored rows of `jobs`.
+        read: What this run replaced.
+    """
+    current, before = unreadable_cells(current), unreadable_cells(before)
+    for path in sorted(pc.unique(current.column("path")).to_pylist()):
+        columns = columns_below(path)
+        if not columns:
+            continue  # inside of a key that no column reads
+        ids, values = jobs_at(current, path)
+        scope = _jobs_read(path, columns, read)
+        had = pa.array([], pa.string()) if _is_of_events(path) else _with_value(jobs, columns, scope)
+        was = without(jobs_at(before, path)[0], had)
+        others = without(without(scope, had), was)
+        yield Unreadable(
+            path,
+            any(map(is_vital, columns)),
+            form_of(values[0].as_py()),
+            len(had),
+            _count_common(ids, had),
+            len(others),
+            _count_common(ids, others),
+            len(was),
+        )
+
+
+def form_of(raw: str | None) -> str:
+    """The form of a value that is given as JSON text, in words: nothing of the value itself."""
+    return next((form for pattern, form in _FORMS if re.match(pattern, raw or "null")), "another form")
+
+
+def is_vital(column: Column) -> bool:
+    """Whether a column holds money, a status or a time: nobody can do without it."""
+    return column.type in ("datetime", "decimal") or column.unit == "nano-USD" or column.name in ("status", "type")
+
+
+@cache
+def columns_below(path: str) -> tuple[Column, ...]:
+    """The columns that are read from a path of the API's keys, or from below it."""
+    keys = tuple(path.split("."))
+    table = tables()["jobs"]
+    if keys[0] == EVENTS:
+        table, keys = tables()[EVENTS], keys[1:]
+    return tuple(
+        c
+        for c in table.columns
+        if c.read != "last_event" and any(not s.job and s.keys[: len(keys)] == keys for s in c.sources)
+    )
+
+
+def _is_of_events(path: str) -> bool:
+    return path.partition(".")[0] == EVENTS
+
+
+def _jobs_read(path: str, columns: tuple[Column, ...], read: ReadJobs) -> pa.Array:
+    if _is_of_events(path) and path != EVENTS:
+        return read.events
+    return read.details if all(c.detail for c in columns) else read.rows
+
+
+def unreadable_cells(anomalies: pa.Table) -> pa.Table:
+    """The anomalies that left NULL in their cell."""
+    return anomalies.filter(pc.is_in(anomalies.column("kind"), value_set=pa.array(UNREADABLE)))
+
+
+def jobs_at(anomalies: pa.Table, path: str) -> tuple[pa.Array, pa.ChunkedArray]:
+    """The jobs with an anomaly at a path, and its raw values."""
+    rows = anomalies.filter(pc.equal(anomalies.column("path"), path))
+    return pc.unique(rows.column("job_id")), rows.column("raw")
+
+
+def any_valid(rows: pa.Table, columns: tuple[Column, ...]) -> pa.Array:
+    """By row whether one of the columns has a value."""
+    masks = [pc.is_valid(rows.column(c.name)) for c in columns]
+    mask = masks[0]
+    for other in masks[1:]:
+        mask = pc.or_(mask, other)
+    return one(mask)
+
+
+def _with_value(jobs: pa.Table, columns: tuple[Column, ...], ids: pa.Array) -> pa.Array:
+    """Those of the jobs `ids` whose stored row has a value in one of the columns."""
+    mask = pc.and_(any_valid(jobs, columns), pc.is_in(jobs.column("job_id"), value_set=ids))
+    return one(jobs.column("job_id").filter(one(mask)))
+
+
+def without(ids: pa.Array, others: pa.Array) -> pa.Array:
+    """The ids that are not among the others."""
+    return ids.filter(pc.invert(pc.is_in(ids, value_set=one(others))))
+
+
+def _count_common(ids: pa.Array, others: pa.Array) -> int:
+    return pc.sum(pc.is_in(ids, value_set=others)).as_py() or 0
