@@ -17,7 +17,7 @@ from ftetl.errors import EXITS, UsageError
 
 # Each command with its short help; its module in `commands/` and its function have the same name.
 COMMANDS: Final = {
-    "anomalies": "Values that are odd, counted by kind and path.",
+    "anomalies": "Anomalies, counted by kind and path.",
     "demo": "Run an export against a built-in demo API: no key, no network.",
     "doctor": "Check what an export needs; changes nothing.",
     "export": "All jobs into the tables of TARGET.",

@@ -1,4 +1,4 @@
-"""`ftetl anomalies`: prints what is odd in the data."""
+"""`ftetl anomalies`: counts the anomalies."""
 
 from __future__ import annotations
 
