@@ -85,11 +85,11 @@ def build_tables(
         writers.write_rows("jobs", held)
     writers.write_rows("stages", derived.finish_events())
     _require_all_accounted(extraction, plan, done, len(quarantined))
-    for costs in derived.focus_rows():
-        writers.write_rows(focus_costs.TABLE, costs)
     history = merge.read_observed("job_history")
     states = job_history.merged(history, merge.superseded_states, merge.current_states, settings.project)
     writers.write_rows("job_history", states)
+    for costs in derived.focus_rows(states):
+        writers.write_rows(focus_costs.TABLE, costs)
     quarantine = merge_quarantine.quarantine(merge.read_observed("quarantine"), quarantined, settings.project)
     writers.write_rows("quarantine", quarantine.table)
     anomaly_table = derived.anomalies(merge.anomaly_table(anomalies))

@@ -91,7 +91,7 @@ class Folder:
         assert message.startswith(f"table {table.name} breaks its contract ({rule}): ")
         assert CANARY not in message
         assert str(NUMBER) not in message
-        assert len(message) < 300
+        assert len(message) < 350
         return message
 
 

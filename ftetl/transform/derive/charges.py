@@ -34,11 +34,12 @@ _SECOND = pa.scalar(1_000_000, pa.duration("us"))
 
 
 class Charges:
-    """Collects the charged jobs of a run, and from the events when each ended and was refunded."""
+    """Collects the charged jobs of a run, from the events when each ended and was refunded, and when that was seen."""
 
     def __init__(self) -> None:
         self._jobs: list[pa.Table] = []
-        self._newest: dict[str, list[pa.Table]] = {"ended": [], "refunded": []}
+        # Of each job one time (`at`): the newest event of a kind, or the first observation of money.
+        self._times: dict[str, list[pa.Table]] = {"ended": [], "refunded": [], "charge_seen": [], "refund_seen": []}
         self.anomalies: list[dict[str, Any]] = []  # rows of `anomalies`, without the project
         self.refund_evidence: Counter[str] = Counter()  # failed jobs whose refund shows that prices are gross, or net
 
@@ -71,13 +72,19 @@ class Charges:
         for name, mask in (("ended", pc.invert(is_refund)), ("refunded", is_refund)):
             dated = events.filter(mask)
             if dated.num_rows:
-                self._newest[name].append(dated.group_by("job_id").aggregate([("created_at", "max")]))
+                self._times[name].append(_by_job(dated, "created_at", "max"))
+
+    def add_history(self, states: pa.Table) -> None:
+        """Add the whole `job_history`."""
+        for name, column in (("charge_seen", "total_price_nanousd"), ("refund_seen", "refund_amount_nanousd")):
+            shows_it = pc.fill_null(pc.greater(states.column(column), 0), False)
+            self._times[name].append(_by_job(states.filter(shows_it), "observed_at", "min"))
 
     def batches(self, size: int) -> Iterator[pa.Table]:
         """The charged jobs with their periods, ordered by start, in batches of `size` rows; they can be taken once.
 
         Times are naive UTC: `start` and `end` of the charge, `month` in which it is billed, `refund_month` in which a
-        refund is. An end beyond the year 9999 is null.
+        refund is, `charge_seen` and `refund_seen` when these were first observed. An end beyond the year 9999 is null.
         """
         job_schema = schema(tables()["jobs"])
         empty = pa.schema([job_schema.field(name) for name in _JOB_COLUMNS]).empty_table()
@@ -86,12 +93,12 @@ class Charges:
         ids = one(jobs.column("job_id"))
         created, updated = (one(jobs.column(name)).view(_NAIVE) for name in ("created_at", "updated_at"))
         started = pc.coalesce(created, updated)
-        ended = pc.if_else(pc.fill_null(one(jobs.column("is_terminal")), False), self._newest_event("ended", ids), None)
+        ended = pc.if_else(pc.fill_null(one(jobs.column("is_terminal")), False), self._time("ended", ids), None)
         last = pc.coalesce(ended, updated, started)
         start = pc.floor_temporal(started, unit="second")
         end = until_9999(pc.add(pc.max_element_wise(pc.floor_temporal(last, unit="second"), start), _SECOND))
         month = pc.floor_temporal(start, unit="month")
-        refund_event = self._newest_event("refunded", ids)
+        refund_event = self._time("refunded", ids)
         refunded = pc.coalesce(refund_event, last)
         refund_month = pc.max_element_wise(pc.floor_temporal(refunded, unit="month"), month)
         periods = {"start": start, "end": end, "month": month, "refund_month": refund_month}
@@ -99,20 +106,20 @@ class Charges:
         path = pc.if_else(pc.is_valid(pc.coalesce(ended, refund_event)), "events.created_at", "updated_at")
         path = pc.if_else(pc.equal(newest, created), "created_at", path)
         self._add_endless(jobs, periods, pc.fill_null(path, "updated_at"), newest)
-        for name, values in periods.items():
+        seen = {name: self._time(name, ids) for name in ("charge_seen", "refund_seen")}
+        for name, values in (periods | seen).items():
             jobs = jobs.append_column(name, values)
         order = pc.sort_indices(jobs, [("start", "ascending"), ("job_id", "ascending")])
         for at in range(0, len(order), size):
             yield jobs.take(order.slice(at, size))
 
-    def _newest_event(self, name: str, ids: pa.Array) -> pa.Array:
-        """By job the time of its newest such event, or null."""
-        if not self._newest[name]:
+    def _time(self, name: str, ids: pa.Array) -> pa.Array:
+        """By job its time of this name, or null."""
+        if not self._times[name]:
             return pa.nulls(len(ids), _NAIVE)
-        newest = pa.concat_tables(self._newest[name])
-        self._newest[name].clear()
-        at = pc.index_in(ids, value_set=one(newest.column("job_id")))
-        return pc.take(one(newest.column("created_at_max")), at).view(_NAIVE)
+        times = pa.concat_tables(self._times[name])
+        self._times[name].clear()
+        return pc.take(one(times.column("at")), pc.index_in(ids, value_set=one(times.column("job_id")))).view(_NAIVE)
 
     def _add_endless(self, jobs: pa.Table, periods: dict[str, pa.Array], path: pa.Array, newest: pa.Array) -> None:
         """Add an anomaly for each job that has a period without an end; `newest` of its times is at `path`."""
@@ -131,6 +138,12 @@ class Charges:
                 {"job_id": job_id.as_py(), "path": path, "kind": kind, "raw": str(value), "rows": 1}
                 for job_id, value in pairs
             ]
+
+
+def _by_job(rows: pa.Table, column: str, function: str) -> pa.Table:
+    """By job the newest or the first (`max`, `min`) time of a column, as `at`."""
+    found = rows.group_by("job_id").aggregate([(column, function)])
+    return found.select(["job_id", f"{column}_{function}"]).rename_columns(["job_id", "at"])
 
 
 def has_refund(jobs: pa.Table | pa.RecordBatch) -> pa.Array:

@@ -60,8 +60,9 @@ class DerivedTables:
         events, self._open_job = self._open_job, None
         return empty(tables()["stages"]) if events is None else self._derive(events)
 
-    def focus_rows(self) -> Iterator[pa.Table]:
-        """The rows of `focus_costs`, once all jobs and events were added."""
+    def focus_rows(self, states: pa.Table) -> Iterator[pa.Table]:
+        """The rows of `focus_costs`, once all jobs and events were added; `states` is the whole `job_history`."""
+        self._charges.add_history(states)
         return focus_costs.focus_rows(self._charges, self._account)
 
     def anomalies(self, merged: pa.Table) -> pa.Table:

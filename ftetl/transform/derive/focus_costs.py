@@ -98,6 +98,7 @@ def _job_rows(jobs: _Columns, account: Account) -> _Columns:
         "Tags": _tags(jobs),
         "x_BaseModel": jobs["model"],
         "x_ChargeKind": _repeat(enum["x_ChargeKind"][0], count),
+        "x_FirstSeenAt": _seconds(jobs["charge_seen"]),
         "x_JobStatus": jobs["status"],
         "x_RefundKnown": pc.is_valid(jobs["refund_amount_nanousd"]),
         "x_Suffix": jobs["suffix"],
@@ -124,11 +125,16 @@ def _refund_rows(jobs: _Columns, job_rows: _Columns) -> _Columns:
         "PricingUnit": _repeat(enum["PricingUnit"][1], count),
         "SkuPriceId": _join(job_rows["SkuId"], "/job"),
         "x_ChargeKind": _repeat(enum["x_ChargeKind"][1], count),
+        "x_FirstSeenAt": _seconds(jobs["refund_seen"]),
     }
 
 
 def _billing_period(month: pa.Array) -> _Columns:
     return {"BillingPeriodStart": month.view(INSTANT), "BillingPeriodEnd": next_month(month).view(INSTANT)}
+
+
+def _seconds(times: pa.Array) -> pa.Array:
+    return pc.floor_temporal(times, unit="second").view(INSTANT)
 
 
 def _sku(jobs: _Columns, by_tokens: pa.Array) -> _Columns:

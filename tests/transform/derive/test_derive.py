@@ -47,7 +47,32 @@ def test_copied_rows_and_kept_events_give_what_a_whole_run_gives(tmp_path: Path)
     bare = [{k: v for k, v in job.items() if k != "events"} for job in JOBS]
     export(tmp_path / "parts", JOBS[:5], 2, events="auto", allow_shrink=True)
     export(tmp_path / "parts", bare, 3, events="none")
-    assert table_bytes(tmp_path / "parts") == table_bytes(tmp_path / "whole")
+    parts, whole = (ftetl.open(tmp_path / name).arrow("focus_costs") for name in ("parts", "whole"))
+
+    assert table_bytes(tmp_path / "parts", "stages") == table_bytes(tmp_path / "whole", "stages")
+    assert parts.drop_columns("x_FirstSeenAt").equals(whole.drop_columns("x_FirstSeenAt"))
+    assert {*whole["x_FirstSeenAt"].to_pylist()} == {datetime(2026, 10, 1, tzinfo=UTC)}
+    late = {job["id"] for job in JOBS[:5]}
+    assert [(row["ResourceId"] in late) + 1 for row in parts.to_pylist()] == [
+        row["x_FirstSeenAt"].day for row in parts.to_pylist()
+    ]
+
+
+def test_an_amount_keeps_the_time_at_which_it_was_first_seen(tmp_path: Path) -> None:
+    """A price that comes, changes, is refunded in a later month, and is read from the list alone again."""
+    job = {"id": "ft-1", "status": "running", "model": "m", "created_at": "2026-10-01T00:00:00Z", "events": []}
+    states = [
+        {"total_price": 0},
+        {"total_price": 4},
+        {"total_price": 5, "status": "completed"},
+        {"total_price": 5, "status": "completed", "refund_amount": 2},
+        {"total_price": 5, "status": "completed"},
+    ]
+    for number, state in enumerate(states, 1):
+        export(tmp_path / "t", [job | state | {"updated_at": f"2026-10-{number:02}T00:00:00Z"}], number)
+    costs = ftetl.open(tmp_path / "t").arrow("focus_costs")
+
+    assert [(row["x_ChargeKind"], row["x_FirstSeenAt"].day) for row in costs.to_pylist()] == [("job", 2), ("refund", 4)]
 
 
 def test_an_anomaly_lasts_as_long_as_its_value(tmp_path: Path) -> None:
@@ -117,10 +142,12 @@ def test_a_target_from_before_goes_on_with_the_types_of_today(tmp_path: Path) ->
     assert old.schema.field("BilledCost").type == pa.decimal128(20, 9)
     assert old.schema.field("ConsumedQuantity").type == pa.decimal128(28, 9)
     assert (report.version, report.changed) == (2, True)
-    assert before.equals(after)
+    assert before.drop_columns("x_FirstSeenAt").equals(after.drop_columns("x_FirstSeenAt"))
+    assert {*before["x_FirstSeenAt"].to_pylist()} == {None}
+    assert {*after["x_FirstSeenAt"].to_pylist()} == {datetime(2026, 10, 1, tzinfo=UTC)}
     assert after.schema.equals(schema(tables()["focus_costs"]))
-    assert ftetl.open(target, version=1).arrow("focus_costs").equals(after)
-    assert old.to_pylist() == after.to_pylist()
+    assert ftetl.open(target, version=1).arrow("focus_costs").equals(before)
+    assert old.to_pylist() == after.drop_columns("x_FirstSeenAt").to_pylist()
     assert not export(target, JOBS, 2).changed
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -133,6 +135,7 @@ def expected(
         "Tags": compact(tags) if tags else None,
         "x_BaseModel": job["model"],
         "x_ChargeKind": "job",
+        "x_FirstSeenAt": first_seen(job),
         "x_JobStatus": job["status"],
         "x_RefundKnown": job["refund_amount_nanousd"] is not None,
         "x_Suffix": job["suffix"],
@@ -166,6 +169,18 @@ def expected(
     return [row, row | more], anomaly_kinds
 
 
+def first_seen(job: Row) -> datetime:
+    """When the history of `derive` first shows the job's money, cut to the second."""
+    return datetime(2026, 10, 1, tzinfo=UTC) + SECOND * zlib.crc32(job["job_id"].encode())
+
+
+def history(job: Row) -> Iterator[Row]:
+    """Before there was money, when there was, and later."""
+    money = {name: job.get(name) for name in ("total_price_nanousd", "refund_amount_nanousd")}
+    for at, amounts in ((-1, {"total_price_nanousd": 0}), (0.5, money), (9, money)):
+        yield {"project": "x", "job_id": job["job_id"], "observed_at": first_seen(job) + at * SECOND} | amounts
+
+
 def compact(document: Row) -> str:
     return json.dumps(document, separators=(",", ":"))
 
@@ -186,7 +201,9 @@ def derive(
     for at in range(0, events_table.num_rows, 3):
         tables_of_run.add_events(events_table.slice(at, 3))
     tables_of_run.finish_events()
-    costs = pa.concat_tables([schema(TABLE).empty_table(), *tables_of_run.focus_rows()])
+    rows = [row for job in job_rows for row in history(job)]
+    states = pa.Table.from_pylist(rows, schema=schema(tables()["job_history"]))
+    costs = pa.concat_tables([schema(TABLE).empty_table(), *tables_of_run.focus_rows(states)])
     return whole, costs, tables_of_run.anomalies(schema(tables()["anomalies"]).empty_table())
 
 
