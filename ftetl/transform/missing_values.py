@@ -70,14 +70,16 @@ class MissingValues:
         """Add stored events that are replaced, all of a job in one call or in several, and those that replace them."""
         if not old.num_rows:
             return
-        ids = pc.unique(old.column("job_id"))
+        encoded = pc.dictionary_encode(one(old.column("job_id")))
+        ids, jobs = encoded.dictionary, encoded.indices  # numbers are compared faster than texts
+        new_jobs = pc.index_in(one(new.column("job_id")), value_set=ids)
         for path, column in _keys_of_events().items():
-            had = pc.unique(old.column("job_id").filter(pc.is_valid(old.column(column.name))))
+            had = pc.unique(jobs.filter(one(pc.is_valid(old.column(column.name)))))
             self._compared[path] += len(ids)
             self._had[path] += len(had)
             if new.column(column.name).null_count:
-                has = new.column("job_id").filter(pc.is_valid(new.column(column.name)))
-                self._add(path, without(had, has))
+                has = pc.unique(new_jobs.filter(one(pc.is_valid(new.column(column.name)))))
+                self._add(path, ids.take(without(had, has)))
 
     def found(self, anomalies: pa.Table) -> Iterator[Missing]:
         """The keys that are missing; a value with one of these anomalies of this run is not missing, but unreadable."""
