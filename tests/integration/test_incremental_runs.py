@@ -224,11 +224,16 @@ def test_a_whole_list_must_be_newer_to_make_a_job_vanish(exports: Exports) -> No
     assert exports([job(2)], 3).vanished == 1
 
 
-@pytest.mark.parametrize("shape", ["array", "list"])
-def test_a_whole_list_may_be_a_bare_array(exports: Exports, shape: str) -> None:
+@pytest.mark.parametrize(
+    ("shape", "settings", "vanished"),
+    [("array", {}, 0), ("array", {"whole": True}, 1), ("list", {}, 1)],
+)
+def test_an_array_is_a_whole_list_only_if_that_is_said(
+    exports: Exports, shape: str, settings: dict[str, bool], vanished: int
+) -> None:
     exports([job(1), job(2)], 1)
     body = json.dumps([job(2)] if shape == "array" else {"data": [job(2)]}).encode()
-    assert exports(body, 2).vanished == 1
+    assert exports(body, 2, **settings).vanished == vanished
 
 
 def test_an_older_whole_list_feeds_the_history_only(exports: Exports) -> None:
