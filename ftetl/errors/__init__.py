@@ -41,7 +41,7 @@ EXITS: dict[str, Exit] = {
         Exit(
             3,
             "PARTIAL",
-            "committed, with new quarantine, or a file, detail or publish that failed",
+            "committed, with new quarantine, or a failed file, detail or publish",
             committed=True,
         ),
         Exit(65, "DATA", "the response as a whole breaks the contract, or a guard stopped it"),
