@@ -100,7 +100,8 @@ def test_the_python_of_other_readers_runs(readers_folder: Callable[[str], Path],
     """Each block in each folder, in one process: Spark takes its time to start."""
     environment, folders = needs(name), [str(readers_folder(kind)) for kind in KINDS]
     for code in blocks("python", name):
-        run = f"import os\nfor folder in {folders!r}:\n    os.chdir(folder)\n    exec({code!r}, {{}})\n"
+        run = f"import os, sys\nfor folder in {folders!r}:\n    os.chdir(folder)\n    exec({code!r}, {{}})\n"
+        run += "sys.stdout.flush()\nos._exit(0)\n"  # whatever a reader's threads do then
         printed = compare.run(environment, "-c", run, cwd=tmp_path)
 
         assert len(printed.splitlines()) >= len(folders)

@@ -28,7 +28,7 @@ def run(environment: str, *words: str, cwd: Path) -> str:
     env = {**os.environ, **ENVIRONMENT}
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(done.stderr)
+        raise RuntimeError(f"exit {done.returncode}: {done.stderr}")
     return done.stdout
 
 
