@@ -1,6 +1,7 @@
-"""The archive: the exact bytes of every response, and an index of what each version was made from.
+"""The archive: the responses, with secrets masked, and an index of what each version was made from.
 
-Append-only. A body is a file named by the SHA-256 of its bytes, compressed with zstd. The index of a version names its
+A body is a file named by the SHA-256 of its bytes, compressed with zstd. It is never changed; a damaged one is written
+again, and the index of a version that was not committed is removed. The index of a version names its
 responses, when they were received, and the details without a body. A saved file stays where it is: the archive has its
 path, size and SHA-256.
 """

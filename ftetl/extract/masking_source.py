@@ -1,4 +1,4 @@
-"""A source whose responses hold no secrets: decorates another, and masks before anything else reads or stores them."""
+"""A source whose responses hold no secrets: decorates another, and masks before a run reads or keeps them."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     source -> scan -> details -> duplicates -> decode -> flatten -> merge -> files -> validate -> commit
 
-Nothing is visible before the commit; an error before it leaves the published snapshots as they were.
+Nothing is visible before the commit; an error before it leaves the committed snapshots as they were.
 """
 
 from __future__ import annotations

@@ -79,6 +79,26 @@ def test_every_link_leads_somewhere() -> None:
     assert [link for link in links if not link.exists()] == []
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and mkdocs make them."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_every_link_to_a_heading_leads_to_one() -> None:
+    links = [
+        (page, link, anchor)
+        for page in [*PAGES, ROOT / "CHANGELOG.md", ROOT / "schemas" / "README.md"]
+        for link, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text("utf-8"))
+        if "://" not in link
+    ]
+    lost = [(page.name, link, a) for page, link, a in links if a not in anchors(page.parent / link if link else page)]
+
+    assert len(links) >= 5
+    assert lost == []
+
+
 def test_the_readme_links_to_every_page() -> None:
     pages = [
         page for page in [*DOCS, *GITHUB] if f"({page.relative_to(ROOT).as_posix()})" not in README.read_text("utf-8")

@@ -194,7 +194,7 @@ _INTRO = """# The codes of failures
 Every failure ends with one line on stderr, `ftetl: NAME (exit code) CODE: what; what next`, and has the same code as
 `code` in the document of `--json`, in the last line of `--log-format json`, in `ftetl runs` and in `ftetl doctor`; of
 the library's errors it is the attribute `code`. A code keeps its meaning for good, so it can be looked for, and a rule
-can be made for it. What the exits mean stands in the [README](../README.md#commands).
+can be made for it. What the exits mean stands in the [table of the exit codes](cli.md#exit-codes).
 
 Generated with `python -m tests.errors.catalog > docs/codes.md`.
 """
