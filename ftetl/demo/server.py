@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Event, Thread
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ftetl.demo.jobs import load_jobs
 from ftetl.demo.responses import error_body, list_item
@@ -27,11 +27,12 @@ ROOT = "/v1"
 
 
 class Server(ThreadingMixIn, HTTPServer):
-    """A running demo API. `jobs`, `key`, `latency` and `fail` may be set while it runs.
+    """A running demo API. `jobs`, `key`, `latency`, `fail` and `page_size` may be set while it runs.
 
     Attributes:
         requests: (method, path) of every request so far.
         list_body: The body of the list; it is made anew when `jobs` is set.
+        page_size: How many jobs a response of the list has; None, as of the real API: all, whatever is asked for.
     """
 
     request_queue_size = 128
@@ -41,6 +42,7 @@ class Server(ThreadingMixIn, HTTPServer):
     ) -> None:
         self.jobs = jobs
         self.key = key
+        self.page_size: int | None = None
         self.requests: list[tuple[str, str]] = []
         self.latency = latency
         self.fail = fail
@@ -105,19 +107,31 @@ class Server(ThreadingMixIn, HTTPServer):
             status = HTTPStatus.UNAUTHORIZED
         if status is not None:
             return status, error_body(status)
-        body = self._body(urlsplit(path).path)
+        parts = urlsplit(path)
+        after = dict(parse_qsl(parts.query)).get("after")
+        if self.page_size is not None and after is not None and after not in self._by_id:
+            return HTTPStatus.BAD_REQUEST, error_body(HTTPStatus.BAD_REQUEST)
+        body = self._body(parts.path, after)
         return (HTTPStatus.OK, body) if body is not None else (HTTPStatus.NOT_FOUND, error_body(HTTPStatus.NOT_FOUND))
 
-    def _body(self, path: str) -> bytes | None:
+    def _body(self, path: str, after: str | None) -> bytes | None:
         """The body of a resource; None if there is no such resource."""
         match path.split("/")[1:]:
             case ["v1", "fine-tunes"]:
-                return self.list_body
+                return self.list_body if self.page_size is None else self._page(self.page_size, after)
             case ["v1", "fine-tunes", job_id] if unquote(job_id) in self._by_id:
                 return _json(self._by_id[unquote(job_id)])
             case ["v1", "fine-tunes", job_id, "events"] if unquote(job_id) in self._by_id:
                 return _json({"data": self._by_id[unquote(job_id)].get("events") or []})
         return None
+
+    def _page(self, size: int, after: str | None) -> bytes:
+        """The list's page of `size` jobs after the job with this id; without one, the first page."""
+        ids = [str(job["id"]) for job in reversed(self.jobs)]
+        start = 0 if after is None else ids.index(after) + 1
+        shown = ids[start : start + size]
+        cursor = shown[-1] if start + size < len(ids) else None
+        return _json({"data": [list_item(self._by_id[job_id]) for job_id in shown], "next_cursor": cursor})
 
 
 class _Handler(BaseHTTPRequestHandler):

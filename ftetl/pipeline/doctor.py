@@ -128,14 +128,17 @@ def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dic
         yield clock
     base = _newest_manifest(settings.target)
     if base is not None:
-        yield from _findings_of("list", lambda: _guards(settings, base, scan, credentials.service(url), privacy))
+        yield from _findings_of("list", lambda: _guards(settings, base, scan, listed.pages, url, privacy))
 
 
-def _guards(settings: Settings, base: Manifest, scan: Scan, service: str, privacy: dict[str, str]) -> Iterator[Finding]:
+def _guards(
+    settings: Settings, base: Manifest, scan: Scan, pages: int, url: str, privacy: dict[str, str]
+) -> Iterator[Finding]:
     """Whether the guards would let this list into this target."""
+    service, whole = credentials.service(url), not scan.is_bare
     guards.check_identity(base.facts.get("identity", {}), service, settings.project, privacy)
     stored, before = open_tables(settings.target, base), base.facts.get(advisories.LISTED)
-    for warning in guards.require_plausible_list(stored, settings, scan, before, whole=not scan.is_bare):
+    for warning in guards.require_plausible_list(stored, settings, scan, before, whole=whole, pages=pages):
         yield Finding("list", warning, "look at the list", warning=True)
     yield Finding("list", f"the list fits the jobs of version {base.version}")
 

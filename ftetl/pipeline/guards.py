@@ -116,7 +116,13 @@ def require_same_privacy_as_failed_runs(target: Target, privacy: Mapping[str, st
 
 
 def require_plausible_list(
-    stored: TableReader, settings: Settings, listed: Scan, received_before: int | None, *, whole: bool
+    stored: TableReader,
+    settings: Settings,
+    listed: Scan,
+    received_before: int | None,
+    *,
+    whole: bool,
+    pages: int = 1,
 ) -> list[str]:
     """Refuse a list that would make known jobs disappear, unless that is allowed; warnings about those that it lacks.
 
@@ -126,6 +132,7 @@ def require_plausible_list(
         listed: The list.
         received_before: How many elements the whole list before it had.
         whole: Whether it is a whole list; else it makes no job disappear, but must be of the same account.
+        pages: How many pages the list was joined from; more than one are complete by the service's own word.
 
     Raises:
         DataError: It would.
@@ -140,4 +147,4 @@ def require_plausible_list(
     found = partial_list.Missing.of(known, ids, listed.received)
     if not whole:
         return partial_list.unclaimed_warning(found)
-    return [] if settings.allow_shrink else partial_list.require_whole_list(found, received_before)
+    return [] if settings.allow_shrink else partial_list.require_whole_list(found, received_before, pages)

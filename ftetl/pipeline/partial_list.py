@@ -58,12 +58,13 @@ class Missing:
         return not pc.any(pc.is_in(missing, value_set=pc.unique(kept))).as_py()
 
 
-def require_whole_list(found: Missing, received_before: int | None) -> list[str]:
+def require_whole_list(found: Missing, received_before: int | None, pages: int = 1) -> list[str]:
     """Warnings about jobs that the list lacks.
 
     Args:
         found: The jobs that it lacks.
         received_before: How many elements the whole list before it had.
+        pages: How many pages the list was joined from; then its length is not that of a page.
 
     Raises:
         DataError: The list looks like a part of the whole one.
@@ -71,7 +72,7 @@ def require_whole_list(found: Missing, received_before: int | None) -> list[str]
     missing, known = found.missing.num_rows, found.missing.num_rows + found.kept.num_rows
     counts = f"{missing:,} of the {known:,} known jobs are missing from the list of {found.received:,}"
     if found.are_oldest():
-        if _is_page_size(found.received, received_before):
+        if pages == 1 and _is_page_size(found.received, received_before):
             raise _refused(f"{counts}, exactly the oldest: it looks like one page of several")
         return [f"{counts}, exactly the oldest; if they were not deleted, the list is cut"]
     if found.are_all_of_some("user_id"):

@@ -170,6 +170,7 @@ class Run:
                 extraction.scans[listed],
                 self._facts_before.get(advisories.LISTED),
                 whole=whole is not None,
+                pages=extraction.responses[listed].pages,
             )
         merge_context = RunContext(
             project=settings.project,

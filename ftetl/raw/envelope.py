@@ -134,12 +134,26 @@ def check_closing(response: Response, opening: Opening, end: int, received: int)
 
 def _require_complete(response: Response, keys_before: dict[str, bytes], after: int, received: int) -> None:
     """Refuse one page of several, by the keys before the list and those after it, which begin at `after`."""
+    keys = _all_keys(response, keys_before, after)
+    if (sign := paging.sign_in_keys(keys, received)) is not None:
+        raise paging.page_error(response.name, f"`{sign}` is set")
+
+
+def read_keys(response: Response, opening: Opening, after: int) -> dict[str, Any]:
+    """The keys of the object beside its list, which ends before `after`, with secrets masked.
+
+    Raises:
+        DataError: The rest of the document is invalid, or the response is an error message.
+    """
+    return _all_keys(response, opening.keys, after)
+
+
+def _all_keys(response: Response, keys_before: dict[str, bytes], after: int) -> dict[str, Any]:
     keys = {key: _parsed(response, value) for key, value in keys_before.items()}
     keys |= _closing_keys(response, after, keys)
     if not paging.is_empty(keys.get("error")):
         raise _no_list(response, keys)
-    if (sign := paging.sign_in_keys(keys, received)) is not None:
-        raise paging.page_error(response.name, f"`{sign}` is set")
+    return keys
 
 
 def _closing_keys(response: Response, at: int, before: dict[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _scan_document(response: Response, scan: Scan) -> None:
         return
     scan.is_list, scan.is_bare = True, opening.bare
     if not opening.empty:
-        end = _scan_list(response, opening.start, scan)
+        end = scan_list(response, opening.start, scan)
         envelope.check_closing(response, opening, end, scan.received)
 
 
@@ -88,8 +88,12 @@ def _has_event_list(raw: bytes) -> bool:
         return False
 
 
-def _scan_list(response: Response, start: int, scan: Scan) -> int:
-    """Add the list's elements; the offset of its closing bracket."""
+def scan_list(response: Response, start: int, scan: Scan) -> int:
+    """Add the elements of the list that begins at `start`; the offset of its closing bracket.
+
+    Raises:
+        DataError: The list is invalid between two elements, or ends in the middle.
+    """
     size, walked_size = WINDOW, 0
     while True:
         window = read_window(response, start, size)

@@ -56,25 +56,26 @@ def is_empty(value: Any) -> bool:
     return value in _EMPTY
 
 
-def sign_in_keys(keys: Mapping[str, Any], received: int) -> str | None:
+def sign_in_keys(keys: Mapping[str, Any], received: int, pages: int = 1) -> str | None:
     """The key that says that there are more jobs than the `received` ones; None without one.
 
     Args:
-        keys: What is beside the list.
-        received: How many elements the list has.
+        keys: What is beside the list; of several pages, beside the last one's.
+        received: How many elements the list has, or all pages have.
+        pages: How many pages were read, one after the other.
     """
     for key, value in keys.items():
         name = _PUNCTUATION.sub("", key.lower())
         if isinstance(value, dict) and name in _OBJECTS:
-            inner = sign_in_keys(value, received)
+            inner = sign_in_keys(value, received, pages)
             if inner is not None:
                 return inner
-        elif _is_sign(name, value, received):
+        elif _is_sign(name, value, received, pages):
             return key
     return None
 
 
-def _is_sign(name: str, value: Any, received: int) -> bool:
+def _is_sign(name: str, value: Any, received: int, pages: int) -> bool:
     if _MORE.fullmatch(name):
         return not is_empty(value)
     if name in _ENDS:
@@ -84,9 +85,9 @@ def _is_sign(name: str, value: Any, received: int) -> bool:
         return False
     return (
         (name in _TOTALS and number > received)
-        or (name in _PAGES | _NUMBERS and number > 1)
-        or (name in _STARTS and number > 0)
-        or (name in _LIMITS and number == received > 0)
+        or (name in _PAGES | _NUMBERS and number > pages)
+        or (pages == 1 and name in _STARTS and number > 0)
+        or (pages == 1 and name in _LIMITS and number == received > 0)
     )
 
 

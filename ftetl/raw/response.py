@@ -32,6 +32,7 @@ class Response:
     detail: bool = False  # known to be `GET /fine-tunes/{id}`: its events are complete
     is_dated: bool = False  # of a live list: whether its time is certain, not only this machine's clock
     total: int | None = None  # how many jobs there are, where the response's headers say so
+    pages: int = 1  # of a live list: in how many responses it came, up to the one that names no next page
     stamp: tuple[int, ...] = ()  # of a saved response, before it was read: shows a later change
 
 

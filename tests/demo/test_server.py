@@ -73,6 +73,20 @@ def test_a_query_changes_nothing(server: demo.Server, path: str) -> None:
     assert request(server, path).json == request(server, path.partition("?")[0]).json
 
 
+def test_the_list_comes_in_pages_on_demand(server: demo.Server) -> None:
+    ids = [job["id"] for job in reversed(JOBS)]
+    server.page_size = 10
+    pages, query = [], ""
+    while len(pages) < 5:
+        pages.append(request(server, f"/v1/fine-tunes{query}").json)
+        if pages[-1]["next_cursor"] is None:
+            break
+        query = f"?after={pages[-1]['next_cursor']}"
+
+    assert [[job["id"] for job in page["data"]] for page in pages] == [ids[:10], ids[10:20], ids[20:]]
+    assert request(server, "/v1/fine-tunes?after=ft-unknown").status == 400
+
+
 def test_ids_are_percent_decoded(server: demo.Server) -> None:
     job = {"id": "ft-a/b c", "status": "completed"}
     server.jobs = [job]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -57,8 +58,10 @@ class ApiSource:
         if ahead is not None and abs(ahead) > CLOCK_SKEW:
             self._clock_ahead = timedelta(seconds=ahead)
         is_dated = ahead is not None or self._observed_at is not None
-        body, total = Memory(listed.body), listed.total
-        yield Response("GET /fine-tunes", body, self._now(), whole=True, is_dated=is_dated, total=total)
+        if listed.pages > 1:
+            _log.info("the list came in %d pages, which were joined", listed.pages)
+        response = Response("GET /fine-tunes", Memory(listed.body), self._now(), whole=True, is_dated=is_dated)
+        yield replace(response, total=listed.total, pages=listed.pages)
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details in the order of their arrival; at the deadline the others are `FAILED`, without a request.

@@ -14,12 +14,14 @@ from ftetl.config.limits import MAX_REQUESTS
 from ftetl.errors import DataError, FtetlError, TryLaterError, UnavailableError
 from ftetl.extract.source import SourceStats
 from ftetl.extract.together_api import error_body
+from ftetl.extract.together_api.list_pages import ListPages
 from ftetl.extract.together_api.network_errors import RequestFailure
 from ftetl.extract.together_api.response_check import NOT_FOUND, classify_response
 from ftetl.extract.together_api.retry import RetryPolicy, parse_http_date
 from ftetl.extract.together_api.transport import HttpResponse, RequestLimits, Transport
 from ftetl.raw import paging
 
+_LIST: Final = "/fine-tunes"
 _LIST_KEY: Final = "data"  # the keys that tell a list and a job from an error
 _JOB_KEY: Final = "id"
 _OTHER_ENDPOINTS: Final = frozenset({"", ".", ".."})  # as a job id, these would request another endpoint
@@ -27,12 +29,13 @@ _OTHER_ENDPOINTS: Final = frozenset({"", ".", ".."})  # as a job id, these would
 
 @dataclass(frozen=True)
 class JobList:
-    """The response to `GET /fine-tunes`."""
+    """The response to `GET /fine-tunes`; if that comes in pages, one list of the jobs of all pages."""
 
     body: bytes = field(repr=False)
     content_type: str  # "" without one
     clock_ahead: float | None  # seconds that our clock is ahead of the service's; None if the service sends no date
     total: int | None = None  # how many jobs there are, where the headers say so
+    pages: int = 1
 
 
 class Client:
@@ -70,21 +73,39 @@ class Client:
     def list_jobs(self) -> JobList:
         """The response to `GET /fine-tunes`: the whole collection, decompressed, otherwise as it was received.
 
+        Where the response names a next page, that is requested with `?after=`, and so on to the last one: a list is
+        complete, or there is an error.
+
         Raises:
             AccessError: The key, or the proxy's login, was refused.
             ProtocolError: The response is not the API's.
-            DataError: The response is empty, an error, truncated, larger than `max_bytes`, or one page of several.
+            DataError: The response is empty, an error, truncated, larger than `max_bytes`, or one page of several whose
+                others cannot be read.
             TryLaterError: The API asks for a longer wait than the deadline allows.
             UnavailableError: The network, the server, or the deadline.
         """
         sent_at = now()
-        response = self._request("/fine-tunes", _LIST_KEY)
-        if (sign := paging.sign_in_headers(response.headers)) is not None:
-            raise paging.page_error("GET /fine-tunes", f"the header `{error_body.printable(sign, self._key)}` is set")
-        date = parse_http_date(response.headers.get("date", ""))
-        content_type = error_body.printable(response.headers.get("content-type", ""), self._key)
-        clock_ahead = None if date is None else seconds_ahead(date, sent_at, now())
-        return JobList(response.body, content_type, clock_ahead, paging.total_in_headers(response.headers))
+        response = first = self._request(_LIST, _LIST_KEY)
+        arrived_at = now()
+        pages = ListPages(self.host, self.limits.max_bytes)
+        while (cursor := self._add_page(pages, response)) is not None:
+            response = self._request(f"{_LIST}?after={quote(cursor, safe='')}", _LIST_KEY)
+        date = parse_http_date(first.headers.get("date", ""))
+        content_type = error_body.printable(first.headers.get("content-type", ""), self._key)
+        clock_ahead = None if date is None else seconds_ahead(date, sent_at, arrived_at)
+        return JobList(pages.body(), content_type, clock_ahead, pages.total, pages.number)
+
+    def _add_page(self, pages: ListPages, response: HttpResponse) -> str | None:
+        """Add a page; the cursor of the next one."""
+        try:
+            cursor = pages.add(response.body, response.headers)
+            if cursor is None and (sign := paging.sign_in_headers(response.headers)) is not None:
+                shown = error_body.printable(sign, self._key)
+                raise paging.page_error("GET /fine-tunes", f"the header `{shown}` is set")
+        except DataError as error:
+            error.evidence = self._key.hide_bytes(response.body)
+            raise
+        return cursor
 
     def get_job(self, job_id: str) -> bytes | None:
         """The body of `GET /fine-tunes/{id}`; None if the API does not know this job.

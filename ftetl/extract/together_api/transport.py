@@ -159,7 +159,7 @@ class Transport:
         try:
             for piece in received if encoding == "identity" else gunzip(received):
                 if body.tell() + len(piece) > self._max_bytes:
-                    raise RequestFailedError(_too_large(self.host, self._max_bytes, packed=encoding != "identity"))
+                    raise RequestFailedError(too_large(self.host, self._max_bytes, packed=encoding != "identity"))
                 body.write(piece)
         except DamagedStreamError as error:
             raise RequestFailedError(_damaged(self.host, truncated=error.cut)) from None
@@ -189,7 +189,7 @@ class Transport:
                 self._on_bytes(bytes_read)
             # Twice, since gzip makes incompressible data a little longer, and a long stream can decompress to nothing.
             if total > 2 * self._max_bytes:
-                raise RequestFailedError(_too_large(self.host, self._max_bytes))
+                raise RequestFailedError(too_large(self.host, self._max_bytes))
             if self._deadline.passed():
                 raise RequestFailedError(_deadline_passed(self.host, self._deadline))
             yield chunk
@@ -209,7 +209,8 @@ def _stopped(host: str) -> RequestFailure:
     return RequestFailure(UnavailableError, "N02", f"the requests to {host} were stopped", "run again")
 
 
-def _too_large(host: str, max_bytes: int, *, packed: bool = False) -> RequestFailure:
+def too_large(host: str, max_bytes: int, *, packed: bool = False) -> RequestFailure:
+    """The failure of a response, or of a list in several, that is longer than `max_bytes`."""
     what = f"the response of {host} is larger than {max_bytes:,} bytes"
     advice = "raise --max-bytes if you expect this size"
     return RequestFailure(DataError, "H23" if packed else "H25", what, advice)

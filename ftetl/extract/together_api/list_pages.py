@@ -1,0 +1,99 @@
+"""Joins the pages of `GET /fine-tunes` to one list, and refuses pages that cannot be all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ftetl.clock import now
+from ftetl.errors import PREFIX, DataError
+from ftetl.extract.together_api.transport import too_large
+from ftetl.raw import pages, paging
+from ftetl.raw.blob import Memory
+from ftetl.raw.pages import Page
+from ftetl.raw.response import Response
+
+_NAME = "GET /fine-tunes"
+_NO_LIST = frozenset(f"{PREFIX}{fault}" for fault in ("R06", "R07", "R09"))
+
+
+@dataclass
+class ListPages:
+    """The pages of one list, added in their order; a list in one page stays as it was received."""
+
+    host: str
+    max_bytes: int  # of all pages together
+    number: int = 0  # of pages so far
+    total: int | None = None  # how many jobs there are, by the headers of the newest page that says so
+    _first: bytes = field(default=b"", repr=False)
+    _jobs: list[bytes] = field(default_factory=list, repr=False)
+    _size: int = 0
+    _received: int = 0
+    _ids: set[str] = field(default_factory=set, repr=False)
+    _cursors: set[str] = field(default_factory=set, repr=False)
+
+    def add(self, body: bytes, headers: Mapping[str, str]) -> str | None:
+        """Add a page; the cursor of the next one, None after the last page.
+
+        Raises:
+            DataError: The page repeats a cursor or jobs, or has no list; the last one says that there are more jobs; or
+                the pages are larger than `max_bytes` together.
+        """
+        self.number += 1
+        total = paging.total_in_headers(headers)
+        self.total = self.total if total is None else total
+        if self.number == 1:
+            self._first = body
+            if not pages.may_have_cursor(body):
+                return None
+        self._size += len(body)
+        if self._size > self.max_bytes:
+            raise too_large(self.host, self.max_bytes).error(1)
+        page = self._read(body)
+        if page is None or (self.number == 1 and page.cursor is None):
+            return None  # a list in one page, which the extract step checks
+        new_ids = set(page.ids) - self._ids
+        if page.ids and not new_ids:
+            raise self._refused("repeats jobs of the pages before it")
+        self._ids |= new_ids
+        self._received += page.received - len(page.ids) + len(new_ids)
+        if page.received:
+            self._jobs.append(page.jobs)
+        if page.cursor is None:
+            self._require_all(page)
+        elif not page.received:
+            raise self._refused("names a next page but has no job")
+        elif page.cursor in self._cursors:
+            raise self._refused("repeats the cursor of a page before it")
+        else:
+            self._cursors.add(page.cursor)
+        return page.cursor
+
+    def body(self) -> bytes:
+        """The list: the one page as it was received, or the jobs of all pages as they were received."""
+        return self._first if self.number == 1 else b'{"data":[' + b",\n".join(self._jobs) + b"]}"
+
+    def _read(self, body: bytes) -> Page | None:
+        name = _NAME if self.number == 1 else f"page {self.number} of {_NAME}"
+        try:
+            page = pages.read_page(Response(name, Memory(body), now()))
+        except DataError as error:
+            if self.number == 1:
+                return None
+            if error.code not in _NO_LIST:
+                raise
+            page = None
+        if page is None and self.number > 1:
+            raise self._refused("has no list of jobs")
+        return page
+
+    def _require_all(self, page: Page) -> None:
+        sign = paging.sign_in_keys(page.keys, self._received, self.number)
+        if sign is not None:
+            raise self._refused(f"is the last one, but `{sign}` tells of more jobs")
+        if self.total is not None and self.total > self._received:
+            raise self._refused(f"is the last one, but the headers tell of {self.total:,} jobs, not {self._received:,}")
+
+    def _refused(self, why: str) -> DataError:
+        what = f"page {self.number} of {_NAME} {why}: the list is not complete, and nothing was committed"
+        return DataError("R46", what, next="run again; if that does not help, the API pages in a way unknown to ftetl")
