@@ -26,6 +26,7 @@ URL_VARIABLE: Final = "TOGETHER_BASE_URL"
 URL_OPTION: Final = "--base-url"
 DEFAULT_URL: Final = "https://api.together.ai/v1"
 VENDOR_HOSTS: Final = frozenset({"api.together.ai", "api.together.xyz"})  # one service under two names
+_INFERENCE_HOSTS: Final = frozenset({"api-inference.together.ai", "api-inference.together.xyz"})  # models only, no jobs
 VENDOR_SERVICE: Final = "together"
 
 _LENGTHS: Final = range(8, 513)
@@ -156,7 +157,8 @@ def base_url(text: str | None, environ: Mapping[str, str]) -> str:
     `text` is the option's value; without it `TOGETHER_BASE_URL` counts, and without that the vendor's address.
 
     Raises:
-        ConfigError: It is not https (http may go to a loopback address), or has a user, a query or a fragment.
+        ConfigError: It is not https (http may go to a loopback address), has a user, a query or a fragment, or is that
+            of the vendor's inference.
     """
     source = URL_OPTION if text else URL_VARIABLE
     address = (text or environ.get(URL_VARIABLE) or DEFAULT_URL).strip()
@@ -169,6 +171,8 @@ def base_url(text: str | None, environ: Mapping[str, str]) -> str:
         raise _bad_url(source, "has a query or a fragment")
     if parts.scheme == "http" and not _is_loopback(host):
         raise _bad_url(source, "is http, which would send the key in the clear")
+    if host.rstrip(".") in _INFERENCE_HOSTS:
+        raise _bad_url(source, "is that of Together's inference, which has no fine-tuning jobs")
     path = parts.path.rstrip("/")
     if not path.endswith("/v1"):
         path += "/v1"

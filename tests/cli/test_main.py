@@ -148,6 +148,11 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], str, str]] = {
         "X04",
         "--api-key-file",
     ),
+    "the address of the inference": (
+        lambda _: ["export", "out", "--base-url", "https://api-inference.together.ai/v1"],
+        "X06",
+        "inference",
+    ),
     "an address without encryption": (lambda _: ["export", "out", "--base-url", "http://example.com"], "X06", "https"),
     "a missing file": (lambda _: ["export", "out", "--from", "nowhere.json"], "F01", "nowhere.json"),
     "a file of another kind": (lambda f: ["export", "out", "--from", _file(f, "a.txt", b"x")], "F03", "a.txt"),

@@ -215,6 +215,12 @@ def test_an_option_goes_before_the_environment_and_that_before_the_vendor() -> N
         ("https://api.together.ai/\ncanary-pass", "character"),
         ("https://api.together.ai:port", "is not an address"),
         ("https://[::1", "is not an address"),
+        (
+            "https://api-inference.together.ai",
+            "inference, which has no fine-tuning jobs; write it like https://api.tog",
+        ),
+        ("https://API-Inference.Together.ai:443/v2", "inference"),
+        ("https://api-inference.together.xyz/v1", "inference"),
     ],
 )
 @pytest.mark.parametrize("source", ["--base-url", "TOGETHER_BASE_URL"])
