@@ -15,7 +15,7 @@ from ftetl.formatting import MASK
 _EMAIL: Final = re.compile(r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_+/=-]{32,}")  # a key, whoever's it is
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_REQUEST_ID_HEADERS: Final = ("cf-ray", "x-request-id")
+_REQUEST_ID_HEADERS: Final = ("x-together-request-id", "cf-ray", "x-request-id")
 
 
 def printable(text: str, key: Secret) -> str:

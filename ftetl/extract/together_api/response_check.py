@@ -23,6 +23,9 @@ NOT_FOUND: Final = 404
 _OK: Final = 200
 _TOO_MANY_REQUESTS: Final = 429
 _FORBIDDEN: Final = 403
+_REDIRECT: Final = "H31"
+_SHOULD_RETRY: Final = "x-should-retry"  # the service's own word, which the vendor's SDK obeys before the status too
+_RETRY_WORDS: Final = {"true": True, "false": False}
 _CHECK_ADDRESS: Final = "check --base-url and every proxy before the API"
 _NEW_KEY: Final = "give a key that is valid for this project"
 _PAY: Final = "settle that in the account, then run again"
@@ -68,27 +71,36 @@ def classify_response(
         host: Names the server in messages.
         key: The API key, which no message repeats.
         required_key: The key that an object must have not to be an error.
-        one_job: Whether one job was requested: then a 404 is usable, and a 403 is about this job.
+        one_job: Whether one job was requested: then a 404 is usable, unless the service asks for a retry, and a 403 is
+            about this job.
     """
     status = response.status
     if status == _OK:
         return _classify_body(response, host, key, required_key)
-    if status == NOT_FOUND and one_job:
+    should_retry = _RETRY_WORDS.get(response.headers.get(_SHOULD_RETRY, "").strip().lower())
+    if status == NOT_FOUND and one_job and not should_retry:
         return None
-    facts = _facts(response, key)
-    if status == _FORBIDDEN and one_job:  # the list was readable with this key
+    failure = _status_failure(response, host, key, one_job=one_job)
+    if failure.code == _REDIRECT or not (failure.retries if should_retry is None else should_retry):
+        return replace(failure, retries=0)
+    wait = parse_retry_after(response.headers)
+    pauses_all = status == _TOO_MANY_REQUESTS
+    return replace(failure, retries=limits.MAX_REQUESTS, retry_after=wait, pauses_all=pauses_all)
+
+
+def _status_failure(response: HttpResponse, host: str, key: Secret, *, one_job: bool) -> RequestFailure:
+    """The failure that a status means, with whether it is worth retries by itself."""
+    status, facts = response.status, _facts(response, key)
+    if status in (_FORBIDDEN, NOT_FOUND) and one_job:  # the list was readable with this key
         what = f"{host} does not show this job {facts}"
         return RequestFailure(UnavailableError, "N03", what, "look at it in the account")
     if 300 <= status < 400 and "location" in response.headers:
         what = f"{host} redirects to {_redirect_target(response, host, key)}, and a key is never sent on {facts}"
-        return RequestFailure(ProtocolError, "H31", what, "if that is the API, give it as --base-url")
+        return RequestFailure(ProtocolError, _REDIRECT, what, "if that is the API, give it as --base-url")
     kind, code, what, advice = _STATUSES.get(status) or _CLASSES[status // 100]
     what = what.format(host=host, source=key.source or "the settings", fingerprint=key.fingerprint)
-    failure = RequestFailure(kind, code, f"{what} {facts}", advice)
-    if not issubclass(kind, UnavailableError | TryLaterError):
-        return failure
-    wait = parse_retry_after(response.headers)
-    return replace(failure, retries=limits.MAX_REQUESTS, retry_after=wait, pauses_all=status == _TOO_MANY_REQUESTS)
+    is_temporary = issubclass(kind, UnavailableError | TryLaterError)
+    return RequestFailure(kind, code, f"{what} {facts}", advice, limits.MAX_REQUESTS if is_temporary else 0)
 
 
 def _classify_body(response: HttpResponse, host: str, key: Secret, required_key: str) -> RequestFailure | None:

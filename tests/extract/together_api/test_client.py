@@ -332,6 +332,61 @@ def test_the_status_decides_the_error_and_the_retries(
     assert all(0 <= wait <= 2.0**turn for turn, wait in enumerate(waits))
 
 
+SHOULD_RETRY = [
+    *((status, "true", code, 6) for status, _, code, _ in STATUSES if status >= 200),
+    *((status, "FALSE ", code, 1) for status, _, code, _ in STATUSES if status >= 200),
+    (500, "maybe", "H12", 6),
+    (400, "", "H05", 1),
+]
+
+
+@pytest.mark.parametrize(("status", "word", "code", "seen"), SHOULD_RETRY)
+def test_the_services_word_on_a_retry_counts_before_the_status(
+    serve: Start, status: int, word: str, code: str, seen: int
+) -> None:
+    server = serve(answer(status, b"", X_Should_Retry=word))
+
+    with client(server.url) as api, pytest.raises(FtetlError) as caught:
+        api.list_jobs()
+
+    assert (caught.value.code, len(server.requests)) == (f"FTETL-{code}", seen)
+
+
+def test_a_retry_that_the_service_asks_for_can_succeed(serve: Start) -> None:
+    server = serve(answer(400, b"", X_Should_Retry="true", Retry_After="3"), answer())
+    waits: list[float] = []
+
+    with client(server.url, waits=waits) as api:
+        assert api.list_jobs().body == LIST
+
+    assert (len(server.requests), len(waits), min(waits) >= 3) == (2, 1, True)
+
+
+def test_a_redirect_is_never_followed_nor_repeated(serve: Start) -> None:
+    server = serve(answer(302, b"", Location="https://example.com", X_Should_Retry="true"))
+
+    refused(server, ProtocolError, "H31")
+
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "seen"), [(404, 6), (403, 6)])
+def test_a_job_that_is_missing_for_the_moment_is_not_gone(serve: Start, status: int, seen: int) -> None:
+    server = serve(answer(status, b"", X_Should_Retry="true"))
+
+    with client(server.url) as api, pytest.raises(UnavailableError) as caught:
+        api.get_job("ft-1")
+
+    assert (caught.value.code, len(server.requests)) == ("FTETL-N03", seen)
+
+
+def test_a_missing_job_is_gone_where_the_service_asks_for_no_retry(serve: Start) -> None:
+    server = serve(answer(404, b"", X_Should_Retry="false"))
+
+    with client(server.url) as api:
+        assert api.get_job("ft-1") is None
+
+
 def test_each_refusal_of_access_has_a_line_of_its_own(serve: Start) -> None:
     codes = {401: "H01", 402: "H02", 403: "H03", 407: "H35"}
     said = (refused(serve(answer(status, b"")), AccessError, code) for status, code in codes.items())

@@ -74,6 +74,8 @@ def test_a_web_page_is_recognised_by_its_first_character(body: bytes, expected: 
     ("headers", "shown"),
     [
         ({"cf-ray": "8f2a-FRA", "x-request-id": "r1"}, "8f2a-FRA"),
+        ({"cf-ray": "8f2a-FRA", "x-together-request-id": "req_7.a-b"}, "req_7.a-b"),
+        ({"cf-ray": "8f2a-FRA", "x-together-request-id": "\x1b[2J"}, "8f2a-FRA"),
         ({"x-request-id": "r1"}, "r1"),
         ({"x-request-id": "r1\x1b[2J"}, ""),
         ({"x-request-id": base64.urlsafe_b64encode(canary.KEY.encode()).decode().rstrip("=")}, ""),
