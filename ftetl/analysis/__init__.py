@@ -9,6 +9,7 @@ prepare such a frame for a chart and for reading; the formatting functions write
 """
 
 from ftetl.analysis.display import about, shown
+from ftetl.analysis.duplicates import likely_duplicates
 from ftetl.analysis.durations import estimates, job_times, stage_names, stage_times
 from ftetl.analysis.frames import BY
 from ftetl.analysis.months import over_time
@@ -28,7 +29,7 @@ from ftetl.formatting import (
 
 __all__ = [
     "BY", "about", "axis_number", "charges", "display_name", "effective_prices", "estimates", "exact_number",
-    "failures", "format_duration", "format_percent", "format_usd", "job_times", "oddities", "over_time",
-    "pluralize", "prices", "restarts", "rounded_count", "shown", "spend", "stage_names", "stage_times", "success",
-    "unread_keys", "waste",
+    "failures", "format_duration", "format_percent", "format_usd", "job_times", "likely_duplicates", "oddities",
+    "over_time", "pluralize", "prices", "restarts", "rounded_count", "shown", "spend", "stage_names", "stage_times",
+    "success", "unread_keys", "waste",
 ]  # fmt: skip

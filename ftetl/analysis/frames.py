@@ -22,7 +22,7 @@ USD: Final = pa.decimal128(28, NANO)
 WIDE: Final = pd.ArrowDtype(pa.decimal128(38, 0))  # sums of it do not wrap silently, as those of int64 do
 TEXT, COUNT, REAL = (pd.ArrowDtype(kind) for kind in (pa.string(), pa.int64(), pa.float64()))
 TIMES: Final = ("day", "month")
-BY: Final = (*TIMES, "model", "user_id", "project", "training_type", "training_method", "status")
+BY: Final = (*TIMES, "model", "user_id", "project", "training_type", "training_method", "packing", "status")
 Sums = dict[str, tuple[str, str]]  # by name: which column, and the function
 FULL: Final = "Full"  # what a missing training type of an old job means
 

@@ -32,7 +32,7 @@ def success(snapshot: Tables, by: str | Iterable[str] = "month") -> pd.DataFrame
         UsageError: `by` names something else.
     """
     columns = frames.group_columns(by)
-    jobs = frames.read_jobs(snapshot, ["model", "user_id", "training_type", "training_method", "status"])
+    jobs = frames.read_jobs(snapshot, ["model", "user_id", "training_type", "training_method", "packing", "status"])
     ends = ("completed", *FAILED, "cancelled")
     status = jobs.status.fillna("")
     for end in ends:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from ftetl.analysis import frames
 from ftetl.snapshot.snapshot import Tables
 
-_COLUMNS = ["model", "user_id", "training_type", "training_method", "status", "token_count"]
+_COLUMNS = ["model", "user_id", "training_type", "training_method", "packing", "status", "token_count"]
 _LOST = ("cancelled", "error", "user_error")
 _AMOUNTS = ("charged", "refunded", "net")
 _PER_MILLION = 1_000_000
@@ -25,9 +25,9 @@ _LIMIT = 4 * 10**12  # of tokens and of nano-dollars a token: below it no produc
 def charges(snapshot: Tables) -> pd.DataFrame:
     """One row per job that was charged.
 
-    Columns: `project`, `job_id`, `day`, `month`, `model`, `user_id`, `training_type`, `training_method`, `status`,
-    `token_count`, the integers `charged_nanousd`, `refunded_nanousd`, `net_nanousd` (charged less refunded), and
-    `refund_known`. A refund above the price counts as 0 here, as in `focus_costs`; such jobs are anomalies.
+    Columns: `project`, `job_id`, `day`, `month`, `model`, `user_id`, `training_type`, `training_method`, `packing`,
+    `status`, `token_count`, the integers `charged_nanousd`, `refunded_nanousd`, `net_nanousd` (charged less refunded),
+    and `refund_known`. A refund above the price counts as 0 here, as in `focus_costs`; such jobs are anomalies.
     """
     jobs = frames.read_jobs(snapshot, [*_COLUMNS, "total_price_nanousd", "refund_amount_nanousd"])
     jobs = jobs[(jobs.total_price_nanousd > 0).fillna(False)].reset_index(drop=True)
@@ -42,9 +42,10 @@ def charges(snapshot: Tables) -> pd.DataFrame:
 
 
 def spend(snapshot: Tables, by: str | Iterable[str] = "month") -> pd.DataFrame:
-    """What was spent, by `day`, `month`, `model`, `user_id`, `project`, `training_type`, `training_method`, `status`.
+    """What was spent, by time, model, user, project, training type or method, packing, or status.
 
-    `by` is one of them, or several. Columns: those, then `jobs` (charged ones), `token_count` (billed), `charged_usd`,
+    `by` is one or several of `day`, `month`, `model`, `user_id`, `project`, `training_type`, `training_method`,
+    `packing`, `status`. Columns: those, then `jobs` (charged ones), `token_count` (billed), `charged_usd`,
     `refunded_usd`, `net_usd`. Times are UTC and those of the job's creation; a refund counts where its job does.
     In order of time where `by` begins with one, else the greatest spend first.
 
@@ -59,7 +60,7 @@ def spend(snapshot: Tables, by: str | Iterable[str] = "month") -> pd.DataFrame:
 
 
 def waste(snapshot: Tables) -> pd.DataFrame:
-    """What was charged for jobs that failed or were cancelled, by `status`.
+    """What was charged for jobs that failed or were cancelled, by `status`; an early-stopped job is neither.
 
     Columns as of `spend`, and `refund_unknown`: of how many of the jobs no detail was read, so that a refund may be
     missing here. `net_usd` is what was paid without a result.
@@ -96,6 +97,9 @@ def prices(snapshot: Tables) -> pd.DataFrame:
 
 def effective_prices(snapshot: Tables, by: str | Iterable[str] = "model") -> pd.DataFrame:
     """What a million tokens came to, grouped as in `spend`.
+
+    Compare prices by `packing`: since 24 April 2026 a job without packing is billed for its rows times `max_seq_length`
+    tokens, whatever its texts have.
 
     Columns: those, then `jobs`, `token_count`, `charged_usd`, `usd_per_million_tokens` (all charges through all tokens,
     of the jobs that have tokens), `minimum_charges` (how many of the jobs paid one).

@@ -55,6 +55,69 @@ def test_the_charges_are_those_of_jobs_with_a_price(seven: Snapshot) -> None:
     ]
 
 
+@pytest.fixture
+def early(make: Any, job_record: Any) -> Snapshot:
+    """Two jobs that stopped early, one of them with its refund a month later; one that ran to its end; one failed."""
+    refund = {"type": "REFUND", "created_at": "2026-08-01T00:00:01Z", "message": "refunded"}
+    stopped = {"early_stopped": True, "total_steps": 100}
+    return make(
+        job_record("ft-1", total_price=10 * 10**9, token_count=10 * 10**6, refund_amount=6_000_000_001,
+                   steps_completed=40, steps_paid_for=40, packing=False, **stopped),
+        job_record("ft-2", total_price=4 * 10**9, token_count=5 * 10**6, refund_amount=10**9, steps_completed=75,
+                   packing=True, events=[refund], **stopped),
+        job_record("ft-3", total_price=3 * 10**9, token_count=3 * 10**6, refund_amount=0, total_steps=9,
+                   steps_completed=9, packing=True),
+        job_record("ft-4", total_price=2 * 10**9, token_count=10**6, refund_amount=2 * 10**9, status="error"),
+    )  # fmt: skip
+
+
+def test_what_an_early_stopped_job_got_back_is_not_spent(early: Snapshot) -> None:
+    assert rows(analysis.charges(early), "job_id", "charged_nanousd", "refunded_nanousd", "net_nanousd") == [
+        ("ft-1", 10 * 10**9, 6_000_000_001, 3_999_999_999),
+        ("ft-2", 4 * 10**9, 10**9, 3 * 10**9),
+        ("ft-3", 3 * 10**9, 0, 3 * 10**9),
+        ("ft-4", 2 * 10**9, 2 * 10**9, 0),
+    ]
+    by_status = rows(analysis.spend(early, "status"), "status", "jobs", "charged_usd", "refunded_usd", "net_usd")
+    assert by_status == [
+        ("completed", 3, D(17), D("7.000000001"), D("9.999999999")),
+        ("error", 1, D(2), D(2), D(0)),
+    ]
+
+
+def test_an_early_stopped_job_is_no_waste(early: Snapshot) -> None:
+    found = rows(analysis.waste(early), "status", "jobs", "charged_usd", "refunded_usd", "net_usd", "refund_unknown")
+    assert found == [("error", 1, D(2), D(2), D(0), 0)]
+
+
+def test_the_refund_of_an_early_stopped_job_is_a_row_of_focus_costs(early: Snapshot) -> None:
+    costs = early.arrow("focus_costs").to_pylist()
+    assert [
+        (r["ResourceId"], r["x_ChargeKind"], r["BilledCost"], r["BillingPeriodStart"].month, r["x_JobStatus"])
+        for r in costs
+    ] == [
+        ("ft-1", "job", D(10), 7, "completed"),
+        ("ft-1", "refund", D("-6.000000001"), 7, "completed"),
+        ("ft-2", "job", D(4), 7, "completed"),
+        ("ft-2", "refund", D(-1), 8, "completed"),
+        ("ft-3", "job", D(3), 7, "completed"),
+        ("ft-4", "job", D(2), 7, "error"),
+        ("ft-4", "refund", D(-2), 7, "error"),
+    ]
+    assert sum(r["BilledCost"] for r in costs) == sum(analysis.spend(early).net_usd) == D("9.999999999")
+
+
+def test_tokens_and_prices_are_grouped_by_packing(early: Snapshot) -> None:
+    tokens = rows(analysis.spend(early, "packing"), "packing", "jobs", "token_count", "charged_usd", "net_usd")
+    assert tokens == [
+        (True, 2, 8 * 10**6, D(7), D(6)),
+        (False, 1, 10 * 10**6, D(10), D("3.999999999")),
+        (None, 1, 10**6, D(2), D(0)),
+    ]
+    prices = rows(analysis.effective_prices(early, ["model", "packing"]), "packing", "usd_per_million_tokens")
+    assert sorted(prices, key=str) == [(False, D(1)), (None, D(2)), (True, D("0.875"))]
+
+
 BY_MONTH = [
     ("2026-07-01", 4, D("9.05230656"), D(4), D("5.05230656")),
     ("2026-08-01", 1, D(12), D("7.654321987"), D("4.345678013")),
