@@ -22,6 +22,7 @@ from ftetl.clock import SKEW, Deadline, now
 from ftetl.config import credentials, limits
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, Exit, FtetlError, TargetError
+from ftetl.extract.list_pages import fetch_list
 from ftetl.extract.privacy import pseudonyms
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
@@ -115,7 +116,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dic
     started = time.monotonic()
     deadline = Deadline(min(settings.deadline, limits.DOCTOR_DEADLINE))
     with closing(Client(url, key, RequestLimits(deadline, settings.max_bytes))) as client:
-        listed = client.list_jobs()
+        listed = fetch_list(client)
     body, ahead = listed.body, listed.clock_ahead
     seconds = time.monotonic() - started
     scan = index.scan_response(Response("GET /fine-tunes", Memory(body), now()))

@@ -13,6 +13,7 @@ from ftetl.clock import now
 from ftetl.config import credentials
 from ftetl.config.limits import CLOCK_SKEW, FAILED_DETAILS
 from ftetl.errors import AccessError, FtetlError
+from ftetl.extract.list_pages import fetch_list
 from ftetl.extract.source import Detail, Outcome, SourceStats
 from ftetl.extract.together_api.client import Client, JobList
 from ftetl.extract.together_api.transport import RequestLimits
@@ -50,9 +51,9 @@ class ApiSource:
         """The list of all jobs.
 
         Raises:
-            FtetlError: As `Client.list_jobs`; without the list there is no run.
+            FtetlError: As `fetch_list`; without the list there is no run.
         """
-        listed = self._client.list_jobs()
+        listed = fetch_list(self._client)
         self.notes = tuple(_notes(listed, self._client.host))
         ahead = listed.clock_ahead
         if ahead is not None and abs(ahead) > CLOCK_SKEW:

@@ -14,7 +14,6 @@ from ftetl.config.limits import MAX_REQUESTS
 from ftetl.errors import DataError, FtetlError, TryLaterError, UnavailableError
 from ftetl.extract.source import SourceStats
 from ftetl.extract.together_api import error_body
-from ftetl.extract.together_api.list_pages import ListPages
 from ftetl.extract.together_api.network_errors import RequestFailure
 from ftetl.extract.together_api.response_check import NOT_FOUND, classify_response
 from ftetl.extract.together_api.retry import RetryPolicy, parse_http_date
@@ -29,13 +28,14 @@ _OTHER_ENDPOINTS: Final = frozenset({"", ".", ".."})  # as a job id, these would
 
 @dataclass(frozen=True)
 class JobList:
-    """The response to `GET /fine-tunes`; if that comes in pages, one list of the jobs of all pages."""
+    """The response to `GET /fine-tunes`, or the list that several of them were joined to."""
 
     body: bytes = field(repr=False)
     content_type: str  # "" without one
     clock_ahead: float | None  # seconds that our clock is ahead of the service's; None if the service sends no date
     total: int | None = None  # how many jobs there are, where the headers say so
-    pages: int = 1
+    page_header: str | None = None  # the header that says that there is a next page
+    pages: int = 1  # how many responses the list was joined from
 
 
 class Client:
@@ -70,42 +70,34 @@ class Client:
         """The requests so far."""
         return SourceStats(self._transport.requests_sent, self._transport.bytes_read)
 
-    def list_jobs(self) -> JobList:
-        """The response to `GET /fine-tunes`: the whole collection, decompressed, otherwise as it was received.
+    def list_jobs(self, after: str | None = None) -> JobList:
+        """The response to `GET /fine-tunes`, decompressed, otherwise as it was received: all jobs, or a page of them.
 
-        Where the response names a next page, that is requested with `?after=`, and so on to the last one: a list is
-        complete, or there is an error.
+        Args:
+            after: The cursor of a next page, as the response before names it.
 
         Raises:
             AccessError: The key, or the proxy's login, was refused.
             ProtocolError: The response is not the API's.
-            DataError: The response is empty, an error, truncated, larger than `max_bytes`, or one page of several whose
-                others cannot be read.
+            DataError: The response is empty, an error, truncated, or larger than `max_bytes`.
             TryLaterError: The API asks for a longer wait than the deadline allows.
             UnavailableError: The network, the server, or the deadline.
         """
         sent_at = now()
-        response = first = self._request(_LIST, _LIST_KEY)
-        arrived_at = now()
-        pages = ListPages(self.host, self.limits.max_bytes)
-        while (cursor := self._add_page(pages, response)) is not None:
-            response = self._request(f"{_LIST}?after={quote(cursor, safe='')}", _LIST_KEY)
-        date = parse_http_date(first.headers.get("date", ""))
-        content_type = error_body.printable(first.headers.get("content-type", ""), self._key)
-        clock_ahead = None if date is None else seconds_ahead(date, sent_at, arrived_at)
-        return JobList(pages.body(), content_type, clock_ahead, pages.total, pages.number)
+        response = self._request(_LIST if after is None else f"{_LIST}?after={quote(after, safe='')}", _LIST_KEY)
+        date = parse_http_date(response.headers.get("date", ""))
+        sign = paging.sign_in_headers(response.headers)
+        return JobList(
+            body=response.body,
+            content_type=error_body.printable(response.headers.get("content-type", ""), self._key),
+            clock_ahead=None if date is None else seconds_ahead(date, sent_at, now()),
+            total=paging.total_in_headers(response.headers),
+            page_header=None if sign is None else error_body.printable(sign, self._key),
+        )
 
-    def _add_page(self, pages: ListPages, response: HttpResponse) -> str | None:
-        """Add a page; the cursor of the next one."""
-        try:
-            cursor = pages.add(response.body, response.headers)
-            if cursor is None and (sign := paging.sign_in_headers(response.headers)) is not None:
-                shown = error_body.printable(sign, self._key)
-                raise paging.page_error("GET /fine-tunes", f"the header `{shown}` is set")
-        except DataError as error:
-            error.evidence = self._key.hide_bytes(response.body)
-            raise
-        return cursor
+    def without_key(self, raw: bytes) -> bytes:
+        """The bytes with `***` in the place of the API key."""
+        return self._key.hide_bytes(raw)
 
     def get_job(self, job_id: str) -> bytes | None:
         """The body of `GET /fine-tunes/{id}`; None if the API does not know this job.

@@ -1,12 +1,12 @@
-"""Joins the pages of `GET /fine-tunes` to one list, and refuses pages that cannot be all of it."""
+"""The live list of jobs, with all its pages joined to one list; pages that cannot be all of it are refused."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ftetl.clock import now
 from ftetl.errors import PREFIX, DataError
+from ftetl.extract.together_api.client import Client, JobList
 from ftetl.extract.together_api.transport import too_large
 from ftetl.raw import pages, paging
 from ftetl.raw.blob import Memory
@@ -17,8 +17,31 @@ _NAME = "GET /fine-tunes"
 _NO_LIST = frozenset(f"{PREFIX}{fault}" for fault in ("R06", "R07", "R09"))
 
 
+def fetch_list(client: Client) -> JobList:
+    """The list of all jobs, dated by its first response.
+
+    Where a response names a next page, that is requested with `?after=`, and so on to the last one: a list is complete,
+    or there is an error.
+
+    Raises:
+        FtetlError: As `Client.list_jobs`.
+        DataError: The response is one page of several, and the others cannot be requested, or do not fit together.
+    """
+    joined = _Pages(client.host, client.limits.max_bytes)
+    first = page = client.list_jobs()
+    while True:
+        try:
+            cursor = joined.add(page)
+        except DataError as error:
+            error.evidence = client.without_key(page.body)
+            raise
+        if cursor is None:
+            return replace(first, body=joined.body(), total=joined.total, pages=joined.number)
+        page = client.list_jobs(after=cursor)
+
+
 @dataclass
-class ListPages:
+class _Pages:
     """The pages of one list, added in their order; a list in one page stays as it was received."""
 
     host: str
@@ -32,7 +55,7 @@ class ListPages:
     _ids: set[str] = field(default_factory=set, repr=False)
     _cursors: set[str] = field(default_factory=set, repr=False)
 
-    def add(self, body: bytes, headers: Mapping[str, str]) -> str | None:
+    def add(self, response: JobList) -> str | None:
         """Add a page; the cursor of the next one, None after the last page.
 
         Raises:
@@ -40,8 +63,17 @@ class ListPages:
                 the pages are larger than `max_bytes` together.
         """
         self.number += 1
-        total = paging.total_in_headers(headers)
-        self.total = self.total if total is None else total
+        self.total = self.total if response.total is None else response.total
+        cursor = self._add_body(response.body)
+        if cursor is None and response.page_header is not None:
+            raise paging.page_error(_NAME, f"the header `{response.page_header}` is set")
+        return cursor
+
+    def body(self) -> bytes:
+        """The list: the one page as it was received, or the jobs of all pages as they were received."""
+        return self._first if self.number == 1 else b'{"data":[' + b",\n".join(self._jobs) + b"]}"
+
+    def _add_body(self, body: bytes) -> str | None:
         if self.number == 1:
             self._first = body
             if not pages.may_have_cursor(body):
@@ -68,10 +100,6 @@ class ListPages:
         else:
             self._cursors.add(page.cursor)
         return page.cursor
-
-    def body(self) -> bytes:
-        """The list: the one page as it was received, or the jobs of all pages as they were received."""
-        return self._first if self.number == 1 else b'{"data":[' + b",\n".join(self._jobs) + b"]}"
 
     def _read(self, body: bytes) -> Page | None:
         name = _NAME if self.number == 1 else f"page {self.number} of {_NAME}"

@@ -15,6 +15,7 @@ import pytest
 from ftetl.clock import Deadline
 from ftetl.config.credentials import Secret
 from ftetl.errors import DataError, FtetlError
+from ftetl.extract.list_pages import fetch_list
 from ftetl.extract.sources.api import ApiSource
 from ftetl.extract.together_api.client import Client, JobList
 from ftetl.extract.together_api.retry import RetryPolicy
@@ -42,7 +43,7 @@ class Pages(ThreadingHTTPServer):
 
     def list(self, max_bytes: int = 10**7) -> JobList:
         with closing(self.client(max_bytes)) as client:
-            return client.list_jobs()
+            return fetch_list(client)
 
     def client(self, max_bytes: int = 10**7) -> Client:
         deadline = Deadline(60)
