@@ -36,11 +36,14 @@ def is_lines(blob: Blob) -> bool:
 
 
 def lists_in_lines(response: Response) -> list[Response]:
-    """The lines as responses of their own, if some of the first ones is a list response; else nothing."""
+    """The lines as responses of their own, if some of the first ones is a list of jobs; else nothing.
+
+    Among jobs, an array of anything else is one malformed line, and no line may change how all others are read.
+    """
     if response.shape is not Shape.LINES:
         return []
     sample = [_part(response, "line", 0, *span) for span in islice(_line_spans(response.blob), _SAMPLE)]
-    if not any(map(_is_list, sample)):
+    if not any(map(_is_job_list, sample)) and not all(map(_is_list, sample)):
         return []
     spans = list(_line_spans(response.blob))
     if len(spans) == 1:
@@ -82,6 +85,15 @@ def _is_list(line: Response) -> bool:
         return not envelope.read_opening(line).single
     except FtetlError:
         return False
+
+
+def _is_job_list(line: Response) -> bool:
+    """Whether it is a list in `data`, or an array whose first element is an object."""
+    try:
+        opening = envelope.read_opening(line)
+    except FtetlError:
+        return False
+    return not opening.single and (not opening.bare or line.blob.read(opening.start, 64).lstrip()[:1] == b"{")
 
 
 def _line_spans(blob: Blob) -> Iterator[tuple[int, int]]:

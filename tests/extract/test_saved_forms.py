@@ -104,6 +104,17 @@ def test_a_truncated_line_is_named_and_the_others_are_read(tmp_path: Path) -> No
     assert (aside["rule"], aside["position"], aside["raw"]) == ("broken_json", 2, '{"id":"c","sta')
 
 
+@pytest.mark.parametrize("odd", [b'["x"]', b"[]", b"[1,2]", b"[[]]"])
+def test_an_array_of_something_else_is_one_malformed_line_among_jobs(tmp_path: Path, odd: bytes) -> None:
+    (tmp_path / "a.ndjson").write_bytes(b"\n".join([text(JOBS[0]), odd, b'{"id":"ft-9","x":', text(JOBS[1])]))
+
+    report = ftetl.export(tmp_path / "t", source=tmp_path / "a.ndjson", observed_at=DAY)
+
+    aside = ftetl.open(tmp_path / "t").arrow("quarantine").to_pylist()
+    assert (report.exit_code, report.rows["jobs"]) == (3, 2)
+    assert sorted((row["position"], row["rule"]) for row in aside) == [(1, "not_an_object"), (2, "broken_json")]
+
+
 def test_a_truncated_list_response_among_lines_is_named(tmp_path: Path) -> None:
     source = tmp_path / "all.json"
     source.write_bytes(text(list_of(*JOBS[:4])) + b"\n" + text(list_of(*JOBS[2:]))[:-30])
