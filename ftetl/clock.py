@@ -49,6 +49,8 @@ def parse_iso(text: str) -> datetime:
 def seconds_ahead(of: datetime, sent_at: datetime, received_at: datetime) -> float:
     """How many seconds our clock is ahead of one that showed the time `of` between a request and its response.
 
+    `of` is the response's `Date` header.
+
     Negative where it is behind; 0 where the time between request and response explains the difference.
     """
     if of < sent_at:

@@ -8,7 +8,6 @@ import signal
 import sys
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import click
 from ftetl.cli import log_format
 from ftetl.cli.output import Output, failure
 from ftetl.errors import EXITS, PREFIX, FtetlError
+from ftetl.errors.places import place_in_package
 
 if TYPE_CHECKING:
     from ftetl.pipeline.active_run import ActiveRun
@@ -116,8 +116,7 @@ def _stopped(name: str, word: str, state: CommandState) -> int:
 def _unexpected_error(error: BaseException, state: CommandState) -> int:
     # The text of an unknown error may hold data, so only its type and place are printed.
     _log_frames(error)
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    message = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}; please report this, with -vv"
+    message = f"{type(error).__name__} in {place_in_package(error)}; please report this, with -vv"
     failure(state.output, EXITS["SOFTWARE"], f"{PREFIX}B01", message)
     return EXITS["SOFTWARE"].code
 

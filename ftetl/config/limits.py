@@ -1,23 +1,24 @@
-"""Every number that bounds a run: seconds, bytes and counts."""
+"""The numbers that bound a run: seconds, bytes and counts.
+
+Sizes of buffers that change nothing but the speed stand where they are used.
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
-
-from ftetl.clock import SKEW
 
 # Defaults of command-line options.
 DEADLINE: Final = 300.0  # of all requests of a run
 MAX_BYTES: Final = 1 << 30  # of one response or one compressed file, decompressed
 CONCURRENCY: Final = 8  # requests for details at once
+MIN_KEPT: Final = 2  # snapshots: a reader may be opening the newest; the one before it is there if that is damaged
 
 MAX_REQUESTS: Final = 6  # for the list, and for each detail
 SUSPECT_RETRIES: Final = 1  # after a complete response with a wrong body: a second one like it is final
 FAILED_DETAILS: Final = 16  # if so many details fail and none has succeeded, no more are requested in this run
-LONGEST_JITTER: Final = 60.0
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 30.0  # between two pieces of a response
-CLOCK_SKEW: Final = SKEW.total_seconds()  # allowed between this machine's clock and the service's
 DOCTOR_DEADLINE: Final = 30.0  # of the request that `ftetl doctor` makes
 
 CHUNK: Final = 1 << 16  # read from a socket or a file at once
@@ -35,3 +36,8 @@ KEY_FILE: Final = 4096  # read of a key file; a longer one holds no key
 
 PAGE_SIZES: Final = (10, 20, 25, 50, 100, 200, 250, 500, 1000)  # at which services like to cut a list
 MIN_MISSING: Final = 5  # jobs of one user or status, from which on it means something if all of them are missing
+MIN_KNOWN_JOBS: Final = 10  # from so many on it means something if the list lacks most of them
+MIN_SHARE: Final = 0.5  # of the known jobs that a whole list has at least
+MIN_DETAILS: Final = 10  # from so many details on it means something if all are missing
+REFUND_PERIOD: Final = timedelta(days=3)  # after its end a job may get a refund
+LONGEST_WALK: Final = 64 << 20  # bytes of a damaged file that are searched for documents

@@ -132,8 +132,11 @@ class Settings:
         ):
             fits = label is None or (label.strip() == label != "" and label.isprintable() and len(label) <= LABEL)
             _require(fits, f"the {name} is empty, too long or not printable", f"use up to {LABEL} plain characters")
-        for name, number in (("concurrency", self.concurrency), ("max-bytes", self.max_bytes), ("keep", self.keep)):
+        for name, number in (("concurrency", self.concurrency), ("max-bytes", self.max_bytes)):
             _require(number >= 1, f"{name} is less than 1", "give a positive number")
+        _require(
+            self.keep >= limits.MIN_KEPT, f"keep is less than {limits.MIN_KEPT}", f"give {limits.MIN_KEPT} or more"
+        )
         _require(self.deadline > 0, "the deadline is not positive", "give seconds")
         _require(self.lock_timeout >= 0, "the lock-timeout is negative", "give seconds, or 0 not to wait")
         moment = self.observed_at

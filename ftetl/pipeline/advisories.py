@@ -14,7 +14,6 @@ from ftetl.load import formats
 from ftetl.pipeline.build_tables import account_from_settings
 from ftetl.transform.derive.focus_costs import TABLE
 
-MIN_DETAILS = 10  # from so many details on it means something if all are missing
 PAGE_SIZES = tuple(size for size in limits.PAGE_SIZES if size >= 100)  # a list of 10 jobs is nothing special
 SHEET_ROWS = 1_048_576  # rows of a sheet in Excel, the header included
 ACCOUNT = "billing_account"  # the fact of a version: the account in its charges
@@ -82,4 +81,4 @@ def cost_warnings(
 def all_details_missing(extraction: Extraction) -> bool:
     """Whether the response to every detail request was a 404, which deleted jobs do not explain."""
     outcomes = extraction.details.outcomes
-    return outcomes[Outcome.GONE.value] >= MIN_DETAILS and set(outcomes) == {Outcome.GONE.value}
+    return outcomes[Outcome.GONE.value] >= limits.MIN_DETAILS and set(outcomes) == {Outcome.GONE.value}

@@ -123,7 +123,7 @@ def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dic
     yield Finding("request", f"{scan.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s")
     if ahead is not None:
         clock = Finding("clock", f"this machine's clock is within {max(1.0, abs(ahead)):.0f} s of the service's")
-        if abs(ahead) > limits.CLOCK_SKEW:
+        if abs(ahead) > SKEW.total_seconds():
             what = f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the service's"
             clock = Finding("clock", what, "set it; runs are dated by the service's", warning=True)
         yield clock

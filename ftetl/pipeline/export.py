@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError
 from ftetl.errors.os_errors import error_elsewhere
+from ftetl.errors.places import place_in_package
 from ftetl.load import formats as table_formats
 from ftetl.pipeline import run_log
 from ftetl.pipeline.active_run import ARCHIVE, ActiveRun
@@ -24,8 +24,6 @@ from ftetl.run_report import Report
 if TYPE_CHECKING:
     from ftetl.store.manifest import Manifest
     from ftetl.store.target import Target
-
-_PACKAGE = Path(__file__).parents[1]  # the root of all of our code, whose frames a bug report names
 
 _log = logging.getLogger(__name__)
 
@@ -208,8 +206,7 @@ def _without_text(error: Exception) -> Exception:
 
 def _internal_error(error: Exception) -> FtetlError:
     # The text of an unknown error may hold data, so only its type and its place in this package are reported.
-    places = [p for p in extract_tb(error.__traceback__) if Path(p.filename).is_relative_to(_PACKAGE)]
-    where = f"{Path(places[-1].filename).relative_to(_PACKAGE).as_posix()}:{places[-1].lineno}"
+    where = place_in_package(error)
     if isinstance(error, OSError) and (known := error_elsewhere(error, where)):
         return known
     code = "S26" if isinstance(error, MemoryError) else "B01"

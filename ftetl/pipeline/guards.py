@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from types import MappingProxyType
 
+from ftetl.config.limits import MIN_KNOWN_JOBS, MIN_SHARE
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError
 from ftetl.extract.archive import BODIES, INDEX
@@ -20,8 +21,6 @@ from ftetl.raw.element import Scan
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store.target import Target
 
-MIN_KNOWN_JOBS = 10  # from so many on a share of them means something
-MIN_SHARE = 0.5
 _PRIVACY = "pii"  # file in the target's control folder: how the run before the first version treated people's data
 _FAILED_RUN_FOLDERS = (BODIES, FOLDER, "failed")  # folders in which a failed first run leaves what it received
 _UNCHANGED: Mapping[str, str] = MappingProxyType({})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ftetl.clock import parse_iso
+from ftetl.config import limits
 from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
 from ftetl.extract.archive import Archive
@@ -116,14 +117,14 @@ def _past_settings(settings: Settings, entry: dict[str, Any], folder: Path) -> S
         allow_account_change=True,
         allow_drift=settings.allow_drift or past.get("allow_drift", False),  # an older ftetl did not have it
         observed_at=None,
-        keep=1,
+        keep=limits.MIN_KEPT,
     )
 
 
 def _repeat_run(
     source: ReplayedSource, entry: dict[str, Any], settings: Settings, privacy: Mapping[str, str], progress: Progress
 ) -> Report:
-    with Target(settings.target, file_mode=settings.file_mode, keep=1) as target:
+    with Target(settings.target, file_mode=settings.file_mode, keep=limits.MIN_KEPT) as target:
         if target.base is not None and entry["whole_at"] is not None:
             list_watermark.write_newest_whole_at(target, target.base.run_id, parse_iso(entry["whole_at"]))
         return Run(settings, source, target, ReplayedProvenance(source, target), privacy, progress).execute()

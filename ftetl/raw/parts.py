@@ -8,6 +8,7 @@ from itertools import islice
 
 import msgspec
 
+from ftetl.config import limits
 from ftetl.errors import FtetlError
 from ftetl.raw import envelope
 from ftetl.raw.blob import Blob, Part
@@ -17,11 +18,10 @@ from ftetl.raw.response import Response, Shape
 _BOM = b"\xef\xbb\xbf"
 _WINDOW = 1 << 20
 _SAMPLE = 20  # lines that are looked at for a list response
-_MAX_WALKED = 64 << 20  # bytes of a damaged file that are searched for documents
 
 
 def is_lines(blob: Blob) -> bool:
-    """Whether there is one JSON value per line: more than one line, and the first one is a whole JSON value.
+    """Whether this is JSON Lines (NDJSON): more than one line, and the first one is a whole JSON value.
 
     A malformed first line must not change how all others are read: a first line in braces is enough, if the second line
     is a whole object.
@@ -53,7 +53,7 @@ def lists_in_lines(response: Response) -> list[Response]:
 
 def documents(response: Response) -> list[Response]:
     """The documents that stand one after the other in a response; nothing if there is only one."""
-    if response.shape is Shape.LINES or response.blob.size > _MAX_WALKED:
+    if response.shape is Shape.LINES or response.blob.size > limits.LONGEST_WALK:
         return []
     spans = list(_value_spans(response.blob.read(0, response.blob.size)))
     if len(spans) < 2:

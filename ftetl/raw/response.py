@@ -15,7 +15,7 @@ class Shape(StrEnum):
     """How the jobs lie in a response."""
 
     DOCUMENT = "document"  # one JSON document: {"data": […]}, a bare array, or one job
-    LINES = "lines"  # one job a line
+    LINES = "lines"  # JSON Lines (NDJSON): one job a line
 
 
 @dataclass(frozen=True)

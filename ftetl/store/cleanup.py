@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
+from ftetl.config import limits
 from ftetl.errors import FtetlError, TargetError
 from ftetl.store.filesystem import Folder, Fs
 from ftetl.store.manifest import MANIFESTS, RUN_ID, SNAPSHOTS, Manifest, manifest_name
 from ftetl.store.ownership import TEMP, TargetFolders
 
 CURRENT = "current"
-MIN_RETAINED = 2  # a reader may be opening the newest; the one before it is the fallback for a damaged newest
 RETAIN_ALL_FOR = timedelta(hours=24)
 RETAIN_DAILY_FOR = timedelta(days=7)
 
@@ -101,7 +101,7 @@ def versions_to_retain(committed: Iterable[tuple[int, datetime]], *, keep: int, 
         newest = at if at <= now else newest
         ordered.append((version, newest))
     ordered.reverse()
-    retained = {version for version, _ in ordered[-max(keep, MIN_RETAINED) :]}
+    retained = {version for version, _ in ordered[-max(keep, limits.MIN_KEPT) :]}
     retained |= {version for version, at in ordered if now - at < RETAIN_ALL_FOR}
     last_of_day: dict[date, int] = {
         at.astimezone(UTC).date(): version for version, at in ordered if now - at < RETAIN_DAILY_FOR

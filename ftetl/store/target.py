@@ -34,12 +34,12 @@ class Target:
     Args:
         lock_timeout: in seconds.
         file_mode: of files; in `folder_mode`, everybody who may read a file may enter as well.
-        keep: the number of newest snapshots to keep; never fewer than `cleanup.MIN_RETAINED` are kept.
+        keep: the number of newest snapshots to keep; never fewer than `limits.MIN_KEPT` are kept.
 
     Raises:
         TargetError: The folder is not writable, is unsafe, or is not a target.
         TryLaterError: Another run holds it.
-        ConfigError: A newer ftetl wrote it, or an argument is out of range.
+        ConfigError: A newer ftetl wrote it, or the file mode is not possible.
     """
 
     def __init__(
@@ -53,8 +53,6 @@ class Target:
     ) -> None:
         if file_mode & 0o600 != 0o600 or file_mode & ~0o664:
             raise ConfigError("P06", f"a file mode of {file_mode:04o} is not possible", next="use 0600, 0640 or 0644")
-        if keep < 1:
-            raise ConfigError("P06", "at least one snapshot must be kept", next="use --keep 1 or more")
         self.path = path
         self.run_id = f"{now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.warnings: list[str] = []

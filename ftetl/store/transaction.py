@@ -41,7 +41,7 @@ class Transaction:
     Args:
         base: the newest version.
         version: the number of the next one.
-        keep: the number of newest versions to keep; never fewer than `cleanup.MIN_RETAINED` are kept.
+        keep: the number of newest versions to keep; never fewer than `limits.MIN_KEPT` are kept.
         committed: is called with the manifest after a commit.
     """
 

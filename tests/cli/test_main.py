@@ -214,7 +214,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], str, str]] = {
         "a.ndjson",
     ),
     "a saved page": (lambda f: ["export", "out", "--from", _file(f, "a.json", b"<html>")], "H32", "web page"),
-    "no snapshots to keep": (lambda _: ["export", "out", "--keep", "0"], "P02", "keep"),
+    "too few snapshots to keep": (lambda _: ["export", "out", "--keep", "1"], "P02", "keep"),
     "no target": (lambda _: ["export"], "P01", "TARGET"),
     "a target without a name": (lambda _: ["export", "", "--from", SAMPLE], "P01", "'TARGET': the name is empty"),
     "a source without a name": (lambda _: ["export", "out", "--from", ""], "P01", "'--from': the name is empty"),

@@ -27,7 +27,7 @@ from ftetl.errors import UsageError
         ({"project": "p" * 129}, "the project's label"),
         ({"concurrency": 0}, "concurrency is less than 1"),
         ({"max_bytes": 0}, "max-bytes is less than 1"),
-        ({"keep": 0}, "keep is less than 1"),
+        ({"keep": 1}, "keep is less than 2; give 2 or more"),
         ({"deadline": 0}, "the deadline is not positive"),
         ({"deadline": float("nan")}, "the deadline is not positive"),
         ({"lock_timeout": -1.0}, "the lock-timeout is negative"),

@@ -1,8 +1,7 @@
 """The meaning of every error code, and the page `docs/codes.md` that is made of them.
 
-A code is a letter and two digits, and is shown as `FTETL-H01`. The letters H, R, S, O, C, X and V and their numbers are
-those of the fault catalogue that ftetl was designed against; the other letters are its own. A number never gets another
-meaning, and is not used again once its fault is gone.
+A code is a letter and two digits, and is shown as `FTETL-H01`. The letters are explained in `GROUPS`; the numbers of a
+letter have gaps. A number never gets another meaning, and is not used again once its fault is gone.
 
 `python -m tests.errors.catalog > docs/codes.md` writes the page anew.
 """
@@ -19,14 +18,14 @@ GROUPS: Final = {
     "P": "The command line and the settings",
     "X": "The key and where it may go",
     "F": "Saved responses that `--from` names",
-    "H": "The way to the API and back",
-    "N": "The network, otherwise",
+    "H": "Requests and responses (HTTP)",
+    "N": "Other network errors",
     "R": "The response",
     "E": "The text around the jobs of a response",
     "G": "What the settings forbid",
     "C": "Several runs, and time",
     "S": "The target and its disk",
-    "D": "The disk, otherwise",
+    "D": "Other disk errors",
     "O": "The commit",
     "W": "The folder of `--publish`",
     "V": "What is written and stored",
@@ -53,8 +52,8 @@ FAULTS: Final[dict[str, Fault]] = {
         ("P02", "USAGE", "a setting has a value that it cannot have"),
         ("P03", "USAGE", "there is no such setting"),
         ("P04", "USAGE", "there is no such table or column, or nothing can be grouped by it"),
-        ("P05", "CONFIG", "there is no such source or format"),
-        ("P06", "CONFIG", "files cannot have this mode, or so few snapshots cannot be kept"),
+        ("P05", "CONFIG", "there is no such format"),
+        ("P06", "CONFIG", "files cannot have this mode"),
         ("P07", "CONFIG", "there is no API key"),
         ("P08", "CONFIG", "the file of the API key cannot be read"),
         ("P09", "CONFIG", "the file of certificate authorities cannot be read"),
@@ -69,7 +68,7 @@ FAULTS: Final[dict[str, Fault]] = {
         ("X03", "USAGE", "a key was given on the command line, which everybody on the machine can read"),
         ("X04", "CONFIG", "the API key is malformed"),
         ("X06", "CONFIG", "the address of the API, or of the proxy, is not one that a key may be sent to"),
-        ("X16", "CONFIG", "the target treats people's data in another way"),
+        ("X16", "CONFIG", "the target treats personal data in another way"),
         ("X25", "CONFIG", "the target's pseudonyms were made with another key"),
         ("F01", "DATA", "there is no such file or folder"),
         ("F02", "DATA", "it is neither a file nor a folder"),

@@ -64,7 +64,7 @@ def made(runs: Runs, folder: Path) -> Iterator[Start]:
 
     def argv(n: int, source: object = "-") -> tuple[object, ...]:
         at = ("--observed-at", f"2026-07-0{3 + n}T00:00:00Z")
-        return ("export", target, "--from", source, "--format", "parquet", "--format", "csv", "--keep", "1", *at)
+        return ("export", target, "--from", source, "--format", "parquet", "--format", "csv", "--keep", "2", *at)
 
     def start(name: str, words: tuple[object, ...], stdin: Path | None) -> Start:
         template, old = folder / f"from-{name}", None

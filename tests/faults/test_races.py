@@ -65,7 +65,7 @@ def readers_during_writes(target: Path, readers: int, reads: int) -> int:
 
     def write() -> None:
         stamp = next(stamps)
-        report = export(target, target.parent / "w.ndjson", [job(name, stamp) for name in names], keep=1)
+        report = export(target, target.parent / "w.ndjson", [job(name, stamp) for name in names], keep=2)
         assert (report.changed, report.version) == (True, stamp)
 
     def look(share: int) -> None:
@@ -131,7 +131,7 @@ def test_ten_thousand_times_the_files_of_a_version_are_of_one_run(tmp_path: Path
 def test_a_slow_reader_keeps_what_it_has_opened(tmp_path: Path) -> None:
     target = tmp_path / "target"
     for stamp in range(1, 5):
-        export(target, tmp_path / "w.ndjson", [job("ft-1", stamp)], keep=1)
+        export(target, tmp_path / "w.ndjson", [job("ft-1", stamp)], keep=2)
         if stamp == 1:
             slow = ftetl.open(target)
     # What was committed within the last day stays, whatever `keep` says.

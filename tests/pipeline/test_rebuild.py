@@ -168,7 +168,7 @@ class TestTheSame:
 
     def test_when_the_manifest_of_a_version_in_between_is_gone(self, exports: Exports) -> None:
         for number in range(4):
-            exports(job(1, token_count=number), keep=1)
+            exports(job(1, token_count=number), keep=2)
         for path in sorted((exports.target / "_ftetl" / "manifests").iterdir())[:-1]:
             path.unlink()
         assert not exports.rebuild()

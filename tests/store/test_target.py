@@ -824,7 +824,7 @@ def test_scratch_is_private_and_gone_afterwards(target: Path) -> None:
     opened.close()
 
 
-@pytest.mark.parametrize("options", [{"file_mode": 0o400}, {"file_mode": 0o700}, {"file_mode": 0o606}, {"keep": 0}])
+@pytest.mark.parametrize("options", [{"file_mode": 0o400}, {"file_mode": 0o700}, {"file_mode": 0o606}])
 def test_options_out_of_range_are_refused_before_anything_is_made(options: dict[str, Any], target: Path) -> None:
     with pytest.raises(ConfigError):
         Target(target, **options)

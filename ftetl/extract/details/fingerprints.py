@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather as feather
 
+from ftetl.config.limits import REFUND_PERIOD
 from ftetl.errors import StorageError
 from ftetl.snapshot.table_reader import TableReader
 
 FILE = "listed.arrow"  # in the snapshot's folder, so that it is committed with the tables
-REFUND_PERIOD = timedelta(days=3)
 _SCHEMA = pa.schema(
     [pa.field("job_id", pa.string(), nullable=False), pa.field("sha256", pa.binary(32), nullable=False)]
 )

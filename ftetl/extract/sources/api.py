@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ftetl.clock import now
+from ftetl.clock import SKEW, now
 from ftetl.config import credentials
-from ftetl.config.limits import CLOCK_SKEW, FAILED_DETAILS
+from ftetl.config.limits import FAILED_DETAILS
 from ftetl.errors import AccessError, FtetlError
 from ftetl.extract.list_pages import fetch_list
 from ftetl.extract.source import Detail, Outcome, SourceStats
@@ -56,7 +56,7 @@ class ApiSource:
         listed = fetch_list(self._client)
         self.notes = tuple(_notes(listed, self._client.host))
         ahead = listed.clock_ahead
-        if ahead is not None and abs(ahead) > CLOCK_SKEW:
+        if ahead is not None and abs(ahead) > SKEW.total_seconds():
             self._clock_ahead = timedelta(seconds=ahead)
         is_dated = ahead is not None or self._observed_at is not None
         if listed.pages > 1:
@@ -134,7 +134,7 @@ def _notes(listed: JobList, host: str) -> Iterator[str]:
     if listed.content_type and "json" not in listed.content_type.lower():
         yield f"{host} labels its response {listed.content_type!r}, not JSON; it was read as JSON anyway"
     ahead = listed.clock_ahead
-    if ahead is not None and abs(ahead) > CLOCK_SKEW:
+    if ahead is not None and abs(ahead) > SKEW.total_seconds():
         word = "ahead of" if ahead > 0 else "behind"
         yield f"this machine's clock is {abs(ahead):.0f} s {word} that of {host}; responses are dated by that one"
 

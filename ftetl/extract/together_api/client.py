@@ -41,8 +41,8 @@ class JobList:
 class Client:
     """The API, as one key may see it. Threads share it, with its deadline and its pauses.
 
-    A call sends at most six requests. Errors name the host, the status, the API's message and the next step; none
-    holds a library's exception.
+    A call sends at most `MAX_REQUESTS` requests. Errors name the host, the status, the API's message and the next step;
+    none holds a library's exception.
     """
 
     def __init__(

@@ -61,10 +61,11 @@ _LATER = "try again later"
 _NETWORK = "check the network, then try again"
 _AUTHORITIES = "check the host, this computer's clock and, behind a proxy that signs by itself, REQUESTS_CA_BUNDLE"
 _TLS = "check --base-url, its port, and REQUESTS_CA_BUNDLE where it is set"
-_PROXIES = "check --base-url and every proxy before the API"
+CHECK_ADDRESS: Final = "check --base-url and every proxy before the API"
 _BUNDLES = "check REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE"
-_CUT_OFF = "{host} ended the connection before its response was complete"
+CUT_OFF: Final = "{host} ended the connection before its response was complete"
 _UNVERIFIED = "the certificate of {host} could not be verified"
+_NO_HTTP = "{host} responds in a way that is not HTTP"
 _NO_TLS = "no TLS connection with {host} could be made"
 _PROXY_REFUSES = "the proxy refuses to connect to {host}"
 _NO_ADDRESS = "the address of {host}, or that of the proxy, is not valid"
@@ -75,7 +76,7 @@ _Exceptions = type[BaseException] | tuple[type[BaseException], ...]
 # fits any exception of the chain counts: the narrower classes stand first.
 _FAILURES: Final[tuple[tuple[_Exceptions, type[FtetlError], str, str, str, int], ...]] = (
     (ssl.SSLCertVerificationError, ProtocolError, "H30", _UNVERIFIED, _AUTHORITIES, 0),
-    (_ENDS_OF_TLS, UnavailableError, "H15", _CUT_OFF, _LATER, _RETRY),
+    (_ENDS_OF_TLS, UnavailableError, "H15", CUT_OFF, _LATER, _RETRY),
     ((ssl.SSLError, urllib3_errors.SSLError), ProtocolError, "H30", _NO_TLS, _TLS, _ONCE),
     (urllib3_errors.ProxyError, UnavailableError, "H35", _PROXY_REFUSES, "check HTTPS_PROXY", _RETRY),
     (_NAMES, UnavailableError, "H29", "the name of {host} could not be resolved", _NETWORK, _RETRY),
@@ -84,10 +85,10 @@ _FAILURES: Final[tuple[tuple[_Exceptions, type[FtetlError], str, str, str, int],
     (urllib3_errors.ConnectTimeoutError, UnavailableError, "H38", "{host} could not be reached", _NETWORK, _RETRY),
     (_TIMEOUTS, UnavailableError, "H28", "{host} stopped sending its response", _LATER, _RETRY),
     (urllib3_errors.InvalidChunkLength, UnavailableError, "H20", "{host} broke off in its response", _LATER, _RETRY),
-    (_INCOMPLETE, UnavailableError, "H17", _CUT_OFF, _LATER, _RETRY),
-    (ConnectionError, UnavailableError, "H15", _CUT_OFF, _LATER, _RETRY),
+    (_INCOMPLETE, UnavailableError, "H17", CUT_OFF, _LATER, _RETRY),
+    (ConnectionError, UnavailableError, "H15", CUT_OFF, _LATER, _RETRY),
     (_ERRORS_OF_URLS, ConfigError, "X06", _NO_ADDRESS, "check --base-url and HTTPS_PROXY", 0),
-    (http.client.HTTPException, ProtocolError, "H37", "{host} responds in a way that is not HTTP", _PROXIES, _ONCE),
+    (http.client.HTTPException, ProtocolError, "H37", _NO_HTTP, CHECK_ADDRESS, _ONCE),
     (_OTHER, UnavailableError, "N01", "the connection with {host} broke", _NETWORK, _RETRY),
     # an OSError of no library: requests looks for this file before it connects
     (OSError, ConfigError, "P09", "the file of certificate authorities cannot be read", _BUNDLES, 0),

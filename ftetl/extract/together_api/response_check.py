@@ -15,7 +15,7 @@ from ftetl.config import limits
 from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, DataError, FtetlError, ProtocolError, TryLaterError, UnavailableError
 from ftetl.extract.together_api import error_body
-from ftetl.extract.together_api.network_errors import RequestFailure
+from ftetl.extract.together_api.network_errors import CHECK_ADDRESS, CUT_OFF, RequestFailure
 from ftetl.extract.together_api.retry import parse_retry_after
 from ftetl.extract.together_api.transport import HttpResponse
 
@@ -26,7 +26,6 @@ _FORBIDDEN: Final = 403
 _REDIRECT: Final = "H31"
 _SHOULD_RETRY: Final = "x-should-retry"  # the service's own word, which the vendor's SDK obeys before the status too
 _RETRY_WORDS: Final = {"true": True, "false": False}
-_CHECK_ADDRESS: Final = "check --base-url and every proxy before the API"
 _NEW_KEY: Final = "give a key that is valid for this project"
 _PAY: Final = "settle that in the account, then run again"
 _LATER: Final = "try again later"
@@ -51,13 +50,13 @@ _STATUSES: Final[dict[int, tuple[type[FtetlError], str, str, str]]] = {
     409: (UnavailableError, "H07", _NOT_NOW, _LATER),
     425: (UnavailableError, "H06", _NOT_NOW, _LATER),
     429: (TryLaterError, "H08", "{host} allows no more requests now", _LATER),
-    **dict.fromkeys((501, 505, 511), (ProtocolError, "H13", _OTHER_API, _CHECK_ADDRESS)),
+    **dict.fromkeys((501, 505, 511), (ProtocolError, "H13", _OTHER_API, CHECK_ADDRESS)),
 }
 _CLASSES: Final[dict[int, tuple[type[FtetlError], str, str, str]]] = {
-    **dict.fromkeys((1, 2, 3), (ProtocolError, "H34", _OTHER_API, _CHECK_ADDRESS)),
-    4: (ProtocolError, "H05", _OTHER_API, _CHECK_ADDRESS),
+    **dict.fromkeys((1, 2, 3), (ProtocolError, "H34", _OTHER_API, CHECK_ADDRESS)),
+    4: (ProtocolError, "H05", _OTHER_API, CHECK_ADDRESS),
     5: (UnavailableError, "H12", _NOT_NOW, _LATER),
-    **dict.fromkeys((6, 7, 8, 9), (ProtocolError, "H37", _OTHER_API, _CHECK_ADDRESS)),
+    **dict.fromkeys((6, 7, 8, 9), (ProtocolError, "H37", _OTHER_API, CHECK_ADDRESS)),
 }
 
 
@@ -107,9 +106,9 @@ def _classify_body(response: HttpResponse, host: str, key: Secret, required_key:
     body = response.body
     if error_body.is_markup(body):
         what = f"{host} responded with a web page, which the Together API never does {_facts(response, key)}"
-        return RequestFailure(ProtocolError, "H32", what, _CHECK_ADDRESS, limits.SUSPECT_RETRIES)
+        return RequestFailure(ProtocolError, "H32", what, CHECK_ADDRESS, limits.SUSPECT_RETRIES)
     if not body and not response.framed:  # as it looks when the connection ends within the headers
-        what = f"{host} ended the connection before its response was complete {_facts(response, key)}"
+        what = f"{CUT_OFF.format(host=host)} {_facts(response, key)}"
         return RequestFailure(UnavailableError, "H15", what, _LATER, limits.MAX_REQUESTS)
     if not body[: limits.CHUNK].strip(b"\xef\xbb\xbf \t\r\n"):
         what = f"{host} gave an empty response {_facts(response, key)}"

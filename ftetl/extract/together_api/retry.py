@@ -1,4 +1,7 @@
-"""Retries: exponential backoff with jitter, the server's Retry-After, and one pause for all workers after a 429."""
+"""Retries: exponential backoff with jitter, the server's Retry-After, and one pause for all workers after a 429.
+
+What is retried: `response_check` and `network_errors`. How often: `client`, with the numbers of `config.limits`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from ftetl.clock import Deadline, now
-from ftetl.config import limits
 
 _SECONDS: Final = re.compile(r"[0-9]{1,18}")
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?")
@@ -48,11 +50,11 @@ class RetryPolicy:
         """Wait before a retry; False at once if the deadline is nearer.
 
         Args:
-            failures: How many requests have failed; the backoff doubles with each.
+            failures: How many requests have failed; the upper bound of the backoff doubles with each (full jitter).
             retry_after: The seconds to wait at least.
             all_workers: Do not wait here, but begin a pause, which `wait_for_pause` waits for in every worker.
         """
-        backoff = self._rng(0.0, min(limits.LONGEST_JITTER, 2.0 ** (failures - 1)))
+        backoff = self._rng(0.0, 2.0 ** (failures - 1))
         seconds = max(backoff, retry_after or 0.0)
         if not all_workers:
             return self._wait(seconds)

@@ -24,6 +24,7 @@ from ftetl.config.credentials import Secret, host_of
 from ftetl.errors import DataError, ProtocolError, UnavailableError
 from ftetl.extract.together_api.connections import ConnectionRegistry, open_session
 from ftetl.extract.together_api.network_errors import (
+    CHECK_ADDRESS,
     RequestFailedError,
     RequestFailure,
     failure_from_exception,
@@ -127,8 +128,7 @@ class Transport:
                 return HttpResponse(status, headers, self._read_beginning(response.raw, encoding), framed=True)
             if encoding not in {"identity", "gzip", "x-gzip"}:
                 what = f"{self.host} responds in a compression that was not requested"
-                advice = "check --base-url and every proxy before the API"
-                raise RequestFailedError(RequestFailure(ProtocolError, "H24", what, advice))
+                raise RequestFailedError(RequestFailure(ProtocolError, "H24", what, CHECK_ADDRESS))
             try:
                 body = self._read_body(response.raw, encoding)
             except RequestFailedError:

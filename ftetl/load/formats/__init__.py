@@ -14,7 +14,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from ftetl.errors import ConfigError, SoftwareError, UsageError
+from ftetl.errors import ConfigError, SoftwareError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,12 +69,12 @@ def require_known(chosen: Iterable[str]) -> None:
     """Check names of formats without importing the formats.
 
     Raises:
-        UsageError: One is unknown.
+        ConfigError: One is unknown.
     """
     known = names()
     for name in chosen:
         if name not in known:
-            raise UsageError("P02", f"format {name!r} is not known", next=f"choose one of: {', '.join(known)}")
+            raise ConfigError("P05", f"format {name!r} is not known", next=f"choose one of: {', '.join(known)}")
 
 
 def load_format(name: str) -> Format:
@@ -83,8 +83,7 @@ def load_format(name: str) -> Format:
     Raises:
         ConfigError: There is no such format.
     """
-    if name not in names():
-        raise ConfigError("P05", "unknown format", next=f"choose one of: {', '.join(names())}")
+    require_known((name,))
     return cast("Format", import_module(f"{__name__}.{name}"))
 
 

@@ -34,7 +34,7 @@ class TestRebuild:
                     sink.write(data if file.name != "anomalies.parquet" else data + b" ")
             note_as_before(target, held)
             transaction.commit(dict(held.base.facts))
-        done = here("rebuild", target, "--file-mode", "0640", "--keep", "1", "--lock-timeout", "0.1")
+        done = here("rebuild", target, "--file-mode", "0640", "--keep", "2", "--lock-timeout", "0.1")
 
         assert done.last == f"ftetl: OK (0): {target}: rebuilt 2 runs: version 3 committed"
         assert ftetl.open(target).arrow("jobs").equals(before)

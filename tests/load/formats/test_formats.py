@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ftetl
-from ftetl.errors import ConfigError, SoftwareError, StorageError, UsageError
+from ftetl.errors import ConfigError, SoftwareError, StorageError
 from ftetl.load import formats
 
 every_format = pytest.mark.parametrize("name", formats.names())
@@ -51,9 +51,9 @@ def test_a_format_is_a_file() -> None:
 
 def test_an_unknown_format_is_refused_before_a_run_begins(tmp_path: Path) -> None:
     what = r"^format 'xlsx' is not known; choose one of: parquet, csv$"
-    with pytest.raises(UsageError, match=what.removesuffix("$")):
+    with pytest.raises(ConfigError, match=what.removesuffix("$")):
         ftetl.export(tmp_path / "t", source="demo", formats=("parquet", "xlsx"))
-    with pytest.raises(UsageError, match=what.removesuffix("$")):
+    with pytest.raises(ConfigError, match=what.removesuffix("$")):
         formats.require_known(["csv", "xlsx"])
     assert not (tmp_path / "t").exists()
 
@@ -67,7 +67,7 @@ def test_a_file_is_read_back_unless_it_is_a_table_in_another_format_than_parquet
 
 @pytest.mark.parametrize("name", ["xlsx", "", "__init__", "csv.csv", "CSV"])
 def test_an_unknown_format_is_refused_with_those_that_exist(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"unknown format; choose one of: parquet, csv$"):
+    with pytest.raises(ConfigError, match=r"is not known; choose one of: parquet, csv$"):
         formats.load_format(name)
 
 
