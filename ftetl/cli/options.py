@@ -137,7 +137,7 @@ pii_key = click.option(
 
 pii = combined(
     _choice(
-        "--pii", settings.PII, "People's data in all that is stored: as it is, as pseudonyms (an HMAC), or not at all."
+        "--pii", settings.PII, "Personal data in all that is stored: as it is, as pseudonyms (an HMAC), or not at all."
     ),
     pii_key,
 )

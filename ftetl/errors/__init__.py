@@ -1,18 +1,6 @@
 """The errors that ftetl raises, and the table of exit codes: how a run can end, and what a scheduler should do then.
 
-    FtetlError
-    ├── UsageError          2   the command line is wrong
-    ├── DataError          65   a response as a whole, or a guard, stops the run
-    ├── UnavailableError   69   the network or the API; try again later
-    ├── SoftwareError      70   a bug in ftetl
-    ├── TargetError        73   the target cannot be used
-    ├── StorageError       74   disk full, I/O error, checksum mismatch
-    ├── TryLaterError      75   locked, in conflict, or rate limited beyond the deadline
-    ├── ProtocolError      76   the response is not one of the Together API
-    ├── AccessError        77   the key was refused
-    └── ConfigError        78   a setting is missing or wrong
-
-What each error code means is in `docs/codes.md`.
+Each error class names its exit, of which `EXITS` is the table. What each error code means is in `docs/codes.md`.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ftetl.extract.source import Detail, Source, SourceStats
+from ftetl.extract.source import Source, SourceDecorator
 from ftetl.raw.blob import Memory, Spooled
 from ftetl.raw.response import Response, Shape
 from ftetl.raw.secret_masking import mask_everything, may_need_masking
@@ -16,52 +16,20 @@ from ftetl.raw.spool import write_spooled
 _PIECE = 4 << 20
 
 
-class MaskingSource:
+class MaskingSource(SourceDecorator):
     """The responses of another source with every secret masked; `masked` counts them by key or form."""
 
     def __init__(self, source: Source, scratch: Callable[[], Path]) -> None:
-        self._source = source
+        super().__init__(source)
         self._scratch = scratch
-        self.service: str | None = source.service
         self.masked: Counter[str] = Counter()
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """As the source."""
-        return self._source.notes
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """As the source."""
-        return self._source.skipped
-
-    @property
-    def stats(self) -> SourceStats:
-        """As the source."""
-        return self._source.stats
-
-    def responses(self) -> Iterator[Response]:
-        """The responses, masked.
+    def rewrite(self, response: Response) -> Response:
+        """The response, masked.
 
         Raises:
-            FtetlError: As the source; or the disk is full.
+            StorageError: The disk is full.
         """
-        yield from map(self._mask, self._source.responses())
-
-    def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
-        """The details, masked.
-
-        Raises:
-            FtetlError: As the source.
-        """
-        for detail in self._source.details(job_ids):
-            yield replace(detail, response=detail.response and self._mask(detail.response))
-
-    def close(self) -> None:
-        """Close the source; safe to call twice."""
-        self._source.close()
-
-    def _mask(self, response: Response) -> Response:
         blob = response.blob
         if not may_need_masking(blob):
             return response

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -67,3 +68,51 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release files and connections; safe to call twice."""
+
+
+class SourceDecorator(ABC):
+    """A source whose responses are those of another, each rewritten."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.service: str | None = source.service
+
+    @abstractmethod
+    def rewrite(self, response: Response) -> Response:
+        """What a response becomes."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """As the source."""
+        return self._source.notes
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """As the source."""
+        return self._source.skipped
+
+    @property
+    def stats(self) -> SourceStats:
+        """As the source."""
+        return self._source.stats
+
+    def responses(self) -> Iterator[Response]:
+        """The responses, rewritten.
+
+        Raises:
+            FtetlError: As the source and `rewrite`.
+        """
+        yield from map(self.rewrite, self._source.responses())
+
+    def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
+        """The details, rewritten.
+
+        Raises:
+            FtetlError: As the source and `rewrite`.
+        """
+        for detail in self._source.details(job_ids):
+            yield replace(detail, response=detail.response and self.rewrite(detail.response))
+
+    def close(self) -> None:
+        """Close the source; safe to call twice."""
+        self._source.close()

@@ -94,7 +94,7 @@ def _service(settings: Settings) -> Iterator[Finding]:
         if chosen:
             key_fingerprint = chosen.identity.get(pseudonyms.FINGERPRINT)
             stored = f"pseudonyms, by the key with the fingerprint {key_fingerprint}" if key_fingerprint else "nothing"
-            yield Finding("pii", f"of people's data {stored} will be stored")
+            yield Finding("pii", f"of personal data {stored} will be stored")
 
     def key() -> Iterator[Finding]:
         secret = connection["key"] = credentials.read_key(settings.environ, settings.api_key_file)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from ftetl.config import limits
 from ftetl.errors import DataError
 from ftetl.formatting import pluralize
-from ftetl.transform.column_drift import ColumnDrift, Missing, Unreadable
+from ftetl.transform.column_drift import ColumnDrift, MissingKey, Unreadable
 from ftetl.transform.merge import last_known
 
 _SHOWN = 3  # keys that a message names
@@ -61,7 +61,7 @@ def _became_unreadable(found: Unreadable) -> bool:
     return any(jobs >= limits.DRIFT_JOBS and jobs >= limits.UNREADABLE_SHARE * of for jobs, of in groups)
 
 
-def _drifted_missing(drift: ColumnDrift) -> list[Missing]:
+def _drifted_missing(drift: ColumnDrift) -> list[MissingKey]:
     return [
         found
         for found in drift.missing
@@ -71,7 +71,7 @@ def _drifted_missing(drift: ColumnDrift) -> list[Missing]:
     ]
 
 
-def _described(unreadable: Sequence[Unreadable], missing: Sequence[Missing]) -> str:
+def _described(unreadable: Sequence[Unreadable], missing: Sequence[MissingKey]) -> str:
     """The keys, in how many jobs, and the form of one value; never a value."""
     texts = [f"{u.path} is unreadable in {u.jobs:,} of {u.had + u.others:,} jobs ({u.form})" for u in unreadable]
     texts += [f"{m.path} is missing in {m.jobs:,} of {m.had:,} jobs that had it" for m in missing]

@@ -143,7 +143,7 @@ def require_plausible_list(
         require_same_account(set(known.column("job_id").to_pylist()), ids)
     if not settings.allow_shrink and (whole or not ids):
         require_not_shrunken(present, ids)
-    found = partial_list.Missing.of(known, ids, listed.received)
+    found = partial_list.MissingJobs.of(known, ids, listed.received)
     if not whole:
         return partial_list.unclaimed_warning(found)
     return [] if settings.allow_shrink else partial_list.require_whole_list(found, received_before, pages)

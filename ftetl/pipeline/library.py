@@ -67,7 +67,7 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
         deadline: Seconds for the network; if the list has arrived, the details received so far are committed.
         max_bytes: The largest response or compressed file, in bytes when decompressed.
         quarantine: What new quarantine means: `keep` makes the run partial, `ok` does not, `fail` commits nothing.
-        pii: People's data in all that is stored: as it is, as pseudonyms (`hash`), or not at all (`drop`).
+        pii: Personal data in all that is stored: as it is, as pseudonyms (`hash`), or not at all (`drop`).
         pii_key_file: The key of the pseudonyms.
         whole: The array, or the file of lines, is the whole list: known jobs that are not in it are gone.
         skip_broken: Leave out files of a folder that cannot be read as responses, which makes the run partial.

@@ -1,7 +1,8 @@
 """Finds a list that shows a part of the jobs and passes for the whole list: error R46.
 
 A page, a filtered list, or the list of a key of narrower scope differs from deleted jobs by which jobs are missing:
-exactly the oldest ones, or all jobs of some users or of some status and no others.
+exactly the oldest ones, or all jobs of some users or of some status and no others. What a response itself says of
+further pages is found by `raw.paging`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _ADVICE = "fetch the whole list; if these jobs are really gone, run again with -
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingJobs:
     """The jobs that were present before, by whether the list has them, and the length of the list."""
 
     missing: pa.Table
@@ -29,7 +30,7 @@ class Missing:
     received: int
 
     @classmethod
-    def of(cls, jobs: pa.Table, listed: AbstractSet[str], received: int) -> Missing:
+    def of(cls, jobs: pa.Table, listed: AbstractSet[str], received: int) -> MissingJobs:
         """What a list lacks.
 
         Args:
@@ -58,7 +59,7 @@ class Missing:
         return not pc.any(pc.is_in(missing, value_set=pc.unique(kept))).as_py()
 
 
-def require_whole_list(found: Missing, received_before: int | None, pages: int = 1) -> list[str]:
+def require_whole_list(found: MissingJobs, received_before: int | None, pages: int = 1) -> list[str]:
     """Warnings about jobs that the list lacks.
 
     Args:
@@ -92,7 +93,7 @@ def _refused(what: str) -> DataError:
     return DataError("R46", f"{what}; nothing was committed", next=_ADVICE)
 
 
-def unclaimed_warning(found: Missing) -> list[str]:
+def unclaimed_warning(found: MissingJobs) -> list[str]:
     """The warning that an array, which may be a part of the list, lacks known jobs."""
     count = found.missing.num_rows
     if not count:

@@ -68,7 +68,7 @@ def rebuild_tables(target: Target, settings: Settings, progress: Progress) -> tu
 def _privacy(
     target: Target, settings: Settings, entries: Iterable[dict[str, Any]]
 ) -> tuple[dict[str, str], Pseudonyms | None]:
-    """How the target treats people's data, and the pseudonyms for saved responses that are read once more.
+    """How the target treats personal data, and the pseudonyms for saved responses that are read once more.
 
     Raises:
         ConfigError: The key is missing, or is another one.

@@ -28,7 +28,7 @@ _ADVICE = "put it back to rebuild from it"
 class ReplayedSource:
     """A source that returns what the sources of a past run returned.
 
-    `entry` is the run's entry in the archive's index; `pseudonyms` replace people's data in saved responses, which are
+    `entry` is the run's entry in the archive's index; `pseudonyms` replace personal data in saved responses, which are
     read once more.
     """
 

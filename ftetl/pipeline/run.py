@@ -75,7 +75,7 @@ def run_source(settings: Settings, source: Source, target: Target, progress: Pro
 class Run:
     """One run from a source into a locked target.
 
-    `privacy` is how people's data is treated (`Pseudonyms.identity`).
+    `privacy` is how personal data is treated (`Pseudonyms.identity`).
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """Signs that a response shows one page of a list, or a filtered part of it: in its body, or in its headers.
 
 An API that pages names the next page, or how many jobs there are, in one of many spellings. Names are compared without
-case and punctuation: `next_cursor`, `nextCursor` and `X-Next-Cursor` are the same sign.
+case and punctuation: `next_cursor`, `nextCursor` and `X-Next-Cursor` are the same sign. A part that gives no
+such sign is found by the jobs that it lacks, by `pipeline.partial_list`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from ftetl.raw.json_tokens import end_of_value
-from ftetl.raw.secret_names import Says, says
+from ftetl.raw.secret_names import KeyKind, classify_key
 
 
 class Secret(NamedTuple):
@@ -133,8 +133,8 @@ def _value_of_key(raw: bytes, match: re.Match[bytes]) -> Secret | None:
     closing = match.start() + end.start()
     opening = raw.rfind(quote, max(0, closing - _LONGEST_KEY), closing)
     key = _unescaped(raw[opening + 1 : closing])
-    meaning = says(key) if opening >= 0 else Says.NOTHING
-    if meaning is Says.NOTHING:
+    meaning = classify_key(key) if opening >= 0 else KeyKind.NOTHING
+    if meaning is KeyKind.NOTHING:
         return None
     start = match.end()
     mark = slashes + quote
@@ -143,7 +143,7 @@ def _value_of_key(raw: bytes, match: re.Match[bytes]) -> Secret | None:
     inner = raw[start:stop].strip()
     if inner in (b"", b"null", b"None", b"true", b"false", b"{}", b"[]", mark * 2, mark + b"***" + mark):
         return None
-    if meaning is Says.TOKEN and (not is_text or len(inner) - 2 * len(mark) < _LONG_ENOUGH):
+    if meaning is KeyKind.TOKEN and (not is_text or len(inner) - 2 * len(mark) < _LONG_ENOUGH):
         return None
     return Secret(start, start + len(raw[start:stop].rstrip()), key, mark + b"%s" + mark)
 

@@ -7,8 +7,8 @@ from enum import Enum
 from functools import lru_cache
 
 
-class Says(Enum):
-    """What a key says of its value."""
+class KeyKind(Enum):
+    """What the value of a key is."""
 
     NOTHING = 0
     TOKEN = 1  # a secret if it is a text that is long enough to be one
@@ -38,15 +38,15 @@ _PIECE = re.compile(
 
 
 @lru_cache(maxsize=4096)
-def says(key: str) -> Says:
-    """What this key says of its value."""
+def classify_key(key: str) -> KeyKind:
+    """What the value of this key is, as far as the key tells."""
     words = [word.lower() for word in _WORD.findall(key)]
     if not words or _ABOUT.fullmatch(words[-1]):
-        return Says.NOTHING
+        return KeyKind.NOTHING
     spelled = f" {' '.join(words)} "
     if _SECRET.search(spelled) or _TOKENS.search(spelled):
-        return Says.SECRET
+        return KeyKind.SECRET
     if not _TOKEN.search(spelled):
-        return Says.NOTHING
+        return KeyKind.NOTHING
     before = words[words.index("token") - 1] if "token" in words[1:] else ""
-    return Says.NOTHING if _PIECE.fullmatch(before) else Says.TOKEN
+    return KeyKind.NOTHING if _PIECE.fullmatch(before) else KeyKind.TOKEN

@@ -1,13 +1,15 @@
-"""Stops a run whose newest snapshot is damaged: error S13."""
+"""Finds damaged files of a snapshot, and stops a run whose newest snapshot is damaged: error S13."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from ftetl.errors import StorageError
-from ftetl.store.manifest import Manifest, find_damage, older_manifests
+from ftetl.errors.os_errors import error_for_operation
+from ftetl.store.manifest import Manifest, StoredFile, older_manifests, snapshot_folder
 
 
 def require_readable_manifest(path: Path, base: Manifest | None, *, has_manifests: bool) -> None:
@@ -38,3 +40,27 @@ def require_undamaged_base(path: Path, base: Manifest | None, is_read_back: Call
     what = f"version {base.version} of {path} is damaged and cannot be updated: {damage[0]}; {fallback}"
     advice = "restore the file from a backup, or make the tables again with `ftetl rebuild`"
     raise StorageError("S13", what, next=advice)
+
+
+def find_damage(target: Path, manifest: Manifest) -> list[str]:
+    """Read all files of a version again: a line for each that is not as it was written."""
+    folder = snapshot_folder(target, manifest)
+    return [
+        f"{(folder / file.name).relative_to(target).as_posix()}: {damage}"
+        for file in manifest.files
+        if (damage := _file_damage(folder / file.name, file))
+    ]
+
+
+def _file_damage(path: Path, file: StoredFile) -> str:
+    try:
+        if path.is_symlink() or not path.is_file():
+            return "missing" if not (path.exists() or path.is_symlink()) else "is not a regular file"
+        with path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            size = stream.tell()
+    except OSError as error:
+        return str(error_for_operation(error, "read", path).what)
+    if size != file.bytes:
+        return f"has {size} bytes, {file.bytes} were written"
+    return "" if sha256 == file.sha256 else "its SHA-256 is not that of what was written"

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from ftetl.clock import parse_iso
 from ftetl.errors import StorageError
-from ftetl.errors.os_errors import error_for_operation, translate_os_errors
+from ftetl.errors.os_errors import translate_os_errors
 
 CONTROL = "_ftetl"
 MANIFESTS = "manifests"
@@ -211,30 +211,6 @@ def list_versions(target: Path) -> list[int]:
 def snapshot_folder(target: Path, manifest: Manifest) -> Path:
     """Where the files of a version are."""
     return target / SNAPSHOTS / manifest.run_id
-
-
-def find_damage(target: Path, manifest: Manifest) -> list[str]:
-    """Read all files of a version again: a line for each that is not as it was written."""
-    folder = snapshot_folder(target, manifest)
-    return [
-        f"{(folder / file.name).relative_to(target).as_posix()}: {damage}"
-        for file in manifest.files
-        if (damage := _file_damage(folder / file.name, file))
-    ]
-
-
-def _file_damage(path: Path, file: StoredFile) -> str:
-    try:
-        if path.is_symlink() or not path.is_file():
-            return "missing" if not (path.exists() or path.is_symlink()) else "is not a regular file"
-        with path.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            size = stream.tell()
-    except OSError as error:
-        return str(error_for_operation(error, "read", path).what)
-    if size != file.bytes:
-        return f"has {size} bytes, {file.bytes} were written"
-    return "" if sha256 == file.sha256 else "its SHA-256 is not that of what was written"
 
 
 def _read_manifest(target: Path, name: str) -> bytes | None:

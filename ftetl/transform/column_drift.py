@@ -51,7 +51,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingKey:
     """A key that had a value in some stored rows, and has none in the same jobs now."""
 
     path: str
@@ -66,7 +66,7 @@ class ColumnDrift:
     """The drift of one run, by key."""
 
     unreadable: tuple[Unreadable, ...] = ()
-    missing: tuple[Missing, ...] = ()
+    missing: tuple[MissingKey, ...] = ()
 
 
 @dataclass(frozen=True)

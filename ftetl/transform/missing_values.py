@@ -17,7 +17,7 @@ from ftetl.arrays import one
 from ftetl.contract import Column, tables
 from ftetl.transform.column_drift import (
     EVENTS,
-    Missing,
+    MissingKey,
     any_valid,
     columns_below,
     is_vital,
@@ -81,7 +81,7 @@ class MissingValues:
                 has = pc.unique(new_jobs.filter(one(pc.is_valid(new.column(column.name)))))
                 self._add(path, ids.take(without(had, has)))
 
-    def found(self, anomalies: pa.Table) -> Iterator[Missing]:
+    def found(self, anomalies: pa.Table) -> Iterator[MissingKey]:
         """The keys that are missing; a value with one of these anomalies of this run is not missing, but unreadable."""
         unreadable = unreadable_cells(anomalies)
         for path, pieces in sorted(self._gone.items()):
@@ -91,7 +91,7 @@ class MissingValues:
                     gone = without(gone, jobs_at(unreadable, known)[0])
             if len(gone):
                 vital = any(map(is_vital, columns_below(path)))
-                yield Missing(path, vital, self._compared[path], self._had[path], len(gone))
+                yield MissingKey(path, vital, self._compared[path], self._had[path], len(gone))
 
     def _add(self, path: str, ids: pa.Array | pa.ChunkedArray) -> None:
         if len(ids):

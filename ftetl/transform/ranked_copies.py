@@ -44,7 +44,7 @@ class RankedCopies:
         self.order = self._ranked(
             {
                 **columns,
-                "era": survivorship.eras(columns["job_id"], times, columns["observed_at"]),
+                "epoch": survivorship.comparison_epochs(columns["job_id"], times, columns["observed_at"]),
                 "updated_at": times,
                 "detail": pc.cast(columns["detail"], pa.int8()),
             }

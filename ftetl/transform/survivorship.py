@@ -24,7 +24,7 @@ from ftetl.clock import SKEW
 from ftetl.contract import tables
 from ftetl.transform.timestamps import INSTANT, NEVER
 
-RANK = [(name, "descending") for name in ("era", "updated_at", "observed_at", "detail")]
+RANK = [(name, "descending") for name in ("epoch", "updated_at", "observed_at", "detail")]
 # What makes a state of a job, besides the refund: that one comes with a detail only, so NULL is unknown, not changed.
 STATE = ("status", "updated_at", "total_price_nanousd", "token_count")
 REFUND = "refund_amount_nanousd"
@@ -61,10 +61,10 @@ def is_newer(
     return pc.fill_null(pc.or_(pc.or_(by_time, by_observation), at_once), True)
 
 
-def eras(job_ids: pa.Array, times: pa.Array, observed_at: pa.Array) -> pa.Array:
+def comparison_epochs(job_ids: pa.Array, times: pa.Array, observed_at: pa.Array) -> pa.Array:
     """By copy when, at its own observation or last before it, a copy of its job had no time to compare; else `NEVER`.
 
-    A copy of a later era wins over all of an earlier one, and within an era the times decide: the winner is that of
+    A copy of a later epoch wins over all of an earlier one, and within an epoch the times decide: the winner is that of
     the copies one by one. `times` are the `comparable_times` of the copies.
     """
     never = pa.scalar(NEVER, INSTANT)

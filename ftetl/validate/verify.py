@@ -15,6 +15,7 @@ from ftetl.snapshot.snapshot import Snapshot
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store import manifest as manifests
 from ftetl.store.cleanup import CURRENT, run_id_of_link
+from ftetl.store.integrity import find_damage
 from ftetl.store.ownership import FORMAT, SIGNATURE
 
 _RESTORE = "restore _ftetl/manifests and snapshots from a backup, or make the tables again in an empty folder"
@@ -74,7 +75,7 @@ def verify_snapshot(target: str | os.PathLike[str], *, contents: bool = True) ->
     snapshot = Snapshot(path, manifest)
     rows: dict[str, int] = dict(manifest.facts["rows"])
     notes = _check_current_link(path, snapshot)
-    if damaged_files := manifests.find_damage(path, manifest):
+    if damaged_files := find_damage(path, manifest):
         damage += damaged_files  # the contents are only worth checking where the bytes are right
     elif contents:
         contracts = manifest.facts["contracts"]

@@ -13,7 +13,7 @@ HEAVY = {"msgspec", "numpy", "pandas", "pandera", "pyarrow", "requests", "rich",
 IMPORT, COMMAND = "import ftetl", "runpy.run_module('ftetl', run_name='__main__')"
 COMMAND_LINE = {
     *("cli", "cli.main", "cli.exit_handling", "cli.log_format", "cli.output", "cli.process"),
-    *("errors", "formatting"),
+    *("errors", "errors.places", "formatting"),
 }
 EXPORT = COMMAND_LINE | {
     *("cli.commands", "cli.commands.export", "cli.options"),

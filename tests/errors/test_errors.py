@@ -22,12 +22,6 @@ def _walk(root: type[FtetlError]) -> Iterator[type[FtetlError]]:
 ERRORS = sorted(_walk(FtetlError), key=lambda kind: kind.__name__)
 
 
-def test_the_tree_at_the_head_of_the_module_is_the_tree() -> None:
-    drawn = [line.split()[1:3] for line in inspect.getdoc(errors).splitlines() if "─" in line]
-
-    assert sorted(drawn) == sorted([kind.__name__, str(kind.exit.code)] for kind in ERRORS)
-
-
 @pytest.mark.parametrize("kind", ERRORS)
 class TestEveryError:
     def test_ends_in_error_and_is_documented(self, kind: type[FtetlError]) -> None:

@@ -16,7 +16,8 @@ import pytest
 import ftetl
 from ftetl.errors import EXITS, FtetlError, StorageError, UsageError
 from ftetl.pipeline.export import rebuild
-from ftetl.store.manifest import encode_manifest, find_damage, load_manifest, manifest_name
+from ftetl.store.integrity import find_damage
+from ftetl.store.manifest import encode_manifest, load_manifest, manifest_name
 from ftetl.validate.verify import verify_snapshot
 
 Flips = Callable[[int], Iterator[tuple[int, int]]]  # of a file's length: the places and bits to try

@@ -34,12 +34,12 @@ from ftetl.pipeline import run_log
 from ftetl.run_report import Report
 from ftetl.store import target as store_target
 from ftetl.store.filesystem import Folder, Fs, Link
+from ftetl.store.integrity import find_damage
 from ftetl.store.manifest import (
     RUN_ID,
     Manifest,
     decode_manifest,
     encode_manifest,
-    find_damage,
     list_versions,
     load_manifest,
     manifest_name,

@@ -24,8 +24,9 @@ import pytest
 import ftetl
 from ftetl.errors import EXITS, FtetlError, StorageError, TryLaterError
 from ftetl.store.filesystem import Folder, Fs
+from ftetl.store.integrity import find_damage
 from ftetl.store.lock import LOCK_FILE
-from ftetl.store.manifest import find_damage, list_versions, load_manifest, newest_manifest, snapshot_folder
+from ftetl.store.manifest import list_versions, load_manifest, newest_manifest, snapshot_folder
 from ftetl.store.target import Target
 
 OK, PARTIAL, TRY_LATER = EXITS["OK"].code, EXITS["PARTIAL"].code, EXITS["TEMPFAIL"].code

@@ -282,7 +282,7 @@ def test_a_failure_at_any_call_of_a_run_shows_no_key_in_a_frame(tmp_path: Path, 
     assert files_containing(tmp_path, KEYS) == []
 
 
-# ------------------------------------------------------------------------------------------- people's data
+# ------------------------------------------------------------------------------------------- personal data
 
 VALUES: tuple[Any, ...] = (MAIL, [MAIL], {MAIL: MAIL}, {"user": MAIL}, f"1{MAIL}", f"\n{MAIL}\x1b[2J")
 # Where data belongs: the tables, and the texts that were received.

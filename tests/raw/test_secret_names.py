@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from ftetl.contract import tables
-from ftetl.raw.secret_names import Says, says
+from ftetl.raw.secret_names import KeyKind, classify_key
 
 KEYS = {
-    Says.SECRET: """
+    KeyKind.SECRET: """
         apiKey API-KEY api_key wandb_api_key OPENAI_API_KEY openai_apikey x-api-key wandbApiKey password db_passwd
         passwd passwordHash authorization Proxy-Authorization client_secret clientSecret secret secrets
         AWS_SECRET_ACCESS_KEY credentials credentials_json private_key privateKeyPem cookie Set-Cookie session-cookie
         bearer bearerToken access_tokens ssh_key webhook_secret wandb_key""",
-    Says.TOKEN: "token api_token API_TOKEN hfToken hf_api_token accesstoken refresh-token token_value",
-    Says.NOTHING: """
+    KeyKind.TOKEN: "token api_token API_TOKEN hfToken hf_api_token accesstoken refresh-token token_value",
+    KeyKind.NOTHING: """
         token_count prompt_token_count tokenizer max_tokens max_new_tokens tokens eos_token pad_token next_page_token
         price_per_token token_limit tokenized_dataset_path keyword key monkey author secretary api_key_id secret_name
         auth_token_expires_at credential_type cost_per_token model files hyperparameters""",
@@ -22,10 +22,10 @@ KEYS = {
 
 
 @pytest.mark.parametrize("meaning", KEYS)
-def test_a_key_says_so_in_any_spelling(meaning: Says) -> None:
+def test_a_key_says_so_in_any_spelling(meaning: KeyKind) -> None:
     keys = KEYS[meaning].split()
 
-    assert {key: says(key) for key in keys} == dict.fromkeys(keys, meaning)
+    assert {key: classify_key(key) for key in keys} == dict.fromkeys(keys, meaning)
 
 
 def test_no_key_and_no_column_of_the_contracts_says_so() -> None:
@@ -34,5 +34,5 @@ def test_no_key_and_no_column_of_the_contracts_says_so() -> None:
     keys |= {key for t in tables().values() for c in t.columns for source in c.sources for key in source.keys}
     keys |= {key for t in tables().values() for path in t.ignore for key in path.split(".")}
 
-    assert {key for key in keys - secret if says(key) is not Says.NOTHING} == set()
-    assert all(says(key) is not Says.NOTHING for key in secret)
+    assert {key for key in keys - secret if classify_key(key) is not KeyKind.NOTHING} == set()
+    assert all(classify_key(key) is not KeyKind.NOTHING for key in secret)

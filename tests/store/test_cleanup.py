@@ -13,9 +13,9 @@ import pytest
 from ftetl.clock import iso
 from ftetl.errors import TargetError
 from ftetl.store.cleanup import versions_to_retain
+from ftetl.store.integrity import find_damage
 from ftetl.store.manifest import (
     encode_manifest,
-    find_damage,
     list_versions,
     load_manifest,
     manifest_name,

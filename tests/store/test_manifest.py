@@ -13,6 +13,7 @@ import pytest
 
 import ftetl
 from ftetl.errors import StorageError, TargetError
+from ftetl.store.integrity import find_damage
 from ftetl.store.manifest import (
     JSON,
     Manifest,
@@ -20,7 +21,6 @@ from ftetl.store.manifest import (
     canonical_json,
     decode_manifest,
     encode_manifest,
-    find_damage,
     list_versions,
     load_manifest,
     manifest_name,

@@ -27,10 +27,10 @@ from pyarrow import dataset
 import ftetl
 from ftetl.errors import ConfigError, FtetlError, SoftwareError, StorageError, TryLaterError
 from ftetl.store.filesystem import Folder, Fs, Link
+from ftetl.store.integrity import find_damage
 from ftetl.store.manifest import (
     RUN_ID,
     encode_manifest,
-    find_damage,
     list_versions,
     load_manifest,
     manifest_name,

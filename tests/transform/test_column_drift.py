@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
-from ftetl.transform.column_drift import UNREADABLE, Missing, ReadJobs, columns_below, find_unreadable, form_of
+from ftetl.transform.column_drift import UNREADABLE, MissingKey, ReadJobs, columns_below, find_unreadable, form_of
 from ftetl.transform.missing_values import MissingValues
 
 IDS = [f"ft-{letter}" for letter in "abcdefgh"]
@@ -104,7 +104,7 @@ def test_missing_values_are_counted_as_by_hand(
         gone = [i for i in had if pairs[i][1].get(column) is None and i not in unreadable]
         if gone:
             vital = path in ("total_price", "status")
-            expected[path] = Missing(path, vital, len(scope), len(had), len(gone))
+            expected[path] = MissingKey(path, vital, len(scope), len(had), len(gone))
     assert found == expected
 
 
@@ -129,8 +129,8 @@ def test_events_are_compared_by_job_over_all_pieces() -> None:
 
     odd = {("b", "events.message", "wrong_type")}
     assert list(missing.found(anomalies(odd))) == [
-        Missing("events.message", vital=False, compared=3, had=3, jobs=2),
-        Missing("events.step", vital=False, compared=3, had=1, jobs=1),
+        MissingKey("events.message", vital=False, compared=3, had=3, jobs=2),
+        MissingKey("events.step", vital=False, compared=3, had=1, jobs=1),
     ]
 
 

@@ -26,7 +26,7 @@ _STDOUT = Path("-")
     metavar="FILE",
     help="The page, replaced as a whole; - for stdout.",
 )
-@options.file_mode("Mode of the file; it holds people's data. 0640 lets a group read.")
+@options.file_mode("Mode of the file; it holds personal data. 0640 lets a group read.")
 @options.with_output
 def report(output: Output, targets: tuple[Path, ...], file: Path, file_mode: int) -> None:
     """Write one self-contained HTML page about the newest snapshot of TARGET, or of several together.

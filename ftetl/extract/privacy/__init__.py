@@ -1,1 +1,1 @@
-"""People's data in responses: what names a person, pseudonyms, and a source that replaces them."""
+"""Personal data in responses: what names a person, pseudonyms, and a source that replaces them."""

@@ -1,4 +1,4 @@
-"""Finds people's data in raw bytes: the keys that the contracts mark as personal, and their values.
+"""Finds personal data in raw bytes: the keys that the contracts mark as personal, and their values.
 
 Keys count however they are escaped, also in malformed JSON, in JSON within a string, and as Python prints them.
 """

@@ -1,4 +1,4 @@
-"""Pseudonyms for people's data, which only the holder of a key can compute; or no replacement at all.
+"""Pseudonyms for personal data, which only the holder of a key can compute; or no replacement at all.
 
 Equal texts have equal pseudonyms under one key, so that rows can still be grouped by person, across projects as well.
 """
@@ -16,7 +16,7 @@ from ftetl.errors import ConfigError
 OPTION: Final = "--pii-key-file"
 MODE: Final = "pii"
 FINGERPRINT: Final = "pii_key"
-IDENTITY: Final = (MODE, FINGERPRINT)  # the keys of a target's identity that say how it treats people's data
+IDENTITY: Final = (MODE, FINGERPRINT)  # the keys of a target's identity that say how it treats personal data
 KEPT: Final = "keep"
 SHORTEST: Final = limits.PSEUDONYM_KEY
 PREFIX: Final = "pii:"
@@ -59,7 +59,7 @@ class Pseudonyms:
 
 
 def read_pseudonyms(settings: Settings) -> Pseudonyms | None:
-    """The pseudonyms of these settings; None if people's data is kept as it is.
+    """The pseudonyms of these settings; None if personal data is kept as it is.
 
     Raises:
         ConfigError: The key is missing, too short or too long.

@@ -1,4 +1,4 @@
-"""A source whose responses hold no people's data: decorates another source and rewrites what it returns.
+"""A source whose responses hold no personal data: decorates another source and rewrites what it returns.
 
 Tables, stored texts, digests and evidence are all made from the rewritten responses.
 """
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ftetl.errors import DataError, FtetlError
 from ftetl.extract.privacy.pseudonyms import Pseudonyms
-from ftetl.extract.privacy.redactor import LONGEST, EndlessError, Redactor
-from ftetl.extract.source import Detail, Source, SourceStats
+from ftetl.extract.privacy.redactor import LONGEST, Redactor, UnterminatedValueError
+from ftetl.extract.source import Detail, Source, SourceDecorator
 from ftetl.raw.blob import Blob, Memory, Spooled
 from ftetl.raw.response import Response, Shape, read_window
 from ftetl.raw.spool import write_spooled
@@ -21,30 +21,14 @@ from ftetl.raw.spool import write_spooled
 _PIECE = 1 << 20
 
 
-class RedactingSource:
+class RedactingSource(SourceDecorator):
     """The responses of another source, redacted. Large ones are written to an unnamed file in the scratch folder."""
 
     def __init__(self, source: Source, pseudonyms: Pseudonyms, scratch: Callable[[], Path]) -> None:
-        self._source = source
+        super().__init__(source)
         self._redactor = Redactor(pseudonyms)
         self._scratch = scratch
         self._stack = ExitStack()
-        self.service: str | None = source.service
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """As the source."""
-        return self._source.notes
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """As the source."""
-        return self._source.skipped
-
-    @property
-    def stats(self) -> SourceStats:
-        """As the source."""
-        return self._source.stats
 
     def responses(self) -> Iterator[Response]:
         """The responses, redacted.
@@ -53,7 +37,7 @@ class RedactingSource:
             FtetlError: As the source; or a person's name does not end.
         """
         with self._redacted_evidence():
-            yield from map(self.redact, self._source.responses())
+            yield from super().responses()
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details, redacted.
@@ -62,15 +46,14 @@ class RedactingSource:
             FtetlError: As the source.
         """
         with self._redacted_evidence():
-            for detail in self._source.details(job_ids):
-                yield replace(detail, response=detail.response and self.redact(detail.response))
+            yield from super().details(job_ids)
 
     def close(self) -> None:
         """Close the rewritten files and the source; safe to call twice."""
         self._stack.close()
-        self._source.close()
+        super().close()
 
-    def redact(self, response: Response) -> Response:
+    def rewrite(self, response: Response) -> Response:
         """One response, redacted.
 
         Raises:
@@ -86,7 +69,7 @@ class RedactingSource:
             try:
                 redacted = self._redactor.redact_stream(pieces, lines=lines)
                 blob = write_spooled(redacted, self._scratch(), response.name)
-            except EndlessError:
+            except UnterminatedValueError:
                 what = f"{response.name} has a value of more than {LONGEST:,} bytes where a person should be named"
                 raise DataError("E04", what, next="look at the response; it is damaged") from None
             self._stack.callback(blob.close)

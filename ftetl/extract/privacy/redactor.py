@@ -1,4 +1,4 @@
-"""Rewrites the bytes of a response without people's data, before anything else reads them.
+"""Rewrites the bytes of a response without personal data, before anything else reads them.
 
 Replaces the whole values of personal keys, and every e-mail address anywhere; all other bytes stay as they are.
 """
@@ -16,11 +16,11 @@ WINDOW = 4 << 20  # bytes that are rewritten together
 LONGEST = 64 << 20  # bytes of one value: a longer one never ends
 _HOLD = 2 * emails.REACH  # bytes at the end of a window in which a value or an address may begin
 
-Replace = Callable[[bytes], str | None]  # the replacement of a text; None where people's data is dropped
+Replace = Callable[[bytes], str | None]  # the replacement of a text; None where personal data is dropped
 _Replacement = tuple[int, int, str]  # start, end, and the text in their place
 
 
-class EndlessError(Exception):
+class UnterminatedValueError(Exception):
     """A value is longer than `LONGEST`."""
 
 
@@ -38,7 +38,7 @@ class Redactor:
         """The bytes in these pieces, rewritten, a window at a time.
 
         Raises:
-            EndlessError: A value is longer than `LONGEST`.
+            UnterminatedValueError: A value is longer than `LONGEST`.
         """
         waiting: list[bytes] = []
         size, wanted = 0, WINDOW
@@ -52,7 +52,7 @@ class Redactor:
             yield rewritten
             waiting, size = [window[end:]], size - end
             if size > LONGEST:
-                raise EndlessError
+                raise UnterminatedValueError
             wanted = max(WINDOW, 2 * size)  # for a value that is larger than the window
         yield _Window(b"".join(waiting), self._replace, lines=lines, last=True).rewrite()[0]
 

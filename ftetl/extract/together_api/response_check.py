@@ -107,7 +107,7 @@ def _classify_body(response: HttpResponse, host: str, key: Secret, required_key:
     if error_body.is_markup(body):
         what = f"{host} responded with a web page, which the Together API never does {_facts(response, key)}"
         return RequestFailure(ProtocolError, "H32", what, CHECK_ADDRESS, limits.SUSPECT_RETRIES)
-    if not body and not response.framed:  # as it looks when the connection ends within the headers
+    if not body and not response.has_known_end:  # as it looks when the connection ends within the headers
         what = f"{CUT_OFF.format(host=host)} {_facts(response, key)}"
         return RequestFailure(UnavailableError, "H15", what, _LATER, limits.MAX_REQUESTS)
     if not body[: limits.CHUNK].strip(b"\xef\xbb\xbf \t\r\n"):
@@ -117,7 +117,7 @@ def _classify_body(response: HttpResponse, host: str, key: Secret, required_key:
     if isinstance(document, dict) and document.get("error") and not document.get(required_key):
         what = f"{host} gave an error as its response {_facts(response, key)}"
         return RequestFailure(DataError, "R01", what, _LATER_OR_ADDRESS, limits.SUSPECT_RETRIES)
-    if not response.framed and _is_truncated(body):
+    if not response.has_known_end and _is_truncated(body):
         what = f"the response of {host} ends in the middle {_facts(response, key)}"
         return RequestFailure(DataError, "H19", what, _LATER_OR_ADDRESS, limits.SUSPECT_RETRIES)
     return None

@@ -49,7 +49,7 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str] = field(repr=False)  # names in any case
     body: bytes = field(repr=False)  # decompressed
-    framed: bool  # whether HTTP or gzip marks the end of the body; otherwise it ended with the connection
+    has_known_end: bool  # whether HTTP or gzip marks the end of the body; otherwise it ended with the connection
 
 
 class Transport:
@@ -125,7 +125,7 @@ class Transport:
             status, headers = response.status_code, response.headers
             encoding = headers.get("content-encoding", "").strip().lower() or "identity"
             if status != requests.codes.ok:
-                return HttpResponse(status, headers, self._read_beginning(response.raw, encoding), framed=True)
+                return HttpResponse(status, headers, self._read_beginning(response.raw, encoding), has_known_end=True)
             if encoding not in {"identity", "gzip", "x-gzip"}:
                 what = f"{self.host} responds in a compression that was not requested"
                 raise RequestFailedError(RequestFailure(ProtocolError, "H24", what, CHECK_ADDRESS))
@@ -136,8 +136,8 @@ class Transport:
             except Exception as error:  # noqa: BLE001 - as in `get_in_this_thread`
                 failure = failure_from_exception(error, self.host)
                 raise RequestFailedError(failure_in_body(failure, chunked="transfer-encoding" in headers)) from None
-            framed = encoding != "identity" or "content-length" in headers or "transfer-encoding" in headers
-            return HttpResponse(status, headers, body, framed)
+            has_known_end = encoding != "identity" or "content-length" in headers or "transfer-encoding" in headers
+            return HttpResponse(status, headers, body, has_known_end)
 
     @cached_property
     def _prepared_request(self) -> requests.PreparedRequest:

@@ -94,7 +94,7 @@ class Merge:
         times = (self.newest_stored, observation_times.newest_of(name, rows))
         self.newest_stored = max((time for time in times if time is not None), default=None)
         if context.live_at is not None and context.dates_back:
-            return observation_times.dated_back(name, rows, context.live_at)
+            return observation_times.backdate(name, rows, context.live_at)
         return rows
 
     def protect_from_missing(self, job_ids: Iterable[str]) -> None:

@@ -34,7 +34,7 @@ def newest_of(name: str, rows: pa.Table) -> datetime | None:
     return max((time for time in times if time is not None), default=None)
 
 
-def dated_back(name: str, rows: pa.Table, moment: datetime) -> pa.Table:
+def backdate(name: str, rows: pa.Table, moment: datetime) -> pa.Table:
     """Rows of a table, in key order, with every observation after a moment dated to just before it.
 
     The states of one job get times a microsecond apart, so that their order stays.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ftetl.contract import people
 from ftetl.extract.privacy import redactor
-from ftetl.extract.privacy.redactor import EndlessError, Redactor
+from ftetl.extract.privacy.redactor import Redactor, UnterminatedValueError
 from ftetl.raw import emails, strict_json
 
 
@@ -213,7 +213,7 @@ def test_a_value_that_never_ends_is_refused_before_it_fills_the_memory(monkeypat
     monkeypatch.setattr(redactor, "WINDOW", 100)
     monkeypatch.setattr(redactor, "LONGEST", 1000)
 
-    with pytest.raises(EndlessError):
+    with pytest.raises(UnterminatedValueError):
         list(HASH.redact_stream([b'{"user_id":"', *[b"x" * 50] * 100]))
 
 
