@@ -23,7 +23,6 @@ NOT_FOUND: Final = 404
 _OK: Final = 200
 _TOO_MANY_REQUESTS: Final = 429
 _FORBIDDEN: Final = 403
-_REDIRECT: Final = "H31"
 _SHOULD_RETRY: Final = "x-should-retry"  # the service's own word, which the vendor's SDK obeys before the status too
 _RETRY_WORDS: Final = {"true": True, "false": False}
 _NEW_KEY: Final = "give a key that is valid for this project"
@@ -80,7 +79,7 @@ def classify_response(
     if status == NOT_FOUND and one_job and not should_retry:
         return None
     failure = _status_failure(response, host, key, one_job=one_job)
-    if failure.code == _REDIRECT or not (failure.retries if should_retry is None else should_retry):
+    if _is_redirect(response) or not (failure.retries if should_retry is None else should_retry):
         return replace(failure, retries=0)
     wait = parse_retry_after(response.headers)
     pauses_all = status == _TOO_MANY_REQUESTS
@@ -93,9 +92,9 @@ def _status_failure(response: HttpResponse, host: str, key: Secret, *, one_job: 
     if status in (_FORBIDDEN, NOT_FOUND) and one_job:  # the list was readable with this key
         what = f"{host} does not show this job {facts}"
         return RequestFailure(UnavailableError, "N03", what, "look at it in the account")
-    if 300 <= status < 400 and "location" in response.headers:
+    if _is_redirect(response):
         what = f"{host} redirects to {_redirect_target(response, host, key)}, and a key is never sent on {facts}"
-        return RequestFailure(ProtocolError, _REDIRECT, what, "if that is the API, give it as --base-url")
+        return RequestFailure(ProtocolError, "H31", what, "if that is the API, give it as --base-url")
     kind, code, what, advice = _STATUSES.get(status) or _CLASSES[status // 100]
     what = what.format(host=host, source=key.source or "the settings", fingerprint=key.fingerprint)
     is_temporary = issubclass(kind, UnavailableError | TryLaterError)
@@ -159,6 +158,10 @@ def _facts(response: HttpResponse, key: Secret) -> str:
     if request_id := error_body.request_id(response.headers, key):
         facts.append(f"request id {request_id}")
     return f"({', '.join(facts)})"
+
+
+def _is_redirect(response: HttpResponse) -> bool:
+    return 300 <= response.status < 400 and "location" in response.headers
 
 
 def _redirect_target(response: HttpResponse, host: str, key: Secret) -> str:
