@@ -206,7 +206,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], str, str]] = {
         "R13",
         "a.json",
     ),
-    "two documents": (lambda f: ["export", "out", "--from", _file(f, "a.json", b"[] []")], "E02", "a.json"),
+    "text after the list": (lambda f: ["export", "out", "--from", _file(f, "a.json", b"[] x")], "R06", "part 2"),
     "a broken end": (lambda f: ["export", "out", "--from", _file(f, "a.json", b'{"data":[]]')], "E01", "a.json"),
     "lines without a job": (
         lambda f: ["export", "out", "--from", _file(f, "a.ndjson", b"1\n2\n")],
