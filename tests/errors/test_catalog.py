@@ -26,7 +26,6 @@ KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, t
 CHOSEN = {
     ("pipeline/export.py", "SoftwareError"): {"B01", "S26"},
     ("validate/table_checks.py", "SoftwareError"): {"B02", "V13"},
-    ("extract/together_api/response_check.py", "ProtocolError"): {"H31"},
     ("config/credentials.py", "ConfigError"): {"P07", "X04"},
     ("extract/together_api/transport.py", "UnavailableError"): {"H21", "H22"},
 }
