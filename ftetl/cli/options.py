@@ -123,8 +123,8 @@ allow_drift = click.option(
 
 project = click.option(
     "--project",
-    default=settings.PROJECT,
     metavar="NAME",
+    show_default=f"the target's, else the slug of the key's project, else {settings.PROJECT}",
     help="A label for the key's project; it is the `project` column of every table.",
 )
 
@@ -179,7 +179,7 @@ tables = combined(
     click.option(
         "--billing-account",
         metavar="ID",
-        help="The vendor's id of your organisation, for the table focus_costs; else the project's label.",
+        help="The vendor's id of your organisation, for the table focus_costs; else the key's, or the project's label.",
     ),
     click.option("--billing-account-name", metavar="NAME", help="The billing account's name, for the same table."),
     _choice(

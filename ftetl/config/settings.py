@@ -62,7 +62,7 @@ class Settings:
     source: str = SOURCE
     formats: tuple[str, ...] = ()  # if empty, those of the target's newest version, else Parquet alone
     events: str = "auto"
-    project: str = PROJECT
+    project: str | None = None  # if None, the target's or the key's, else `default`
     billing_account: str | None = None
     billing_account_name: str | None = None
     api_key_file: Path | None = None
@@ -112,6 +112,11 @@ class Settings:
                 settings[name] = Path(options[name])
         return cls(target=Path(target), source=os.fspath(source), **settings)
 
+    @property
+    def label(self) -> str:
+        """The project's label."""
+        return self.project or PROJECT
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "environ", Environ(self.environ))
         files = (self.api_key_file, self.pii_key_file, self.metrics_file, self.publish)
@@ -130,7 +135,7 @@ class Settings:
             ("billing account", self.billing_account),
             ("billing account's name", self.billing_account_name),
         ):
-            fits = label is None or (label.strip() == label != "" and label.isprintable() and len(label) <= LABEL)
+            fits = label is None or is_label(label)
             _require(fits, f"the {name} is empty, too long or not printable", f"use up to {LABEL} plain characters")
         for name, number in (("concurrency", self.concurrency), ("max-bytes", self.max_bytes)):
             _require(number >= 1, f"{name} is less than 1", "give a positive number")
@@ -143,6 +148,11 @@ class Settings:
         _require(
             moment is None or moment.tzinfo is not None, "observed_at has no time zone", "give it one, such as UTC"
         )
+
+
+def is_label(text: str) -> bool:
+    """Whether a text can be a project's label, a billing account, or its name."""
+    return text.strip() == text != "" and text.isprintable() and len(text) <= LABEL
 
 
 def _utc_time(value: str | datetime | None) -> datetime | None:

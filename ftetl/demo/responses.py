@@ -1,9 +1,11 @@
-"""Response bodies of the demo API: the items of `GET /fine-tunes`, and errors in the API's format."""
+"""Response bodies of the demo API: the items of `GET /fine-tunes`, whose the key is, and errors in the API's format."""
 
 from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 # The keys of an item; every other key is in the detail alone.
@@ -15,6 +17,22 @@ _LIST_KEYS = """
     wandb_project_name warmup_ratio weight_decay
 """
 LIST_KEYS = frozenset(_LIST_KEYS.split())
+
+
+WHOAMI: Mapping[str, Any] = MappingProxyType(  # the body of `GET /v3/whoami`
+    {
+        "type": "project_api_key",
+        "api_key": {"id": "key-demo-0001"},
+        "organization": {"id": "org-demo-0001", "name": "Example Organization"},
+        "project": {"id": "proj-demo-0001", "name": "Example Project", "slug": "example-project"},
+    }
+)
+
+
+def flat_whoami(whoami: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of `GET /v1/whoami` for that of `GET /v3/whoami`."""
+    parts = ("api_key", "organization", "project", "user")
+    return {f"{part}_{name}": value for part in parts for name, value in whoami.get(part, {}).items()}
 
 
 def list_item(job: dict[str, Any]) -> dict[str, Any]:

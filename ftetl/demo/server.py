@@ -1,4 +1,4 @@
-"""The HTTP server of the demo API, on loopback: list, detail and events, Bearer keys, errors, gzip, keep-alive.
+"""The HTTP server of the demo API, on loopback: list, detail, events and whoami, Bearer keys, errors, gzip, keep-alive.
 
 It prints nothing; the requests that it received are in `Server.requests`.
 """
@@ -10,7 +10,7 @@ import hmac
 import json
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,14 +20,14 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ftetl.demo.jobs import load_jobs
-from ftetl.demo.responses import error_body, list_item
+from ftetl.demo.responses import WHOAMI, error_body, flat_whoami, list_item
 
 DEFAULT_KEY = "key_0f1e2d3c4b5a6978"
 ROOT = "/v1"
 
 
 class Server(ThreadingMixIn, HTTPServer):
-    """A running demo API. `jobs`, `key`, `latency`, `fail` and `page_size` may be set while it runs.
+    """A running demo API. `jobs`, `key`, `latency`, `fail`, `page_size` and `whoami` may be set while it runs.
 
     Attributes:
         requests: (method, path) of every request so far.
@@ -38,9 +38,15 @@ class Server(ThreadingMixIn, HTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self, jobs: Sequence[dict[str, Any]], key: str, latency: float, fail: Callable[[str], int | None]
+        self,
+        jobs: Sequence[dict[str, Any]],
+        key: str,
+        latency: float,
+        fail: Callable[[str], int | None],
+        whoami: Mapping[str, Any] | None,
     ) -> None:
         self.jobs = jobs
+        self.whoami = whoami
         self.key = key
         self.page_size: int | None = None
         self.requests: list[tuple[str, str]] = []
@@ -117,6 +123,10 @@ class Server(ThreadingMixIn, HTTPServer):
     def _body(self, path: str, after: str | None) -> bytes | None:
         """The body of a resource; None if there is no such resource."""
         match path.split("/")[1:]:
+            case ["v3", "whoami"] if self.whoami is not None:
+                return _json(dict(self.whoami))
+            case ["v1", "whoami"] if self.whoami is not None:
+                return _json(flat_whoami(self.whoami))
             case ["v1", "fine-tunes"]:
                 return self.list_body if self.page_size is None else self._page(self.page_size, after)
             case ["v1", "fine-tunes", job_id] if unquote(job_id) in self._by_id:
@@ -192,6 +202,7 @@ def serve(
     key: str = DEFAULT_KEY,
     latency: float = 0.0,
     fail: Callable[[str], int | None] | None = None,
+    whoami: Mapping[str, Any] | None = None,
 ) -> Iterator[Server]:
     """A running server that is closed when the block ends.
 
@@ -200,8 +211,11 @@ def serve(
         key: The API key that requests must carry.
         latency: Seconds before each response.
         fail: Called with the path of each request; a status that it returns makes the response that error.
+        whoami: Whose the key is, as `GET /v3/whoami` returns it; None serves that of the demo with the jobs of the
+            demo, and a 404 with others.
     """
-    server = Server(load_jobs() if jobs is None else jobs, key, latency, fail or (lambda _: None))
+    owner = WHOAMI if jobs is None and whoami is None else whoami
+    server = Server(load_jobs() if jobs is None else jobs, key, latency, fail or (lambda _: None), owner)
     try:
         yield server
     finally:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ftetl.errors import PREFIX, DataError
+from ftetl.extract.key_owner import KeyOwner
 from ftetl.raw.response import Response
 
 
@@ -49,6 +50,10 @@ class Source(Protocol):
     service: str | None  # which service the jobs belong to (`together`, `demo`, a host); None: the source cannot tell
 
     @property
+    def owner(self) -> KeyOwner | None:
+        """Whose the key is, which may take a request; None: the source cannot tell."""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Lines for the warnings of the report; complete once the responses and the details were read."""
 
@@ -80,6 +85,11 @@ class SourceDecorator(ABC):
     @abstractmethod
     def rewrite(self, response: Response) -> Response:
         """What a response becomes."""
+
+    @property
+    def owner(self) -> KeyOwner | None:
+        """As the source."""
+        return self._source.owner
 
     @property
     def notes(self) -> tuple[str, ...]:

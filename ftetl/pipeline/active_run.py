@@ -12,9 +12,10 @@ from ftetl.clock import iso, now
 from ftetl.config.settings import Settings
 from ftetl.errors import EXITS, PREFIX, FtetlError
 from ftetl.extract.source import Source, SourceStats
+from ftetl.pipeline import key_defaults
 from ftetl.pipeline.progress import Progress
 from ftetl.run_report import Drift, Report
-from ftetl.store.manifest import Manifest, list_versions
+from ftetl.store.manifest import Manifest, list_versions, newest_manifest
 
 if TYPE_CHECKING:
     from ftetl.store.target import Target
@@ -83,7 +84,7 @@ class ActiveRun:
         return Report(
             target=str(self.settings.target),
             source=self.settings.source,
-            project=base.facts["identity"]["project"] if base and is_rebuild else self.settings.project,
+            project=base.facts["identity"]["project"] if base and is_rebuild else self._label(),
             run_id=self.target.run_id if self.target else "",
             version=base.version if base else 0,
             changed=committed,
@@ -98,6 +99,14 @@ class ActiveRun:
             message=message,
             code=code,
         )
+
+    def _label(self) -> str:
+        """The project's label, also of a run that failed before it had opened the target."""
+        base = self.target.base if self.target else None
+        if self.settings.project is None and base is None:
+            with contextlib.suppress(FtetlError):
+                base = newest_manifest(self.settings.target)
+        return key_defaults.label_of(self.settings, base.facts if base else None)
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._clock, 3)

@@ -43,7 +43,7 @@ class BuiltTables:
 
 def account_from_settings(settings: Settings) -> focus_costs.Account:
     """The account for `focus_costs`; its id is the billing account's, else the project's, else `default`."""
-    project = None if settings.project == PROJECT else settings.project
+    project = None if settings.label == PROJECT else settings.label
     return focus_costs.Account(settings.billing_account or project or PROJECT, settings.billing_account_name, project)
 
 
@@ -62,7 +62,7 @@ def build_tables(
     """
     drift = DriftDetector(extraction.confirmed)
     links = RestartLinks()
-    derived = DerivedTables(settings.project, account_from_settings(settings))
+    derived = DerivedTables(settings.label, account_from_settings(settings))
     anomalies = list(plan.anomalies)
     quarantined = list(plan.quarantined)
     merge.protect_from_missing(i for a in quarantined for i in a.possible_ids)
@@ -86,11 +86,11 @@ def build_tables(
     writers.write_rows("stages", derived.finish_events())
     _require_all_accounted(extraction, plan, done, len(quarantined))
     history = merge.read_observed("job_history")
-    states = job_history.merged(history, merge.superseded_states, merge.current_states, settings.project)
+    states = job_history.merged(history, merge.superseded_states, merge.current_states, settings.label)
     writers.write_rows("job_history", states)
     for costs in derived.focus_rows(states):
         writers.write_rows(focus_costs.TABLE, costs)
-    quarantine = merge_quarantine.quarantine(merge.read_observed("quarantine"), quarantined, settings.project)
+    quarantine = merge_quarantine.quarantine(merge.read_observed("quarantine"), quarantined, settings.label)
     writers.write_rows("quarantine", quarantine.table)
     anomaly_table = derived.anomalies(merge.anomaly_table(anomalies))
     writers.write_rows("anomalies", anomaly_table)

@@ -1,7 +1,7 @@
 """Checks before the first scheduled run what would make an export fail.
 
-It asks the service once, and changes nothing there or on the disk. Each check gives findings; what would make a run
-fail has the exit that the run would end with.
+It asks the service once for the list, and whose the key is, and changes nothing there or on the disk. Each check gives
+findings; what would make a run fail has the exit that the run would end with.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ftetl.extract.privacy import pseudonyms
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.load import formats
-from ftetl.pipeline import advisories, guards, list_watermark
+from ftetl.pipeline import advisories, guards, key_defaults, list_watermark
 from ftetl.raw import index
 from ftetl.raw.blob import Memory
 from ftetl.raw.element import Scan
@@ -113,12 +113,15 @@ def _service(settings: Settings) -> Iterator[Finding]:
 
 
 def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dict[str, str]) -> Iterator[Finding]:
-    started = time.monotonic()
     deadline = Deadline(min(settings.deadline, limits.DOCTOR_DEADLINE))
     with closing(Client(url, key, RequestLimits(deadline, settings.max_bytes))) as client:
+        owner = key_defaults.visible_owner(settings, client.ask_owner())
+        started = time.monotonic()
         listed = fetch_list(client)
     body, ahead = listed.body, listed.clock_ahead
     seconds = time.monotonic() - started
+    whose = f"the key belongs to {guards.describe_owner(owner.identity)}" if owner else None
+    yield Finding("owner", whose or "the service does not tell which project the key belongs to")
     scan = index.scan_response(Response("GET /fine-tunes", Memory(body), now()))
     yield Finding("request", f"{scan.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s")
     if ahead is not None:
@@ -129,15 +132,18 @@ def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dic
         yield clock
     base = _newest_manifest(settings.target)
     if base is not None:
-        yield from _findings_of("list", lambda: _guards(settings, base, scan, listed.pages, url, privacy))
+
+        def checks() -> Iterator[Finding]:
+            stored, label = base.facts.get("identity", {}), key_defaults.label_of(settings, base.facts)
+            guards.check_identity(stored, credentials.service(url), label, privacy, owner)
+            yield from _guards(settings, base, scan, listed.pages)
+
+        yield from _findings_of("list", checks)
 
 
-def _guards(
-    settings: Settings, base: Manifest, scan: Scan, pages: int, url: str, privacy: dict[str, str]
-) -> Iterator[Finding]:
+def _guards(settings: Settings, base: Manifest, scan: Scan, pages: int) -> Iterator[Finding]:
     """Whether the guards would let this list into this target."""
-    service, whole = credentials.service(url), not scan.is_bare
-    guards.check_identity(base.facts.get("identity", {}), service, settings.project, privacy)
+    whole = not scan.is_bare
     stored, before = open_tables(settings.target, base), base.facts.get(advisories.LISTED)
     for warning in guards.require_plausible_list(stored, settings, scan, before, whole=whole, pages=pages):
         yield Finding("list", warning, "look at the list", warning=True)

@@ -17,7 +17,7 @@ from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError
 from ftetl.errors.os_errors import error_elsewhere
 from ftetl.errors.places import place_in_package
 from ftetl.load import formats as table_formats
-from ftetl.pipeline import run_log
+from ftetl.pipeline import key_defaults, run_log
 from ftetl.pipeline.active_run import ARCHIVE, ActiveRun
 from ftetl.run_report import Report
 
@@ -67,6 +67,9 @@ def _export(active: ActiveRun) -> Report:
     with closing(active.source), _locked_target(active) as target:
         settings = active.settings = _with_formats_of_target(settings, target.base)
         with _publisher(settings, target) as publish:
+            owner = key_defaults.visible_owner(settings, active.source.owner)
+            facts = target.base.facts if target.base else None
+            settings = active.settings = key_defaults.with_defaults(settings, owner, facts)
             report = publish(active.with_start_time(run_source(settings, active.source, target, active.progress)))
         _write_run_record(target, report)
         return report

@@ -15,6 +15,7 @@ from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError
 from ftetl.extract.archive import BODIES, INDEX
 from ftetl.extract.details.cache import FOLDER
+from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.privacy.pseudonyms import IDENTITY, KEPT, MODE
 from ftetl.pipeline import partial_list
 from ftetl.raw.element import Scan
@@ -23,6 +24,8 @@ from ftetl.store.target import Target
 
 _PRIVACY = "pii"  # file in the target's control folder: how the run before the first version treated people's data
 _FAILED_RUN_FOLDERS = (BODIES, FOLDER, "failed")  # folders in which a failed first run leaves what it received
+OWNER_IDS = frozenset({"organization_id", "project_id"})
+OWNER = (*sorted(OWNER_IDS), "organization_name", "project_name")  # the names of `KeyOwner.identity`
 _UNCHANGED: Mapping[str, str] = MappingProxyType({})
 
 
@@ -49,7 +52,11 @@ def require_same_account(known: AbstractSet[str], listed: AbstractSet[str]) -> N
 
 
 def check_identity(
-    stored: Mapping[str, str | None], service: str | None, project: str, privacy: Mapping[str, str] = _UNCHANGED
+    stored: Mapping[str, str | None],
+    service: str | None,
+    project: str,
+    privacy: Mapping[str, str] = _UNCHANGED,
+    owner: KeyOwner | None = None,
 ) -> dict[str, str | None]:
     """The target's identity after this run.
 
@@ -58,10 +65,20 @@ def check_identity(
         service: which service the jobs come from; None if the source cannot tell.
         project: the label of the settings.
         privacy: how people's data is treated (`Pseudonyms.identity`).
+        owner: whose the key is, as far as it may be stored.
 
     Raises:
-        ConfigError: The target belongs to another project or service, or treats people's data in another way.
+        ConfigError: The target belongs to another project, organization or service, or treats people's data in another
+            way.
     """
+    known_owner = {name: str(stored[name]) for name in OWNER if stored.get(name)}
+    new_owner = owner.identity if owner else {}
+    if any(known_owner.get(name, new_owner.get(name)) != new_owner.get(name) for name in OWNER_IDS & new_owner.keys()):
+        raise ConfigError(
+            "S28",
+            f"the target belongs to {describe_owner(known_owner)}, and the key to {describe_owner(new_owner)}",
+            next="export each project into a target of its own",
+        )
     if stored.get("project", project) != project:
         raise ConfigError(
             "S28",
@@ -75,7 +92,17 @@ def check_identity(
         raise ConfigError(
             "S28", f"the target belongs to the service {known!r}, not {service!r}", next="use another target"
         )
-    return {"project": project, "service": service or known, **privacy}
+    return {"project": project, "service": service or known, **privacy, **known_owner, **new_owner}
+
+
+def describe_owner(identity: Mapping[str, str]) -> str:
+    """The project and the organization with names, where they are known, and ids."""
+    parts = []
+    for kind in ("project", "organization"):
+        if (key := identity.get(f"{kind}_id")) is not None:
+            name = identity.get(f"{kind}_name")
+            parts.append(f"{kind} {key}" if name is None else f"{kind} {name!r} ({key})")
+    return " of ".join(parts)
 
 
 def require_same_privacy(stored: Mapping[str, str], privacy: Mapping[str, str]) -> None:

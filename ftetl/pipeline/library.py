@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ftetl.config import limits
-from ftetl.config.settings import FILE_MODE, KEEP, LOCK_TIMEOUT, PROJECT, SOURCE, Environ, Settings
+from ftetl.config.settings import FILE_MODE, KEEP, LOCK_TIMEOUT, SOURCE, Environ, Settings
 from ftetl.pipeline.active_run import ActiveRun
 from ftetl.pipeline.export import run_export
 from ftetl.run_report import Report
@@ -21,7 +21,7 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
     source: str | Path = SOURCE,
     formats: str | Iterable[str] = (),
     events: Literal["auto", "list", "none"] = "auto",
-    project: str = PROJECT,
+    project: str | None = None,
     billing_account: str | None = None,
     billing_account_name: str | None = None,
     api_key_file: str | Path | None = None,
@@ -58,9 +58,11 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
         formats: `"csv"`, or `("parquet", "csv")`: the option `--format`. Parquet is always written. Without it those of
             the target's newest version are written, into a new target Parquet alone; `"parquet"` ends the others.
         events: `auto` fetches the details of jobs without events, `list` takes only the list's events, `none` none.
-        project: A label for the key's project; the `project` column of every table.
-        billing_account: The vendor's id of your organisation, for `focus_costs`; else the project's label.
-        billing_account_name: The billing account's name, for the same table.
+        project: A label for the key's project; the `project` column of every table. Without it a new target takes the
+            project's slug where the API tells it, else `default`, and later runs take the target's.
+        billing_account: The vendor's id of your organisation, for `focus_costs`; else the one that the API told when
+            the target was made, else the project's label.
+        billing_account_name: The billing account's name, for the same table; else the one that the API told then.
         api_key_file: A file that holds the key, instead of `TOGETHER_API_KEY`.
         base_url: The API's address, with or without `/v1`; else `TOGETHER_BASE_URL` or the vendor's.
         concurrency: Parallel requests for details.

@@ -20,7 +20,7 @@ from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
 from ftetl.extract.archive import Archive
 from ftetl.extract.privacy.pseudonyms import IDENTITY, MODE, Pseudonyms, read_pseudonyms
 from ftetl.load import formats
-from ftetl.pipeline import guards, list_watermark
+from ftetl.pipeline import guards, key_defaults, list_watermark
 from ftetl.pipeline.progress import Progress
 from ftetl.pipeline.replay import ReplayedProvenance, ReplayedSource
 from ftetl.pipeline.run import Run
@@ -29,6 +29,7 @@ from ftetl.store.manifest import snapshot_folder
 from ftetl.store.target import Commit, Target
 
 _BLOCK = 1 << 20
+_KEPT_FACTS = ("identity", key_defaults.FACT)  # what the archive does not tell: who the key was
 
 
 def rebuild_tables(target: Target, settings: Settings, progress: Progress) -> tuple[list[Report], Commit]:
@@ -59,7 +60,9 @@ def rebuild_tables(target: Target, settings: Settings, progress: Progress) -> tu
                     shutil.copyfileobj(old, new, _BLOCK)
             archive.write_index(target.version, _index_entry(target, entries[-1]))
             times = list_watermark.newest_whole_at(target), list_watermark.details_at(target)
-            commit = transaction.commit(dict(rebuilt.base.facts))
+            assert target.base is not None  # since there are entries
+            kept = {name: target.base.facts[name] for name in _KEPT_FACTS if name in target.base.facts}
+            commit = transaction.commit({**rebuilt.base.facts, **kept})
             with contextlib.suppress(FtetlError):  # committed
                 list_watermark.write_newest_whole_at(target, commit.manifest.run_id, *times)
             return reports, commit

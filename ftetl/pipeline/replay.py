@@ -12,6 +12,7 @@ from ftetl.errors import DataError
 from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
 from ftetl.extract.extract import Extraction
+from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.privacy.pseudonyms import Pseudonyms
 from ftetl.extract.privacy.redacting_source import RedactingSource
 from ftetl.extract.source import Detail, Outcome, Source, SourceStats
@@ -32,6 +33,7 @@ class ReplayedSource:
     read once more.
     """
 
+    owner: KeyOwner | None = None  # rebuilt tables keep the identity of the target
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     stats = SourceStats()

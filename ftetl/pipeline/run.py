@@ -26,7 +26,7 @@ from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.source import Source
 from ftetl.load import formats
 from ftetl.load.table_writers import TableWriters
-from ftetl.pipeline import advisories, drift_guard, guards, list_watermark
+from ftetl.pipeline import advisories, drift_guard, guards, key_defaults, list_watermark
 from ftetl.pipeline.build_tables import BuiltTables, account_from_settings, build_tables
 from ftetl.pipeline.progress import Progress
 from ftetl.pipeline.provenance import ArchivedProvenance, Provenance
@@ -92,6 +92,7 @@ class Run:
         self._provenance, self._privacy, self._progress = provenance, privacy, progress
         self._facts_before = dict(target.base.facts) if target.base else {}
         self._stored = open_tables(target.path, target.base)
+        self._owner = key_defaults.visible_owner(settings, source.owner)
         self._time_warning: str | None = None
         self._warnings: list[str] = []
 
@@ -102,8 +103,8 @@ class Run:
             _preload_validation()  # while the network is waited for
         integrity.require_readable_manifest(target.path, target.base, has_manifests=target.has_manifests)
         integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)
-        stored_identity = self._facts_before.get("identity", {})
-        identity = guards.check_identity(stored_identity, source.service, self._settings.project, self._privacy)
+        stored = self._facts_before.get("identity", {})
+        identity = guards.check_identity(stored, source.service, self._settings.label, self._privacy, self._owner)
         extraction = self._read_source()
         _log_step("received", answers=len(extraction.responses), bytes=sum(r.blob.size for r in extraction.responses))
         with self._keeps_failed_response(extraction.responses), Spool(target.scratch_folder) as spool:
@@ -173,7 +174,7 @@ class Run:
                 pages=extraction.responses[listed].pages,
             )
         merge_context = RunContext(
-            project=settings.project,
+            project=settings.label,
             complete_list=whole,
             newest_whole_at=times.newest_whole_at,
             base_whole_at=times.base_whole_at,
@@ -193,7 +194,7 @@ class Run:
                 merge = merger.Merge(self._stored, merge_context)
                 built = build_tables(writers, settings, extraction, plan, merge, self._progress)
                 writers.close()
-                writers.write_contracts(settings.project)
+                writers.write_contracts(settings.label)
             except BaseException:
                 writers.abandon()
                 raise
@@ -230,6 +231,7 @@ class Run:
             formats.FACT: {name: "raw" if settings.csv_raw and name == "csv" else "plain" for name in names},
             advisories.ACCOUNT: account_from_settings(settings).id,
             advisories.LISTED: listed,
+            **key_defaults.defaults_to_store(settings, self._owner, self._facts_before),
         }
 
     def _fingerprints(self, extraction: Extraction, plan: deduplicate.DecodePlan) -> bytes:
@@ -247,7 +249,7 @@ class Run:
         return Report(
             target=str(target.path),
             source=settings.source,
-            project=settings.project,
+            project=settings.label,
             run_id=target.run_id,
             version=commit.manifest.version,
             changed=commit.changed,

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from ftetl.clock import SKEW, now
 from ftetl.config import credentials
 from ftetl.config.limits import FAILED_DETAILS
 from ftetl.errors import AccessError, FtetlError
+from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.list_pages import fetch_list
 from ftetl.extract.source import Detail, Outcome, SourceStats
 from ftetl.extract.together_api.client import Client, JobList
@@ -41,6 +43,11 @@ class ApiSource:
         self.notes: tuple[str, ...] = ()
         self._failure: FtetlError | None = None  # of the last detail that failed
         self._clock_ahead = timedelta()  # how much this machine's clock is wrong
+
+    @cached_property
+    def owner(self) -> KeyOwner | None:
+        """Whose the key is, which the service is asked once; None if it does not say."""
+        return self._client.ask_owner()
 
     @property
     def stats(self) -> SourceStats:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any
 
 from ftetl import demo
 from ftetl.clock import Deadline
 from ftetl.config.credentials import Secret
 from ftetl.config.limits import DEADLINE
+from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.sources.api import ApiSource
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
@@ -37,6 +39,11 @@ class DemoSource(ApiSource):
             client = Client(server.url, key, limits or RequestLimits(Deadline(DEADLINE)), on_bytes=on_bytes)
             super().__init__(client, SERVICE, observed_at=demo.OBSERVED_AT)
             self._server = stack.pop_all()
+
+    @cached_property
+    def owner(self) -> KeyOwner | None:
+        """None: the demo's tables are the same whatever its API says."""
+        return None
 
     def close(self) -> None:
         """Stops the demo API; safe to call twice."""

@@ -17,6 +17,7 @@ from weakref import WeakSet
 from ftetl.clock import now
 from ftetl.config import limits
 from ftetl.errors import DataError, FtetlError
+from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.source import Detail, SourceStats, skippable_error
 from ftetl.raw import parts
 from ftetl.raw.blob import Blob, File, Memory, Spooled
@@ -46,6 +47,7 @@ class SavedFiles:
 
     stats = SourceStats()
     service: str | None = None  # a saved response does not name its service
+    owner: KeyOwner | None = None
 
     def __init__(
         self,

@@ -12,8 +12,9 @@ from ftetl.clock import now, seconds_ahead
 from ftetl.config.credentials import Secret
 from ftetl.config.limits import MAX_REQUESTS
 from ftetl.errors import DataError, FtetlError, TryLaterError, UnavailableError
+from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.source import SourceStats
-from ftetl.extract.together_api import error_body
+from ftetl.extract.together_api import error_body, whoami
 from ftetl.extract.together_api.network_errors import RequestFailure
 from ftetl.extract.together_api.response_check import NOT_FOUND, classify_response
 from ftetl.extract.together_api.retry import RetryPolicy, parse_http_date
@@ -59,6 +60,7 @@ class Client:
         self._key = key
         self._retry = retry or RetryPolicy(limits.deadline)
         self._transport = Transport(url, key, limits, on_bytes)
+        self._whoami_stats = SourceStats()
 
     @property
     def host(self) -> str:
@@ -68,7 +70,15 @@ class Client:
     @property
     def stats(self) -> SourceStats:
         """The requests so far."""
-        return SourceStats(self._transport.requests_sent, self._transport.bytes_read)
+        others = self._whoami_stats
+        return SourceStats(
+            self._transport.requests_sent + others.requests, self._transport.bytes_read + others.bytes_read
+        )
+
+    def ask_owner(self) -> KeyOwner | None:
+        """Whose the key is; None where the API does not say, whatever the reason."""
+        owner, self._whoami_stats = whoami.ask_owner(self._url, self._key, self.limits.deadline)
+        return owner
 
     def list_jobs(self, after: str | None = None) -> JobList:
         """The response to `GET /fine-tunes`, decompressed, otherwise as it was received: all jobs, or a page of them.
