@@ -1,4 +1,4 @@
-"""Whose an API key is: the organization and the project that the service says it belongs to.
+"""Whose an API key is: the organisation and the project that the service says it belongs to.
 
 Ids identify them and never change; names and slugs can. What a response says of people is not read.
 """
@@ -13,7 +13,7 @@ from ftetl.config.settings import is_label
 
 @dataclass(frozen=True)
 class KeyOwner:
-    """The organization and the project of a key; None is what the service does not say."""
+    """The organisation and the project of a key; None is what the service does not say."""
 
     organization_id: str | None = None
     organization_name: str | None = None
@@ -66,7 +66,7 @@ class KeyOwner:
 
 
 def _part(document: dict[str, Any], name: str) -> dict[str, str]:
-    """The labels of the organization or the project, from an object of its own or from flat keys."""
+    """The labels of the organisation or the project, from an object of its own or from flat keys."""
     inner = document.get(name)
     if isinstance(inner, dict):
         values = {field: inner.get(field) for field in ("id", "name", "slug")}

@@ -68,7 +68,7 @@ def check_identity(
         owner: whose the key is, as far as it may be stored.
 
     Raises:
-        ConfigError: The target belongs to another project, organization or service, or treats people's data in another
+        ConfigError: The target belongs to another project, organisation or service, or treats people's data in another
             way.
     """
     known_owner = {name: str(stored[name]) for name in OWNER if stored.get(name)}
@@ -96,12 +96,12 @@ def check_identity(
 
 
 def describe_owner(identity: Mapping[str, str]) -> str:
-    """The project and the organization with names, where they are known, and ids."""
+    """The project and the organisation with names, where they are known, and ids."""
     parts = []
-    for kind in ("project", "organization"):
+    for kind, word in (("project", "project"), ("organization", "organisation")):
         if (key := identity.get(f"{kind}_id")) is not None:
             name = identity.get(f"{kind}_name")
-            parts.append(f"{kind} {key}" if name is None else f"{kind} {name!r} ({key})")
+            parts.append(f"{word} {key}" if name is None else f"{word} {name!r} ({key})")
     return " of ".join(parts)
 
 

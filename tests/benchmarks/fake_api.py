@@ -58,6 +58,8 @@ class Service:
             return b"{}"
         if path == b"/requests":
             return b"%d" % self.requests
+        if path.endswith(b"/whoami"):
+            return b"{}"
         if path == b"/v1/fine-tunes":
             return b'{"data":[' + b",".join(self.listed.values()) + b"]}"
         if self.latency:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 import together
+from together.types import WhoamiProjectAPIKey
 
 from ftetl import demo
 
@@ -52,6 +53,16 @@ def test_it_lists_the_events_of_a_job(sdk: together.Together, job: dict[str, obj
     events = sdk.fine_tuning.list_events(str(job["id"])).data
 
     assert [event.model_dump(exclude_unset=True, by_alias=True) for event in events] == job["events"]
+
+
+def test_it_is_told_whose_the_key_is() -> None:
+    with demo.serve() as own, open_client(own, own.key) as sdk:
+        me = sdk.whoami()
+
+    assert isinstance(me, WhoamiProjectAPIKey)
+    assert (me.organization.id, me.organization.name) == ("org-demo-0001", "Example Organization")
+    assert (me.project.id, me.project.name, me.project.slug) == ("proj-demo-0001", "Example Project", "example-project")
+    assert own.requests == [("GET", "/v3/whoami")]
 
 
 def test_a_wrong_key_is_its_authentication_error(server: demo.Server) -> None:

@@ -17,6 +17,7 @@ import pytest
 from ftetl import demo
 from ftetl.demo.responses import list_item
 from tests.demo.generator import generate_jobs
+from tests.extract.together_api.whoami_shapes import FLAT, PROJECT_API_KEY
 
 JOBS = generate_jobs(count=24)
 BEARER = {"Authorization": f"Bearer {demo.DEFAULT_KEY}"}
@@ -85,6 +86,16 @@ def test_the_list_comes_in_pages_on_demand(server: demo.Server) -> None:
 
     assert [[job["id"] for job in page["data"]] for page in pages] == [ids[:10], ids[10:20], ids[20:]]
     assert request(server, "/v1/fine-tunes?after=ft-unknown").status == 400
+
+
+@pytest.mark.parametrize(("path", "form"), [("/v3/whoami", PROJECT_API_KEY), ("/v1/whoami", FLAT)])
+def test_whose_the_key_is_comes_in_both_forms_if_there_is_an_owner(
+    server: demo.Server, path: str, form: dict[str, Any]
+) -> None:
+    assert request(server, path).status == 404
+    server.whoami = PROJECT_API_KEY
+
+    assert request(server, path).json == {name: value for name, value in form.items() if name != "user_id"}
 
 
 def test_ids_are_percent_decoded(server: demo.Server) -> None:

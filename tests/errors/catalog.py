@@ -154,7 +154,7 @@ FAULTS: Final[dict[str, Fault]] = {
         ("S22", "IOERR", "too many files are open"),
         ("S23", "IOERR", "the file system can hold no more files"),
         ("S26", "SOFTWARE", "the memory is used up"),
-        ("S28", "CONFIG", "the target belongs to another project or another service"),
+        ("S28", "CONFIG", "the target belongs to another project, organisation or service"),
         ("D01", "IOERR", "a file or folder vanished"),
         ("D02", "CANTCREAT", "the name is too long"),
         ("D03", "IOERR", "another error of the operating system"),

@@ -31,6 +31,7 @@ from ftetl import demo
 from ftetl.cli.main import cli
 from ftetl.config.settings import Settings
 from ftetl.errors import FtetlError
+from ftetl.extract.together_api.client import Client
 from ftetl.pipeline import export
 from ftetl.pipeline.active_run import ActiveRun
 from tests.demo.generator import generate_jobs
@@ -257,7 +258,10 @@ ON_ITS_WAY = (
 
 
 @pytest.mark.parametrize("place", ON_ITS_WAY)
-def test_wherever_a_run_fails_no_frame_shows_the_key(tmp_path: Path, place: str, quick: None) -> None:
+def test_wherever_a_run_fails_no_frame_shows_the_key(
+    tmp_path: Path, place: str, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Client, "ask_owner", lambda _: None)  # which comes first, and whose failures cost nothing
     with demo.serve(generate_jobs(count=2), key=KEY) as server:
         breaking, shown = broken_at(place, server, tmp_path / "t")
 
@@ -265,6 +269,19 @@ def test_wherever_a_run_fails_no_frame_shows_the_key(tmp_path: Path, place: str,
     assert " = " in shown
     assert not contains(shown)
     assert not (tmp_path / "t").exists() or files_containing(tmp_path, KEYS) == []
+
+
+@pytest.mark.parametrize("place", [place for place in ON_ITS_WAY if "/connections.py" in place or "_read" in place])
+def test_a_failure_while_the_owner_is_asked_for_fails_no_run_and_shows_no_key(
+    tmp_path: Path, place: str, quick: None, loud: io.StringIO
+) -> None:
+    with demo.serve(generate_jobs(count=2), key=KEY) as server:
+        breaking, shown = broken_at(place, server, tmp_path / "t")
+
+    assert (breaking.place, shown) == (place, "\n")
+    assert "/v1/fine-tunes" in {path for _, path in server.requests}
+    assert not contains(loud.getvalue())
+    assert files_containing(tmp_path, KEYS) == []
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from ftetl.errors import FtetlError
 from ftetl.pipeline import doctor
 from ftetl.pipeline.doctor import Finding
 from tests.demo.generator import generate_jobs
+from tests.extract.together_api.whoami_shapes import PROJECT_API_KEY
 
 KEY = "a-key-of-nobody-at-all"
 
@@ -59,10 +60,31 @@ def exported(target: Path, server: demo.Server, **more: Any) -> None:
 def test_before_the_first_run_all_is_well_and_the_service_is_asked_once(tmp_path: Path, server: demo.Server) -> None:
     found = examined(tmp_path / "new" / "target", server.url, server.key)
 
-    assert list(found) == ["key", "address", "request", "clock", "target", "disk"]
+    assert list(found) == ["key", "address", "owner", "request", "clock", "target", "disk"]
     assert {f.state for f in found.values()} == {"ok"}
     assert "20 jobs" in found["request"].what
-    assert server.requests == [("GET", "/v1/fine-tunes")]
+    assert server.requests == [("GET", path) for path in ("/v3/whoami", "/v1/whoami", "/v1/fine-tunes")]
+
+
+def test_it_shows_who_the_key_is_and_refuses_that_of_another_project(tmp_path: Path, server: demo.Server) -> None:
+    server.whoami = PROJECT_API_KEY
+    exported(tmp_path / "t", server)
+    found = examined(tmp_path / "t", server.url, server.key)
+    whose = "project 'Search Tuning' (proj-1) of organisation 'Example Organization' (org-1)"
+
+    assert (found["owner"].state, found["owner"].what) == ("ok", f"the key belongs to {whose}")
+    assert (found["list"].state, found["list"].what) == ("ok", "the list fits the jobs of version 1")
+    drops = examined(tmp_path / "new", server.url, server.key, pii="drop")
+    assert drops["owner"].what == "the key belongs to project proj-1 of organisation org-1"
+    server.whoami = PROJECT_API_KEY | {"project": {"id": "proj-2", "name": "Chat"}}
+    refused = examined(tmp_path / "t", server.url, server.key)["list"]
+    assert (refused.state, refused.code) == ("failure", "FTETL-S28")
+    assert whose in refused.what
+    assert "project 'Chat' (proj-2)" in refused.what
+    server.whoami = None
+    found = examined(tmp_path / "t", server.url, server.key)
+    assert (found["owner"].state, found["list"].state) == ("ok", "ok")
+    assert found["owner"].what == "the service does not tell which project the key belongs to"
 
 
 def test_nothing_is_changed(tmp_path: Path, server: demo.Server) -> None:

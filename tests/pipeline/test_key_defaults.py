@@ -199,9 +199,9 @@ def test_a_renamed_project_goes_on_under_its_label(tmp_path: Path, server: demo.
 @pytest.mark.parametrize(
     ("whoami", "other"),
     [
-        (OTHER_PROJECT, "project 'Chat' (proj-2) of organization 'Example Organization' (org-1)"),
-        (OTHER_ORGANIZATION, "project 'Search Tuning' (proj-1) of organization 'Another Organization' (org-2)"),
-        (ORG_API_KEY | {"organization": {"id": "org-2"}}, "organization org-2"),
+        (OTHER_PROJECT, "project 'Chat' (proj-2) of organisation 'Example Organization' (org-1)"),
+        (OTHER_ORGANIZATION, "project 'Search Tuning' (proj-1) of organisation 'Another Organization' (org-2)"),
+        (ORG_API_KEY | {"organization": {"id": "org-2"}}, "organisation org-2"),
     ],
     ids=["project", "organization", "key of an organization"],
 )
@@ -216,7 +216,7 @@ def test_the_key_of_another_project_is_refused_with_both_names_before_the_list_i
 
     with pytest.raises(ConfigError) as caught:
         export(tmp_path / "t", server, **options)
-    ours = "project 'Search Tuning' (proj-1) of organization 'Example Organization' (org-1)"
+    ours = "project 'Search Tuning' (proj-1) of organisation 'Example Organization' (org-1)"
     assert caught.value.what == f"the target belongs to {ours}, and the key to {other}"
     assert (caught.value.code, caught.value.exit.code) == ("FTETL-S28", 78)
     assert server.requests == [("GET", "/v3/whoami")]

@@ -29,9 +29,9 @@ def ask_owner(url: str, key: Secret, deadline: Deadline) -> tuple[KeyOwner | Non
     Args:
         url: The base address, which ends with `/v1`.
         key: The key.
-        deadline: The deadline of the run; `limits.WHOAMI_DEADLINE` is the longest wait.
+        deadline: The deadline of the run, of which at most a tenth is waited for.
     """
-    wait = Deadline(min(limits.WHOAMI_DEADLINE, deadline.left()))
+    wait = Deadline(min(limits.WHOAMI_DEADLINE, deadline.left() / 10))
     # Connections of its own, closed at once: a body that does not end must not hold up the list.
     with closing(Transport(url, key, RequestLimits(wait, limits.ERROR_BODY, concurrency=1))) as transport:
         response = transport.get(f"{url.removesuffix('/v1')}/v3/whoami")
@@ -44,7 +44,7 @@ def ask_owner(url: str, key: Secret, deadline: Deadline) -> tuple[KeyOwner | Non
     elif response.status != _OK:
         reason = f"HTTP {response.status}"
     else:
-        reason = "a response without the id of an organization or a project"
+        reason = "a response without the id of an organisation or a project"
         owner = KeyOwner.from_document(error_body.parse_json(response.body))
         if owner is not None and any(key.hide(text) != text for text in owner.defaults.values()):
             owner, reason = None, "a response that repeats the key"
