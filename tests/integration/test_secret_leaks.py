@@ -278,7 +278,7 @@ def test_a_failure_while_the_owner_is_asked_for_fails_no_run_and_shows_no_key(
     with demo.serve(generate_jobs(count=2), key=KEY) as server:
         breaking, shown = broken_at(place, server, tmp_path / "t")
 
-    assert (breaking.place, shown) == (place, "\n")
+    assert (breaking.place, shown) == (place, "")
     assert "/v1/fine-tunes" in {path for _, path in server.requests}
     assert not contains(loud.getvalue())
     assert files_containing(tmp_path, KEYS) == []
