@@ -323,7 +323,7 @@ def test_a_demo_run_counts_its_requests(tmp_path: Path) -> None:
         assert report.requests == len(server.requests) == 5
         paths = [path for _, path in server.requests]
         assert paths[:3] == ["/v3/whoami", "/v1/whoami", "/v1/fine-tunes"]
-        assert sorted(paths[3:]) == ["/v1/fine-tunes/ft-1", "/v1/fine-tunes/ft-2"]
+        assert sorted(paths[3:]) == ["/v1/fine-tunes/ft-01", "/v1/fine-tunes/ft-02"]
 
 
 class Steps:
