@@ -35,7 +35,7 @@ class TestRuns:
         assert re.fullmatch(r"\d+ unknown keys?", first[8])
         assert first[9:] == ["version 1", "OK (0)"]
         assert second[9:] == ["unchanged", "OK (0)"]
-        assert third[2] == "1 request"
+        assert third[2] == "2 requests"
         assert third[4:6] == ["nothing committed", "NOPERM (77) FTETL-H01"]
 
     def test_a_damaged_record_is_skipped_with_a_note(self, target: Path, here: Here) -> None:
