@@ -11,6 +11,7 @@ Importing this imports neither pandas nor pyarrow; they come with the first call
 
 from __future__ import annotations
 
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ftetl.snapshot.snapshot import Snapshot
 
 __all__ = ["Report", "Snapshot", "analysis", "errors", "export", "open"]
+
+LOADED_AT = time.time()  # a module that is replaced later may not be the one that runs
 
 _MODULES = {
     "export": "pipeline.library",

@@ -14,10 +14,8 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cached_property
-from typing import Any
-
-import pyarrow as pa
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 from ftetl.errors import FtetlError, StorageError
 from ftetl.raw.blob import Blob
@@ -27,13 +25,15 @@ from ftetl.store.manifest import JSON, Manifest, open_sealed_json, seal_json
 from ftetl.store.ownership import TEMP
 from ftetl.store.target import Target
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 BODIES = "archive"
 INDEX = "index"
 SUFFIX = ".zst"
 _CHUNK = 1 << 20
 _CHECKSUM = "sha256"  # the key of an index's checksum
 _ZSTD = "zstd"
-_CODEC = pa.Codec(_ZSTD)
 _INDEX_NAME = re.compile(r"(\d{20})-(\d{8}T\d{6}Z-[0-9a-f]{8})\.json")
 _SYNC_THREADS = 2  # more would only wait for the same disk
 _SYNC_BATCH = 64  # files
@@ -142,6 +142,8 @@ class Archive:
         compressed = self._fs.read_bytes(self._bodies, sha256 + SUFFIX)
         if compressed is None:
             raise StorageError("A01", f"{path} is missing", next="restore the archive from a backup")
+        import pyarrow as pa
+
         try:
             with pa.CompressedInputStream(pa.BufferReader(compressed), _ZSTD) as stream:
                 data: bytes = stream.read()
@@ -187,11 +189,20 @@ class Archive:
         return sorted((match[0], int(match[1]), match[2]) for match in matches if match)
 
 
+@cache
+def _codec() -> pa.Codec:
+    import pyarrow as pa  # slow to import, and a run that changes nothing neither stores nor reads a body
+
+    return pa.Codec(_ZSTD)
+
+
 def _compress(blob: Blob) -> tuple[str, bytes]:
     """The SHA-256 of the bytes, and the bytes compressed."""
     if blob.size <= _CHUNK:  # nearly every response; a stream for each would take longer than all else
         data = blob.read(0, blob.size)
-        return hashlib.sha256(data).hexdigest(), _CODEC.compress(data, asbytes=True)
+        return hashlib.sha256(data).hexdigest(), _codec().compress(data, asbytes=True)
+    import pyarrow as pa
+
     sha256 = hashlib.sha256()
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, _ZSTD) as stream:

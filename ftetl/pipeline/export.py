@@ -56,7 +56,6 @@ def _write_metrics(settings: Settings, report: Report) -> list[str]:
 def _export(active: ActiveRun) -> Report:
     _require_unix()
     from ftetl.extract.sources import open_source
-    from ftetl.pipeline.run import run_source
 
     def scratch() -> Path:
         assert active.target is not None
@@ -70,9 +69,21 @@ def _export(active: ActiveRun) -> Report:
             owner = key_defaults.visible_owner(settings, active.source.owner)
             facts = target.base.facts if target.base else None
             settings = active.settings = key_defaults.with_defaults(settings, owner, facts)
-            report = publish(active.with_start_time(run_source(settings, active.source, target, active.progress)))
+            report = publish(active.with_start_time(_run(active, settings, target)))
         _write_run_record(target, report)
         return report
+
+
+def _run(active: ActiveRun, settings: Settings, target: Target) -> Report:
+    """The report of a run, which has nothing to do if its inputs are those of the run before."""
+    from ftetl.pipeline import same_inputs
+
+    assert active.source is not None
+    if report := same_inputs.unchanged_report(target, settings, active.source):
+        return report
+    from ftetl.pipeline.run import run_source  # slow to import
+
+    return run_source(settings, active.source, target, active.progress)
 
 
 def _with_formats_of_target(settings: Settings, base: Manifest | None) -> Settings:

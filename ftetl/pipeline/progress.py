@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 
 class Progress:
     """Called while a run works, from any thread; this one displays nothing."""
@@ -14,3 +16,9 @@ class Progress:
 
     def jobs(self, done: int, total: int) -> None:
         """`done` of `total` jobs have been written to the tables."""
+
+
+def log_step(log: logging.Logger, event: str, **fields: float) -> None:
+    """Log a step that is done: as text `event key=value ...`, and with the fields as data for JSON lines."""
+    text = " ".join(f"{k}={v:.3f}" if isinstance(v, float) else f"{k}={v}" for k, v in fields.items())
+    log.info("%s %s", event, text, extra={"fields": fields})

@@ -18,6 +18,7 @@ from ftetl.extract.details import fingerprints
 from ftetl.extract.details.cache import DetailCache
 from ftetl.extract.extract import DetailStore, Extraction
 from ftetl.pipeline import list_watermark
+from ftetl.pipeline.same_inputs import Files
 from ftetl.raw.response import Response, Shape, changed_error, file_stamp
 from ftetl.raw.secret_masking import mask_blob
 from ftetl.snapshot.table_reader import open_tables
@@ -38,6 +39,9 @@ class Provenance(Protocol):
 
     def write_index(self, extraction: Extraction, service: str | None) -> None:
         """Write what the version that is about to be committed is made from."""
+
+    def saved_files(self, extraction: Extraction) -> Files:
+        """The saved responses that were read; none if there were other responses too."""
 
 
 class ArchivedProvenance:
@@ -93,6 +97,12 @@ class ArchivedProvenance:
                 "details": details,
             },
         )
+
+    def saved_files(self, extraction: Extraction) -> Files:
+        """The saved responses that were read; none if there were other responses too."""
+        pairs = [(response, response.path) for response in extraction.received]
+        files = [(str(path), self._hashes[path].result(), r.observed_at) for r, path in pairs if path in self._hashes]
+        return files if len(files) == len(pairs) else []
 
     def clean_up(self, *, fetched_details: bool) -> None:
         """After the commit, remove the entry of a version that was not made, and the cache of fetched details."""

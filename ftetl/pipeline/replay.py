@@ -18,6 +18,7 @@ from ftetl.extract.privacy.redacting_source import RedactingSource
 from ftetl.extract.source import Detail, Outcome, Source, SourceStats
 from ftetl.extract.sources.files import SavedFiles
 from ftetl.pipeline.provenance import file_sha256
+from ftetl.pipeline.same_inputs import Files
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response, Shape
 from ftetl.store.manifest import snapshot_folder
@@ -101,6 +102,10 @@ class ReplayedProvenance:
 
     def write_index(self, extraction: Extraction, service: str | None) -> None:
         """Do nothing: the archive has the entry."""
+
+    def saved_files(self, extraction: Extraction) -> Files:  # noqa: ARG002
+        """None: a rebuild is not repeated."""
+        return ()
 
     def is_unchanged(self, job_id: str, listed: bytes) -> bool:
         """Whether it was unchanged then; a job that the current contracts are the first to accept was not."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -26,10 +25,12 @@ from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.source import Source
 from ftetl.load import formats
 from ftetl.load.table_writers import TableWriters
-from ftetl.pipeline import advisories, drift_guard, guards, key_defaults, list_watermark
+from ftetl.pipeline import advisories, drift_guard, guards, key_defaults, list_watermark, repeatable
 from ftetl.pipeline.build_tables import BuiltTables, account_from_settings, build_tables
-from ftetl.pipeline.progress import Progress
+from ftetl.pipeline.preload import preload_validation
+from ftetl.pipeline.progress import Progress, log_step
 from ftetl.pipeline.provenance import ArchivedProvenance, Provenance
+from ftetl.pipeline.repeatable import FinishedRun
 from ftetl.pipeline.run_times import run_times
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
@@ -100,24 +101,28 @@ class Run:
         """Run all steps; an error means what it means for `ftetl.export`."""
         started, source, target = time.monotonic(), self._source, self._target
         if source.service is not None:
-            _preload_validation()  # while the network is waited for
+            preload_validation()  # while the network is waited for
         integrity.require_readable_manifest(target.path, target.base, has_manifests=target.has_manifests)
         integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)
         stored = self._facts_before.get("identity", {})
         identity = guards.check_identity(stored, source.service, self._settings.label, self._privacy, self._owner)
         extraction = self._read_source()
-        _log_step("received", answers=len(extraction.responses), bytes=sum(r.blob.size for r in extraction.responses))
+        log_step(
+            _log, "received", answers=len(extraction.responses), bytes=sum(r.blob.size for r in extraction.responses)
+        )
         with self._keeps_failed_response(extraction.responses), Spool(target.scratch_folder) as spool:
             details = self._provenance.detail_store(extraction)
             extract.fetch_details(extraction, self._settings, source, details, self._progress.details, spool)
-            _log_step("scanned", elements=extraction.elements, details=sum(extraction.details.outcomes.values()))
+            log_step(_log, "scanned", elements=extraction.elements, details=sum(extraction.details.outcomes.values()))
             if source.service is None and extraction.elements > _MANY:
-                _preload_validation()  # while Arrow decodes, which releases the GIL; the scan before does not
-            built, commit = self._load(extraction, identity)
+                preload_validation()  # while Arrow decodes, which releases the GIL; the scan before does not
+            finished = self._load(extraction, identity)
         if source.masked:
             _log.info("masked secrets: %s", ", ".join(f"{k} ({n})" for k, n in sorted(source.masked.items())))
-        report = self._report(extraction, built, commit, time.monotonic() - started)
-        _log_step("committed", changed=commit.changed, version=report.version, seconds=report.seconds)
+        report = self._report(extraction, finished.built, finished.commit, time.monotonic() - started)
+        with contextlib.suppress(FtetlError):  # committed: without them the next run takes longer
+            repeatable.store_facts(target, finished, report, privacy=self._privacy, source=source)
+        log_step(_log, "committed", changed=report.changed, version=report.version, seconds=report.seconds)
         return report
 
     def _read_source(self) -> Extraction:
@@ -155,7 +160,7 @@ class Run:
         with contextlib.suppress(FtetlError):
             self._target.keep_failed_response(self._target.run_id, name, mask_everything(body))
 
-    def _load(self, extraction: Extraction, identity: dict[str, str | None]) -> tuple[BuiltTables, Commit]:
+    def _load(self, extraction: Extraction, identity: dict[str, str | None]) -> FinishedRun:
         """Build the tables from the extraction, and commit all of them or none."""
         settings, target = self._settings, self._target
         times = run_times(target, settings, self._source, extraction)
@@ -207,7 +212,7 @@ class Run:
                     f"{built.quarantined} elements would go to quarantine; nothing was committed",
                     next="look at them with --quarantine keep and `ftetl quarantine`",
                 )
-            _log_step("written", **built.rows)
+            log_step(_log, "written", **built.rows)
             with transaction.create_file(fingerprints.FILE) as file:
                 file.write(self._fingerprints(extraction, plan))
             plan.items.clear()  # hundreds of bytes a job, which the validation needs more
@@ -218,7 +223,17 @@ class Run:
         with contextlib.suppress(FtetlError):  # committed: what is missing is a time, not a row
             list_watermark.write_newest_whole_at(target, commit.manifest.run_id, *watermarks)
         self._time_warning = times.future_warning(built.newest_stored)
-        return built, commit
+        return FinishedRun(
+            settings=settings,
+            files=self._provenance.saved_files(extraction),
+            extraction=extraction,
+            built=built,
+            commit=commit,
+            times=times,
+            identical=plan.identical,
+            is_first=not self._facts_before,
+            guard_warnings=tuple(self._warnings),
+        )
 
     def _facts(self, extraction: Extraction, identity: dict[str, str | None]) -> dict[str, Any]:
         """What the manifest says of the version, besides the rows of its tables."""
@@ -281,20 +296,3 @@ class Run:
             ),
             exit_code=EXITS["PARTIAL" if partial else "OK"].code,
         )
-
-
-def _log_step(event: str, **fields: float) -> None:
-    """Log a step that is done: as text `event key=value ...`, and with the fields as data for JSON lines."""
-    text = " ".join(f"{k}={v:.3f}" if isinstance(v, float) else f"{k}={v}" for k, v in fields.items())
-    _log.info("%s %s", event, text, extra={"fields": fields})
-
-
-def _preload_validation() -> None:
-    """Import what the validation needs, in a thread."""
-
-    def preload() -> None:
-        from ftetl.validate import table_checks
-
-        table_checks.preload()
-
-    threading.Thread(target=preload, daemon=True).start()

@@ -12,7 +12,7 @@ from typing import Any
 
 from ftetl.clock import now
 from ftetl.config.settings import FILE_MODE, KEEP, LOCK_TIMEOUT
-from ftetl.errors import ConfigError, SoftwareError
+from ftetl.errors import ConfigError, FtetlError, SoftwareError
 from ftetl.store import cleanup, manifest, ownership
 from ftetl.store.durable_file import write_durable_file
 from ftetl.store.filesystem import PRIVATE, Folder, Fs
@@ -107,6 +107,26 @@ class Target:
             keep=self._keep,
             committed=self._committed,
         )
+
+    def confirm_base(self) -> bool:
+        """Whether every file of the newest version is as it was written; they get this run's mode, and are durable.
+
+        It is what a commit does that changes nothing.
+        """
+        fs, folders, base = self.fs, self._folders, self.base
+        if base is None:
+            return False
+        try:
+            with fs.open_folder(folders.snapshots, base.run_id) as folder:
+                if any(fs.digest(folder, file.name) != (file.bytes, file.sha256) for file in base.files):
+                    return False
+                ownership.set_mode(fs, folder, folders.folder_mode)
+                for file in base.files:
+                    fs.chmod_file(folder, file.name, folders.file_mode)
+            fs.sync_folder(folders.manifests)
+        except FtetlError:  # the run that goes on instead says what is wrong
+            return False
+        return True
 
     def write_run_record(self, run_id: str, document: Mapping[str, JSON]) -> None:
         """Write or replace `_ftetl/runs/<run_id>.json`."""

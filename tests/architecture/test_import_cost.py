@@ -74,6 +74,16 @@ def test_a_run_loads_the_gate_but_not_what_pandera_makes_examples_with(root: Pat
     assert not found & {"hypothesis", "pytest", "trio"}
 
 
+def test_a_run_in_which_nothing_changed_loads_neither_the_gate_nor_arrow(root: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "list.json"
+    saved.write_text('{"data":[{"id":"ft-1","status":"completed"}]}')
+    export = (COMMAND, "export", str(tmp_path / "target"), "--from", str(saved), "-q")
+    loaded(root, *export)
+    loaded.cache_clear()
+
+    assert others(root, *export) & {"numpy", "pandas", "pandera", "pyarrow", "requests"} == set()
+
+
 def test_the_list_would_show_a_heavy_import(root: Path) -> None:
     assert "msgspec" in others(root, "import msgspec")
 

@@ -19,7 +19,6 @@ from ftetl.config import limits
 from ftetl.errors import DataError, FtetlError
 from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.source import Detail, SourceStats, skippable_error
-from ftetl.raw import parts
 from ftetl.raw.blob import Blob, File, Memory, Spooled
 from ftetl.raw.decompress import Compression, decompress_to_file, read_chunks, sniff_compression
 from ftetl.raw.response import Response, Shape, file_stamp
@@ -118,7 +117,7 @@ class SavedFiles:
             raise
         except OSError as error:
             raise _unreadable(path, error) from None
-        if parts.is_lines(blob):  # whatever the name says: several values are no JSON document
+        if _is_lines(blob):  # whatever the name says: several values are no JSON document
             shape = Shape.LINES
         several, observed_at = self._is_folder, self._observed_at or modified
         return Response(path.name, blob, observed_at, shape, not several, several=several, path=path, stamp=stamp)
@@ -135,7 +134,7 @@ class SavedFiles:
             raise
         except OSError:
             raise DataError("F06", "stdin cannot be read", next=advice) from None
-        shape = Shape.LINES if parts.is_lines(blob) else Shape.DOCUMENT
+        shape = Shape.LINES if _is_lines(blob) else Shape.DOCUMENT
         return Response("stdin", blob, self._observed_at or now(), shape, whole=True)
 
     def _decompress(self, pieces: Iterable[bytes], compression: Compression, name: str) -> Blob:
@@ -150,6 +149,12 @@ class SavedFiles:
                 file.close()
         self._opened.add(file)
         return file
+
+
+def _is_lines(blob: Blob) -> bool:
+    from ftetl.raw import parts  # slow to import, and not needed where the files are known
+
+    return parts.is_lines(blob)
 
 
 def _find_files(path: Path) -> tuple[bool, tuple[Path, ...]]:
