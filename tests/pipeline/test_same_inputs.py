@@ -347,6 +347,18 @@ class TestIsNotTaken:
         assert not facts(exports.target).exists()
         assert any("in the future" in warning for warning in exports.report.warnings)
 
+    def test_after_the_clock_was_set_back(
+        self, exports: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        saved = save(tmp_path / "list.json", PLAIN)
+        exports(saved)
+        past = DAY - HOUR
+        for name, module in list(sys.modules.items()):
+            if name.startswith("ftetl.") and hasattr(module, "now"):
+                monkeypatch.setattr(module, "now", lambda: past)
+        assert exports(saved)
+        assert any("in the future" in warning for warning in exports.report.warnings)
+
     def test_after_a_partial_run(self, exports: Exports, tmp_path: Path) -> None:
         saved = save(tmp_path / "list.json", [*PLAIN, {"no": "id"}])
         exports(saved)
