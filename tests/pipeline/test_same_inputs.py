@@ -236,6 +236,12 @@ def a_document_cut_short(saved: Path, exports: Exports) -> None:
     facts(exports.target).write_bytes(facts(exports.target).read_bytes()[:-9])
 
 
+def a_link_to_the_document(saved: Path, exports: Exports) -> None:
+    path, real = facts(exports.target), saved.with_name("real")
+    path.rename(real)
+    path.symlink_to(real)
+
+
 def a_document_of_another_version(saved: Path, exports: Exports) -> None:
     known = facts(exports.target).read_bytes()
     assert exports(save(saved.with_name("more.json"), [*PLAIN, job(7)], DAY - HOUR))
@@ -253,6 +259,7 @@ CHANGES: list[Change] = [
     another_time,
     an_edited_document,
     a_document_cut_short,
+    a_link_to_the_document,
     a_document_of_another_version,
     another_newest_list,
 ]
