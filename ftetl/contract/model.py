@@ -43,6 +43,11 @@ class Column:
     whole_seconds: bool = False
     pii: bool = False  # names a person: with `--pii hash` or `drop` its value is replaced
 
+    @property
+    def is_money(self) -> bool:
+        """Whether the column is read from an amount of money, which the API sends in whole nano-USD."""
+        return self.unit == "nano-USD" or self.read == "nano_to_usd"
+
 
 @dataclass(frozen=True)
 class Table:

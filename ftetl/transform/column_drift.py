@@ -27,6 +27,7 @@ _FORMS = (
     (r"\[", "list"),
     (r"true|false", "boolean"),
     (r"-?\d+$", "integer"),
+    (r"-?\d+(\.\d+)?[eE]", "number with an exponent"),
     (r"-?\d", "number with a fraction"),
 )
 
@@ -116,7 +117,7 @@ def form_of(raw: str | None) -> str:
 
 def is_vital(column: Column) -> bool:
     """Whether a column holds money, a status or a time: nobody can do without it."""
-    return column.type in ("datetime", "decimal") or column.unit == "nano-USD" or column.name in ("status", "type")
+    return column.type == "datetime" or column.is_money or column.name in ("status", "type")
 
 
 @cache

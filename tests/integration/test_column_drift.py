@@ -125,6 +125,8 @@ UNREADABLE = {
     "prices as text with a fraction": (lambda job: job | {"total_price": "4.00"}, "total_price", "text of a number"),
     "prices as objects": (lambda job: job | {"total_price": {"usd": 4}}, "total_price", "object"),
     "prices in dollars": (lambda job: job | {"total_price": 4.5}, "total_price", "number with a fraction"),
+    "prices in whole dollars": (lambda job: job | {"total_price": 4.0}, "total_price", "number with a fraction"),
+    "prices with an exponent": (lambda job: job | {"total_price": 4e100}, "total_price", "number with an exponent"),
     "prices beyond every price": (lambda job: job | {"total_price": 10**19}, "total_price", "integer"),
     "statuses as objects": (object_status, "status", "object"),
     "unix times": (lambda job: job | {"created_at": 1767225600}, "created_at", "integer"),
@@ -145,6 +147,24 @@ def test_values_that_become_unreadable_in_all_jobs_are_refused(case: str, target
     assert error.code == "FTETL-R51"
     assert error.what.startswith(f"{key} is unreadable in 30 of 30 jobs ({form})")
     assert "4000000" not in str(error)
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_values_that_are_unreadable_in_all_jobs_are_refused_on_a_first_run(case: str, target: Target) -> None:
+    change, key, form = UNREADABLE[case]
+    error = target.refused(changed(change))
+    assert error.code == "FTETL-R51"
+    assert error.what.startswith(f"{key} is unreadable in 30 of 30 jobs ({form})")
+
+
+@pytest.mark.parametrize("key", ["total_price", "refund_amount", "train_price", "eval_price"])
+def test_a_few_whole_reals_are_no_money_and_change_no_sum(key: str, target: Target) -> None:
+    known = [job | {key: job["total_price"]} for job in KNOWN]
+    target(known)
+    target(changed(lambda job: job | {key: 4.0, "token_count": 5.0}, 4, known))
+    assert target.rows("jobs", f"{key}_nanousd") == [job["total_price"] for job in known]
+    assert target.rows("jobs", "token_count")[:5] == [5, 5, 5, 5, 9_000_004]
+    assert target.rows("anomalies", "path", "kind", "raw") == [(key, "wrong_type", "4.0")] * 4
 
 
 @pytest.mark.parametrize(("count", "passes"), [(4, True), (5, True), (6, False), (30, False)])

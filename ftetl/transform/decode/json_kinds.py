@@ -21,9 +21,11 @@ class JsonKind:
 
 
 _DIGITS = b"-0123456789"
+_INTEGER = JsonKind(pa.int64(), Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)], _DIGITS)
 JSON_KINDS = {
     "string": JsonKind(pa.string(), str, b'"'),
-    "integer": JsonKind(pa.int64(), Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)], _DIGITS),
+    "integer": _INTEGER,
+    "money": _INTEGER,  # in nano-USD; a real, even a whole one such as 4.0, is another unit
     "number": JsonKind(pa.float64(), float, _DIGITS),
     "boolean": JsonKind(pa.bool_(), bool, b"tf"),
 }
@@ -34,9 +36,11 @@ _KINDS_BY_READER: dict[str, tuple[str, str | None]] = {
     "is_one_of": ("string", None),
     "json_text": ("string", None),
 }
-_KIND_BY_TYPE = {"datetime": "string", "decimal": "integer"}
+_KIND_BY_TYPE = {"datetime": "string"}
 
 
 def column_kinds(column: Column) -> tuple[str, str | None]:
     """The kind of a column's JSON values, and the other kind that they may have in a union field."""
+    if column.is_money:
+        return "money", None
     return _KINDS_BY_READER.get(column.read, (_KIND_BY_TYPE.get(column.type, column.type), None))

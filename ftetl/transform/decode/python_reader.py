@@ -148,6 +148,12 @@ def _read_integer(item: Any) -> tuple[int | None, str | None]:
     return (int(exact), None) if exact == int(exact) else (None, "wrong_type")
 
 
+def _read_money(item: Any) -> tuple[int | None, str | None]:
+    """As `_read_integer`, but no real: the wire has integers, and 4.0 may be dollars instead of nano-USD."""
+    is_real = isinstance(item, strict_json.NumberText) and _is_finite_text(item) and any(c in ".eE" for c in item)
+    return (None, "wrong_type") if is_real else _read_integer(item)
+
+
 def _read_number(item: Any) -> tuple[float | None, str | None]:
     if json_kind(item) != "number":
         return None, "wrong_type"
@@ -165,6 +171,7 @@ def _read_boolean(item: Any) -> tuple[bool | None, str | None]:
 _READERS: dict[str, Callable[[Any], tuple[Any, str | None]]] = {
     "string": _read_string,
     "integer": _read_integer,
+    "money": _read_money,
     "number": _read_number,
     "boolean": _read_boolean,
 }

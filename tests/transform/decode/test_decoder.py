@@ -210,6 +210,11 @@ CASES: dict[str, Expected] = {
     # numbers
     '"n_epochs":1500.0': Expected(cells={"n_epochs": 1500}),
     '"n_epochs":1e3': Expected(cells={"n_epochs": 1000}),
+    '"total_price":4.0': Expected(anomalies=[("total_price", "wrong_type", "4.0")]),
+    '"total_price":4000000000.0': Expected(anomalies=[("total_price", "wrong_type", "4000000000.0")]),
+    '"refund_amount":1e400': Expected(anomalies=[("refund_amount", "wrong_type", "1e400")]),
+    '"train_price":4e9': Expected(anomalies=[("train_price", "wrong_type", "4e9")]),
+    '"eval_price":-0': Expected(cells={"eval_price_nanousd": 0}),
     '"n_epochs":-0': Expected(cells={"n_epochs": 0}),
     '"random_seed":9007199254740993': Expected(cells={"random_seed": 9007199254740993}),
     '"random_seed":9007199254740992.0': Expected(cells={"random_seed": 9007199254740992}),

@@ -16,6 +16,7 @@ SHAPE = Node(
     {
         "text": Leaf("string"),
         "whole": Leaf("integer"),
+        "price": Leaf("money"),
         "real": Leaf("number"),
         "flag": Leaf("boolean"),
         "word_or_flag": Leaf("string", "boolean"),
@@ -53,6 +54,7 @@ WHOLE = {
 TAKEN: dict[str, dict[str, Any]] = {
     "text": {'"x"': "x", '""': "", '"\\ud83d\\ude00"': "\U0001f600", '"\\u0000"': "\0", '"1"': "1"},
     "whole": {**WHOLE, "-9223372036854775808": -(2**63), "9007199254740993": 2**53 + 1, "9007199254740992.0": 2**53},
+    "price": {"0": 0, "-0": 0, "-1": -1, "9007199254740993": 2**53 + 1, "9223372036854775807": 2**63 - 1},
     "real": {
         "0": 0.0,
         "1": 1.0,
@@ -102,6 +104,11 @@ NOT_TAKEN: dict[str, dict[str, str]] = {
             ),
             "out_of_range",
         ),
+        **dict.fromkeys(("NaN", "Infinity", "-Infinity"), "not_finite"),
+    },
+    "price": {
+        **dict.fromkeys(("4.0", "-4.00", "0.0", "1.5", "4e0", "4E9", "1e-1", "1e400", '"4"', "true"), "wrong_type"),
+        **dict.fromkeys(("9223372036854775808", "1" * 5000), "out_of_range"),
         **dict.fromkeys(("NaN", "Infinity", "-Infinity"), "not_finite"),
     },
     "real": {

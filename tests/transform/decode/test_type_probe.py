@@ -29,6 +29,8 @@ MISTYPED = [
     '"n_epochs":"3"',
     '"n_epochs":1500.0',
     '"n_epochs":1e3',
+    '"total_price":4.0',
+    '"train_price":4e9',
     '"n_epochs":true',
     '"n_epochs":9223372036854775808',
     '"learning_rate":"fast"',
