@@ -28,9 +28,9 @@ from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.load import formats
 from ftetl.pipeline import advisories, guards, key_defaults, list_watermark
+from ftetl.pipeline.list_guard import Listed, require_plausible_list
 from ftetl.raw import index
 from ftetl.raw.blob import Memory
-from ftetl.raw.element import Scan
 from ftetl.raw.response import Response
 from ftetl.snapshot.table_reader import open_tables
 from ftetl.store import cleanup, integrity, manifest, ownership
@@ -122,7 +122,8 @@ def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dic
     seconds = time.monotonic() - started
     whose = f"the key belongs to {guards.describe_owner(owner.identity)}" if owner else None
     yield Finding("owner", whose or "the service does not tell which project the key belongs to")
-    scan = index.scan_response(Response("GET /fine-tunes", Memory(body), now()))
+    response = Response("GET /fine-tunes", Memory(body), now(), pages=listed.pages)
+    scan = index.scan_response(response)
     yield Finding("request", f"{scan.received:,} jobs in {len(body):,} bytes came in {seconds:.1f} s")
     if ahead is not None:
         clock = Finding("clock", f"this machine's clock is within {max(1.0, abs(ahead)):.0f} s of the service's")
@@ -136,16 +137,15 @@ def _request(settings: Settings, url: str, key: credentials.Secret, privacy: dic
         def checks() -> Iterator[Finding]:
             stored, label = base.facts.get("identity", {}), key_defaults.label_of(settings, base.facts)
             guards.check_identity(stored, credentials.service(url), label, privacy, owner)
-            yield from _guards(settings, base, scan, listed.pages)
+            yield from _guards(settings, base, Listed(response, scan, not scan.is_bare))
 
         yield from _findings_of("list", checks)
 
 
-def _guards(settings: Settings, base: Manifest, scan: Scan, pages: int) -> Iterator[Finding]:
+def _guards(settings: Settings, base: Manifest, listed: Listed) -> Iterator[Finding]:
     """Whether the guards would let this list into this target."""
-    whole = not scan.is_bare
     stored, before = open_tables(settings.target, base), base.facts.get(advisories.LISTED)
-    for warning in guards.require_plausible_list(stored, settings, scan, before, whole=whole, pages=pages):
+    for warning in require_plausible_list(stored, settings, listed, before):
         yield Finding("list", warning, "look at the list", warning=True)
     yield Finding("list", f"the list fits the jobs of version {base.version}")
 

@@ -1,6 +1,6 @@
 """Checks that stop a run before it damages the target.
 
-Wrong project, service, privacy mode or account, or a list that shrank: errors R46, R47, R48, S28, X16 and X25.
+Wrong project, service, privacy mode or account, or a list that shrank: errors R47, R48, S28, X16 and X25.
 """
 
 from __future__ import annotations
@@ -11,15 +11,11 @@ from contextlib import ExitStack
 from types import MappingProxyType
 
 from ftetl.config.limits import MIN_KNOWN_JOBS, MIN_SHARE
-from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError
 from ftetl.extract.archive import BODIES, INDEX
 from ftetl.extract.details.cache import FOLDER
 from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.privacy.pseudonyms import IDENTITY, KEPT, MODE
-from ftetl.pipeline import partial_list
-from ftetl.raw.element import Scan
-from ftetl.snapshot.table_reader import TableReader
 from ftetl.store.target import Target
 
 _PRIVACY = "pii"  # file in the target's control folder: how the run before the first version treated people's data
@@ -29,14 +25,20 @@ OWNER = (*sorted(OWNER_IDS), "organization_name", "project_name")  # the names o
 _UNCHANGED: Mapping[str, str] = MappingProxyType({})
 
 
-def require_not_shrunken(known: AbstractSet[str], listed: AbstractSet[str]) -> None:
-    """Raise a `DataError` if a whole list is empty, or has less than half of the known present jobs."""
+def require_not_shrunken(known: AbstractSet[str], listed: AbstractSet[str], *, whole: bool = True) -> None:
+    """Raise a `DataError` if a list is empty, or has less than half of the known present jobs.
+
+    Args:
+        known: The ids of the present jobs.
+        listed: The ids in the list.
+        whole: Whether it is known to be a whole list; for the advice.
+    """
     left = len(known & listed)
     if known and (not listed or (len(known) >= MIN_KNOWN_JOBS and left < MIN_SHARE * len(known))):
         raise DataError(
             "R47",
             f"the list has {left} of the {len(known)} jobs that were present before; nothing was committed",
-            next="if they are really gone, run again with --allow-shrink",
+            next=f"if they are really gone, run again with {'' if whole else '--whole and '}--allow-shrink",
         )
 
 
@@ -139,38 +141,3 @@ def require_same_privacy_as_failed_runs(target: Target, privacy: Mapping[str, st
         if stored - {INDEX}:
             require_same_privacy(before, privacy)
     target.write_document(_PRIVACY, privacy)
-
-
-def require_plausible_list(
-    stored: TableReader,
-    settings: Settings,
-    listed: Scan,
-    received_before: int | None,
-    *,
-    whole: bool,
-    pages: int = 1,
-) -> list[str]:
-    """Refuse a list that would make known jobs disappear, unless that is allowed; warnings about those that it lacks.
-
-    Args:
-        stored: The tables before this run.
-        settings: What is allowed.
-        listed: The list.
-        received_before: How many elements the whole list before it had.
-        whole: Whether it is a whole list; else it makes no job disappear, but must be of the same account.
-        pages: How many pages the list was joined from; more than one are complete by the service's own word.
-
-    Raises:
-        DataError: It would.
-    """
-    known = stored.read_table("jobs", partial_list.COLUMNS)
-    present = set(known.filter(known.column("present")).column("job_id").to_pylist())
-    ids = set(listed.ids) | {r.job_id for r in listed.refused if r.job_id}
-    if not settings.allow_account_change:
-        require_same_account(set(known.column("job_id").to_pylist()), ids)
-    if not settings.allow_shrink and (whole or not ids):
-        require_not_shrunken(present, ids)
-    found = partial_list.MissingJobs.of(known, ids, listed.received)
-    if not whole:
-        return partial_list.unclaimed_warning(found)
-    return [] if settings.allow_shrink else partial_list.require_whole_list(found, received_before, pages)

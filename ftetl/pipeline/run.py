@@ -25,7 +25,7 @@ from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.source import Source
 from ftetl.load import formats
 from ftetl.load.table_writers import TableWriters
-from ftetl.pipeline import advisories, drift_guard, guards, key_defaults, list_watermark, repeatable
+from ftetl.pipeline import advisories, drift_guard, guards, key_defaults, list_guard, list_watermark, repeatable
 from ftetl.pipeline.build_tables import BuiltTables, account_from_settings, build_tables
 from ftetl.pipeline.preload import preload_validation
 from ftetl.pipeline.progress import Progress, log_step
@@ -167,17 +167,9 @@ class Run:
         whole = extraction.whole = times.whole
         plan = deduplicate.resolve_duplicates(extraction.responses, extraction.scans, extraction.confirmed)
         plan.anomalies += extraction.details.anomalies
-        before = times.base_whole_at if self._source.service is None else None
-        listed = extraction.newest_unclaimed(before) if whole is None else whole
-        if listed is not None:
-            self._warnings += guards.require_plausible_list(
-                self._stored,
-                settings,
-                extraction.scans[listed],
-                self._facts_before.get(advisories.LISTED),
-                whole=whole is not None,
-                pages=extraction.responses[listed].pages,
-            )
+        if listed := list_guard.Listed.of(extraction, times):
+            listed_before = self._facts_before.get(advisories.LISTED)
+            self._warnings += list_guard.require_plausible_list(self._stored, settings, listed, listed_before)
         merge_context = RunContext(
             project=settings.label,
             complete_list=whole,

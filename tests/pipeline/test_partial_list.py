@@ -85,7 +85,8 @@ def test_a_list_of_a_pages_length_without_exactly_the_oldest_is_a_page(target: T
 
     error = target.refuses(page)
 
-    assert f"{known - kept:,} of the {known:,} known jobs are missing from the list of {kept:,}" in error.what
+    verb = "is" if known - kept == 1 else "are"
+    assert f"{known - kept:,} of the {known:,} known jobs {verb} missing from the list of {kept:,}" in error.what
     assert "--allow-shrink" in error.next
     assert target.export(page, allow_shrink=True).vanished == known - kept
 
@@ -102,8 +103,9 @@ def test_a_list_as_long_as_before_without_exactly_the_oldest_is_a_page(target: T
     ("known", "listed", "warns"),
     [
         pytest.param(range(60), range(13, 60), True, id="the oldest were deleted"),
-        pytest.param(range(30), [0, *range(11, 30)], False, id="a page's length, and not the oldest"),
-        pytest.param(range(30), [*range(20)], False, id="a page's length, and the newest"),
+        pytest.param(range(60), range(47), False, id="the newest were deleted"),
+        pytest.param(range(12), [*range(11), 12], False, id="the newest was deleted, and one more was started"),
+        pytest.param(range(10), [*range(9), 10], False, id="the same, and the list has a page's length"),
         pytest.param(range(3), [1, 2, 3], True, id="as long as before, but too short for a page"),
         pytest.param(range(20), range(20), False, id="nothing is missing"),
         pytest.param(range(15), [*range(15), *range(90, 95)], False, id="a page's length, and all are there"),
@@ -117,6 +119,107 @@ def test_deleted_jobs_are_gone(target: Target, known: Sequence[int], listed: Seq
     assert report.vanished == len(set(known) - set(listed))
     assert target.present() == set(listed)
     assert any("exactly the oldest" in line for line in report.warnings) is warns
+
+
+@pytest.mark.parametrize(("known", "kept"), [(30, 20), (11, 10), (260, 200)])
+def test_a_list_of_a_pages_length_without_exactly_the_newest_is_a_page(target: Target, known: int, kept: int) -> None:
+    target.export({"data": jobs(*range(known))})
+
+    error = target.refuses({"data": jobs(*range(kept))})
+
+    verb = "is" if known - kept == 1 else "are"
+    assert error.what == (
+        f"{known - kept} of the {known} known jobs {verb} missing from the list of {kept}, exactly the newest: "
+        "it looks like one page of several; nothing was committed"
+    )
+    assert target.export({"data": jobs(*range(kept))}, allow_shrink=True).vanished == known - kept
+
+
+@pytest.mark.parametrize(
+    ("listed", "warning"),
+    [
+        pytest.param([0, *range(11, 30)], "10 of the 30 known jobs are missing from the list of 20", id="some"),
+        pytest.param([*range(5, 25)], "10 of the 30 known jobs are missing from the list of 20", id="at both ends"),
+        pytest.param([*range(14), *range(15, 31)], "1 of the 30 known jobs is missing from the list of 30", id="one"),
+        pytest.param([*range(14), *range(15, 30)], None, id="not a page's length"),
+    ],
+)
+def test_a_list_of_a_pages_length_that_lacks_other_jobs_is_told(
+    target: Target, listed: Sequence[int], warning: str | None
+) -> None:
+    target.export({"data": jobs(*range(30))})
+
+    report = target.export({"data": jobs(*listed)})
+
+    page = "which is the length of a page; if they were not deleted, the list is one page of several"
+    assert report.warnings == ((f"{warning}, {page}",) if warning else ())
+    assert target.present() == {*listed}
+
+
+OLDER = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("listed", [range(10, 30), range(10, 25), range(5, 25)])
+@pytest.mark.parametrize("observed_at", [OLDER, datetime(2026, 10, 1, 23, 59, 59, 999_600, tzinfo=UTC)])
+def test_an_older_page_is_refused_as_well(target: Target, listed: Sequence[int], observed_at: datetime) -> None:
+    """An older list may lack newer jobs, and never the oldest."""
+    target.export({"data": jobs(*range(30))})
+    before = target.present()
+    source = saved(target.folder, {"data": jobs(*listed)}, "older.json")
+
+    if len(listed) == 15:  # no page's length
+        assert ftetl.export(target.path, source=source, observed_at=observed_at).vanished == 0
+        return
+    with pytest.raises(DataError) as caught:
+        ftetl.export(target.path, source=source, observed_at=observed_at)
+
+    assert (caught.value.code, caught.value.exit.code, target.present()) == ("FTETL-R46", 65, before)
+    assert f"{listed[0]} of the {listed[-1] + 1} known jobs are missing from the list of 20, exactly the oldest" in (
+        caught.value.what
+    )
+    assert ftetl.export(target.path, source=source, observed_at=observed_at, allow_shrink=True).vanished == 0
+
+
+NEWEST = datetime(2026, 10, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("observed_at", "listed", "warning"),
+    [
+        pytest.param(OLDER, 20, "at 2026-09-01T00:00:00.000000Z, before the newest list ({})", id="older"),
+        pytest.param(OLDER, 30, "at 2026-09-01T00:00:00.000000Z, before the newest list ({})", id="older, the same"),
+        pytest.param(
+            NEWEST - timedelta(microseconds=400),
+            20,
+            "at 2026-10-01T23:59:59.999600Z, before the newest list ({})",
+            id="half a millisecond older",
+        ),
+        pytest.param(NEWEST, 20, "at 2026-10-02T00:00:00.000000Z, like the newest list", id="as new"),
+        pytest.param(NEWEST, 30, None, id="the same once more"),
+    ],
+)
+def test_a_list_that_is_not_the_newest_is_named(
+    target: Target, observed_at: datetime, listed: int, warning: str | None
+) -> None:
+    target.export({"data": jobs(*range(30))})
+    source = saved(target.folder, {"data": jobs(*range(listed))}, "older.json")
+
+    report = ftetl.export(target.path, source=source, observed_at=observed_at)
+
+    when = warning.format("2026-10-02T00:00:00.000000Z") if warning else ""
+    expected = f"older.json was received {when}: it adds, but makes no job missing"
+    assert (report.exit_code, report.vanished) == (0, 0)
+    assert report.warnings == ((expected,) if warning else ())
+
+
+def test_an_older_list_of_another_account_is_refused(target: Target) -> None:
+    target.export({"data": jobs(*range(30))})
+    source = saved(target.folder, {"data": jobs(*range(100, 107))}, "older.json")
+
+    with pytest.raises(DataError) as caught:
+        ftetl.export(target.path, source=source, observed_at=OLDER)
+
+    assert (caught.value.code, target.present()) == ("FTETL-R48", {*range(30)})
 
 
 def test_jobs_without_a_time_or_of_one_time_have_no_order(target: Target) -> None:
@@ -149,6 +252,16 @@ def test_an_array_of_nothing_or_of_another_account_is_refused(target: Target, li
     target.export({"data": jobs(*range(30))})
 
     target.refuses(jobs(*listed), code)
+
+
+@pytest.mark.parametrize(("document", "option"), [([], "--whole and --allow-shrink"), ({"data": []}, "--allow-shrink")])
+def test_an_empty_list_names_the_options_that_accept_it(target: Target, document: Any, option: str) -> None:
+    target.export({"data": jobs(*range(3))})
+
+    error = target.refuses(document, "FTETL-R47")
+
+    assert error.next == f"if they are really gone, run again with {option}"
+    assert target.export(document, whole=document == [], allow_shrink=True).vanished == 3
 
 
 def test_a_rebuild_knows_which_array_was_said_to_be_whole(target: Target) -> None:
@@ -188,9 +301,9 @@ def test_a_filtered_list_is_refused_and_a_clean_up_is_told(target: Target, statu
 
 
 def test_few_jobs_of_one_status_are_simply_gone(target: Target) -> None:
-    target.export({"data": jobs(*range(0, 40, 2)) + jobs(1, 3, status="running")})
+    target.export({"data": jobs(*range(0, 42, 2)) + jobs(1, 3, status="running")})
 
-    report = target.export({"data": jobs(*range(0, 40, 2))})
+    report = target.export({"data": jobs(*range(0, 42, 2))})
 
     assert (report.vanished, report.warnings) == (2, ())
 
@@ -274,5 +387,9 @@ def test_the_newest_20_jobs_of_the_vendors_command_line(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         ftetl.export(target, source=PARTIAL / "B_newest_20_envelope.json", observed_at="2026-10-03")
 
-    assert (report.exit_code, report.vanished, caught.value.code) == (0, 0, "FTETL-R46")
+    with pytest.raises(DataError) as older:
+        ftetl.export(target, source=PARTIAL / "B_newest_20_envelope.json", observed_at="2026-09-30")
+
+    assert (report.exit_code, report.vanished) == (0, 0)
+    assert (caught.value.code, older.value.code) == ("FTETL-R46", "FTETL-R46")
     assert ftetl.open(target).arrow("jobs").column("present").to_pylist() == [True] * 30
