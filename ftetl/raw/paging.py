@@ -41,6 +41,7 @@ _STARTS: Final = frozenset(["offset", "skip"])
 _NUMBERS: Final = frozenset(["page", "currentpage", "pagenumber"])
 _LIMITS: Final = frozenset(["limit", "pagesize", "perpage", "maxresults", "maxitems"])
 _PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
+_MAX_DIGITS: Final = 18  # of a count in text; Python refuses to read a very long one
 _LINK_TO_NEXT: Final = re.compile(
     r""";\s*rel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|'[^']*\bnext\b[^']*'|next\b)""", re.IGNORECASE
 )
@@ -93,9 +94,10 @@ def _is_sign(name: str, value: Any, received: int, pages: int) -> bool:
 
 
 def _whole_number(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    return int(value) if str(value).isascii() and str(value).isdecimal() else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    is_digits = isinstance(value, str) and len(value) <= _MAX_DIGITS and value.isascii() and value.isdecimal()
+    return int(value) if is_digits else None
 
 
 def sign_in_headers(headers: Mapping[str, str]) -> str | None:

@@ -165,15 +165,21 @@ class RepeatedError(ValueError):
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
+    """The object; a key may be repeated with an equal value only."""
+    members = dict(pairs)
+    if any([members[key]] != [value] for key, value in pairs):  # in lists, so that one NaN is equal to itself
         raise RepeatedError
-    return dict(pairs)
+    return members
+
+
+def number(text: str) -> tuple[str]:
+    return (text,)  # equal to no `true` and to no number that is written in another way
 
 
 def own_id(raw: bytes) -> str | None:
     """The id of an element that is one clean JSON object with a usable one."""
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=once, parse_int=len, parse_float=len)
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=once, parse_int=number, parse_float=number)
     except (ValueError, RecursionError):
         return None
     found = value.get("id") if isinstance(value, dict) else None
@@ -196,7 +202,7 @@ def check(body: bytes, folder: Path, dice: random.Random) -> Counter[str]:
     def export(name: str, lines: bytes) -> tuple[Any, Path]:
         source, target = folder / f"{name}.ndjson", folder / name
         source.write_bytes(lines)
-        report = ftetl.export(target, source=source, observed_at=OBSERVED_AT, events="list")
+        report = ftetl.export(target, source=source, observed_at=OBSERVED_AT, events="list", allow_drift=True)
         assert report.exit_code in (0, 3), report.exit_code
         return report, target
 

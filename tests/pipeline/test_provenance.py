@@ -38,6 +38,7 @@ def test_a_response_of_the_network_is_in_the_index_with_each_detail(tmp_path: Pa
     (told,) = indexes(tmp_path / "t")
     assert (told["version"], told["base"]) == (1, None)
     assert told["settings"] == {
+        "allow_drift": False,
         "events": "auto",
         "project": "default",
         "billing_account": None,

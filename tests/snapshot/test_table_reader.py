@@ -90,7 +90,8 @@ def test_a_decimal_of_an_older_contract_that_does_not_fit_todays_type_keeps_its_
     wide = pa.decimal128(20, 9)
     amounts = [Decimal("1000000000.5"), Decimal("2.000000001")]
     rows = pa.table([pa.nulls(2, f.type) for f in costs.schema], names=costs.schema.names)
-    rows = rows.set_column(0, "BilledCost", pa.array(amounts, wide)).set_column(17, "ListCost", pa.array([1, 2], wide))
+    for name, values in (("BilledCost", amounts), ("ListCost", [1, 2])):
+        rows = rows.set_column(costs.schema.get_field_index(name), name, pa.array(values, wide))
     pq.write_table(rows, table_file(tmp_path, "focus_costs"), row_group_size=1)
 
     read = TableReader(tmp_path).read_table("focus_costs")

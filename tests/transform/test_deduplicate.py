@@ -84,7 +84,7 @@ def test_a_copy_that_is_not_clean_is_put_aside_and_the_clean_one_stays() -> None
 
 
 def test_copies_of_which_none_is_clean_leave_no_job() -> None:
-    texts = ['{"id":"ft-1","x":1,"x":2}', '{"id":"ft-1","id":"ft-1"}', '{"id":"ft-2","id":"ft-1"}', '{"id":"ft-1",}']
+    texts = ['{"id":"ft-1","x":1,"x":2}', '{"id":"ft-1","y":1,"y":2}', '{"id":"ft-2","id":"ft-1"}', '{"id":"ft-1",}']
 
     work = chosen(listing(*texts))
 
