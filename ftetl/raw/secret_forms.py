@@ -1,18 +1,31 @@
-"""Finds secrets by the key in front of them, also in JSON within text, and by their own form (tokens, keys, passwords).
+"""Finds secrets by the name in front of them, also in JSON within text, and by their own form (tokens, passwords).
 
 Arrow's regular expressions find the places, ten times as fast as Python's; Python then looks at each.
 """
 
 from __future__ import annotations
 
+import binascii
 import json
 import re
+import struct
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
 from ftetl.raw.json_tokens import end_of_value
 from ftetl.raw.secret_names import KeyKind, classify_key
+from ftetl.raw.secret_text import (
+    ASSIGNED,
+    ASSIGNED_LIKELY,
+    LAST_WORD,
+    PAIR_LIKELY,
+    VALUE_KEY,
+    WORD,
+    assigned,
+    name_after,
+    name_before,
+)
 
 
 class Secret(NamedTuple):
@@ -24,27 +37,33 @@ class Secret(NamedTuple):
     template: bytes = b"%s"
 
 
-_WORD = r"(?i:key|secret|credential|creds|cookie|passw|passphrase|pwd|authorization|bearer)|\\u00[2-7][0-9a-fA-F]"
-_WORDS = rf"(?:(?i:tokens?(?:[-_. ]?(?:value|string|header))?)|(?:{_WORD})(?:[\w. -]|\\u[0-9a-fA-F]{{4}})*)"
+_WORD = rf"{WORD}|\\u00[2-7][0-9a-fA-F]"
+_WORDS = rf"(?:{LAST_WORD}|(?:{_WORD})(?:[\w. -]|\\u[0-9a-fA-F]{{4}})*)"
 _KEY = _WORDS + r"""\\*["']\s*:\s*"""
 _FORMS = (
-    r"(?i:bearer )|hf_[a-zA-Z0-9]{8}|sk-[a-zA-Z0-9_-]{12}|tgp_[a-zA-Z0-9]|A[KS]IA[A-Z0-9]{4}|gh[pousr]_|github_pat_"
-    r"|xox[a-z]-|AIza|eyJ[a-zA-Z0-9_-]+\.eyJ|-----BEGIN [A-Z0-9 ]*PRIVATE KEY"
+    r"(?i:bearer |basic )|hf_[a-zA-Z0-9]{8}|sk-[a-zA-Z0-9_-]{12}|tgp_[a-zA-Z0-9]|A[KS]IA[A-Z0-9]{4}|gh[pousr]_"
+    r"|github_pat_|xox[a-z]-|AIza|eyJ[a-zA-Z0-9_-]+\.eyJ|-----BEGIN [A-Z0-9 ]*PRIVATE KEY"
     r"""|(?://|\\+/\\+/)[^/\s"'@:\\]*:[^/\s"'@\\]+@"""
 )
 # In a key's values nothing, null, true and false are no secrets; nearly no response has anything else.
-_LIKELY = rf"""{_KEY}(?:\\*["'][^"'\\]|[^ntf"'\\\s])|{_FORMS}"""
-_PLACE = rf"{_KEY}|{_FORMS}"
+_LIKELY = rf"""{_KEY}(?:\\*["'][^"'\\]|[^ntf"'\\\s])|{ASSIGNED_LIKELY}|{PAIR_LIKELY}|{_FORMS}"""
+# No less may match where `_LIKELY` does; its few states are searched a third faster.
+_HINT = rf"""{WORD}|{LAST_WORD}[=: "'\\]|\\u00[2-7]|{_FORMS}"""
+_PLACE = rf"{_KEY}|{ASSIGNED}|{VALUE_KEY}|{_FORMS}"
 
 _KEY_AT = re.compile(_KEY.encode())
+_VALUE_KEY_AT = re.compile(VALUE_KEY.encode())
 _KEY_END = re.compile(rb"""(\\*)(["'])\s*:\s*\Z""")
 # In front of what looks like a token: it is a part of a longer word, unless this is the end of an escape.
 _PART = re.compile(rb"(?<!\\)[A-Za-z0-9_-]\Z")
 _ESCAPE = re.compile(rb"\\u[0-9a-fA-F]{4}\Z")
+_MASKED = re.compile(rb"\*\*\*\d*")
 _LONGEST_KEY = 200
 _LONG_ENOUGH = 6  # characters of a token, at least: shorter ones are pieces of text
 _FORM: dict[str, re.Pattern[bytes]] = {
     "Bearer": re.compile(rb"(?i:bearer) +([A-Za-z0-9._~+/=-]{8,})"),
+    "Basic": re.compile(rb"(?i:basic) +((?:[A-Za-z0-9_-]|\\*[+/]){8,}={0,2})"),
+    "signature in a URL": re.compile(rb"(?i:sig|signature)=([A-Za-z0-9%+/=_.-]{16,})"),
     "hf_": re.compile(rb"(hf_[A-Za-z0-9]{20,})"),
     "sk-": re.compile(rb"(sk-[A-Za-z0-9_-]{20,})"),
     "tgp_": re.compile(rb"(tgp_[A-Za-z0-9_-]{16,})"),
@@ -67,7 +86,8 @@ def may_hold_secrets(raw: bytes) -> bool:
     """Whether a closer look is needed; about 500 MB/s."""
     import pyarrow.compute as pc
 
-    return bool(pc.match_substring_regex(_array(raw), _LIKELY)[0].as_py())
+    array = _array(raw)
+    return all(pc.match_substring_regex(array, pattern)[0].as_py() for pattern in (_HINT, _LIKELY))
 
 
 def find_secrets(raw: bytes) -> Iterator[Secret]:
@@ -100,7 +120,8 @@ def _places_within(raw: bytes, start: int, end: int) -> Iterator[int]:
 def _array(raw: bytes) -> Any:
     import pyarrow as pa
 
-    return pa.array([raw], pa.large_binary())
+    offsets = struct.pack("=qq", 0, len(raw))
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(raw)])  # no copy
 
 
 @cache
@@ -111,9 +132,19 @@ def _place_pattern() -> re.Pattern[bytes]:
 def _secret_at(raw: bytes, at: int) -> Secret | None:
     if key := _KEY_AT.match(raw, at):
         return _value_of_key(raw, key)
+    if value := assigned(raw, at):
+        return Secret(*value)
+    if pair := _VALUE_KEY_AT.match(raw, at):
+        return _value_of_key(raw, pair, of_pair=True)
     for name, pattern in _FORM.items():
         found = pattern.match(raw, at)
-        if found and (name in _ANYWHERE or not _is_part_of_a_word(raw[max(0, at - 6) : at])) and found[1] != b"***":
+        if (
+            found
+            and (name in _ANYWHERE or not _is_part_of_a_word(raw[max(0, at - 6) : at]))
+            and not _MASKED.fullmatch(found[1])
+        ):
+            if name == "Basic" and not _is_user_and_password(found[1]):
+                return None
             has_digit = re.search(rb"\d", found[1])
             if name in _NEED_DIGIT and not has_digit and len(found[1]) < _LONG_WORD:
                 return None
@@ -125,27 +156,41 @@ def _is_part_of_a_word(before: bytes) -> bool:
     return _PART.search(before) is not None and _ESCAPE.search(before) is None
 
 
-def _value_of_key(raw: bytes, match: re.Match[bytes]) -> Secret | None:
-    """The value of a key, if the key says that it is a secret and the value can be one."""
+def _is_user_and_password(encoded: bytes) -> bool:
+    bare = encoded.replace(b"\\", b"").rstrip(b"=")
+    try:
+        return b":" in binascii.a2b_base64(bare + b"=" * (-len(bare) % 4))
+    except binascii.Error:
+        return False
+
+
+def _value_of_key(raw: bytes, match: re.Match[bytes], *, of_pair: bool = False) -> Secret | None:
+    """The value of a key, if the key, or the name beside it in a pair, says that it is a secret, and it can be one."""
     end = _KEY_END.search(match[0])
     assert end is not None  # the end of the same pattern
     slashes, quote = end[1], end[2]
     closing = match.start() + end.start()
     opening = raw.rfind(quote, max(0, closing - _LONGEST_KEY), closing)
-    key = _unescaped(raw[opening + 1 : closing])
-    meaning = classify_key(key) if opening >= 0 else KeyKind.NOTHING
-    if meaning is KeyKind.NOTHING:
+    key = name_before(raw, match.start()) if of_pair else _unescaped(raw[opening + 1 : closing])
+    meaning = classify_key(key) if opening >= 0 and key else KeyKind.NOTHING
+    before_text = of_pair and key is None and raw.startswith(slashes + quote, match.end())
+    if meaning is KeyKind.NOTHING and not before_text:
         return None
     start = match.end()
     mark = slashes + quote
     is_text = raw.startswith(mark, start)
     stop = end_of_value(raw, start) if mark == b'"' else _end_in_text(raw, start, slashes, quote, is_text=is_text)
+    if before_text:
+        key = name_after(raw, stop)
+        meaning = classify_key(key or "")
     inner = raw[start:stop].strip()
     if inner in (b"", b"null", b"None", b"true", b"false", b"{}", b"[]", mark * 2, mark + b"***" + mark):
         return None
+    if meaning is KeyKind.NOTHING or (meaning is KeyKind.TEXT and not is_text):
+        return None
     if meaning is KeyKind.TOKEN and (not is_text or len(inner) - 2 * len(mark) < _LONG_ENOUGH):
         return None
-    return Secret(start, start + len(raw[start:stop].rstrip()), key, mark + b"%s" + mark)
+    return Secret(start, start + len(raw[start:stop].rstrip()), key or "", mark + b"%s" + mark)
 
 
 def _unescaped(key: bytes) -> str:

@@ -18,6 +18,7 @@ from ftetl.formatting import MASK
 from ftetl.raw import secret_forms
 from ftetl.raw.blob import Blob, Memory
 from ftetl.raw.json_tokens import end_of_value, escaped_key_pattern
+from ftetl.raw.secret_keys import SecretKeys
 
 _WINDOW, _OVERLAP = 1 << 20, 1024  # bytes searched at once; the overlap is longer than any escaped key
 _THREADS = 4  # that search: Arrow does it without Python's lock
@@ -77,11 +78,14 @@ def mask_everything(raw: bytes, found: Counter[str] | None = None, *, lines: boo
     """
     parts: list[bytes] = []
     done = 0
+    keys = SecretKeys(raw)
     for secret in secret_forms.find_secrets(raw):
         end = secret.end
         if lines and (line_end := raw.find(b"\n", secret.start, end)) >= 0:
             end = line_end
-        parts += (raw[done : secret.start], secret.template.replace(b"%s", MASK.encode()))
+        number = keys.number(secret.start, end)
+        mask = MASK + (str(number) if number > 1 else "")
+        parts += (raw[done : secret.start], secret.template.replace(b"%s", mask.encode()))
         done = end
         if found is not None:
             found[secret.name if _NAME.fullmatch(secret.name) else _OTHER] += 1

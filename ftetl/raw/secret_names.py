@@ -13,10 +13,13 @@ class KeyKind(Enum):
     NOTHING = 0
     TOKEN = 1  # a secret if it is a text that is long enough to be one
     SECRET = 2
+    TEXT = 3  # a secret if it is a text
 
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_OWNERS = "api|private|access|secret|auth|encryption|signing|ssh|session|webhook|wandb|hf|service|deploy"
+_OWNERS = (
+    "api|private|access|secret|auth|encryption|signing|ssh|session|webhook|wandb|hf|service|deploy|license|licence"
+)
 _SECRET = re.compile(
     r" \w*(?:passwo?r?ds?|passphrases?|credentials?|authorization|apikeys?) "
     rf"| (?:pwd|secrets?|creds|cookies?|bearer|pass word|(?:{_OWNERS}) ?keys?) "
@@ -25,6 +28,12 @@ _TOKEN = re.compile(
     r" (?:api|access|auth|refresh|bearer|secret|session|hf|id|user)? ?token (?:value |secret |string |header )?$"
 )
 _TOKENS = re.compile(r" (?:api|access|auth|refresh|bearer|secret) ?tokens $")
+_ACCOUNTS = "db|database|smtp|imap|mail|email|user|admin|root|login|ftp|http|proxy|redis|pg|mysql|my"
+_TEXT = re.compile(
+    r" (?:jwt|dsn|access key id|conn(?:ection)? ?str(?:ing)?|(?:amz|goog|oss|ms) signature) $"
+    rf"|^ (?:x |basic |http |proxy )?auth(?:entication)? $|^ (?:(?:{_ACCOUNTS}) )?pass $"
+)
+_CODE = re.compile(r"^ (?:(?:user|card|mfa|sms|login) )?(?:otp|pin)(?: code)? $")
 # The last word of a key that speaks of a secret without holding it.
 _ABOUT = re.compile(
     "counts?|limit|length|size|ids?|names?|types?|ur[il]|path|file|expires|expiry|expiration|at|ttl|required|enabled"
@@ -41,10 +50,12 @@ _PIECE = re.compile(
 def classify_key(key: str) -> KeyKind:
     """What the value of this key is, as far as the key tells."""
     words = [word.lower() for word in _WORD.findall(key)]
+    spelled = f" {' '.join(words)} "
+    if _TEXT.search(spelled):
+        return KeyKind.TEXT
     if not words or _ABOUT.fullmatch(words[-1]):
         return KeyKind.NOTHING
-    spelled = f" {' '.join(words)} "
-    if _SECRET.search(spelled) or _TOKENS.search(spelled):
+    if any(pattern.search(spelled) for pattern in (_SECRET, _TOKENS, _CODE)):
         return KeyKind.SECRET
     if not _TOKEN.search(spelled):
         return KeyKind.NOTHING
