@@ -173,6 +173,12 @@ def _closing_keys(response: Response, at: int, before: dict[str, Any]) -> dict[s
     return dict(keys)
 
 
+def require_uncut(response: Response, raw: bytes) -> None:
+    """Raise a `DataError` if the one job of a response ends in the middle."""
+    if _is_cut(raw):
+        raise _cut_error(response)
+
+
 def _is_cut(raw: bytes) -> bool:
     try:
         msgspec.json.decode(raw, type=msgspec.Raw)

@@ -72,6 +72,8 @@ def _scan_document(response: Response, scan: Scan) -> None:
     if opening.single:
         raw = response.blob.read(opening.start, response.blob.size - opening.start).rstrip()
         scan.add_element(raw, opening.start)
+        if scan.refused:
+            envelope.require_uncut(response, raw)
         scan.is_detail = response.detail or _has_event_list(raw)
         return
     scan.is_list, scan.is_bare = True, opening.bare

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 
 import msgspec
 
@@ -23,16 +23,19 @@ _SAMPLE = 20  # lines that are looked at for a list response
 def is_lines(blob: Blob) -> bool:
     """Whether this is JSON Lines (NDJSON): more than one line, and the first one is a whole JSON value.
 
-    A malformed first line must not change how all others are read: a first line in braces is enough, if the second line
-    is a whole object.
+    A malformed first line must not change how all others are read. After a line that opens an object, a line that is a
+    whole object makes it lines, unless the object could stand there in one document: after `[` or `:`. Two whole
+    objects in succession, without a comma, stand in no document.
     """
-    spans = list(islice(_line_spans(blob), 2))
-    if len(spans) < 2:
+    lines = (blob.read(*span).removeprefix(_BOM).strip() for span in islice(_line_spans(blob), _SAMPLE))
+    first, second = next(lines, b""), next(lines, b"")
+    if not second or _is_json(first):
+        return bool(second)
+    if not first.startswith(b"{") or first.endswith(b"["):
         return False
-    first, second = (blob.read(offset, length).removeprefix(_BOM).strip() for offset, length in spans)
-    if _is_json(first):
+    if _is_object(second) and not first.endswith(b":"):
         return True
-    return first.startswith(b"{") and first.endswith(b"}") and second.startswith(b"{") and _is_json(second)
+    return any(a and b for a, b in pairwise(map(_is_object, [second, *lines])))
 
 
 def lists_in_lines(response: Response) -> list[Response]:
@@ -111,6 +114,10 @@ def _line_spans(blob: Blob) -> Iterator[tuple[int, int]]:
         offset += len(window)
     if not is_blank:
         yield start, offset - start
+
+
+def _is_object(line: bytes) -> bool:
+    return line.startswith(b"{") and _is_json(line)
 
 
 def _is_json(line: bytes) -> bool:

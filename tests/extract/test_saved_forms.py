@@ -104,6 +104,52 @@ def test_a_truncated_line_is_named_and_the_others_are_read(tmp_path: Path) -> No
     assert (aside["rule"], aside["position"], aside["raw"]) == ("broken_json", 2, '{"id":"c","sta')
 
 
+CUT_FIRST_LINES = {
+    "in a key": [b'{"id":"c","st'],
+    "after a key": [b'{"id":"c","status":'],
+    "after a comma": [b'{"id":"c",'],
+    "in a list": [b'{"id":"c","events":[{"a":1}'],
+    "two of them": [b'{"id":"c","st', b'{"id":"d","status":'],
+}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".json.gz", ".ndjson"])
+@pytest.mark.parametrize("cut", CUT_FIRST_LINES)
+def test_a_truncated_first_line_is_named_and_the_others_are_read(tmp_path: Path, cut: str, suffix: str) -> None:
+    source = tmp_path / f"a{suffix}"
+    body = b"\n".join([*CUT_FIRST_LINES[cut], *map(text, JOBS)])
+    source.write_bytes(gzip.compress(body) if suffix.endswith(".gz") else body)
+
+    report = ftetl.export(tmp_path / "t", source=source, observed_at=DAY)
+
+    aside = ftetl.open(tmp_path / "t").arrow("quarantine").sort_by("position").to_pylist()
+    assert (report.exit_code, report.rows["jobs"]) == (3, len(JOBS))
+    assert [(row["rule"], row["raw"]) for row in aside] == [
+        ("broken_json", line.decode()) for line in CUT_FIRST_LINES[cut]
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"a","sta',
+        b'{"id":"a","status":"running"',
+        b'{"id":"a",\n  "status": "running",\n  "events": [\n    {"a": 1},',
+        b'[{"id":"a"},{"id":"b"',
+        b'{"data": [\n{"id":"a"}\n',
+    ],
+)
+@pytest.mark.parametrize("more", [b"", b"\n"])
+def test_a_truncated_document_is_refused(tmp_path: Path, body: bytes, more: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(body + more)
+
+    with pytest.raises(DataError, match=r"a.json ends in the middle") as caught:
+        ftetl.export(tmp_path / "t", source=tmp_path / "a.json", observed_at=DAY)
+
+    assert (caught.value.code, caught.value.exit.code) == ("FTETL-H19", 65)
+    assert not (tmp_path / "t" / "current").exists()
+
+
 @pytest.mark.parametrize("odd", [b'["x"]', b"[]", b"[1,2]", b"[[]]"])
 def test_an_array_of_something_else_is_one_malformed_line_among_jobs(tmp_path: Path, odd: bytes) -> None:
     (tmp_path / "a.ndjson").write_bytes(b"\n".join([text(JOBS[0]), odd, b'{"id":"ft-9","x":', text(JOBS[1])]))
@@ -131,6 +177,7 @@ def test_a_truncated_list_response_among_lines_is_named(tmp_path: Path) -> None:
 
 
 BROKEN: dict[str, tuple[bytes, str]] = {
+    "half a job": (text(JOBS[0])[:-9], "ends in the middle"),
     "nothing": (b"", "is empty"),
     "half a list": (text(list_of(*JOBS))[:-40], "ends in the middle of its list, after 5 elements"),
     "the beginning of a list": (b'{"da', "ends in the middle"),

@@ -82,7 +82,7 @@ def test_one_job_is_an_answer_of_its_own(name: str) -> None:
         (b'{"id":"\xff","x":1}', "broken_utf8"),
         (b'{"id":"ft-1","x":' + b"[" * 2000 + b"]" * 2000 + b"}", "too_deep"),
         (b'{"id":"ft-1"} {"id":"ft-2"}', "broken_json"),
-        (b'{"id":"ft-1","x":1', "broken_json"),
+        (b'{"id":"ft-1","x":1,}', "broken_json"),
         (b'{"id":null,"x":1}', "no_id"),
     ],
 )
