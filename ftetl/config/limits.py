@@ -27,6 +27,7 @@ ERROR_BODY: Final = 1 << 16  # read of an error body
 ERROR_BODY_WAIT: Final = 5.0
 DRIFT_JOBS: Final = 5  # fewer jobs with an unreadable or missing value are no drift of the API
 UNREADABLE_SHARE: Final = 0.2  # of the jobs that had a value, or on a first run of all jobs
+CHANGED_MONEY_SHARE: Final = 0.2  # of the finished jobs that had a price before, with another one now
 MISSING_SHARE: Final = 0.5  # of the compared jobs that had a value before, and of these that have none now
 
 REMOTE_TEXT: Final = 200  # characters of the server's text that a message repeats

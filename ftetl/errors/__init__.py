@@ -63,7 +63,7 @@ class FtetlError(Exception):
         self.code = PREFIX + fault
         self.what = what
         self.next = next
-        self.drift: dict[str, dict[str, int]] = {}  # of R51 and R52: `unreadable` and `missing` jobs by key
+        self.drift: dict[str, dict[str, int]] = {}  # of R51, R52 and R54: `unreadable` and `missing` jobs by key
         self.evidence: bytes | None = None  # the server's response, where it helps to find the cause
 
     def __str__(self) -> str:

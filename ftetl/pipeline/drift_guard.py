@@ -1,7 +1,8 @@
-"""Refuses a run whose responses have another form than the tables expect: errors R51 and R52.
+"""Refuses a run whose responses have another form than the tables expect: errors R51, R52 and R54.
 
 A value that is unreadable in many jobs at once, or missing in most that had it, is no odd job but a changed API:
-with it good figures would be replaced by nothing.
+with it good figures would be replaced by nothing. Prices that change in many finished jobs at once may be in another
+unit.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from ftetl.config import limits
 from ftetl.errors import DataError
 from ftetl.formatting import pluralize
-from ftetl.transform.column_drift import ColumnDrift, MissingKey, Unreadable
+from ftetl.transform.column_drift import ChangedMoney, ColumnDrift, MissingKey, Unreadable
 from ftetl.transform.merge import last_known
 
 _SHOWN = 3  # keys that a message names
 
 
 def require_no_drift(drift: ColumnDrift) -> None:
-    """Refuse values that became unreadable in many jobs, and money, statuses and times that are missing in most.
+    """Refuse values that are unreadable in many jobs, vital ones missing in most, and prices of many that changed.
 
     Raises:
         DataError: There are some.
@@ -35,6 +36,14 @@ def require_no_drift(drift: ColumnDrift) -> None:
             kind: {m.path: m.jobs for m in found} for kind, found in (("unreadable", unreadable), ("missing", missing))
         }
         raise error
+    if money := _changed_in_many(drift):
+        error = DataError(
+            "R54",
+            f"{_described_money(money)} at once; nothing was committed",
+            next="compare them with the console's; if the new ones are right, --allow-drift takes them",
+        )
+        error.drift = {"unreadable": {}, "missing": {}}
+        raise error
 
 
 def drift_warnings(drift: ColumnDrift) -> Iterator[str]:
@@ -42,6 +51,9 @@ def drift_warnings(drift: ColumnDrift) -> Iterator[str]:
     unreadable, missing = _drifted_unreadable(drift), _drifted_missing(drift)
     if unreadable or missing:
         yield f"{_described(unreadable, missing)}: the responses have another form; look for a newer ftetl"
+    if drift.money:
+        many = _changed_in_many(drift)
+        yield f"{_described_money(drift.money)}{' at once' if many else ''}; see job_history for the ones before"
     for found in drift.unreadable:
         if found.path in last_known.KEYS and found.jobs and found not in unreadable:
             yield (
@@ -59,6 +71,18 @@ def _became_unreadable(found: Unreadable) -> bool:
     fresh = (0, 0) if is_known else (found.unreadable_others, found.others)
     groups = ((found.lost, found.had), fresh, (found.lost + fresh[0], found.had + fresh[1]))
     return any(jobs >= limits.DRIFT_JOBS and jobs >= limits.UNREADABLE_SHARE * of for jobs, of in groups)
+
+
+def _changed_in_many(drift: ColumnDrift) -> list[ChangedMoney]:
+    return [m for m in drift.money if m.jobs >= limits.DRIFT_JOBS and m.jobs >= limits.CHANGED_MONEY_SHARE * m.had]
+
+
+def _described_money(money: Sequence[ChangedMoney]) -> str:
+    texts = {
+        "total_price": "the prices of {} finished jobs changed",
+        "refund_amount": "the refunds of {} finished jobs fell",
+    }
+    return ", ".join(texts[m.path].format(f"{m.jobs:,} of {m.had:,}") for m in money)
 
 
 def _drifted_missing(drift: ColumnDrift) -> list[MissingKey]:

@@ -63,11 +63,21 @@ class MissingKey:
 
 
 @dataclass(frozen=True)
+class ChangedMoney:
+    """A price or refund that is another one in jobs that had ended before."""
+
+    path: str
+    had: int  # finished jobs of this run whose stored row has a value other than 0
+    jobs: int  # of these, the jobs with another one now; of refunds, with less
+
+
+@dataclass(frozen=True)
 class ColumnDrift:
     """The drift of one run, by key."""
 
     unreadable: tuple[Unreadable, ...] = ()
     missing: tuple[MissingKey, ...] = ()
+    money: tuple[ChangedMoney, ...] = ()
 
 
 @dataclass(frozen=True)

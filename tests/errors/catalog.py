@@ -128,6 +128,7 @@ FAULTS: Final[dict[str, Fault]] = {
         ("R48", "DATA", "the list shares no job with the known ones: another account's key"),
         ("R51", "DATA", "values became unreadable in many jobs at once: the responses have another form"),
         ("R52", "DATA", "money, a status or times are missing in most of the jobs that had them"),
+        ("R54", "DATA", "the prices of many finished jobs changed at once: another unit, or a re-pricing"),
         ("R53", "DATA", "the response is another one: of another vendor, or not the list of fine-tuning jobs"),
         ("E01", "DATA", "the response is invalid outside of its jobs"),
         ("E02", "DATA", "there is text after the list that does not belong there"),

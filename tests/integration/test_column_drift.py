@@ -247,6 +247,56 @@ def test_both_kinds_of_drift_are_told_at_once(target: Target) -> None:
     )
 
 
+OTHER_PRICES = {
+    "none": lambda job: job | {"total_price": 0},
+    "negative": lambda job: job | {"total_price": -job["total_price"]},
+    "whole dollars": lambda job: job | {"total_price": 4},
+    "cents": lambda job: job | {"total_price": job["total_price"] // 10_000_000},
+    "of jobs with another end": lambda job: job | {"total_price": 0, "status": "cancelled"},
+}
+
+
+@pytest.mark.parametrize("case", OTHER_PRICES)
+def test_prices_of_finished_jobs_that_change_in_many_at_once_are_refused(case: str, target: Target) -> None:
+    target(KNOWN)
+    jobs = changed(OTHER_PRICES[case])
+    error = target.refused(jobs)
+    assert (error.code, error.what) == (
+        "FTETL-R54",
+        "the prices of 30 of 30 finished jobs changed at once; nothing was committed",
+    )
+    report = target(jobs, allow_drift=True)
+    assert report.warnings[0] == (
+        "the prices of 30 of 30 finished jobs changed at once; see job_history for the ones before"
+    )
+    assert target.rows("jobs", "total_price_nanousd") == [job["total_price"] for job in jobs]
+    assert target(jobs).warnings == ()
+
+
+@pytest.mark.parametrize(("count", "passes"), [(4, True), (5, True), (6, False)])
+def test_few_prices_of_finished_jobs_may_change_with_a_warning(count: int, passes: bool, target: Target) -> None:
+    target(KNOWN)
+    jobs = changed(lambda job: job | {"total_price": 7}, count)
+    if passes:
+        assert target(jobs).warnings == (
+            f"the prices of {count} of 30 finished jobs changed; see job_history for the ones before",
+        )
+        assert target.rows("jobs", "total_price_nanousd") == [job["total_price"] for job in jobs]
+    else:
+        assert f"of {count} of 30 finished jobs" in target.refused(jobs).what
+
+
+@pytest.mark.parametrize("before", [{"status": "running"}, {"total_price": 0}, {"total_price": None}])
+def test_jobs_that_end_and_jobs_that_get_their_price_raise_no_alarm(before: Job, target: Target) -> None:
+    target([job | before for job in KNOWN], billing_account="a")
+    assert target(changed(lambda job: job | {"total_price": 7}), billing_account="a").warnings == ()
+
+
+def test_jobs_that_run_again_have_no_price_yet(target: Target) -> None:
+    target(KNOWN)
+    assert target(changed(lambda job: job | {"status": "running", "total_price": 0})).warnings == ()
+
+
 def costs(target: Target) -> list[Any]:
     return target.rows("focus_costs", "ResourceId", "BilledCost", "BillingPeriodStart", "x_JobStatus")
 
@@ -310,7 +360,7 @@ def test_who_allows_drift_keeps_the_last_known_values_until_they_can_be_read_aga
     assert (report.exit_code, report.changed, costs(target)) == (0, True, charges)
     assert target.rows("jobs", "status") == ["completed"] * 30
     target.refused(changed(lambda job: moved_price(object_status(job))))  # allowed once is not allowed for good
-    target(changed(lambda job: job | {"status": "error", "total_price": 7}))
+    target(changed(lambda job: job | {"status": "error", "total_price": 7}), allow_drift=True)
     assert set(target.rows("jobs", "status", "total_price_nanousd")) == {("error", 7)}
 
 
@@ -395,6 +445,19 @@ FULL = [with_events(job) for job in KNOWN]
 def served(tmp_path: Path) -> Any:
     with demo.serve(jobs=[]) as server:
         yield Served(server, tmp_path)
+
+
+def test_refunds_of_finished_jobs_that_fall_in_many_at_once_are_refused(served: Served) -> None:
+    jobs = [job | {"status": "error", "refund_amount": 1_000_000_000} for job in FULL]
+    served(jobs)
+    assert served(changed(lambda job: job | {"refund_amount": 2_000_000_000}, 30, jobs)).warnings == ()
+    error = served.refused(
+        changed(lambda job: job | {"refund_amount": 0, "updated_at": "2026-11-02T00:00:00Z"}, 30, jobs)
+    )
+    assert (error.code, error.what) == (
+        "FTETL-R54",
+        "the refunds of 30 of 30 finished jobs fell at once; nothing was committed",
+    )
 
 
 def each_event(change: Change) -> Change:

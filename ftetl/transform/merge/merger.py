@@ -30,6 +30,7 @@ from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
 from ftetl.transform.merge.run_context import RunContext
 from ftetl.transform.missing_values import MissingValues
+from ftetl.transform.price_changes import PriceChanges
 from ftetl.transform.timestamps import INSTANT
 
 _STORED_COLUMNS = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
@@ -86,6 +87,7 @@ class Merge:
         self._first_values = row_anomalies.first_values(self.stored.read_table("anomalies"))
         self._unchanged_ids = pa.array(sorted(self.context.unchanged_ids), pa.string())
         self._missing = MissingValues()
+        self._price_changes = PriceChanges()
         self.column_drift = ColumnDrift()  # of the whole run, once its anomalies are known
 
     def read_observed(self, name: str) -> pa.Table:
@@ -129,7 +131,8 @@ class Merge:
         touched = (self._touched.rows, self._touched.details, self._touched.events)
         read = ReadJobs(*(one(pa.chunked_array(ids, pa.string())) for ids in touched))
         unreadable = tuple(find_unreadable(current, stored, self._jobs, read))
-        self.column_drift = ColumnDrift(unreadable, tuple(self._missing.found(current)))
+        missing, money = tuple(self._missing.found(current)), tuple(self._price_changes.found())
+        self.column_drift = ColumnDrift(unreadable, missing, money)
         return anomalies_table.merge_anomalies(kept, current)
 
     def _is_touched(self, anomalies: pa.Table) -> pa.Array:
@@ -175,7 +178,9 @@ class Merge:
         self.new_anomalies += row_anomalies.fewer_events(new.ids, new.counts, stored_counts, fewer)
         detail_wins = new.detail if nothing_stored else carry_over.detail_wins(new, old, wins)
         if not nothing_stored:
-            self._missing.add_jobs(new.jobs, old, one(pc.and_(known, wins)), one(pc.and_(known, detail_wins)))
+            replaced, detailed = one(pc.and_(known, wins)), one(pc.and_(known, detail_wins))
+            self._missing.add_jobs(new.jobs, old, replaced, detailed)
+            self._price_changes.add_jobs(new.jobs, old, replaced, detailed)
             unreadable = last_known.without_value(new.jobs) if self.context.keep_known else new.unreadable
             new = replace(new, jobs=last_known.fill_from_stored(new.jobs, unreadable, old))
         cells = dict(zip(new.jobs.column_names, new.jobs.columns, strict=True))
