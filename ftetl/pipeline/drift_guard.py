@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from ftetl.config import limits
 from ftetl.errors import DataError
 from ftetl.formatting import pluralize
-from ftetl.transform.column_drift import ChangedMoney, ColumnDrift, MissingKey, Unreadable
+from ftetl.transform.column_drift import UNKNOWN_TEXT, ChangedMoney, ColumnDrift, MissingKey, Unreadable
 from ftetl.transform.merge import last_known
 
 _SHOWN = 3  # keys that a message names
@@ -55,11 +55,18 @@ def drift_warnings(drift: ColumnDrift) -> Iterator[str]:
         many = _changed_in_many(drift)
         yield f"{_described_money(drift.money)}{' at once' if many else ''}; see job_history for the ones before"
     for found in drift.unreadable:
-        if found.path in last_known.KEYS and found.jobs and found not in unreadable:
-            yield (
-                f"{found.path} is unreadable in {pluralize(found.jobs, 'job')} ({found.form}); "
-                "last known values are kept, see the table anomalies"
-            )
+        is_kept = found.path in last_known.KEYS and found.form != UNKNOWN_TEXT
+        if is_kept and found.jobs and found not in unreadable:
+            yield f"{found.path} is unreadable in {pluralize(found.jobs, 'job')} ({found.form}); {_instead(found)}"
+
+
+def _instead(found: Unreadable) -> str:
+    """What the tables have in place of unreadable values: the last known ones, where there are any."""
+    text = "last known values are kept"
+    if found.unreadable_others:
+        fresh, lost = f"{found.unreadable_others:,}", f"{found.lost:,}"
+        text = f"NULL in {fresh}, last known values in {lost}" if found.lost else "NULL"
+    return f"{text}, see the table anomalies"
 
 
 def _drifted_unreadable(drift: ColumnDrift) -> list[Unreadable]:

@@ -18,6 +18,8 @@ from ftetl.arrays import one
 from ftetl.contract import Column, tables
 
 UNREADABLE = ("wrong_type", "out_of_range", "not_finite", "bad_time")  # kinds of anomalies that leave NULL in the cell
+STATUS = "status"
+UNKNOWN_TEXT = "unknown text"  # the form of a status that ftetl does not know: stored as it is, with an anomaly
 EVENTS = "events"
 _FORMS = (
     (r'"-?\d+"', "text of digits"),
@@ -90,7 +92,7 @@ class ReadJobs:
 
 
 def find_unreadable(current: pa.Table, before: pa.Table, jobs: pa.Table, read: ReadJobs) -> Iterator[Unreadable]:
-    """The keys with an unreadable value.
+    """The keys with an unreadable value; a status of an unknown text counts, since nobody can tell what it means.
 
     Args:
         current: Anomalies of this run about values of the rows that it replaced.
@@ -98,7 +100,11 @@ def find_unreadable(current: pa.Table, before: pa.Table, jobs: pa.Table, read: R
         jobs: The stored rows of `jobs`.
         read: What this run replaced.
     """
-    current, before = unreadable_cells(current), unreadable_cells(before)
+    unknown, unknown_before = _unknown_statuses(current), _unknown_statuses(before)
+    current = pa.concat_tables([unreadable_cells(current), unknown])
+    before = pa.concat_tables([unreadable_cells(before), unknown_before])
+    ids_before = unknown_before.column("job_id")
+    still_unknown = ids_before.filter(pc.is_in(ids_before, value_set=one(unknown.column("job_id"))))
     for path in sorted(pc.unique(current.column("path")).to_pylist()):
         columns = columns_below(path)
         if not columns:
@@ -106,12 +112,14 @@ def find_unreadable(current: pa.Table, before: pa.Table, jobs: pa.Table, read: R
         ids, values = jobs_at(current, path)
         scope = _jobs_read(path, columns, read)
         had = pa.array([], pa.string()) if _is_of_events(path) else _with_value(jobs, columns, scope)
+        if path == STATUS:
+            had = without(had, still_unknown)
         was = without(jobs_at(before, path)[0], had)
         others = without(without(scope, had), was)
         yield Unreadable(
             path,
             any(map(is_vital, columns)),
-            form_of(values[0].as_py()),
+            _form_at(path, values[0].as_py()),
             len(had),
             _count_common(ids, had),
             len(others),
@@ -123,6 +131,11 @@ def find_unreadable(current: pa.Table, before: pa.Table, jobs: pa.Table, read: R
 def form_of(raw: str | None) -> str:
     """The form of a value that is given as JSON text, in words: nothing of the value itself."""
     return next((form for pattern, form in _FORMS if re.match(pattern, raw or "null")), "another form")
+
+
+def _form_at(path: str, raw: str | None) -> str:
+    form = form_of(raw)
+    return UNKNOWN_TEXT if path == STATUS and form == "text" else form
 
 
 def is_vital(column: Column) -> bool:
@@ -157,6 +170,11 @@ def _jobs_read(path: str, columns: tuple[Column, ...], read: ReadJobs) -> pa.Arr
 def unreadable_cells(anomalies: pa.Table) -> pa.Table:
     """The anomalies that left NULL in their cell."""
     return anomalies.filter(pc.is_in(anomalies.column("kind"), value_set=pa.array(UNREADABLE)))
+
+
+def _unknown_statuses(anomalies: pa.Table) -> pa.Table:
+    is_unknown = pc.equal(anomalies.column("kind"), "unknown_enum")
+    return anomalies.filter(pc.and_(is_unknown, pc.equal(anomalies.column("path"), STATUS)))
 
 
 def jobs_at(anomalies: pa.Table, path: str) -> tuple[pa.Array, pa.ChunkedArray]:

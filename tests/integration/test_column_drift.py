@@ -128,6 +128,7 @@ UNREADABLE = {
     "prices in whole dollars": (lambda job: job | {"total_price": 4.0}, "total_price", "number with a fraction"),
     "prices with an exponent": (lambda job: job | {"total_price": 4e100}, "total_price", "number with an exponent"),
     "prices beyond every price": (lambda job: job | {"total_price": 10**19}, "total_price", "integer"),
+    "statuses in other words": (lambda job: job | {"status": "succeeded"}, "status", "unknown text"),
     "statuses as objects": (object_status, "status", "object"),
     "unix times": (lambda job: job | {"created_at": 1767225600}, "created_at", "integer"),
     "times in words": (lambda job: job | {"created_at": "1 May 2026"}, "created_at", "text"),
@@ -196,6 +197,38 @@ def test_jobs_that_had_no_value_yet_count_like_new_ones(target: Target) -> None:
     running = [job | {"status": "running", "total_price": None} for job in KNOWN[:6]]
     target([*running, *KNOWN[6:]])
     target.refused([*changed(text_price, 6)])
+
+
+def test_a_few_unknown_statuses_are_stored_as_they_are(target: Target) -> None:
+    target(KNOWN)
+    assert target(changed(lambda job: job | {"status": "paused"}, 5)).warnings == ()
+    assert target.rows("jobs", "status", "is_terminal")[4:6] == [("paused", False), ("completed", True)]
+    assert target.rows("anomalies", "path", "kind", "raw") == [("status", "unknown_enum", '"paused"')] * 5
+    assert "status is unreadable in 6 of 30 jobs" in target.refused(changed(object_status, 6)).what
+
+
+def test_unknown_statuses_that_were_allowed_stay_allowed_in_the_same_jobs(target: Target) -> None:
+    def odd(job: Job) -> Job:
+        return job | {"status": "succeeded"}
+
+    target(KNOWN[:20])
+    target(changed(odd, 20, KNOWN[:20]), allow_drift=True)
+    assert set(target.rows("jobs", "status")) == {"succeeded"}
+    target([job | {"updated_at": "2026-11-02T00:00:00Z"} for job in changed(odd, 20, KNOWN[:20])])
+    assert "status is unreadable in 10 of 10 jobs (unknown text)" in target.refused(changed(odd)).what
+
+
+@pytest.mark.parametrize(
+    ("known", "instead"),
+    [
+        (0, "NULL, see the table anomalies"),
+        (1, "NULL in 1, last known values in 1, see the table anomalies"),
+        (2, "last known values are kept, see the table anomalies"),
+    ],
+)
+def test_the_warning_says_what_stands_in_place_of_unreadable_values(known: int, instead: str, target: Target) -> None:
+    target(KNOWN[2 - known :])
+    assert target(changed(object_status, 2)).warnings == (f"status is unreadable in 2 jobs (object); {instead}",)
 
 
 MISSING = {
