@@ -47,7 +47,7 @@ _FORMS = (
 )
 # In a key's values nothing, null, true and false are no secrets; nearly no response has anything else.
 _LIKELY = rf"""{_KEY}(?:\\*["'][^"'\\]|[^ntf"'\\\s])|{ASSIGNED_LIKELY}|{PAIR_LIKELY}|{_FORMS}"""
-# No less may match where `_LIKELY` does; its few states are searched a third faster.
+# No less may match where `_LIKELY` does; it is simpler, and so a third faster.
 _HINT = rf"""{WORD}|{LAST_WORD}[=: "'\\]|\\u00[2-7]|{_FORMS}"""
 _PLACE = rf"{_KEY}|{ASSIGNED}|{VALUE_KEY}|{_FORMS}"
 

@@ -63,9 +63,8 @@ def _name_before(raw: bytes, at: int, matched: bytes) -> tuple[str, KeyKind]:
     end = re.sub(rb"""[\s=:"',\\]+\Z""", b"", matched)
     words = ((before[0] if before else b"") + end).decode("ascii", "replace")
     meaning, last = classify_key(words), words.rpartition(" ")[2].lstrip("-.")
-    if (
-        meaning is KeyKind.NOTHING and classify_key(last) is not KeyKind.TOKEN
-    ):  # the word before `token` matters: `next token`
+    # The word before `token` counts: `next token` is no secret.
+    if meaning is KeyKind.NOTHING and classify_key(last) is not KeyKind.TOKEN:
         meaning = classify_key(last)
     return last, meaning
 
