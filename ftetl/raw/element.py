@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -19,6 +21,7 @@ class JobHead(msgspec.Struct):
     """The part of a job that the index reads."""
 
     id: str
+    object: Any = None  # the kind of thing; Together's jobs have `fine-tune`, or none
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Scan:
     positions: list[int] = field(default_factory=list)
     irregular: set[int] = field(default_factory=set)  # indices of the jobs that only the Python reader can decode
     refused: list[RefusedElement] = field(default_factory=list)
+    kinds: set[str] = field(default_factory=set)  # the texts in `object` of the elements
     received: int = 0  # elements in the response, refused ones included
     is_list: bool = False  # a list, not one job or lines
     is_bare: bool = False  # an array or lines: nothing around the jobs says whether these are all
@@ -72,6 +76,7 @@ class Scan:
             return
         if not regular:
             self.irregular.add(len(self.ids))
+        self.kinds.update(kind.decode(errors="replace") for kind in _KIND.findall(raw))
         self.add(str(job_id), offset, len(raw))
 
     def refuse_bad_ids(self) -> None:
@@ -92,6 +97,12 @@ class Scan:
 
 
 _decoder = msgspec.json.Decoder(JobHead)
+_KIND = re.compile(rb'"object"\s*:\s*"([^"\\]*)"')
+
+
+def kinds_of(heads: Iterable[JobHead]) -> set[str]:
+    """The different texts in `object`."""
+    return {head.object for head in heads if isinstance(head.object, str)}
 
 
 def classify_element(raw: bytes) -> tuple[str | None, str | None, bool]:

@@ -6,7 +6,7 @@ named here was looked up in the vendors' public references; anything that has tw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,7 +76,25 @@ _KINDS: Final = (
     _Kind("a list of evaluations", (), ("workflow_id", "owner_id parameters status")),
     _Kind("a completion", ("chat.completion", "chat.completion.chunk", "text_completion"), ("choices usage",)),
     _Kind("embeddings", ("embedding",)),
+    _Kind(
+        "other objects of OpenAI's API",
+        (
+            "assistant",
+            "thread",
+            "thread.message",
+            "thread.run",
+            "vector_store",
+            "upload",
+            "response",
+            "eval",
+            "eval.run",
+        ),
+    ),
+    _Kind("Hugging Face's models", (), ("modelId tags", "pipeline_tag tags", "modelId pipeline_tag")),
+    _Kind("GitHub's issues, pull requests or repositories", (), ("node_id html_url", "node_id url number")),
 )
+# An element with one of these is looked at, wherever it stands. Together's own events stand inside jobs.
+OBJECTS: Final = frozenset(text for kind in _KINDS for text in kind.objects) - {"fine-tune-event"}
 # Keys of a list that is not under `data`.
 _LISTS: Final = {
     "supervisedFineTuningJobs": "Fireworks' fine-tuning jobs",
@@ -95,17 +113,28 @@ _OTHER_STATUS: Final = frozenset(["succeeded", "failed", "validating_files", "su
 
 
 def require_jobs(response: Response, scan: Scan) -> None:
-    """Refuse a response whose elements are, as far as is looked, all of one other kind.
+    """Refuse a response with elements of another kind.
+
+    Elements are of another kind by what their `object` says, or, as far as is looked, all of them by their keys.
 
     Raises:
-        DataError: They are.
+        DataError: There are such elements.
     """
+    places = [*zip(scan.offsets, scan.lengths, strict=True)] if OBJECTS & scan.kinds else []
+    found = [label for label in _labels(response, places) if label]
+    if found and (len(found) < scan.received or len(set(found)) > 1):
+        what = f"{len(found):,} of the {scan.received:,} elements of {response.name} look like {found[0]}"
+        raise DataError("R53", f"{what}, not like Together's fine-tuning jobs; nothing was committed", next=_ADVICE)
     places = [*zip(scan.offsets[:_SAMPLE], scan.lengths[:_SAMPLE], strict=True)]
     places += [(refused.offset, refused.length) for refused in scan.refused[: _SAMPLE - len(places)]]
-    labels = {label_of(_parsed(response.blob.read(at, size))) for at, size in places if size <= _LONGEST}
+    labels = set(_labels(response, places))
     label = labels.pop() if len(labels) == 1 else None
     if label is not None:
         raise foreign_error(response.name, label)
+
+
+def _labels(response: Response, places: Iterable[tuple[int, int]]) -> Iterator[str | None]:
+    return (label_of(_parsed(response.blob.read(at, size))) for at, size in places if size <= _LONGEST)
 
 
 def label_of(element: Any) -> str | None:

@@ -15,7 +15,7 @@ import msgspec
 from ftetl.contract import tables
 from ftetl.errors import DataError
 from ftetl.raw import envelope, foreign, strict_json
-from ftetl.raw.element import JobHead, Scan
+from ftetl.raw.element import JobHead, Scan, kinds_of
 from ftetl.raw.json_tokens import split_elements
 from ftetl.raw.response import Response, Shape, read_window
 
@@ -60,7 +60,7 @@ def scan_single_job(response: Response, job_id: str) -> Scan | None:
         head = _single_job.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    if head.id != job_id or head.data is not msgspec.UNSET:
+    if head.id != job_id or head.data is not msgspec.UNSET or foreign.OBJECTS & kinds_of([head]):
         return None
     scan = Scan(is_detail=True)
     scan.add(job_id, len(raw) - len(raw.lstrip()), len(raw.strip()))
@@ -176,6 +176,7 @@ def _boundary_pattern(window: bytes) -> re.Pattern[bytes] | None:
 def _add_elements(
     scan: Scan, window: bytes, start: int, elements: list[msgspec.Raw], heads: list[JobHead] | None
 ) -> None:
+    scan.kinds |= kinds_of(heads or ())
     at = len(window) - len(window.lstrip())
     for index, raw in enumerate(elements):
         length = memoryview(raw).nbytes
@@ -242,6 +243,7 @@ def _take_proved_lines(scan: Scan, window: bytes, cut: int, start: int) -> bool:
     if len(heads) != len(starts):
         return False
     scan.extend([head.id for head in heads], starts, lengths)
+    scan.kinds |= kinds_of(heads)
     return True
 
 

@@ -69,6 +69,8 @@ ELEMENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an endpoint": ({"id": "e", "object": "endpoint", "name": "n", "owner": "o", "state": "STARTED"}, "GET /endpoints"),
     "an evaluation": ({"workflow_id": "w", "type": "score", "status": "completed"}, "evaluations"),
+    "Hugging Face": ({"id": "a/b", "modelId": "a/b", "tags": [], "pipeline_tag": "text-generation"}, "Hugging Face's"),
+    "GitHub": ({"id": 5, "node_id": "I_1", "html_url": "u", "url": "u", "number": 1, "title": "t"}, "GitHub's"),
     "a completion": ({"id": "c", "object": "chat.completion", "choices": [], "usage": {}}, "a completion"),
 }
 FORMS = {
@@ -144,6 +146,43 @@ def test_an_odd_job_is_still_a_job(job: dict[str, Any]) -> None:
     assert scan(json.dumps({"data": [job]})).ids == [job["id"]]
 
 
-def test_a_list_with_some_jobs_of_together_is_not_refused_as_a_whole() -> None:
-    other = ELEMENTS["OpenAI"][0]
-    assert scan(json.dumps({"data": [{"id": "ft-1", "status": "running"}, other]})).ids == ["ft-1", "ftjob-1"]
+TOGETHER = {"id": "ft-1", "status": "running", "object": "fine-tune"}
+MIXED = {
+    "an envelope": (lambda jobs: json.dumps({"data": jobs}), Shape.DOCUMENT),
+    "a pretty array": (lambda jobs: json.dumps(jobs, indent=1), Shape.DOCUMENT),
+    "lines": (lambda jobs: "\n".join(map(json.dumps, jobs)), Shape.LINES),
+    "among irregular elements": (lambda jobs: json.dumps([*jobs, 5, {"id": 7}]), Shape.DOCUMENT),
+}
+
+
+@pytest.mark.parametrize("form", MIXED)
+@pytest.mark.parametrize("name", ["OpenAI", "Mistral", "a model", "an endpoint", "a completion"])
+def test_elements_of_another_kind_behind_jobs_refuse_the_response(name: str, form: str) -> None:
+    element, label = ELEMENTS[name]
+    write, shape = MIXED[form]
+    jobs = [TOGETHER | {"id": f"ft-{n}"} for n in range(20)] + [element | {"id": f"x-{n}"} for n in range(3)]
+
+    with pytest.raises(DataError) as caught:
+        scan(write(jobs), shape)
+
+    assert (caught.value.code, caught.value.exit.code) == ("FTETL-R53", 65)
+    count = 25 if "irregular" in form else 23
+    assert caught.value.what.startswith(f"3 of the {count} elements of it look like ")
+    assert label in caught.value.what
+
+
+def test_elements_of_two_other_kinds_are_refused() -> None:
+    with pytest.raises(DataError, match="3 of the 3 elements of it look like OpenAI's fine-tuning jobs") as caught:
+        scan(json.dumps([ELEMENTS["OpenAI"][0], ELEMENTS["a model"][0], ELEMENTS["a model"][0]]))
+    assert caught.value.code == "FTETL-R53"
+
+
+def test_the_objects_inside_a_job_say_nothing_of_it() -> None:
+    job = TOGETHER | {"events": [{"object": "fine-tune-event"}], "hardware": {"object": "hardware"}}
+    assert scan(json.dumps([job, 5])).ids == ["ft-1"]
+
+
+def test_a_detail_of_another_kind_is_not_taken_for_the_requested_job() -> None:
+    body = json.dumps({"object": "fine_tuning.job", "id": "ft-1", "status": "succeeded", "created_at": UNIX})
+    response = Response("it", Memory(body.encode()), datetime(2026, 7, 1, tzinfo=UTC))
+    assert index.scan_single_job(response, "ft-1") is None
