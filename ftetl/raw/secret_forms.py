@@ -159,7 +159,7 @@ def _is_part_of_a_word(before: bytes) -> bool:
 def _is_user_and_password(encoded: bytes) -> bool:
     bare = encoded.replace(b"\\", b"").rstrip(b"=")
     try:
-        return b":" in binascii.a2b_base64(bare + b"=" * (-len(bare) % 4))
+        return b":" in binascii.a2b_base64(bare[: len(bare) // 4 * 4])  # a character of the text may follow
     except binascii.Error:
         return False
 

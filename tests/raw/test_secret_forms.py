@@ -68,6 +68,7 @@ DATA = Path(__file__).parents[1] / "data"
         (rb'{"a":"your API key: abc12345. Token: ab\/c12345"}', rb'{"a":"your API key: ***. Token: ***"}'),
         (rb'{"a":"Authorization: Basic YW5uOnBhc3N3b3JkMQ=="}', rb'{"a":"Authorization: Basic ***"}'),
         (rb'{"a":["Basic YW5uOnBhc3N3b3Jk"]}', rb'{"a":["Basic ***"]}'),
+        (rb'{"a":"Basic YW5uOnBhc3N3b3Jk/"}', rb'{"a":"Basic ***"}'),
         (rb'{"u":"https://h/x?a=1&api_key=abc12345&b=2"}', rb'{"u":"https://h/x?a=1&api_key=***&b=2"}'),
         (rb'{"u":"/x?a=1\u0026token=abc12345\u0026b=2"}', rb'{"u":"/x?a=1\u0026token=***\u0026b=2"}'),
         (rb'{"u":"/?X-Amz-Signature=0123456789abcdef&X=1"}', rb'{"u":"/?X-Amz-Signature=***&X=1"}'),
