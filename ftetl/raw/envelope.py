@@ -6,6 +6,7 @@ They are parsed strictly, because an incomplete list must never pass for a compl
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from ftetl.raw.json_tokens import MEMBER_KEY, split_elements
 from ftetl.raw.response import Response, read_window
 
 _REACH = 1 << 20  # bytes that are read at first of what comes before the list, and at most of what comes after it
+_PLAIN_KEY = re.compile(r"[\w.-]{1,40}")  # that a message repeats, such as a job's id
 _ADVICE = 'give a response of GET /fine-tunes ({"data": […]}), of GET /fine-tunes/{id}, or an array of jobs'
 
 
@@ -199,7 +201,7 @@ def _no_list(response: Response, keys: dict[str, Any]) -> DataError:
         return DataError("R01", what, next=_ADVICE)
     if (label := foreign.label_of_keys(keys)) is not None:
         return foreign.foreign_error(response.name, label)
-    seen = ", ".join(sorted(k for k in keys if k.isidentifier())[:8]) or "none"
+    seen = ", ".join(sorted(filter(_PLAIN_KEY.fullmatch, keys))[:8]) or "none"
     return DataError("R07", f"{response.name} has no `data` (keys seen: {seen})", next=_ADVICE)
 
 

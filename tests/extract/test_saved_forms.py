@@ -186,6 +186,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "plain text": (b"upstream connect error", "is not a JSON list or object"),
     "an error": (b'{"error":{"message":"overloaded"}}', "is an error message"),
     "other JSON": (b'{"name":"x"}', "has no `data`"),
+    "jobs under their ids": (b'{"ft-1":{"id":"ft-1"},"ft-2":{"id":"ft-2"}}', "has no `data` (keys seen: ft-1, ft-2)"),
     "another vendor's": ((CASES / "C_other_vendor.json").read_bytes(), "looks like OpenAI's"),
 }
 
