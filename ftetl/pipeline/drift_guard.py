@@ -59,6 +59,9 @@ def drift_warnings(drift: ColumnDrift) -> Iterator[str]:
         if is_kept and found.jobs and found not in unreadable:
             yield f"{found.path} is unreadable in {pluralize(found.jobs, 'job')} ({found.form}); {_instead(found)}"
 
+    if few := [m for m in drift.missing if m.vital and m not in missing]:
+        yield f"{_described([], few)}; look at these jobs, and at the next runs"
+
 
 def _instead(found: Unreadable) -> str:
     """What the tables have in place of unreadable values: the last known ones, where there are any."""

@@ -248,7 +248,26 @@ def test_money_statuses_and_times_that_vanish_from_most_jobs_are_refused(case: s
     error = target.refused(changed(change, 16))
     assert error.code == "FTETL-R52"
     assert error.what.startswith(f"{key} is missing in 16 of 30 jobs that had it")
-    assert target(changed(change, 15)).warnings == ()
+    report = target(changed(change, 15))
+    assert report.warnings == (
+        f"{key} is missing in 15 of 30 jobs that had it; look at these jobs, and at the next runs",
+    )
+    assert report.drift.missing == {key: 15}
+
+
+def test_one_price_that_is_missing_is_a_warning(target: Target) -> None:
+    target(KNOWN)
+    assert target(changed(moved_price, 1)).warnings == (
+        "total_price is missing in 1 of 30 jobs that had it; look at these jobs, and at the next runs",
+    )
+
+
+def test_a_status_that_vanishes_from_a_few_more_jobs_in_each_run_is_a_warning_each_time(target: Target) -> None:
+    target(KNOWN)
+    for count in (5, 10, 15):
+        report = target(changed(without("status"), count))
+        assert report.drift.missing == {"status": 5}
+        assert f"status is missing in 5 of {35 - count} jobs that had it; look at these jobs" in report.warnings[0]
 
 
 def test_another_value_that_vanishes_from_most_jobs_is_a_warning(target: Target) -> None:
