@@ -272,7 +272,7 @@ def test_stored_times_in_the_future_are_a_warning(tmp_path: Path, server: demo.S
     run(datetime.now(UTC))
     assert "times" not in examined(tmp_path / "t", server.url)
     if changes:
-        server.jobs = [{**job, "status": "unheard"} for job in server.jobs]
+        server.jobs = [{**job, "status": "cancelled"} for job in server.jobs]
     run(datetime.now(UTC) + timedelta(hours=3))
 
     found = examined(tmp_path / "t", server.url)["times"]

@@ -49,7 +49,7 @@ def answer(tmp_path: Path) -> Path:
         pytest.param({"source": "."}, DataError, 65, id="a folder without answers"),
         pytest.param({"source": "list.txt"}, DataError, 65, id="another kind of file"),
         pytest.param({"source": "demo", "events": "all"}, UsageError, 2, id="an unknown word"),
-        pytest.param({"source": "demo", "formats": "xlsx"}, UsageError, 2, id="an unknown format"),
+        pytest.param({"source": "demo", "formats": "xlsx"}, ConfigError, 78, id="an unknown format"),
         pytest.param({"source": "demo", "observed_at": "yesterday"}, UsageError, 2, id="no time"),
         pytest.param({"source": "demo", "colour": "red"}, UsageError, 2, id="an unknown setting"),
     ],
