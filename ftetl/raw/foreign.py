@@ -120,14 +120,14 @@ def require_jobs(response: Response, scan: Scan) -> None:
     Raises:
         DataError: There are such elements.
     """
-    places = [*zip(scan.offsets, scan.lengths, strict=True)] if OBJECTS & scan.kinds else []
+    refused = [(element.offset, element.length) for element in scan.refused]
+    places = [*zip(scan.offsets, scan.lengths, strict=True), *refused] if OBJECTS & scan.kinds else []
     found = [label for label in _labels(response, places) if label]
     if found and (len(found) < scan.received or len(set(found)) > 1):
         what = f"{len(found):,} of the {scan.received:,} elements of {response.name} look like {found[0]}"
         raise DataError("R53", f"{what}, not like Together's fine-tuning jobs; nothing was committed", next=_ADVICE)
     places = [*zip(scan.offsets[:_SAMPLE], scan.lengths[:_SAMPLE], strict=True)]
-    places += [(refused.offset, refused.length) for refused in scan.refused[: _SAMPLE - len(places)]]
-    labels = set(_labels(response, places))
+    labels = set(_labels(response, [*places, *refused[: _SAMPLE - len(places)]]))
     label = labels.pop() if len(labels) == 1 else None
     if label is not None:
         raise foreign_error(response.name, label)
