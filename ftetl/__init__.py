@@ -19,7 +19,7 @@ from ftetl import errors
 
 if TYPE_CHECKING:
     from ftetl import analysis
-    from ftetl.pipeline.library import export
+    from ftetl.pipeline.python_api import export
     from ftetl.run_report import Report
     from ftetl.snapshot.multi_project import open  # noqa: A004 - `ftetl.open` is what the users say
     from ftetl.snapshot.snapshot import Snapshot
@@ -29,7 +29,7 @@ __all__ = ["Report", "Snapshot", "analysis", "errors", "export", "open"]
 LOADED_AT = time.time()  # a module that is replaced later may not be the one that runs
 
 _MODULES = {
-    "export": "pipeline.library",
+    "export": "pipeline.python_api",
     "open": "snapshot.multi_project",
     "Snapshot": "snapshot.snapshot",
     "Report": "run_report",

@@ -13,7 +13,7 @@ import ftetl
 from ftetl.config import settings
 from ftetl.config.settings import Settings
 from ftetl.errors import UsageError
-from ftetl.pipeline.library import export
+from ftetl.pipeline.python_api import export
 
 SIGNATURE = inspect.signature(ftetl.export).parameters
 KEYWORDS = {name: p for name, p in SIGNATURE.items() if p.kind is p.KEYWORD_ONLY}
