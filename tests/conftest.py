@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 
 import ftetl
 from ftetl.errors import FtetlError
+from tests import postgres
 from tests.integration import canary
 
 ROOT = Path(__file__).parents[1]
@@ -135,6 +136,22 @@ def demo_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("others") / "demo"
     ftetl.export(target, source="demo", formats=("csv",))
     return target
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server for all tests of a worker."""
+    if postgres.BIN is None:
+        pytest.skip("PostgreSQL is not installed here")
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_database(postgres_server: postgres.Server) -> Iterator[postgres.Database]:
+    """An empty database for one test."""
+    with postgres_server.database() as database:
+        yield database
 
 
 def _odd_job(name: str, **more: Any) -> dict[str, Any]:

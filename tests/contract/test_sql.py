@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -22,64 +17,14 @@ from ftetl.cli.main import cli
 from ftetl.contract import Column, Table, foreign_keys, tables
 from ftetl.contract import sql as contract_sql
 from ftetl.snapshot.snapshot import Snapshot
+from tests.postgres import Database, RefusedError
 
 Ask = Callable[[str], list[tuple[str | None, ...]]]  # what an SQL text answers, every cell as text
 
-_PROGRAMS = "initdb", "pg_ctl", "psql"
-_PLACES = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.get_exec_path())]
-BIN = next((place for place in _PLACES if all((place / program).exists() for program in _PROGRAMS)), None)
-
-
-def as_user() -> dict[str, str]:
-    """PostgreSQL does not run as root."""
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return {"user": next(name for name in ("postgres", "nobody") if name in names)} if os.geteuid() == 0 else {}
-
-
-class RefusedError(Exception):
-    """A database did not take a statement."""
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Ask]:
-    """A server of our own on a socket in a folder of our own."""
-    if BIN is None:
-        pytest.skip("PostgreSQL is not installed here")
-    folder = Path(tempfile.mkdtemp(prefix="ftetl-pg-"))  # the way to pytest's own folders is closed to other users
-    drop = as_user()
-    try:
-        if drop:
-            shutil.chown(folder, **drop)
-        env = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"}
-        given = {"cwd": folder, "env": env, "check": True, "capture_output": True, **drop}
-        subprocess.run([BIN / "initdb", "-D", folder / "data", "-U", "ftetl", "-A", "trust", "--no-sync"], **given)
-        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-        start = [BIN / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start"]
-        subprocess.run(start, **given)
-        try:
-            yield lambda sql: asked(folder, sql)
-        finally:
-            subprocess.run([BIN / "pg_ctl", "-D", folder / "data", "-m", "immediate", "-w", "stop"], **given)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def asked(socket: Path, sql: str) -> list[tuple[str | None, ...]]:
-    assert BIN is not None
-    form = ["-X", "-q", "-A", "-t", "-F", "\x1f", "-R", "\x1e", "-P", "null=\x1d", "-v", "ON_ERROR_STOP=1"]
-    given = [BIN / "psql", "-h", socket, "-U", "ftetl", "-d", "postgres", *form, "-f", "-"]
-    quiet = {**os.environ, "PGOPTIONS": "-c client_min_messages=warning"}
-    done = subprocess.run(given, input=sql, capture_output=True, text=True, env=quiet, check=False)
-    if done.returncode or done.stderr:
-        raise RefusedError(done.stderr)
-    lines = done.stdout.rstrip("\n").split("\x1e") if done.stdout.strip("\n") else []
-    return [tuple(None if cell == "\x1d" else cell for cell in line.split("\x1f")) for line in lines]
-
 
 @pytest.fixture
-def in_postgres(postgres: Ask) -> Ask:
-    postgres("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")
-    return postgres
+def in_postgres(postgres_database: Database) -> Ask:
+    return postgres_database.ask
 
 
 @pytest.fixture
