@@ -15,7 +15,7 @@ from ftetl.cli.log_format import FORMATS
 from ftetl.cli.output import Output
 from ftetl.config import limits, settings
 from ftetl.config.local_path import require_local_path
-from ftetl.load import formats
+from ftetl.loading import formats
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _MAX_SECONDS = 1_000_000.0  # eleven days; not every platform can wait for much longer

@@ -13,7 +13,7 @@ from datetime import datetime
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.errors import SoftwareError
 from ftetl.extract.extract import Extraction
-from ftetl.load.table_writers import TableWriters
+from ftetl.loading.table_writers import TableWriters
 from ftetl.pipeline.progress import Progress
 from ftetl.run_report import Drift
 from ftetl.transform import prefetch

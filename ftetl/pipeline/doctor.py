@@ -26,7 +26,7 @@ from ftetl.extract.list_pages import fetch_list
 from ftetl.extract.privacy import pseudonyms
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.transport import RequestLimits
-from ftetl.load import formats
+from ftetl.loading import formats
 from ftetl.pipeline import advisories, guards, key_defaults, list_watermark
 from ftetl.pipeline.list_guard import Listed, require_plausible_list
 from ftetl.raw import index

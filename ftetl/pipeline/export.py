@@ -16,7 +16,7 @@ from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError
 from ftetl.errors.os_errors import error_elsewhere
 from ftetl.errors.places import place_in_package
-from ftetl.load import formats as table_formats
+from ftetl.loading import formats as table_formats
 from ftetl.pipeline import key_defaults, run_log
 from ftetl.pipeline.active_run import ARCHIVE, ActiveRun
 from ftetl.run_report import Report
@@ -153,7 +153,7 @@ def _locked_target(active: ActiveRun) -> Iterator[Target]:
 
     settings = active.settings
     if settings.publish is not None:
-        from ftetl.load.publish import require_apart
+        from ftetl.loading.publish import require_apart
 
         require_apart(settings.publish, settings.target)
     with Target(
@@ -175,7 +175,7 @@ def _publisher(settings: Settings, target: Target) -> Iterator[Callable[[Report]
     if settings.publish is None:
         yield lambda report: report
         return
-    from ftetl.load.publish import PublishFolder
+    from ftetl.loading.publish import PublishFolder
 
     names = {f"{table}.{form}" for table in tables() for form in table_formats.with_reference(settings.formats)}
     if settings.source == ARCHIVE and target.base is not None:

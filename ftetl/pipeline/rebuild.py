@@ -19,7 +19,7 @@ from ftetl.config.settings import Settings
 from ftetl.errors import ConfigError, DataError, FtetlError, UsageError
 from ftetl.extract.archive import Archive
 from ftetl.extract.privacy.pseudonyms import IDENTITY, MODE, Pseudonyms, read_pseudonyms
-from ftetl.load import formats
+from ftetl.loading import formats
 from ftetl.pipeline import guards, key_defaults, list_watermark
 from ftetl.pipeline.progress import Progress
 from ftetl.pipeline.replay import ReplayedProvenance, ReplayedSource

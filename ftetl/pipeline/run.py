@@ -23,8 +23,8 @@ from ftetl.extract.extract import Extraction
 from ftetl.extract.masking_source import MaskingSource
 from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.source import Source
-from ftetl.load import formats
-from ftetl.load.table_writers import TableWriters
+from ftetl.loading import formats
+from ftetl.loading.table_writers import TableWriters
 from ftetl.pipeline import advisories, drift_guard, guards, key_defaults, list_guard, list_watermark, repeatable
 from ftetl.pipeline.build_tables import BuiltTables, account_from_settings, build_tables
 from ftetl.pipeline.preload import preload_validation

@@ -33,7 +33,7 @@ from ftetl.clock import SKEW, iso, now, parse_iso
 from ftetl.config.settings import Settings
 from ftetl.contract import folder, tables
 from ftetl.errors import FtetlError
-from ftetl.load import formats
+from ftetl.loading import formats
 from ftetl.pipeline import list_watermark
 from ftetl.pipeline.progress import log_step
 from ftetl.raw.response import file_stamp

@@ -18,7 +18,7 @@ COMMAND_LINE = {
 EXPORT = COMMAND_LINE | {
     *("cli.commands", "cli.commands.export", "cli.options"),
     *("config", "config.limits", "config.local_path", "config.settings", "clock"),
-    *("load", "load.formats"),  # the names of the formats
+    *("loading", "loading.formats"),  # the names of the formats
 }
 
 # Told at the very end, so that nothing is missing; `-X importtime` would also list what was only tried. A name without

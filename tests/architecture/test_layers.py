@@ -20,9 +20,9 @@ READING = GROUND | {"contract", "raw", "store", "snapshot"}
 # For each package all that it may import besides itself.
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": GROUND | {"contract", "html_report", "load", "pipeline", "snapshot", "validate"},
-    "pipeline": READING | {"extract", "load", "transform", "validate"},
-    "load": READING | {"validate"},
+    "cli": GROUND | {"contract", "html_report", "loading", "pipeline", "snapshot", "validate"},
+    "pipeline": READING | {"extract", "loading", "transform", "validate"},
+    "loading": READING | {"validate"},
     "extract": READING | {"demo"},
     "transform": READING - {"config", "store"},
     "validate": READING,
@@ -148,7 +148,7 @@ COLUMNAR = {"pyarrow", "pandas", "pandera"}
         ("extract.together_api", COLUMNAR | {"click", "rich"}),
         ("extract", {"pandas", "pandera", "click", "rich"}),
         ("transform", {"pandas", "pandera", "requests", "click", "rich"}),
-        ("load.formats", {"pandas", "pandera", "requests", "click", "rich"}),
+        ("loading.formats", {"pandas", "pandera", "requests", "click", "rich"}),
         ("snapshot", {"requests", "click", "rich"}),
         ("pipeline", {"click", "rich"}),
     ],

@@ -19,7 +19,7 @@ PLACES = (
     "",  # the start
     AT_CLOSE,  # threads write the tables
     "ftetl.extract.details.fingerprints:serialize",
-    "ftetl.load.table_writers:TableWriters.validate",  # threads read them back
+    "ftetl.loading.table_writers:TableWriters.validate",  # threads read them back
     "ftetl.extract.archive:Archive.sync",  # a thread makes the archive durable
     "ftetl.extract.archive:Archive.write_index",
     "ftetl.store.transaction:Transaction.commit",

@@ -90,7 +90,7 @@ def made(runs: Runs, folder: Path) -> Iterator[Start]:
     yield start("leftovers", argv(2), answers[1])
 
 
-AT_CLOSE = "ftetl.load.table_writers:TableWriters.close"
+AT_CLOSE = "ftetl.loading.table_writers:TableWriters.close"
 
 
 def _leave_behind(runs: Runs, data: Start, fault: Injected) -> None:

@@ -29,7 +29,7 @@ PATIENCE = 60
     ("place", "numbers"),
     [
         (AT_CLOSE, [signal.SIGTERM]),
-        ("ftetl.load.table_writers:TableWriters.validate", [signal.SIGINT]),
+        ("ftetl.loading.table_writers:TableWriters.validate", [signal.SIGINT]),
         ("ftetl.store.transaction:Transaction.commit", [signal.SIGTERM, signal.SIGTERM]),
         ("ftetl.store.transaction:commit_manifest", [signal.SIGTERM]),
     ],

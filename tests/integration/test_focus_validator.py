@@ -23,7 +23,7 @@ import pytest
 
 import ftetl
 from ftetl.contract import arrow_schema, tables
-from ftetl.load.formats import SECONDS, csv
+from ftetl.loading.formats import SECONDS, csv
 
 ENVIRONMENT = os.environ.get("FTETL_FOCUS_VALIDATOR")
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "charges.json"

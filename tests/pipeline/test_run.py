@@ -18,7 +18,7 @@ import ftetl
 from ftetl import demo
 from ftetl.config.settings import Settings
 from ftetl.errors import DataError, FtetlError, SoftwareError, StorageError, TryLaterError
-from ftetl.load.formats import parquet
+from ftetl.loading.formats import parquet
 from ftetl.pipeline import export as pipeline_export
 from ftetl.pipeline.active_run import ActiveRun
 from ftetl.pipeline.progress import Progress
@@ -220,7 +220,7 @@ SABOTAGES: dict[str, Callable[[flatten_tables.Flat], flatten_tables.Flat]] = {
 def test_an_internal_error_in_the_rows_is_stopped_by_the_validation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, many: int
 ) -> None:
-    monkeypatch.setattr("ftetl.load.table_writers._MANY", many)
+    monkeypatch.setattr("ftetl.loading.table_writers._MANY", many)
     jobs = [job(n, model=SECRET, events=[{"message": SECRET}]) for n in range(1, 4)]
     export(tmp_path / "t", jobs)
     before = state(tmp_path / "t")

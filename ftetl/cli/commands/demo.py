@@ -14,7 +14,7 @@ from ftetl.cli import options
 from ftetl.cli.commands import export
 from ftetl.cli.output import Output
 from ftetl.config.settings import DEMO_TARGET
-from ftetl.load import formats
+from ftetl.loading import formats
 
 # What works with what `pip install` brings.
 _PYTHON_CODE = "import ftetl; print(ftetl.analysis.shown(ftetl.analysis.spend(ftetl.open({target!r}), by='month')))"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ftetl.load import formats
+from ftetl.loading import formats
 
 SCHEMA = pa.schema(
     [

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import ftetl
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
-from ftetl.load.formats import parquet
+from ftetl.loading.formats import parquet
 from ftetl.snapshot.table_reader import TableReader, table_file
 from ftetl.transform.decode import decoder
 from ftetl.transform.merge import stored_events

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ftetl.errors import SoftwareError
-from ftetl.load.formats import KEY, require_schema
+from ftetl.loading.formats import KEY, require_schema
 
 # All of these determine the bytes: a change rewrites every file of every target.
 ROW_GROUP_ROWS = 98_304

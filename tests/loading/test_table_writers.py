@@ -12,14 +12,14 @@ import pytest
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.errors import SoftwareError
-from ftetl.load.formats import KEY, SECONDS
-from ftetl.load.table_writers import FINGERPRINT, TableWriters
+from ftetl.loading.formats import KEY, SECONDS
+from ftetl.loading.table_writers import FINGERPRINT, TableWriters
 from ftetl.store.target import Target, Transaction
 
 
 @pytest.fixture(autouse=True, params=[1_000, -1], ids=["one thread", "two threads"])
 def _threads_of_the_validation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftetl.load.table_writers._MANY", request.param)
+    monkeypatch.setattr("ftetl.loading.table_writers._MANY", request.param)
 
 
 @pytest.fixture

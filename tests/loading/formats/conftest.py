@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
-from ftetl.load import formats
+from ftetl.loading import formats
 
 SCHEMA = pa.schema(
     [

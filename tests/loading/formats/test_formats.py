@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import ftetl
 from ftetl.errors import ConfigError, SoftwareError, StorageError
-from ftetl.load import formats
+from ftetl.loading import formats
 
 every_format = pytest.mark.parametrize("name", formats.names())
 

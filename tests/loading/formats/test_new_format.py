@@ -14,12 +14,12 @@ import pytest
 import ftetl
 from ftetl.contract import tables
 from ftetl.errors import StorageError
-from ftetl.load import formats
+from ftetl.loading import formats
 from ftetl.validate.verify import verify_snapshot
 
 JSON_LINES = """
 import json
-from ftetl.load.formats import require_schema
+from ftetl.loading.formats import require_schema
 
 class Lines:
     def __init__(self, sink, schema):
@@ -34,7 +34,7 @@ class Lines:
 def writer(sink, schema, *, metadata, raw=False):
     return Lines(sink, schema)
 """
-COMMAND = "import sys; from ftetl.load import formats; formats.__path__.append(sys.argv.pop(1)); "
+COMMAND = "import sys; from ftetl.loading import formats; formats.__path__.append(sys.argv.pop(1)); "
 COMMAND += "from ftetl.cli.main import main; main()"
 
 
@@ -49,11 +49,11 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def _installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(folder)])
-    monkeypatch.delitem(sys.modules, "ftetl.load.formats.jsonl", raising=False)
+    monkeypatch.delitem(sys.modules, "ftetl.loading.formats.jsonl", raising=False)
     formats.names.cache_clear()
     yield
     formats.names.cache_clear()
-    del sys.modules["ftetl.load.formats.jsonl"]
+    del sys.modules["ftetl.loading.formats.jsonl"]
 
 
 @pytest.mark.usefixtures("_installed")

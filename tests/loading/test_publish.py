@@ -24,7 +24,7 @@ from ftetl import demo
 from ftetl.cli.commands import export as export_command
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
-from ftetl.load.publish import RECORD, PublishFolder
+from ftetl.loading.publish import RECORD, PublishFolder
 from ftetl.pipeline import export as pipeline_export
 from ftetl.run_report import Published
 from ftetl.store.filesystem import Folder, Fs

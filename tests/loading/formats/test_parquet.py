@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftetl.errors import SoftwareError
-from ftetl.load.formats import parquet
+from ftetl.loading.formats import parquet
 
 
 def opened(data: bytes) -> pq.ParquetFile:

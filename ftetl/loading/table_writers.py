@@ -12,7 +12,7 @@ import pyarrow as pa
 from ftetl.contract import frictionless, odcs, tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.errors import StorageError
-from ftetl.load import formats
+from ftetl.loading import formats
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store.target import Transaction
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.load.formats import SECONDS, require_schema
+from ftetl.loading.formats import SECONDS, require_schema
 
 # OWASP's triggers, the full-width ones too, at the start of a cell or after spaces and quotes; in RE2's syntax.
 FORMULA = r"""^[\p{Zs}\x{feff}"']*[=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"""

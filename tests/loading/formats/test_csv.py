@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ftetl.load import formats
-from ftetl.load.formats import SECONDS
-from ftetl.load.formats.csv import FORMULA
+from ftetl.loading import formats
+from ftetl.loading.formats import SECONDS
+from ftetl.loading.formats.csv import FORMULA
 
 HEADER = b'"project","position","message","ratio","packing","created_at","price_usd"\r\n'
 TIME = pa.timestamp("us", tz="UTC")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ftetl.errors import ConfigError, FtetlError, TargetError, UsageError
-from ftetl.load import formats
+from ftetl.loading import formats
 from ftetl.run_report import Published
 from ftetl.store import cleanup, ownership
 from ftetl.store.durable_file import read_back_error
