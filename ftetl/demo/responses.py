@@ -1,4 +1,4 @@
-"""Response bodies of the demo API: the items of `GET /fine-tunes`, whose the key is, and errors in the API's format."""
+"""Response bodies of the demo API: the items of `GET /fine-tunes`, whose a key is, and errors in the API's format."""
 
 from __future__ import annotations
 
@@ -27,6 +27,22 @@ WHOAMI: Mapping[str, Any] = MappingProxyType(  # the body of `GET /v3/whoami`
         "project": {"id": "proj-demo-0001", "name": "Example Project", "slug": "example-project"},
     }
 )
+
+# The second account: an organisation that is not enabled for `GET /billing/usage`.
+SECOND_WHOAMI: Mapping[str, Any] = MappingProxyType(
+    {
+        "type": "project_api_key",
+        "api_key": {"id": "key-demo-1001"},
+        "organization": {"id": "org-demo-1001", "name": "Second Example Organization"},
+        "project": {"id": "proj-demo-1001", "name": "Second Example Project", "slug": "second-example-project"},
+    }
+)
+
+
+def organization_of(whoami: Mapping[str, Any] | None) -> str:
+    """The id of the organisation of a key; that of the demo where it is not known."""
+    organization: Mapping[str, str] = (whoami or {}).get("organization") or WHOAMI["organization"]
+    return organization["id"]
 
 
 def flat_whoami(whoami: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +79,14 @@ _ERRORS = {  # by status: message, type, code
 _SERVER_ERROR = ("The server had an error while processing the request.", "server_error", "internal_error")
 
 
-def error_body(status: int) -> bytes:
-    """The JSON body of an error response; a status that is not listed gets the body of a server error."""
-    message, error_type, code = _ERRORS.get(status, _SERVER_ERROR)
-    return json.dumps({"error": {"message": message, "type": error_type, "param": None, "code": code}}).encode()
+def error_body(status: int, message: str = "") -> bytes:
+    """The JSON body of an error response; a status that is not listed gets the body of a server error.
+
+    Args:
+        status: The status of the response.
+        message: A message of its own; without one, that of the status.
+    """
+    usual_message, error_type, code = _ERRORS.get(status, _SERVER_ERROR)
+    return json.dumps(
+        {"error": {"message": message or usual_message, "type": error_type, "param": None, "code": code}}
+    ).encode()

@@ -1,4 +1,4 @@
-"""The HTTP server of the demo API, on loopback: list, detail, events and whoami, Bearer keys, errors, gzip, keep-alive.
+"""The HTTP server of the demo API, on loopback: Bearer keys, errors, gzip, keep-alive; `api.py` says what it answers.
 
 It prints nothing; the requests that it received are in `Server.requests`.
 """
@@ -6,8 +6,6 @@ It prints nothing; the requests that it received are in `Server.requests`.
 from __future__ import annotations
 
 import gzip
-import hmac
-import json
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,22 +15,20 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Event, Thread
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
+from ftetl.demo.api import SECOND_KEY, Api
 from ftetl.demo.jobs import load_jobs
-from ftetl.demo.responses import WHOAMI, error_body, flat_whoami, list_item
+from ftetl.demo.responses import WHOAMI, error_body
 
 DEFAULT_KEY = "key_0f1e2d3c4b5a6978"
 ROOT = "/v1"
 
 
-class Server(ThreadingMixIn, HTTPServer):
-    """A running demo API. `jobs`, `key`, `latency`, `fail`, `page_size` and `whoami` may be set while it runs.
+class Server(Api, ThreadingMixIn, HTTPServer):
+    """A running demo API. `latency`, `fail` and what it answers (see `Api`) may be set while it runs.
 
     Attributes:
         requests: (method, path) of every request so far.
-        list_body: The body of the list; it is made anew when `jobs` is set.
-        page_size: How many jobs a response of the list has; None, as of the real API: all, whatever is asked for.
     """
 
     request_queue_size = 128
@@ -45,30 +41,15 @@ class Server(ThreadingMixIn, HTTPServer):
         fail: Callable[[str], int | None],
         whoami: Mapping[str, Any] | None,
     ) -> None:
-        self.jobs = jobs
-        self.whoami = whoami
-        self.key = key
-        self.page_size: int | None = None
+        Api.__init__(self, jobs, key, whoami)
         self.requests: list[tuple[str, str]] = []
         self.latency = latency
         self.fail = fail
         self._closing = Event()
         self._connections: dict[Thread, socket.socket] = {}
-        super().__init__(("127.0.0.1", 0), _Handler)
+        HTTPServer.__init__(self, ("127.0.0.1", 0), _Handler)
         self._loop = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, name="ftetl-demo", daemon=True)
         self._loop.start()
-
-    @property
-    def jobs(self) -> Sequence[dict[str, Any]]:
-        """The jobs as `GET /fine-tunes/{id}` returns them."""
-        return self._jobs
-
-    @jobs.setter
-    def jobs(self, jobs: Sequence[dict[str, Any]]) -> None:
-        self._jobs = jobs
-        self._by_id = {job["id"]: job for job in jobs if "id" in job}
-        # The newest first; the API promises no order.
-        self.list_body = _json({"data": [list_item(job) for job in reversed(jobs)]})
 
     @property
     def url(self) -> str:
@@ -109,39 +90,7 @@ class Server(ThreadingMixIn, HTTPServer):
         """The status and the body for a path and the value of the header Authorization."""
         self._closing.wait(self.latency)
         status = self.fail(path)
-        if status is None and not hmac.compare_digest((authorization or "").encode(), f"Bearer {self.key}".encode()):
-            status = HTTPStatus.UNAUTHORIZED
-        if status is not None:
-            return status, error_body(status)
-        parts = urlsplit(path)
-        after = dict(parse_qsl(parts.query)).get("after")
-        if self.page_size is not None and after is not None and after not in self._by_id:
-            return HTTPStatus.BAD_REQUEST, error_body(HTTPStatus.BAD_REQUEST)
-        body = self._body(parts.path, after)
-        return (HTTPStatus.OK, body) if body is not None else (HTTPStatus.NOT_FOUND, error_body(HTTPStatus.NOT_FOUND))
-
-    def _body(self, path: str, after: str | None) -> bytes | None:
-        """The body of a resource; None if there is no such resource."""
-        match path.split("/")[1:]:
-            case ["v3", "whoami"] if self.whoami is not None:
-                return _json(dict(self.whoami))
-            case ["v1", "whoami"] if self.whoami is not None:
-                return _json(flat_whoami(self.whoami))
-            case ["v1", "fine-tunes"]:
-                return self.list_body if self.page_size is None else self._page(self.page_size, after)
-            case ["v1", "fine-tunes", job_id] if unquote(job_id) in self._by_id:
-                return _json(self._by_id[unquote(job_id)])
-            case ["v1", "fine-tunes", job_id, "events"] if unquote(job_id) in self._by_id:
-                return _json({"data": self._by_id[unquote(job_id)].get("events") or []})
-        return None
-
-    def _page(self, size: int, after: str | None) -> bytes:
-        """The list's page of `size` jobs after the job with this id; without one, the first page."""
-        ids = [str(job["id"]) for job in reversed(self.jobs)]
-        start = 0 if after is None else ids.index(after) + 1
-        shown = ids[start : start + size]
-        cursor = shown[-1] if start + size < len(ids) else None
-        return _json({"data": [list_item(self._by_id[job_id]) for job_id in shown], "next_cursor": cursor})
+        return self.answer(path, authorization) if status is None else (status, error_body(status))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -191,10 +140,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Prints nothing: the log is `Server.requests`."""
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 @contextmanager
 def serve(
     jobs: Sequence[dict[str, Any]] | None = None,
@@ -213,9 +158,15 @@ def serve(
         fail: Called with the path of each request; a status that it returns makes the response that error.
         whoami: Whose the key is, as `GET /v3/whoami` returns it; None serves that of the demo with the jobs of the
             demo, and a 404 with others.
+
+    With the jobs of the demo, files, bill, metrics, checkpoints and a second account (`SECOND_KEY`) are served as well;
+    with others only what is set in the server, or made by `add_endpoints`.
     """
     owner = WHOAMI if jobs is None and whoami is None else whoami
     server = Server(load_jobs() if jobs is None else jobs, key, latency, fail or (lambda _: None), owner)
+    if jobs is None:
+        server.add_endpoints()
+        server.second_key = SECOND_KEY
     try:
         yield server
     finally:

@@ -50,7 +50,7 @@ def words_pattern(words: Iterable[str]) -> str:
 
 
 # The demo's key is that of most tests that speak to a server. Twelve characters, since it is nearly hexadecimal.
-KEYS = words_pattern(pieces(KEY) | pieces(demo.DEFAULT_KEY, 12))
+KEYS = words_pattern(pieces(KEY) | pieces(demo.DEFAULT_KEY, 12) | pieces(demo.SECOND_KEY, 12))
 # An address may be known by its name alone, or by its domain.
 MAILS = words_pattern({form for part in (MAIL, *MAIL.split("@"), MAIL.replace("@", "\\u0040")) for form in forms(part)})
 
