@@ -5,6 +5,7 @@
     snapshot = ftetl.open("exports/")
     snapshot.jobs                      # a pandas frame with Arrow-backed columns
     snapshot.arrow("events")           # a pyarrow table
+    ftetl.load("exports/", "duckdb:jobs.duckdb")
 
 Importing this imports neither pandas nor pyarrow; they come with the first call that needs them.
 """
@@ -19,17 +20,21 @@ from ftetl import errors
 
 if TYPE_CHECKING:
     from ftetl import analysis
+    from ftetl.load_result import LoadResult
+    from ftetl.loading.load_snapshot import load
     from ftetl.pipeline.python_api import export
     from ftetl.run_report import Report
     from ftetl.snapshot.multi_project import open  # noqa: A004 - `ftetl.open` is what the users say
     from ftetl.snapshot.snapshot import Snapshot
 
-__all__ = ["Report", "Snapshot", "analysis", "errors", "export", "open"]
+__all__ = ["LoadResult", "Report", "Snapshot", "analysis", "errors", "export", "load", "open"]
 
 LOADED_AT = time.time()  # a module that is replaced later may not be the one that runs
 
 _MODULES = {
+    "LoadResult": "load_result",
     "export": "pipeline.python_api",
+    "load": "loading.load_snapshot",
     "open": "snapshot.multi_project",
     "Snapshot": "snapshot.snapshot",
     "Report": "run_report",

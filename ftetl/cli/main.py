@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "demo": "Run an export against a built-in demo API: no key, no network.",
     "doctor": "Check what an export needs; changes nothing.",
     "export": "All jobs into the tables of TARGET.",
+    "load": "The newest snapshot into a database.",
     "quarantine": "Quarantined elements, counted by rule.",
     "rebuild": "All tables again from the archive, offline.",
     "report": "One HTML page: spend, tokens, durations, failures.",

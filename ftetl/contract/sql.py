@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import pyarrow as pa
 
@@ -28,41 +29,57 @@ def script(names: Sequence[str], database: str) -> str:
 
 
 def _create(table: Table, among: dict[str, Table], database: str) -> str:
-    lines = [
-        f"{_name(field.name)} {_type(field.type, database)}{'' if field.nullable else ' NOT NULL'}"
-        for field in schema(table)
-    ]
-    lines.append(f"PRIMARY KEY ({_names(table.key)})")
     # A part of a key is unique nowhere, and what is unique nowhere cannot be referred to in SQL.
-    lines += [
-        f"FOREIGN KEY ({_names(key.columns)}) REFERENCES {_name(key.parent)} ({_names(key.parent_columns)})"
+    foreign = [
+        f"FOREIGN KEY ({quoted_list(key.columns)}) REFERENCES {quoted(key.parent)} ({quoted_list(key.parent_columns)})"
         for key in foreign_keys(table, among)
         if key.whole
     ]
-    return f"CREATE TABLE {_name(table.name)} (\n    " + ",\n    ".join(lines) + "\n);"
+    type_of = partial(column_type, database=database)
+    return (
+        create_table(quoted(table.name), schema(table), type_of, [f"PRIMARY KEY ({quoted_list(table.key)})", *foreign])
+        + ";"
+    )
+
+
+def create_table(
+    name: str, columns: pa.Schema, type_of: Callable[[pa.DataType], str], constraints: Iterable[str] = ()
+) -> str:
+    """The statement that makes a table of this quoted name; `type_of` gives SQL's type for one of Arrow's."""
+    lines = [f"{quoted(f.name)} {type_of(f.type)}{'' if f.nullable else ' NOT NULL'}" for f in columns]
+    return f"CREATE TABLE {name} (\n    " + ",\n    ".join([*lines, *constraints]) + "\n)"
 
 
 def _comments(table: Table) -> str:
-    lines = [f"COMMENT ON TABLE {_name(table.name)} IS {_text(table.description)};"]
+    return "\n".join(f"{statement};" for statement in comments(table, quoted(table.name)))
+
+
+def comments(table: Table, name: str) -> list[str]:
+    """The statements that comment a table of this quoted name and its columns."""
+    statements = [f"COMMENT ON TABLE {name} IS {literal(table.description.replace('`', ''))}"]
     for column in table.columns:
         comment = meaning(column) + (f" Unit: {column.unit}." if column.unit else "")
-        lines.append(f"COMMENT ON COLUMN {_name(table.name)}.{_name(column.name)} IS {_text(comment)};")
-    return "\n".join(lines)
+        statements.append(f"COMMENT ON COLUMN {name}.{quoted(column.name)} IS {literal(comment.replace('`', ''))}")
+    return statements
 
 
-def _type(kind: pa.DataType, database: str) -> str:
+def column_type(kind: pa.DataType, database: str) -> str:
+    """The type of a column in a database, by its type in Arrow."""
     if pa.types.is_decimal(kind):
         return f"{_DECIMAL[database]}({kind.precision},{kind.scale})"
     return _TYPES[kind][database]
 
 
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(_name(name) for name in names)
+def quoted_list(names: Iterable[str]) -> str:
+    """Several names in quotes, with commas between them."""
+    return ", ".join(map(quoted, names))
 
 
-def _name(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name in quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def _text(text: str) -> str:
-    return "'" + text.replace("`", "").replace("'", "''") + "'"
+def literal(text: str) -> str:
+    """A text as SQL has it: the standard's, in which a backslash is nothing special."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,1 +1,1 @@
-"""The load step: writers of the tables, file formats, and `--publish`."""
+"""The load step: writers of the tables, file formats, `--publish`, and the destinations of `ftetl load`."""

@@ -66,6 +66,7 @@ class Snapshot(Tables):
 
     def __init__(self, target: Path, manifest: Manifest) -> None:
         self.target = target
+        self.manifest = manifest
         self.folder = manifests.snapshot_folder(target, manifest)
         self.version = manifest.version
         self.run_id = manifest.run_id

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "ftetl"
 LONGEST = 300
 TOP = 8  # entries at the top of the package that are modules
 
-GROUND = {"arrays", "clock", "config", "errors", "formatting", "run_report"}
+GROUND = {"arrays", "clock", "config", "errors", "formatting", "load_result", "run_report"}
 READING = GROUND | {"contract", "raw", "store", "snapshot"}
 # For each package all that it may import besides itself.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -33,7 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "raw": GROUND | {"contract"},
     "contract": {"errors"},
     "demo": set(),
-    "run_report": {"errors", "formatting"},
+    "run_report": {"errors", "formatting", "load_result"},
+    "load_result": {"formatting"},
     "config": {"clock", "errors", "formatting"},
     "errors": set(),
     "formatting": set(),

@@ -16,7 +16,7 @@ LISTING = "import sys, json; print(json.dumps(sorted({name.split('.')[0] for nam
 
 
 def test_the_public_names_are_these() -> None:
-    assert ftetl.__all__ == ["Report", "Snapshot", "analysis", "errors", "export", "open"]
+    assert ftetl.__all__ == ["LoadResult", "Report", "Snapshot", "analysis", "errors", "export", "load", "open"]
     assert dir(ftetl) == sorted([*ftetl.__all__, "__version__"])
 
 

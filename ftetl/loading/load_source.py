@@ -1,0 +1,67 @@
+"""What is loaded into a destination: one committed version of a target, whose files are as they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import pyarrow as pa
+
+from ftetl.contract import Column, Table, tables
+from ftetl.contract.arrow_schema import schema
+from ftetl.errors import StorageError
+from ftetl.loading import formats
+from ftetl.snapshot.snapshot import Snapshot
+from ftetl.snapshot.table_reader import open_tables
+from ftetl.store.integrity import find_damage
+
+PROJECT = "project"
+_PROJECT = Column(
+    PROJECT, "string", "The label of the project, which ftetl adds to this table when it loads it.", required=True
+)
+
+
+class LoadSource:
+    """The tables of one version, with a column `project` and the project in the key of each.
+
+    Raises:
+        StorageError: A file of it is damaged.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        manifest = snapshot.manifest
+        read = replace(manifest, files=tuple(f for f in manifest.files if formats.is_read_back(f.name)))
+        if damage := find_damage(snapshot.target, read):
+            what = f"version {manifest.version} of {snapshot.target} is damaged: {damage[0]}"
+            raise StorageError("S13", what, next="restore the file, or make the tables again with `ftetl rebuild`")
+        self.target = snapshot.target
+        self.project = snapshot.project
+        self.version = snapshot.version
+        self.run_id = snapshot.run_id
+        self.committed_at = snapshot.committed_at
+        self.identity: Mapping[str, str | None] = manifest.facts["identity"]
+        self.rows: Mapping[str, int] = {name: snapshot.rows.get(name, 0) for name in tables()}
+        self._reader = open_tables(snapshot.target, manifest)
+
+    def contract(self, name: str) -> Table:
+        """The contract of a table, with the project in its key: tables of several projects stand side by side."""
+        return with_project(tables()[name])
+
+    def read(self, name: str) -> Iterator[pa.Table]:
+        """The rows of a table in parts that fit into memory, with the columns of `contract(name)` in their order.
+
+        Raises:
+            StorageError: The file cannot be read.
+        """
+        wanted = schema(self.contract(name))
+        for part in self._reader.read_row_groups(name):
+            if PROJECT not in part.schema.names:
+                part = part.add_column(0, wanted.field(PROJECT), pa.repeat(pa.scalar(self.project), len(part)))
+            yield part
+
+
+def with_project(table: Table) -> Table:
+    """A contract whose key has the project, in a column that is added in front if it has none."""
+    columns = table.columns if PROJECT in table.names else (_PROJECT, *table.columns)
+    key = table.key if PROJECT in table.key else (PROJECT, *table.key)
+    return replace(table, columns=columns, key=key)
