@@ -57,6 +57,7 @@ class Report:
     anomalies: dict[str, int] = field(default_factory=dict)
     refunds: dict[str, int] = field(default_factory=dict)  # failed jobs whose refund suggests `gross` or `net` prices
     details: dict[str, int] = field(default_factory=dict)  # by outcome
+    endpoints: dict[str, dict[str, int]] = field(default_factory=dict)  # by table of another endpoint, by outcome
     drift: Drift = field(default_factory=Drift)
     masked: dict[str, int] = field(default_factory=dict)  # secrets in the responses, by key or form
     requests: int = 0

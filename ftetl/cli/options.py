@@ -175,6 +175,7 @@ tables = combined(
         settings.EVENTS,
         "auto: fetch the details of jobs without events; list: only the list's events; none: read no events.",
     ),
+    _choice("--files", settings.FILES, "auto: also ask for the project's files (one request), for the table files."),
     project,
     click.option(
         "--billing-account",

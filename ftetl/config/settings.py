@@ -19,6 +19,7 @@ from ftetl.errors import UsageError
 from ftetl.formatting import did_you_mean
 
 EVENTS = ("auto", "list", "none")
+FILES = ("auto", "none")
 QUARANTINE = ("keep", "ok", "fail")
 PII = ("keep", "hash", "drop")
 PROJECT = "default"
@@ -62,6 +63,7 @@ class Settings:
     source: str = SOURCE
     formats: tuple[str, ...] = ()  # if empty, those of the target's newest version, else Parquet alone
     events: str = "auto"
+    files: str = "auto"
     project: str | None = None  # if None, the target's or the key's, else `default`
     billing_account: str | None = None
     billing_account_name: str | None = None
@@ -124,6 +126,7 @@ class Settings:
             require_local_path(path or "")
         for name, value, known in (
             ("events", self.events, EVENTS),
+            ("files", self.files, FILES),
             ("quarantine", self.quarantine, QUARANTINE),
             ("pii", self.pii, PII),
         ):

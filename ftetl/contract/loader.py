@@ -61,7 +61,9 @@ def related(parsed: Iterable[Table]) -> dict[str, Table]:
                 at.require(all(source.keys[0] in lists for source in column.sources), "reads events of a missing table")
             marked = column.pii or not any(source.keys[-1] in personal for source in column.sources)
             at.require(marked, "reads a key that is `pii` elsewhere, and so must be `pii`")
-    return {t.name: t for t in sorted(by_name.values(), key=lambda t: (t.computed, t.rows is not None, t.name))}
+    return {
+        t.name: t for t in sorted(by_name.values(), key=lambda t: (t.computed, t.endpoint, t.rows is not None, t.name))
+    }
 
 
 def people() -> frozenset[str]:
@@ -97,6 +99,8 @@ def parse(file: str, text: str) -> Table:
         **{word: value for word, value in raw.items() if word not in _PARSED_TABLE_WORDS},
     )
     at.require(not (table.rows and table.computed), "has `rows` but is computed")
+    at.require(bool(table.endpoint) == bool(table.group), "has one of `endpoint` and `group`, and needs both")
+    at.require(not table.group or table.group in table.names, "has a `group` that is not a column")
     at.require("." not in (table.rows or ""), "has `rows` that are not one key of a job")
     at.require(all(type(reason) is str and reason for reason in table.ignore.values()), "ignores without a reason")
     for word, parts in (("key", table.key), ("order", table.sorted_by)):

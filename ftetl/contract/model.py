@@ -59,6 +59,8 @@ class Table:
     columns: tuple[Column, ...]
     rows: str | None = None  # None: the job itself or, with `computed`, rows that ftetl makes
     computed: bool = False
+    endpoint: str = ""  # whose responses the rows come from, if it is not `/fine-tunes`
+    group: str = ""  # of these: the column whose values are replaced together by a newer response
     ignore: Mapping[str, str] = field(default_factory=dict)  # paths that no column reads, with the reason
     secrets: tuple[str, ...] = ()  # keys whose values are masked before anything is written
     order: tuple[str, ...] = ()  # the order of the rows, where it is not that of the key
@@ -67,6 +69,11 @@ class Table:
 
     def __getitem__(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)
+
+    @property
+    def is_of_jobs(self) -> bool:
+        """Whether the rows are read from jobs."""
+        return not (self.computed or self.endpoint)
 
     @property
     def sorted_by(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ class Reader(NamedTuple):
 READERS: dict[str, Reader] = {
     "value": Reader("the value as it is", _INEXACT),
     "nano_to_usd": Reader("integer nano-USD as an exact decimal in USD", ("decimal",)),
+    "unix_seconds": Reader("whole seconds since 1970 as a time; 0 as none", ("datetime",)),
     "lower_case": Reader("text in lower case where that is a known spelling, else as it is", ("string",)),
     "bool_text": Reader("text, or a boolean as `true` or `false`", ("string",)),
     "is_max": Reader("whether an integer field holds the word `max`", ("boolean",)),
@@ -58,6 +59,8 @@ TABLE_WORDS: dict[str, Word] = {
     "columns": _TABLE,
     "rows": _TEXT,
     "computed": _FLAG,
+    "endpoint": _TEXT,
+    "group": _TEXT,
     "ignore": _TABLE,
     "secrets": _LIST,
     "pii": _LIST,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from ftetl.config.settings import Settings
 from ftetl.errors import PREFIX, DataError, UsageError
 from ftetl.extract.details.fetch import FetchedDetails, jobs_without_events
+from ftetl.extract.endpoints import EndpointAnswers, EndpointRequest
 from ftetl.extract.source import Detail, Source, skippable_error
 from ftetl.raw import index, paging, parts
 from ftetl.raw.element import Scan
@@ -29,6 +30,7 @@ class Extraction:
     skipped: list[str] = field(default_factory=list)  # what is wrong with each response that was left out
     scans: list[Scan] = field(default_factory=list)
     details: FetchedDetails = field(default_factory=FetchedDetails)
+    endpoints: EndpointAnswers = field(default_factory=EndpointAnswers)
     listed: dict[str, bytes] = field(default_factory=dict)  # by job without events: the fingerprint of what was listed
     confirmed: frozenset[str] = frozenset()  # of these, jobs whose stored rows are still right: no detail is fetched
     whole: int | None = None  # index of the response that is the newest whole list ever, if one of these is
@@ -140,6 +142,16 @@ def fetch_details(
     extraction.details = details
     extraction.responses += [_with_date(response, settings) for response in details.responses]
     extraction.scans += details.scans
+
+
+def ask_endpoints(
+    extraction: Extraction, settings: Settings, source: Source, requests: Sequence[EndpointRequest]
+) -> None:
+    """Add the answers of other endpoints, in the order of the requests. None of them ends the run."""
+    received = {answer.request: answer for answer in source.endpoints(requests)}
+    answers = [received[request] for request in requests if request in received]
+    dated = (replace(a, response=a.response and _with_date(a.response, settings)) for a in answers)
+    extraction.endpoints = EndpointAnswers(list(dated))
 
 
 def _scan_responses(extraction: Extraction, settings: Settings) -> None:

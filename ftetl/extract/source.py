@@ -5,20 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Protocol
 
 from ftetl.errors import PREFIX, DataError
+from ftetl.extract.endpoints import EndpointAnswer, EndpointRequest
 from ftetl.extract.key_owner import KeyOwner
+from ftetl.extract.outcome import Outcome
 from ftetl.raw.response import Response
-
-
-class Outcome(StrEnum):
-    """How the request for one job's detail ended."""
-
-    HERE = "here"  # 200: `response` is set
-    GONE = "gone"  # 404: the job was deleted meanwhile
-    FAILED = "failed"  # server errors to the end, the deadline, or a 403 of this job
 
 
 @dataclass(frozen=True)
@@ -71,6 +64,9 @@ class Source(Protocol):
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The details of these jobs, in any order, each exactly once; nothing for a source that has none."""
 
+    def endpoints(self, requests: Sequence[EndpointRequest]) -> Iterator[EndpointAnswer]:
+        """The answers of other endpoints, in any order, each exactly once; nothing for a source that has none."""
+
     def close(self) -> None:
         """Release files and connections; safe to call twice."""
 
@@ -122,6 +118,15 @@ class SourceDecorator(ABC):
         """
         for detail in self._source.details(job_ids):
             yield replace(detail, response=detail.response and self.rewrite(detail.response))
+
+    def endpoints(self, requests: Sequence[EndpointRequest]) -> Iterator[EndpointAnswer]:
+        """The answers of other endpoints, rewritten.
+
+        Raises:
+            FtetlError: As `rewrite`.
+        """
+        for answer in self._source.endpoints(requests):
+            yield replace(answer, response=answer.response and self.rewrite(answer.response))
 
     def close(self) -> None:
         """Close the source; safe to call twice."""

@@ -9,7 +9,8 @@ from ftetl.clock import SKEW, now
 from ftetl.config import limits
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.extract.extract import Extraction
-from ftetl.extract.source import Outcome, Source
+from ftetl.extract.outcome import Outcome
+from ftetl.extract.source import Source
 from ftetl.loading import formats
 from ftetl.pipeline.build_tables import account_from_settings
 from ftetl.transform.derive.focus_costs import TABLE

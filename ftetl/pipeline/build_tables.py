@@ -6,14 +6,17 @@ Every element that was received is accounted for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+
+import pyarrow as pa
 
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.errors import SoftwareError
 from ftetl.extract.extract import Extraction
 from ftetl.loading.table_writers import TableWriters
+from ftetl.pipeline.endpoint_tables import EndpointTables
 from ftetl.pipeline.progress import Progress
 from ftetl.run_report import Drift
 from ftetl.transform import prefetch
@@ -21,6 +24,7 @@ from ftetl.transform.column_drift import ColumnDrift
 from ftetl.transform.deduplicate import DecodePlan
 from ftetl.transform.derive import focus_costs
 from ftetl.transform.derive.derive import DerivedTables
+from ftetl.transform.derive.file_columns import FileColumns
 from ftetl.transform.derive.restart_links import RestartLinks
 from ftetl.transform.drift import DriftDetector
 from ftetl.transform.merge import job_history, merger
@@ -47,22 +51,26 @@ def account_from_settings(settings: Settings) -> focus_costs.Account:
     return focus_costs.Account(settings.billing_account or project or PROJECT, settings.billing_account_name, project)
 
 
-def build_tables(
-    writers: TableWriters,
-    settings: Settings,
-    extraction: Extraction,
-    plan: DecodePlan,
-    merge: merger.Merge,
-    progress: Progress,
-) -> BuiltTables:
+@dataclass
+class Inputs:
+    """What the tables are built from, besides the stored rows."""
+
+    settings: Settings
+    extraction: Extraction
+    plan: DecodePlan
+    others: EndpointTables  # those of other endpoints, merged
+
+
+def build_tables(writers: TableWriters, inputs: Inputs, merge: merger.Merge, progress: Progress) -> BuiltTables:
     """Write every table.
 
     Raises:
         SoftwareError: An element that was received is not accounted for.
     """
+    settings, extraction, plan, others = inputs.settings, inputs.extraction, inputs.plan, inputs.others
     drift = DriftDetector(extraction.confirmed)
-    links = RestartLinks()
     derived = DerivedTables(settings.label, account_from_settings(settings))
+    jobs_writer = _JobsWriter(writers, drift, derived, FileColumns(others.table("files")))
     anomalies = list(plan.anomalies)
     quarantined = list(plan.quarantined)
     merge.protect_from_missing(i for a in quarantined for i in a.possible_ids)
@@ -76,20 +84,20 @@ def build_tables(
         if decoded.items:
             anomalies += [*batch.coalesced.anomalies, *batch.flat.anomalies]
             drift.add_decoded(batch.flat.jobs, decoded.unknown_keys)
-            _write_batch(writers, merge.batch(batch.coalesced, batch.flat), drift, derived, links)
+            jobs_writer.write_batch(merge.batch(batch.coalesced, batch.flat))
         jobs_done += len(decoded.items)
         progress.jobs(jobs_done, jobs)
     for rows in merge.remaining_batches():
-        _write_batch(writers, rows, drift, derived, links)
-    for held in links.held_jobs():
-        writers.write_rows("jobs", held)
-    writers.write_rows("stages", derived.finish_events())
+        jobs_writer.write_batch(rows)
+    jobs_writer.finish()
     _require_all_accounted(extraction, plan, done, len(quarantined))
+    others.write(writers)
     history = merge.read_observed("job_history")
     states = job_history.merged(history, merge.superseded_states, merge.current_states, settings.label)
     writers.write_rows("job_history", states)
     for costs in derived.focus_rows(states):
         writers.write_rows(focus_costs.TABLE, costs)
+    quarantined += others.quarantined
     quarantine = merge_quarantine.quarantine(merge.read_observed("quarantine"), quarantined, settings.label)
     writers.write_rows("quarantine", quarantine.table)
     anomaly_table = derived.anomalies(merge.anomaly_table(anomalies))
@@ -107,22 +115,35 @@ def build_tables(
     )
 
 
-def _write_batch(
-    writers: TableWriters,
-    rows: merger.MergedBatch,
-    drift: DriftDetector,
-    derived: DerivedTables,
-    links: RestartLinks,
-) -> None:
-    drift.add_merged_jobs(rows.jobs)
-    derived.add_jobs(rows.jobs)
-    for events in rows.events:
-        drift.add_merged_events(events)
-        links.add_events(events)
-        writers.write_rows("events", events)
-        writers.write_rows("stages", derived.add_events(events))
-    for jobs in links.add_jobs(rows.jobs):
-        writers.write_rows("jobs", jobs)
+@dataclass
+class _JobsWriter:
+    """Writes the tables that are read from jobs."""
+
+    writers: TableWriters
+    drift: DriftDetector
+    derived: DerivedTables
+    files: FileColumns
+    links: RestartLinks = field(default_factory=RestartLinks)
+
+    def write_batch(self, rows: merger.MergedBatch) -> None:
+        """Write the next merged rows."""
+        self.drift.add_merged_jobs(rows.jobs)
+        self.derived.add_jobs(rows.jobs)
+        for events in rows.events:
+            self.drift.add_merged_events(events)
+            self.links.add_events(events)
+            self.writers.write_rows("events", events)
+            self.writers.write_rows("stages", self.derived.add_events(events))
+        self._write_jobs(self.links.add_jobs(rows.jobs))
+
+    def finish(self) -> None:
+        """Write what was held until all jobs and events are known."""
+        self._write_jobs(self.links.held_jobs())
+        self.writers.write_rows("stages", self.derived.finish_events())
+
+    def _write_jobs(self, batches: Iterable[pa.Table]) -> None:
+        for jobs in batches:
+            self.writers.write_rows("jobs", self.files.fill(jobs))
 
 
 def _require_all_accounted(extraction: Extraction, plan: DecodePlan, rows: int, quarantined: int) -> None:

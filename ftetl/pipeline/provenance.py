@@ -16,6 +16,7 @@ from ftetl.config.settings import Settings
 from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
 from ftetl.extract.details.cache import DetailCache
+from ftetl.extract.endpoints import EndpointAnswer, EndpointRequest
 from ftetl.extract.extract import DetailStore, Extraction
 from ftetl.pipeline import list_watermark
 from ftetl.pipeline.same_inputs import Files
@@ -36,6 +37,9 @@ class Provenance(Protocol):
 
     def detail_store(self, extraction: Extraction) -> DetailStore:
         """The details that are known, as of the responses of the source."""
+
+    def endpoint_requests(self, planned: list[EndpointRequest]) -> list[EndpointRequest]:
+        """The requests to other endpoints: those planned, or in a replay those of the past run."""
 
     def write_index(self, extraction: Extraction, service: str | None) -> None:
         """Write what the version that is about to be committed is made from."""
@@ -74,6 +78,10 @@ class ArchivedProvenance:
         self._cache = self._stack.enter_context(closing(DetailCache(self._target, self._archive, finished)))
         return self._cache
 
+    def endpoint_requests(self, planned: list[EndpointRequest]) -> list[EndpointRequest]:
+        """Those planned."""
+        return planned
+
     def write_index(self, extraction: Extraction, service: str | None) -> None:
         """Store the responses and write the index entry of the version that is about to be committed, durably."""
         target, settings = self._target, self._settings
@@ -82,6 +90,7 @@ class ArchivedProvenance:
         if settings.observed_at:
             for entry in details:
                 entry["observed_at"] = iso(settings.observed_at)
+        endpoints = [self._endpoint_entry(answer) for answer in extraction.endpoints.answers]
         self._archive.sync()
         whole_at = list_watermark.newest_whole_at(target)  # also from runs that changed nothing, which have no entry
         self._archive.write_index(
@@ -95,6 +104,7 @@ class ArchivedProvenance:
                 "settings": {name: getattr(settings, name) for name in SETTINGS},
                 "answers": responses,
                 "details": details,
+                **({"endpoints": endpoints} if endpoints else {}),
             },
         )
 
@@ -130,6 +140,15 @@ class ArchivedProvenance:
             is_same = False
         if not is_same:
             raise changed_error(str(path))
+        return entry
+
+    def _endpoint_entry(self, answer: EndpointAnswer) -> dict[str, Any]:
+        request, response = answer.request, answer.response
+        entry = {"endpoint": request.endpoint.value, "parameter": request.parameter, "final": request.final}
+        entry |= {"outcome": answer.outcome.value}
+        if response is not None:
+            sha256 = self._archive.store(response.blob)
+            entry |= {"name": response.name, "observed_at": iso(response.observed_at), "sha256": sha256}
         return entry
 
     def __enter__(self) -> ArchivedProvenance:

@@ -11,11 +11,13 @@ from ftetl.clock import parse_iso
 from ftetl.errors import DataError
 from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
+from ftetl.extract.endpoints import Endpoint, EndpointAnswer, EndpointRequest
 from ftetl.extract.extract import Extraction
 from ftetl.extract.key_owner import KeyOwner
+from ftetl.extract.outcome import Outcome
 from ftetl.extract.privacy.pseudonyms import Pseudonyms
 from ftetl.extract.privacy.redacting_source import RedactingSource
-from ftetl.extract.source import Detail, Outcome, Source, SourceStats
+from ftetl.extract.source import Detail, Source, SourceStats
 from ftetl.extract.sources.files import SavedFiles
 from ftetl.pipeline.provenance import file_sha256
 from ftetl.pipeline.same_inputs import Files
@@ -71,6 +73,20 @@ class ReplayedSource:
                 response = Response(entry["name"], blob, parse_iso(entry["observed_at"]), detail=True)
             yield Detail(job_id, Outcome(entry["outcome"]), response)
 
+    @property
+    def endpoint_requests(self) -> list[EndpointRequest]:
+        """What that run asked other endpoints for."""
+        return [_request(entry) for entry in self._entry.get("endpoints", ())]  # an older ftetl asked none
+
+    def endpoints(self, requests: Sequence[EndpointRequest]) -> Iterator[EndpointAnswer]:  # noqa: ARG002 - all of that run
+        """The answers of other endpoints in that run."""
+        for entry in self._entry.get("endpoints", ()):
+            response = None
+            if "sha256" in entry:
+                blob = Memory(self._archive.read_body(entry["sha256"]))
+                response = Response(entry["name"], blob, parse_iso(entry["observed_at"]))
+            yield EndpointAnswer(_request(entry), Outcome(entry["outcome"]), response)
+
     def close(self) -> None:
         """Close the saved files; safe to call twice."""
         self._stack.close()
@@ -88,10 +104,15 @@ class ReplayedSource:
         return next(iter(source.responses()))
 
 
+def _request(entry: dict[str, Any]) -> EndpointRequest:
+    return EndpointRequest(Endpoint(entry["endpoint"]), entry["parameter"], final=entry["final"])
+
+
 class ReplayedProvenance:
     """Fetches the details that the past run fetched, whatever the rule is now, and writes nothing."""
 
     def __init__(self, source: ReplayedSource, target: Target) -> None:
+        self._source = source
         self._fetched = source.detail_entries
         folder = snapshot_folder(target.path, target.base) if target.base else None
         self._fingerprints = fingerprints.read_fingerprints(folder)
@@ -99,6 +120,10 @@ class ReplayedProvenance:
     def detail_store(self, extraction: Extraction) -> ReplayedProvenance:  # noqa: ARG002
         """Itself: it is the store of details as well."""
         return self
+
+    def endpoint_requests(self, planned: list[EndpointRequest]) -> list[EndpointRequest]:  # noqa: ARG002
+        """Those of that run."""
+        return self._source.endpoint_requests
 
     def write_index(self, extraction: Extraction, service: str | None) -> None:
         """Do nothing: the archive has the entry."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
-from ftetl.errors import EXITS, DataError, FtetlError
+from ftetl.errors import DataError, FtetlError
 from ftetl.extract import extract
 from ftetl.extract.details import fingerprints
 from ftetl.extract.extract import Extraction
@@ -25,21 +25,31 @@ from ftetl.extract.privacy.pseudonyms import read_pseudonyms
 from ftetl.extract.source import Source
 from ftetl.loading import formats
 from ftetl.loading.table_writers import TableWriters
-from ftetl.pipeline import advisories, drift_guard, guards, key_defaults, list_guard, list_watermark, repeatable
-from ftetl.pipeline.build_tables import BuiltTables, account_from_settings, build_tables
+from ftetl.pipeline import (
+    advisories,
+    drift_guard,
+    endpoint_plan,
+    endpoint_tables,
+    final_answers,
+    guards,
+    key_defaults,
+    list_guard,
+    list_watermark,
+    repeatable,
+)
+from ftetl.pipeline.build_tables import Inputs, account_from_settings, build_tables
+from ftetl.pipeline.failed_responses import FailedResponses
+from ftetl.pipeline.make_report import make_report
 from ftetl.pipeline.preload import preload_validation
 from ftetl.pipeline.progress import Progress, log_step
 from ftetl.pipeline.provenance import ArchivedProvenance, Provenance
 from ftetl.pipeline.repeatable import FinishedRun
 from ftetl.pipeline.run_times import run_times
-from ftetl.raw.blob import Memory
-from ftetl.raw.response import Response
-from ftetl.raw.secret_masking import mask_everything
 from ftetl.raw.spool import Spool
 from ftetl.run_report import Report
 from ftetl.snapshot.table_reader import open_tables
 from ftetl.store import integrity
-from ftetl.store.target import Commit, Target
+from ftetl.store.target import Target
 from ftetl.transform import deduplicate
 from ftetl.transform.merge import merger
 from ftetl.transform.merge.run_context import RunContext
@@ -94,8 +104,9 @@ class Run:
         self._facts_before = dict(target.base.facts) if target.base else {}
         self._stored = open_tables(target.path, target.base)
         self._owner = key_defaults.visible_owner(settings, source.owner)
-        self._time_warning: str | None = None
         self._warnings: list[str] = []
+        self._failed_responses = FailedResponses(target)
+        self._final = final_answers.read_final(self._stored.folder)
 
     def execute(self) -> Report:
         """Run all steps; an error means what it means for `ftetl.export`."""
@@ -106,59 +117,36 @@ class Run:
         integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)
         stored = self._facts_before.get("identity", {})
         identity = guards.check_identity(stored, source.service, self._settings.label, self._privacy, self._owner)
-        extraction = self._read_source()
+        with self._failed_responses.keep_evidence():
+            extraction = extract.read_source(self._settings, source)
         log_step(
             _log, "received", answers=len(extraction.responses), bytes=sum(r.blob.size for r in extraction.responses)
         )
-        with self._keeps_failed_response(extraction.responses), Spool(target.scratch_folder) as spool:
+        keep_list = self._failed_responses.keep_list(extraction.responses, is_service=source.service is not None)
+        with keep_list, Spool(target.scratch_folder) as spool:
             details = self._provenance.detail_store(extraction)
             extract.fetch_details(extraction, self._settings, source, details, self._progress.details, spool)
+            self._ask_endpoints(extraction)
             log_step(_log, "scanned", elements=extraction.elements, details=sum(extraction.details.outcomes.values()))
             if source.service is None and extraction.elements > _MANY:
                 preload_validation()  # while Arrow decodes, which releases the GIL; the scan before does not
             finished = self._load(extraction, identity)
         if source.masked:
             _log.info("masked secrets: %s", ", ".join(f"{k} ({n})" for k, n in sorted(source.masked.items())))
-        report = self._report(extraction, finished.built, finished.commit, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        report = make_report(finished, source, target, self._facts_before, self._warnings, seconds)
         with contextlib.suppress(FtetlError):  # committed: without them the next run takes longer
             repeatable.store_facts(target, finished, report, privacy=self._privacy, source=source)
         log_step(_log, "committed", changed=report.changed, version=report.version, seconds=report.seconds)
         return report
 
-    def _read_source(self) -> Extraction:
-        """The responses of the source; a copy of what was refused is kept in the target."""
-        try:
-            return extract.read_source(self._settings, self._source)
-        except FtetlError as error:
-            if error.evidence is not None:
-                self._keep_failed_response("answer", error.evidence)
-            raise
-
-    @contextlib.contextmanager
-    def _keeps_failed_response(self, responses: list[Response]) -> Iterator[None]:
-        """Keep the response of a service if the run fails from here on; a saved file is kept by its owner."""
-        is_service = self._source.service is not None
-        bodies = [r.blob.data for r in responses[:1] if is_service and isinstance(r.blob, Memory)]
-        try:
-            yield
-        except Exception:
-            for body in bodies:
-                self._keep_failed_response("answer.json", body)
-            raise
-
-    @contextlib.contextmanager
-    def _keeps_failed_detail(self, details: list[Response]) -> Iterator[None]:
-        """Keep the first detail if the values in them are refused: the list may have others."""
-        try:
-            yield
-        except DataError:
-            for response in details[:1]:
-                self._keep_failed_response("detail.json", response.blob.read(0, response.blob.size))
-            raise
-
-    def _keep_failed_response(self, name: str, body: bytes) -> None:
-        with contextlib.suppress(FtetlError):
-            self._target.keep_failed_response(self._target.run_id, name, mask_everything(body))
+    def _ask_endpoints(self, extraction: Extraction) -> None:
+        """Add the answers of other endpoints to the extraction."""
+        if self._source.service is None:
+            return
+        planned = endpoint_plan.plan(self._settings, extraction, self._stored, self._final)
+        requests = self._provenance.endpoint_requests(planned)
+        extract.ask_endpoints(extraction, self._settings, self._source, requests)
 
     def _load(self, extraction: Extraction, identity: dict[str, str | None]) -> FinishedRun:
         """Build the tables from the extraction, and commit all of them or none."""
@@ -189,14 +177,17 @@ class Run:
             writers = TableWriters(transaction, settings.formats, csv_raw=settings.csv_raw)
             try:
                 merge = merger.Merge(self._stored, merge_context)
-                built = build_tables(writers, settings, extraction, plan, merge, self._progress)
+                others = endpoint_tables.merge_answers(self._stored, extraction.endpoints, settings.label)
+                inputs = Inputs(settings, extraction, plan, others)
+                built = build_tables(writers, inputs, merge, self._progress)
                 writers.close()
                 writers.write_contracts(settings.label)
             except BaseException:
                 writers.abandon()
                 raise
+            self._warnings += others.refused
             if not settings.allow_drift:
-                with self._keeps_failed_detail(extraction.details.responses):
+                with self._failed_responses.keep_detail(extraction.details.responses):
                     drift_guard.require_no_drift(built.column_drift)
             if settings.quarantine == "fail" and built.quarantined:
                 raise DataError(
@@ -207,6 +198,9 @@ class Run:
             log_step(_log, "written", **built.rows)
             with transaction.create_file(fingerprints.FILE) as file:
                 file.write(self._fingerprints(extraction, plan))
+            if final := final_answers.updated(self._final, extraction.endpoints.answers):
+                with transaction.create_file(final_answers.FILE) as file:
+                    file.write(final_answers.serialize(final))
             plan.items.clear()  # hundreds of bytes a job, which the validation needs more
             writers.validate()
             _log.info("checked against the contracts, read back from disk")
@@ -214,7 +208,6 @@ class Run:
             commit = transaction.commit({**facts, "rows": writers.rows})
         with contextlib.suppress(FtetlError):  # committed: what is missing is a time, not a row
             list_watermark.write_newest_whole_at(target, commit.manifest.run_id, *watermarks)
-        self._time_warning = times.future_warning(built.newest_stored)
         return FinishedRun(
             settings=settings,
             files=self._provenance.saved_files(extraction),
@@ -247,44 +240,3 @@ class Run:
         jobs = (item.job_id for item in plan.items)
         after = fingerprints.updated_fingerprints(before, jobs, extraction.listed, extraction.details.fetched)
         return fingerprints.serialize(after)
-
-    def _report(self, extraction: Extraction, built: BuiltTables, commit: Commit, seconds: float) -> Report:
-        settings, source, target = self._settings, self._source, self._target
-        details_failed = extraction.details.failed or advisories.all_details_missing(extraction)
-        partial = details_failed or extraction.skipped or (built.quarantined and settings.quarantine == "keep")
-        before = self._facts_before
-        return Report(
-            target=str(target.path),
-            source=settings.source,
-            project=settings.label,
-            run_id=target.run_id,
-            version=commit.manifest.version,
-            changed=commit.changed,
-            rows=built.rows,
-            new=built.counts.new,
-            changed_jobs=built.counts.changed,
-            vanished=built.counts.vanished,
-            received=extraction.elements,
-            quarantined=built.quarantined,
-            anomalies=built.anomalies,
-            refunds=dict(built.refunds),
-            details=dict(extraction.details.outcomes),
-            drift=built.drift,
-            masked=dict(sorted(source.masked.items())),
-            requests=source.stats.requests,
-            bytes_read=sum(r.blob.size for r in extraction.responses),
-            files={f.name: f.bytes for f in commit.manifest.files},
-            seconds=round(seconds, 3),
-            skipped=tuple(extraction.skipped),
-            warnings=(
-                *(f"left out: {what}" for what in extraction.skipped),
-                *target.warnings,
-                *commit.warnings,
-                *((self._time_warning,) if self._time_warning else ()),
-                *self._warnings,
-                *advisories.run_warnings(extraction, source, before, commit.manifest.facts),
-                *drift_guard.drift_warnings(built.column_drift),
-                *advisories.cost_warnings(settings, built.rows, before, built.refunds),
-            ),
-            exit_code=EXITS["PARTIAL" if partial else "OK"].code,
-        )

@@ -53,6 +53,20 @@ def scan_response(response: Response) -> Scan:
     return scan
 
 
+def scan_elements(response: Response) -> Scan:
+    """The index of the list in a response of another endpoint, whose elements have an `id` as jobs have.
+
+    Raises:
+        DataError: The response has no list, or one that is not complete.
+    """
+    scan = Scan()
+    _scan_document(response, scan)
+    if not scan.is_list:
+        raise DataError("R07", f"{response.name} has no list in `data`", next=_FETCH_AGAIN)
+    scan.refuse_bad_ids()
+    return scan
+
+
 def scan_single_job(response: Response, job_id: str) -> Scan | None:
     """The index of a response that is clearly this one job; None where `scan_response` has to look closer."""
     raw = response.blob.read(0, response.blob.size)

@@ -16,7 +16,8 @@ import msgspec
 from ftetl.clock import SKEW, iso, now, parse_iso
 from ftetl.errors import StorageError
 from ftetl.extract.archive import Archive
-from ftetl.extract.source import Detail, Outcome
+from ftetl.extract.outcome import Outcome
+from ftetl.extract.source import Detail
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
 from ftetl.store.manifest import RUN_ID

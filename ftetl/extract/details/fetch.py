@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from ftetl.errors import FtetlError
-from ftetl.extract.source import Detail, Outcome
+from ftetl.extract.outcome import Outcome
+from ftetl.extract.source import Detail
 from ftetl.raw import index, strict_json
 from ftetl.raw.element import RefusedElement, Scan
 from ftetl.raw.findings import Anomaly

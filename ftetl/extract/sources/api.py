@@ -14,9 +14,12 @@ from ftetl.clock import SKEW, now
 from ftetl.config import credentials
 from ftetl.config.limits import FAILED_DETAILS
 from ftetl.errors import AccessError, FtetlError
+from ftetl.extract.endpoints import EndpointAnswer, EndpointRequest
 from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.list_pages import fetch_list
-from ftetl.extract.source import Detail, Outcome, SourceStats
+from ftetl.extract.outcome import Outcome
+from ftetl.extract.source import Detail, SourceStats
+from ftetl.extract.together_api import endpoint_requests
 from ftetl.extract.together_api.client import Client, JobList
 from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.extract.worker_pool import map_unordered
@@ -98,6 +101,20 @@ class ApiSource:
         for job_id in waiting:
             yield Detail(job_id, Outcome.FAILED)
 
+    def endpoints(self, requests: Sequence[EndpointRequest]) -> Iterator[EndpointAnswer]:
+        """The answers in the order of their arrival; at the deadline the others are `FAILED`, without a request."""
+        waiting = dict.fromkeys(requests)
+        left = self._limits.deadline.left
+        try:
+            for answer in map_unordered(requests, self._ask, threads=self._limits.concurrency, left=left):
+                del waiting[answer.request]
+                yield answer
+        finally:
+            if waiting:
+                self._client.close()
+        for request in waiting:
+            yield EndpointAnswer(request, Outcome.FAILED)
+
     def close(self) -> None:
         """End all open requests; safe to call twice."""
         self._client.close()
@@ -118,6 +135,18 @@ class ApiSource:
             return Detail(job_id, Outcome.GONE)
         response = Response(f"GET /fine-tunes/{job_id}", Memory(body), self._now(), detail=True)
         return Detail(job_id, Outcome.HERE, response)
+
+    def _ask(self, request: EndpointRequest) -> EndpointAnswer:
+        if self._limits.deadline.passed():
+            return EndpointAnswer(request, Outcome.FAILED)
+        try:
+            name, body = endpoint_requests.fetch(self._client, request)
+        except FtetlError as error:  # of any kind: the jobs were received, and the next run asks again
+            _log.warning("%s could not be fetched: %s; the next run requests it again", request.endpoint, error.what)
+            return EndpointAnswer(request, Outcome.FAILED)
+        if body is None:
+            return EndpointAnswer(request, Outcome.GONE)
+        return EndpointAnswer(request, Outcome.HERE, Response(name, Memory(body), self._now()))
 
     def _now(self) -> datetime:
         return self._observed_at or now() - self._clock_ahead

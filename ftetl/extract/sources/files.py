@@ -17,6 +17,7 @@ from weakref import WeakSet
 from ftetl.clock import now
 from ftetl.config import limits
 from ftetl.errors import DataError, FtetlError
+from ftetl.extract.endpoints import EndpointAnswer, EndpointRequest
 from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.source import Detail, SourceStats, skippable_error
 from ftetl.raw.blob import Blob, File, Memory, Spooled
@@ -95,6 +96,10 @@ class SavedFiles:
                 yield response
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:  # noqa: ARG002 - of the Source protocol
+        """Nothing."""
+        return iter(())
+
+    def endpoints(self, requests: Sequence[EndpointRequest]) -> Iterator[EndpointAnswer]:  # noqa: ARG002 - as above
         """Nothing."""
         return iter(())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,12 +12,12 @@ from urllib.parse import quote
 from ftetl.clock import now, seconds_ahead
 from ftetl.config.credentials import Secret
 from ftetl.config.limits import MAX_REQUESTS
-from ftetl.errors import DataError, FtetlError, TryLaterError, UnavailableError
+from ftetl.errors import PREFIX, AccessError, DataError, FtetlError, ProtocolError, TryLaterError, UnavailableError
 from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.source import SourceStats
 from ftetl.extract.together_api import error_body, whoami
 from ftetl.extract.together_api.network_errors import RequestFailure
-from ftetl.extract.together_api.response_check import NOT_FOUND, classify_response
+from ftetl.extract.together_api.response_check import NOT_FOUND, NOT_SHOWN, classify_response
 from ftetl.extract.together_api.retry import RetryPolicy, parse_http_date
 from ftetl.extract.together_api.transport import HttpResponse, RequestLimits, Transport
 from ftetl.raw import paging
@@ -25,6 +26,9 @@ _LIST: Final = "/fine-tunes"
 _LIST_KEY: Final = "data"  # the keys that tell a list and a job from an error
 _JOB_KEY: Final = "id"
 _OTHER_ENDPOINTS: Final = frozenset({"", ".", ".."})  # as a job id, these would request another endpoint
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,32 @@ class Client:
             raise DataError("R19", "a job id that cannot be requested", next="look into the quarantine table")
         path = f"/fine-tunes/{quote(job_id, safe='')}"
         response = self._request(path, _JOB_KEY, one_job=True)
+        return None if response.status == NOT_FOUND else response.body
+
+    def get_optional(self, path: str, required_key: str) -> bytes | None:
+        """The body of a GET that a run can do without; None if the API does not have it, or not for this key.
+
+        Call it in a daemon thread, as `get_job`.
+
+        Args:
+            path: Below the base address.
+            required_key: The key that tells the body from an error.
+
+        Raises:
+            DataError: The response is empty, an error, truncated, or larger than `max_bytes`.
+            TryLaterError: The API asks for a longer wait than the deadline allows.
+            UnavailableError: The network, the server, or the deadline.
+        """
+        try:
+            response = self._request(path, required_key, one_job=True)
+        except (AccessError, ProtocolError) as error:
+            _log.info("GET %s: %s", path, error.what)
+            return None
+        except UnavailableError as error:
+            if error.code != f"{PREFIX}{NOT_SHOWN}":
+                raise
+            _log.info("GET %s: %s", path, error.what)
+            return None
         return None if response.status == NOT_FOUND else response.body
 
     def close(self) -> None:

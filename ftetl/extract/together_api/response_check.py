@@ -20,6 +20,7 @@ from ftetl.extract.together_api.retry import parse_retry_after
 from ftetl.extract.together_api.transport import HttpResponse
 
 NOT_FOUND: Final = 404
+NOT_SHOWN: Final = "N03"  # the fault of a 403 of what the key may see in part only
 _OK: Final = 200
 _TOO_MANY_REQUESTS: Final = 429
 _FORBIDDEN: Final = 403
@@ -90,8 +91,8 @@ def _status_failure(response: HttpResponse, host: str, key: Secret, *, one_job: 
     """The failure that a status means, with whether it is worth retries by itself."""
     status, facts = response.status, _facts(response, key)
     if status in (_FORBIDDEN, NOT_FOUND) and one_job:  # the list was readable with this key
-        what = f"{host} does not show this job {facts}"
-        return RequestFailure(UnavailableError, "N03", what, "look at it in the account")
+        what = f"{host} does not show this to the API key {facts}"
+        return RequestFailure(UnavailableError, NOT_SHOWN, what, "look at it in the account")
     if _is_redirect(response):
         what = f"{host} redirects to {_redirect_target(response, host, key)}, and a key is never sent on {facts}"
         return RequestFailure(ProtocolError, "H31", what, "if that is the API, give it as --base-url")

@@ -69,6 +69,11 @@ def texts_of_job(job: dict[str, Any], add_anomaly: AddAnomaly | None = None) -> 
     return texts
 
 
+def unknown_keys(node: Node, value: dict[str, Any]) -> dict[str, Any]:
+    """The keys of an object that no column reads, nested ones under their parents."""
+    return _unknown_keys(node, value, ExtraTexts())
+
+
 def _unknown_keys(node: Node, value: dict[str, Any], texts: ExtraTexts) -> dict[str, Any]:
     """The keys of an object that no column reads, nested ones under their parents; those of events go to the texts."""
     unknown: dict[str, Any] = {}

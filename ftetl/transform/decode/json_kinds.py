@@ -34,6 +34,7 @@ _KINDS_BY_READER: dict[str, tuple[str, str | None]] = {
     "bool_text": ("string", "boolean"),
     "is_max": ("integer", "string"),
     "is_one_of": ("string", None),
+    "unix_seconds": ("integer", None),
     "json_text": ("string", None),
 }
 _KIND_BY_TYPE = {"datetime": "string"}

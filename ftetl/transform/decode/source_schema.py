@@ -58,13 +58,34 @@ def job_schema() -> Node:
     """
     root = Node()
     for table in tables().values():
-        if table.computed:
+        if not table.is_of_jobs:
             continue
         node = root if table.rows is None else _list_node(root, table)
         node.ignored |= set(table.ignore) - set(node.children)
         for column in table.columns:
             _add_column(root, node, column)
     root.ignored -= set(root.children)
+    return root
+
+
+@cache
+def endpoint_schema(name: str) -> Node:
+    """The schema of an element that is a row of this table.
+
+    Raises:
+        ConfigError: The contract contradicts itself.
+    """
+    root = Node()
+    for column in tables()[name].columns:
+        _add_column(root, root, column)
+    for path in tables()[name].ignore:
+        *above, key = path.split(".")
+        node = root
+        for part in above:
+            inner = node.children[part]
+            assert isinstance(inner, Node), path
+            node = inner
+        node.ignored.add(key)
     return root
 
 
@@ -125,6 +146,12 @@ def sibling_keys() -> dict[str, str]:
 def arrow_schema(*, json_as_text: bool) -> pa.Schema:
     """The nested Arrow schema of a job: as Arrow reads it, or of a decoded batch, with the columns of JSON text."""
     return pa.schema(_arrow_fields(job_schema(), json_as_text=json_as_text))
+
+
+@cache
+def endpoint_arrow_schema(name: str) -> pa.Schema:
+    """The nested Arrow schema of decoded elements of this table."""
+    return pa.schema(_arrow_fields(endpoint_schema(name), json_as_text=True))
 
 
 def _arrow_fields(node: Node, *, json_as_text: bool) -> list[pa.Field[Any]]:

@@ -21,6 +21,7 @@ from ftetl.raw.findings import Anomaly
 from ftetl.transform import timestamps
 from ftetl.transform.decode.source_schema import other_kind_key
 
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 (Go's zero time) and 9999
 MAX_WORD = "max"  # the largest batch size
 
 
@@ -137,7 +138,12 @@ def _convert_enum(column: Column, values: pa.Array, path: str, collector: Anomal
     return pc.take(pa.array(words, pa.string()), encoded.indices)
 
 
-def _convert_times(_: Column, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
+def _convert_times(column: Column, values: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
+    if column.read == "unix_seconds":
+        values = pc.if_else(pc.equal(values, 0), pa.scalar(None, values.type), values)
+        is_far = pc.or_(pc.less_equal(values, _FIRST_SECOND), pc.greater(values, _LAST_SECOND))
+        values = _null_where(is_far, values, path, collector)
+        return pc.cast(pc.cast(values, pa.timestamp("s", "UTC")), TYPES["datetime"])
     instants, anomalies = timestamps.parse_column(values)
     for row, kind, text in anomalies:
         collector.add(path, kind, row, text)

@@ -46,10 +46,10 @@ def flatten(decoded: Decoded, *, with_events: bool = True) -> Flat:
     events.silent = None if silent is None else pc.take(silent, parents)
     path = events.prefix.rstrip(".")
     AnomalyCollector(events, anomalies).add_masked(path, "wrong_type", is_null, pa.nulls(len(is_null)))
-    event_columns = _flat_columns(tables()["events"], events, anomalies)
+    event_columns = flat_columns(tables()["events"], events, anomalies)
     flat_events = pa.table(event_columns)
     terminal = from_terminal_event(flat_events, parents, count)
-    job_columns = _flat_columns(tables()["jobs"], jobs, anomalies, terminal)
+    job_columns = flat_columns(tables()["jobs"], jobs, anomalies, terminal)
     clear_while_running(job_columns)
     return Flat(pa.table(job_columns), flat_events, parents, anomalies, with_events)
 
@@ -82,7 +82,7 @@ def _sparse_texts(count: int, texts: dict[int, str]) -> pa.Array:
     return pa.array([texts.get(row) for row in range(count)], pa.string())
 
 
-def _flat_columns(
+def flat_columns(
     table: Table, rows: Rows, anomalies: list[Anomaly], terminal: dict[str, pa.Array] | None = None
 ) -> dict[str, pa.Array]:
     """The columns of one contract by name, without its computed ones."""

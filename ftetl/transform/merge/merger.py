@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import one, seconds_between, where
 from ftetl.contract import tables
+from ftetl.contract.arrow_schema import TYPES
 from ftetl.raw.findings import Anomaly
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.transform import assemble, survivorship
 from ftetl.transform.coalesce import Coalesced
 from ftetl.transform.column_drift import ColumnDrift, ReadJobs, find_unreadable
-from ftetl.transform.derive import restart_links
+from ftetl.transform.derive import file_columns, restart_links
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.flatten.terminal_event import clear_while_running, terminal_columns
 from ftetl.transform.merge import anomalies as anomalies_table
@@ -201,8 +202,8 @@ class Merge:
         cells["present"] = present
         cells["first_seen_at"] = pc.coalesce(old.column("first_seen_at"), new.first_observed)
         cells["last_changed_at"] = pc.if_else(is_changed, new.state_first_observed, old.column("last_changed_at"))
-        for name in restart_links.COLUMNS:  # filled once all jobs are known
-            cells[name] = pa.nulls(len(new.ids), pa.string())
+        for name in (*restart_links.COLUMNS, *file_columns.COLUMNS):  # filled once all jobs and files are known
+            cells[name] = pa.nulls(len(new.ids), TYPES[tables()["jobs"][name].type])
         cells["project"] = pa.repeat(self.context.project, len(new.ids))
         self._count(known, pc.or_(is_changed, pc.invert(same)))
         for touched_ids, mask in (

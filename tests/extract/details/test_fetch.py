@@ -20,7 +20,8 @@ from ftetl.config import limits
 from ftetl.demo import Server
 from ftetl.errors import AccessError, FtetlError
 from ftetl.extract.details.fetch import FetchedDetails, document_digest
-from ftetl.extract.source import Detail, Outcome
+from ftetl.extract.outcome import Outcome
+from ftetl.extract.source import Detail
 from ftetl.raw import secret_masking
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response

@@ -18,7 +18,8 @@ from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret
 from ftetl.errors import AccessError, ConfigError, FtetlError, UnavailableError
-from ftetl.extract.source import Detail, Outcome, SourceStats
+from ftetl.extract.outcome import Outcome
+from ftetl.extract.source import Detail, SourceStats
 from ftetl.extract.sources.api import ApiSource, _spread_first, open_api
 from ftetl.extract.together_api.client import Client
 from ftetl.extract.together_api.retry import RetryPolicy

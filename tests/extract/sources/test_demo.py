@@ -10,7 +10,8 @@ import pytest
 
 from ftetl import demo
 from ftetl.clock import Deadline
-from ftetl.extract.source import Outcome, Source, SourceStats
+from ftetl.extract.outcome import Outcome
+from ftetl.extract.source import Source, SourceStats
 from ftetl.extract.sources.demo import DemoSource
 from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.raw.response import Response

@@ -1,0 +1,72 @@
+"""The tables of other endpoints in a run: their responses are read and merged into the stored rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftetl.contract import tables
+from ftetl.extract.endpoints import Endpoint, EndpointAnswers
+from ftetl.loading.table_writers import TableWriters
+from ftetl.raw.findings import QuarantinedElement
+from ftetl.snapshot.table_reader import TableReader
+from ftetl.transform.endpoints import merge, reader
+
+
+@dataclass
+class EndpointTables:
+    """The next rows of these tables; those of one without a response are read when they are taken."""
+
+    stored: TableReader
+    anomalies: pa.Table
+    quarantined: list[QuarantinedElement] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)  # a line for each response that is not usable
+    _merged: dict[str, pa.Table] = field(default_factory=dict)
+
+    def batches(self, name: str) -> Iterator[pa.Table]:
+        """The rows of a table, in key order."""
+        if name in self._merged:
+            yield self._merged[name]
+        else:
+            yield from self.stored.read_row_groups(name)
+
+    def write(self, writers: TableWriters) -> None:
+        """Write all of them."""
+        for name in names():
+            for rows in self.batches(name):
+                writers.write_rows(name, rows)
+        writers.write_rows(merge.ANOMALIES, self.anomalies)
+
+    def table(self, name: str) -> pa.Table:
+        """All rows of a table."""
+        return self._merged[name] if name in self._merged else self.stored.read_table(name)
+
+
+def names() -> list[str]:
+    """The tables of other endpoints."""
+    return [name for name, table in tables().items() if table.endpoint]
+
+
+def merge_answers(stored: TableReader, answers: EndpointAnswers, project: str) -> EndpointTables:
+    """The tables after the answers of a run; answers that are not usable are counted as failed."""
+    stored_anomalies = stored.read_table(merge.ANOMALIES)
+    result = EndpointTables(stored, stored_anomalies)
+    anomalies = []
+    for name in names():
+        endpoint = Endpoint(tables()[name].endpoint)
+        received = answers.of(endpoint)
+        if not received:
+            anomalies.append(stored_anomalies.filter(pc.equal(stored_anomalies.column("table_name"), name)))
+            continue
+        new = reader(name).read(received, project)
+        answers.refuse(endpoint, new.refused)
+        merged = merge.merge(tables()[name], stored.read_table(name), stored_anomalies, new, project)
+        result._merged[name] = merged.rows
+        anomalies.append(merged.anomalies)
+        result.quarantined += new.quarantined
+        result.refused += [f"{why}; the rows of {name} stay as they were" for why in new.refused.values()]
+    result.anomalies = merge.sorted_anomalies(anomalies)
+    return result
