@@ -14,7 +14,7 @@ from ftetl.clock import SKEW, now
 from ftetl.config import credentials
 from ftetl.config.limits import FAILED_DETAILS
 from ftetl.errors import AccessError, FtetlError
-from ftetl.extract.endpoints import EndpointAnswer, EndpointRequest
+from ftetl.extract.endpoints import Endpoint, EndpointAnswer, EndpointRequest
 from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.list_pages import fetch_list
 from ftetl.extract.outcome import Outcome
@@ -45,6 +45,7 @@ class ApiSource:
         self.service: str | None = service
         self.notes: tuple[str, ...] = ()
         self._failure: FtetlError | None = None  # of the last detail that failed
+        self._endpoint_failures: dict[Endpoint, FtetlError] = {}  # the last one of each endpoint
         self._clock_ahead = timedelta()  # how much this machine's clock is wrong
 
     @cached_property
@@ -105,15 +106,19 @@ class ApiSource:
         """The answers in the order of their arrival; at the deadline the others are `FAILED`, without a request."""
         waiting = dict.fromkeys(requests)
         left = self._limits.deadline.left
+        failed: Counter[Endpoint] = Counter()
         try:
             for answer in map_unordered(requests, self._ask, threads=self._limits.concurrency, left=left):
                 del waiting[answer.request]
+                failed[answer.request.endpoint] += answer.outcome is Outcome.FAILED
                 yield answer
         finally:
             if waiting:
                 self._client.close()
         for request in waiting:
+            failed[request.endpoint] += 1
             yield EndpointAnswer(request, Outcome.FAILED)
+        self.notes += tuple(self._failed_note(endpoint, count) for endpoint, count in failed.items() if count)
 
     def close(self) -> None:
         """End all open requests; safe to call twice."""
@@ -142,7 +147,7 @@ class ApiSource:
         try:
             name, body = endpoint_requests.fetch(self._client, request)
         except FtetlError as error:  # of any kind: the jobs were received, and the next run asks again
-            _log.warning("%s could not be fetched: %s; the next run requests it again", request.endpoint, error.what)
+            self._endpoint_failures[request.endpoint] = error
             return EndpointAnswer(request, Outcome.FAILED)
         if body is None:
             return EndpointAnswer(request, Outcome.GONE)
@@ -150,6 +155,11 @@ class ApiSource:
 
     def _now(self) -> datetime:
         return self._observed_at or now() - self._clock_ahead
+
+    def _failed_note(self, endpoint: Endpoint, count: int) -> str:
+        failure = self._endpoint_failures.get(endpoint)
+        why = failure.what if failure else f"the deadline of {self._limits.deadline.seconds:g} seconds passed"
+        return f"{count:,} of the requests for {endpoint} failed ({why}); the next run sends them again"
 
     def _stopped_note(self, failed: int, waiting: int) -> str:
         why = f" ({self._failure.what})" if self._failure else ""
