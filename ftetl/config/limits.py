@@ -15,6 +15,7 @@ CONCURRENCY: Final = 8  # requests for details at once
 MIN_KEPT: Final = 2  # snapshots: a reader may be opening the newest; the one before it is there if that is damaged
 
 MAX_REQUESTS: Final = 6  # for the list, and for each detail
+OPTIONAL_REQUESTS = 3  # for what every run asks for and can do without, so that it is not waited for long
 SUSPECT_RETRIES: Final = 1  # after a complete response with a wrong body: a second one like it is final
 FAILED_DETAILS: Final = 16  # if so many details fail and none has succeeded, no more are requested in this run
 CONNECT_TIMEOUT: Final = 10.0

@@ -129,7 +129,7 @@ def test_files_that_cannot_be_fetched_now_make_the_run_partial_and_keep_what_is_
     report = runs()
 
     assert (report.exit_code, report.new, report.endpoints) == (3, 1, {"files": {"failed": 1}})
-    assert re.fullmatch(r"1 of the requests for files failed \(.* HTTP 503.*\); the next run .*", report.warnings[0])
+    assert re.fullmatch(r"1 of the requests for files failed \(.*HTTP 503.*\); the next run .*", report.warnings[0])
     assert runs.rows("jobs", "training_file_name") == [("train.jsonl",), (None,), (None,), ("train.jsonl",)]
 
 

@@ -127,7 +127,7 @@ class Client:
         response = self._request(path, _JOB_KEY, one_job=True)
         return None if response.status == NOT_FOUND else response.body
 
-    def get_optional(self, path: str, required_key: str) -> bytes | None:
+    def get_optional(self, path: str, required_key: str, *, attempts: int = MAX_REQUESTS) -> bytes | None:
         """The body of a GET that a run can do without; None if the API does not have it, or not for this key.
 
         Call it in a daemon thread, as `get_job`.
@@ -135,6 +135,7 @@ class Client:
         Args:
             path: Below the base address.
             required_key: The key that tells the body from an error.
+            attempts: How many requests it may send.
 
         Raises:
             DataError: The response is empty, an error, truncated, or larger than `max_bytes`.
@@ -142,7 +143,7 @@ class Client:
             UnavailableError: The network, the server, or the deadline.
         """
         try:
-            response = self._request(path, required_key, one_job=True)
+            response = self._request(path, required_key, one_job=True, attempts=attempts)
         except (AccessError, ProtocolError) as error:
             _log.info("GET %s: %s", path, error.what)
             return None
@@ -158,17 +159,20 @@ class Client:
         self._retry.stop()
         self._transport.close()
 
-    def _request(self, path: str, required_key: str, *, one_job: bool = False) -> HttpResponse:
+    def _request(
+        self, path: str, required_key: str, *, one_job: bool = False, attempts: int = MAX_REQUESTS
+    ) -> HttpResponse:
         """The response to a GET, after as many retries as its failures are worth.
 
         Args:
             path: Below the base address.
             required_key: The key that tells the body from an error.
             one_job: Whether 403 and 404 are about the job only; also sends in this thread, not in one of its own.
+            attempts: How many requests it may send.
         """
         send = self._transport.get_in_this_thread if one_job else self._transport.get
         failures: Counter[int] = Counter()  # by how many retries they are worth
-        for attempt in range(1, MAX_REQUESTS + 1):
+        for attempt in range(1, attempts + 1):
             self._wait_for_pause()
             response = send(self._url + path)
             if isinstance(response, RequestFailure):
@@ -178,7 +182,7 @@ class Client:
             else:
                 return response
             failures[failure.retries] += 1
-            if attempt == MAX_REQUESTS or failures[failure.retries] > failure.retries:
+            if attempt == attempts or failures[failure.retries] > failure.retries:
                 break
             if not self._retry.back_off(attempt, failure.retry_after, all_workers=failure.pauses_all):
                 if failure.retry_after is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ftetl.config.limits import OPTIONAL_REQUESTS
 from ftetl.errors import SoftwareError
 from ftetl.extract.endpoints import Endpoint, EndpointRequest
 from ftetl.extract.together_api.client import Client
@@ -15,5 +16,5 @@ def fetch(client: Client, request: EndpointRequest) -> tuple[str, bytes | None]:
     """
     match request.endpoint:
         case Endpoint.FILES:
-            return "GET /files", client.get_optional("/files", "data")
+            return "GET /files", client.get_optional("/files", "data", attempts=OPTIONAL_REQUESTS)
     raise SoftwareError("B02", f"nobody asks for {request.endpoint}", next="please report this as a bug of ftetl")
