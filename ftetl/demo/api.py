@@ -85,8 +85,9 @@ class Api:
 
     def add_endpoints(self) -> None:
         """Sets files, billing, metrics and checkpoints to invented data that fits the jobs, if they are whole."""
-        self.files = job_files(self.jobs)
-        self.billing = Lazy({name: name for name in GRANULARITIES}, lambda name: billing_windows(self.jobs, name))
+        jobs = self.jobs
+        self.files = job_files(jobs)
+        self.billing = Lazy({name: name for name in GRANULARITIES}, lambda name: billing_windows(jobs, name))
         self.metrics = Lazy(self._by_id, job_metrics)
         self.checkpoints = Lazy(self._by_id, job_checkpoints)
 

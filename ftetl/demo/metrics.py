@@ -31,10 +31,10 @@ def job_metrics(job: Job) -> list[Entry] | None:
     entries = []
     for step in [1, *range(interval, done + 1, interval)] if interval > 1 else range(1, done + 1):
         values = curve.training(step)
-        entries.append({"timestamp": _nanoseconds(anchors, step, rng)} | {f"train/{k}": v for k, v in values.items()})
+        entries.append({"timestamp": _ended_at(anchors, step, rng)} | {f"train/{k}": v for k, v in values.items()})
     for event in job["events"]:
         if event["type"] == "EVAL_COMPLETE":
-            moment = _nanoseconds(anchors, event["step"], rng) + 1_000_000
+            moment = _ended_at(anchors, event["step"], rng) + 1_000_000
             entries.append({"timestamp": moment} | {f"eval/{k}": v for k, v in curve.evaluation(event["step"]).items()})
     return sorted(entries, key=lambda entry: entry["timestamp"])
 
@@ -60,12 +60,18 @@ def _anchors(job: Job) -> list[tuple[int, datetime]]:
     return anchors
 
 
-def _nanoseconds(anchors: list[tuple[int, datetime]], step: int, rng: Random) -> int:
-    """When a step ended: at an even pace between the two anchors around it."""
+def _ended_at(anchors: list[tuple[int, datetime]], step: int, rng: Random) -> int:
+    """When a step ended, in nanoseconds since 1970: at an even pace between the two anchors around it."""
     at = min(bisect_right(anchors, step, key=lambda anchor: anchor[0]), len(anchors) - 1)
     (step_before, before), (step_after, after) = anchors[at - 1 : at + 1]
     moment = before + (after - before) * (step - step_before) / (step_after - step_before)
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000 + int(rng.random() * 1000)
+    return nanoseconds(moment) + int(rng.random() * 1000)
+
+
+def nanoseconds(moment: datetime) -> int:
+    """A time in nanoseconds since 1970, exact; without an offset it is in UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 class _Curve:

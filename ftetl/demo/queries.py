@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ftetl.demo.jobs import OBSERVED_AT
+from ftetl.demo.metrics import nanoseconds
 
 NOT_ENABLED = "Billing usage is not enabled for this organization."
 MOST_WINDOWS = 1000  # of a page of the bill
@@ -94,8 +95,9 @@ def _integer(query: Mapping[str, str], name: str) -> int | None:
 
 
 def _nanoseconds(query: Mapping[str, str], name: str) -> int | None:
+    """A time in nanoseconds since 1970; without an offset it is in UTC."""
     try:
-        return int(datetime.fromisoformat(query[name]).timestamp()) * 10**9 if name in query else None
+        return nanoseconds(datetime.fromisoformat(query[name])) if name in query else None
     except ValueError:
         raise RefusedError(HTTPStatus.BAD_REQUEST) from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
 import pytest
@@ -142,6 +142,20 @@ def test_it_reads_the_metrics_of_some_steps(whole: demo.Server) -> None:
         metrics = sdk.fine_tuning.list_metrics(job_id, global_step_from=3, global_step_to=4, resolution=1).metrics
 
     assert [entry["train/global_step"] for entry in metrics or []] == [3]
+
+
+@pytest.mark.parametrize("tzinfo", [UTC, None], ids=["with an offset", "without"])
+def test_it_reads_the_metrics_of_some_time(whole: demo.Server, tzinfo: tzinfo | None) -> None:
+    assert whole.metrics is not None
+    job_id = next(job["id"] for job in JOBS if job.get("early_stopped"))
+    entries = whole.metrics[job_id] or []
+    middle = datetime(2026, 2, 23, 12, 41, 40, 500_000, tzinfo)
+    expected = [e for e in entries if e["timestamp"] <= int(middle.replace(tzinfo=UTC).timestamp() * 1000) * 10**6]
+    with open_client(whole, whole.key) as sdk:
+        metrics = sdk.fine_tuning.list_metrics(job_id, logged_at_to=middle).metrics
+
+    assert 0 < len(expected) < len(entries)
+    assert [entry["timestamp"] for entry in metrics or []] == [float(entry["timestamp"]) for entry in expected]
 
 
 def test_a_wrong_key_is_its_authentication_error(server: demo.Server) -> None:
