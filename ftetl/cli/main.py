@@ -98,4 +98,5 @@ def main() -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - every end is one line and the right code, never a traceback
         exit_handling.ignore_signals()
         exit_code = exit_handling.exit_code_for(error, state)
+    process.keep_objects_at_exit()
     sys.exit(exit_code)

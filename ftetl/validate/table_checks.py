@@ -23,6 +23,8 @@ from ftetl.contract.arrow_schema import TYPES, empty, schema
 from ftetl.errors import SoftwareError
 from ftetl.snapshot.table_reader import TableReader
 
+_Rule = Callable[[pa.ChunkedArray], pa.ChunkedArray]  # by cell whether its value obeys
+
 
 @cache
 def pandera_schema(name: str) -> pandera.DataFrameSchema:
@@ -51,50 +53,51 @@ def _register_backends() -> None:
 def _validate_empty(name: str) -> None:
     # Without Arrow's threads: a process that ends meanwhile would wait for them, and they for it.
     frame = empty(tables()[name]).to_pandas(types_mapper=pd.ArrowDtype, use_threads=False)
-    pandera_schema(name).validate(frame, lazy=True)
+    pandera_schema(name).validate(frame, lazy=True, inplace=True)
 
 
 def _column(column: Column) -> pandera.Column:
-    checks = []
+    rules: list[tuple[str, _Rule]] = []
     if column.enum and not column.open:
-        checks.append(pandera.Check.isin(list(column.enum), name="enum"))
+        rules.append(("enum", partial(pc.is_in, value_set=pa.array(column.enum, TYPES[column.type]), skip_nulls=False)))
     if column.minimum is not None:
-        checks.append(pandera.Check.ge(column.minimum, name="minimum"))
+        rules.append(("minimum", partial(pc.less_equal, pa.scalar(column.minimum).cast(TYPES[column.type]))))
     if column.pattern:
-        checks.append(pandera.Check(partial(_matches, pattern=f"^(?:{column.pattern})$"), name="pattern"))
+        rules.append(("pattern", partial(_matches, pattern=f"^(?:{column.pattern})$")))
     if column.whole_seconds:
-        checks.append(pandera.Check(_whole_seconds, name="whole_seconds"))
+        rules.append(("whole_seconds", _whole_seconds))
     if column.type == "number":
         # in Arrow NaN is not NULL, and the API cannot send it
-        checks.append(pandera.Check(_finite, name="finite"))
+        rules.append(("finite", pc.is_finite))
+    # pandera would copy the column without its nulls for each check; a null obeys them all.
+    checks = [pandera.Check(partial(_obeys, rule=rule), name=name, ignore_na=False) for name, rule in rules]
     return pandera.Column(pd.ArrowDtype(TYPES[column.type]), checks, nullable=not column.required)
 
 
-def _finite(values: Any) -> Any:
+def _obeys(values: Any, rule: _Rule) -> Any:
+    """By row whether a value obeys a rule, or `True` if all do."""
     # `__arrow_array__`, since pa.array() would copy value by value
-    finite = pc.fill_null(pc.is_finite(values.array.__arrow_array__()), True)
-    return pd.Series(finite.to_numpy(), index=values.index)
+    cells = values.array.__arrow_array__()
+    holds = pc.or_(pc.is_null(cells), pc.fill_null(rule(cells), True))
+    if pc.all(holds, min_count=0).as_py():
+        return True
+    return pd.Series(holds.to_numpy(), index=values.index)
 
 
-def _whole_seconds(values: Any) -> Any:
-    times = values.array.__arrow_array__()
-    cut = pc.cast(pc.cast(times, pa.timestamp("s", "UTC"), safe=False), times.type)
-    return pd.Series(pc.fill_null(pc.equal(times, cut), True).to_numpy(), index=values.index)
+def _whole_seconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.equal(times, pc.cast(pc.cast(times, pa.timestamp("s", "UTC"), safe=False), times.type))
 
 
-def _matches(values: Any, pattern: str) -> Any:
+def _matches(texts: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
     # each distinct text once, since an identifier is in the rows of all its events
-    texts = values.array.__arrow_array__().dictionary_encode()
-    chunks = [pc.take(pc.match_substring_regex(c.dictionary, pattern), c.indices) for c in texts.chunks]
-    return pd.Series(pc.fill_null(pa.chunked_array(chunks, pa.bool_()), True).to_numpy(), index=values.index)
+    chunks = [
+        pc.take(pc.match_substring_regex(c.dictionary, pattern), c.indices) for c in texts.dictionary_encode().chunks
+    ]
+    return pa.chunked_array(chunks, pa.bool_())
 
 
 # pandera's names of checks in the contract's terms.
-_TERMS = {
-    "not_nullable": "required",
-    "isin": "enum",
-    "greater_than_or_equal_to": "minimum",
-}
+_TERMS = {"not_nullable": "required"}
 
 
 class TableValidator:
@@ -126,7 +129,7 @@ class TableValidator:
             return
         frame = group.to_pandas(types_mapper=pd.ArrowDtype)
         try:
-            pandera_schema(self.table.name).validate(frame, lazy=True)
+            pandera_schema(self.table.name).validate(frame, lazy=True, inplace=True)
         except pandera.errors.SchemaErrors as errors:
             raise self._rows_error(errors) from None
         self._check_keys(group)

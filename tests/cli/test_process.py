@@ -26,3 +26,12 @@ def test_the_process_is_tuned_hypothesis_is_blocked_and_the_users_variables_win(
         "3" if pool else "1",
         "None",
     ]
+
+
+def test_an_exit_runs_its_handlers_but_does_not_search_all_objects_for_garbage() -> None:
+    code = (
+        "import atexit, gc; from ftetl.cli import main; atexit.register(lambda: print(gc.get_freeze_count() > 1_000)); "
+        "main.cli.main = lambda **_: 3; main.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (3, "True")
