@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ftetl.loading.exact_text import decimal_text, time_text
 from ftetl.loading.formats import SECONDS, require_schema
 
 # OWASP's triggers, the full-width ones too, at the start of a cell or after spaces and quotes; in RE2's syntax.
@@ -72,9 +73,9 @@ class _Writer:
         if pa.types.is_string(column.type):
             return _text(column, guard=self._guard), True
         if pa.types.is_timestamp(column.type):
-            return _time(column), True
+            return time_text(column), True
         if pa.types.is_decimal(column.type):
-            return _decimal(column), True
+            return decimal_text(column), True
         texts = column.cast(pa.string())
         return _with_fraction(texts) if pa.types.is_floating(column.type) else texts, False
 
@@ -108,22 +109,3 @@ def _with_fraction(digits: Any) -> Any:
     if not pc.any(is_whole).as_py():
         return digits
     return pc.binary_join_element_wise(digits, pc.if_else(is_whole, ".0", ""), "")
-
-
-def _time(array: Any) -> Any:
-    # Without the zone: Arrow would look UTC up in a time zone database, which a small container may not have.
-    plain = array.view(pa.timestamp(array.type.unit)).cast(pa.string())
-    return pc.binary_join_element_wise(pc.replace_substring(plain, pattern=" ", replacement="T"), "Z", "")
-
-
-def _decimal(array: Any) -> Any:
-    """All digits, never an exponent: Arrow's own text of 0 with nine places is `0E-9`."""
-    places = array.type.scale
-    units = array.view(pa.decimal128(38, 0))  # the same bytes, read as a whole number of the smallest unit
-    digits = pc.utf8_lpad(pc.abs(units).cast(pa.string()), width=places + 1, padding="0")
-    sign = pc.if_else(pc.less(units, pa.scalar(0, units.type)), "-", "")
-    if not places:
-        return pc.binary_join_element_wise(sign, digits, "")
-    integer = pc.utf8_slice_codeunits(digits, start=0, stop=-places)
-    fraction = pc.utf8_slice_codeunits(digits, start=-places)
-    return pc.binary_join_element_wise(pc.binary_join_element_wise(sign, integer, ""), fraction, ".")

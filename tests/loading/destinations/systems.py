@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -40,6 +45,34 @@ def _read_duckdb(address: str, name: str) -> pa.Table:
         return conform(connection.sql(f'FROM "{catalog}"."ftetl"."{name}"').to_arrow_table(), name)
 
 
+def _read_sqlite(address: str, name: str) -> pa.Table:
+    """The rows; the whole numbers of decimals have to be the same as their texts."""
+    readers: dict[str, Callable[[Any], Any]] = {"datetime": _iso_time, "decimal": Decimal, "boolean": bool}
+    table = with_project(tables()[name])
+    with closing(sqlite3.connect(address.partition(":")[2])) as connection:
+        connection.row_factory = sqlite3.Row
+        found = connection.execute(f'SELECT * FROM "{name}"').fetchall()
+    for row in found:
+        for column in table.columns:
+            if column.type == "decimal" and f"{column.name}_nano" in row.keys():  # noqa: SIM118 - a row is no mapping
+                text, units = row[column.name], row[f"{column.name}_nano"]
+                assert units == (None if text is None else int(Decimal(text) * 10**9))
+    cells = {
+        column.name: [
+            None if row[column.name] is None else readers.get(column.type, lambda value: value)(row[column.name])
+            for row in found
+        ]
+        for column in table.columns
+    }
+    return conform(pa.table(cells, schema(table)), name)
+
+
+def _iso_time(text: str) -> datetime:
+    assert text.endswith("Z")
+    return datetime.fromisoformat(text)
+
+
 SYSTEMS = {
     "duckdb": System(lambda folder: f"duckdb:{folder / 'ftetl.duckdb'}", _read_duckdb),
+    "sqlite": System(lambda folder: f"sqlite:{folder / 'jobs.sqlite'}", _read_sqlite),
 }

