@@ -1,4 +1,4 @@
-"""The geometry of two kinds of bar chart: over time, and by name. `charts.html` draws them as SVG.
+"""The geometry of bar charts, over time and by name, and of points. `charts.html` draws them as SVG.
 
 Lengths are shares of the width while texts keep their size, so that a chart can be read on a telephone as on paper.
 """
@@ -17,6 +17,7 @@ _ABOVE, _BELOW = 22, 26
 _FLOOR: Final = _ABOVE + _HEIGHT
 _MAX_LABELS: Final = 12  # below the bars, on a wide screen; a narrow one shows every second
 _ROW_HEIGHT: Final = 40
+_MARGIN: Final = 6  # percent of the width, left and right of the points
 _WIDE_LABEL, _NARROW_LABEL = 46, 30  # characters of a name, on a wide and on a narrow screen
 
 
@@ -31,13 +32,25 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A point of a chart: what it stands for, where it lies, and that as text."""
+
+    label: str
+    x: Decimal
+    y: Decimal
+    text: str
+
+
+@dataclass(frozen=True)
 class Chart:
     """What a template draws: each bar as a dict of places and texts."""
 
     height: int  # in pixels
     bars: list[dict[str, Any]]
     floor: int = _FLOOR  # y of the line below the bars
-    levels: Sequence[dict[str, Any]] = ()  # lines to compare the bars with
+    levels: Sequence[dict[str, Any]] = ()  # lines to compare the bars or points with
+    points: Sequence[dict[str, Any]] = ()
+    ticks: Sequence[dict[str, Any]] = ()  # texts below the line, where points lie beside each other
 
 
 def chart_over_time(bars: Sequence[Bar], unit: str = "") -> Chart:
@@ -74,6 +87,26 @@ def chart_by_name(bars: Sequence[Bar]) -> Chart:
         texts |= {"wide_label": shorten(bar.label, _WIDE_LABEL), "narrow_label": shorten(bar.label, _NARROW_LABEL)}
         drawn.append({"y": place * _ROW_HEIGHT, "width": _percent(share), **texts})
     return Chart(max(1, len(bars)) * _ROW_HEIGHT, drawn)
+
+
+def chart_of_points(points: Sequence[Point], x_unit: str = "") -> Chart:
+    """Points between 0 and round numbers above them, upwards and to the right; `x_unit` stands before the latter."""
+    right, top = (_round_above(max((p.x, p.y)[axis] for p in points)) or Decimal(1) for axis in (0, 1))
+    drawn = [
+        {
+            "title": f"{shorten(point.label)}: {point.text}",
+            "x": _percent(_MARGIN + max(point.x, Decimal(0)) / right * (100 - 2 * _MARGIN)),
+            "y": _FLOOR - _pixels(max(point.y, Decimal(0)) / top),
+        }
+        for point in points
+    ]
+    shares = (Decimal(0), Decimal("0.5"), Decimal(1))
+    ticks = [
+        {"x": _percent(_MARGIN + share * (100 - 2 * _MARGIN)), "text": f"{x_unit}{axis_number(right * share)}"}
+        for share in shares
+    ]
+    levels = [{"y": _FLOOR - _pixels(share), "text": axis_number(top * share)} for share in shares[1:]]
+    return Chart(_FLOOR + _BELOW, [], levels=levels, points=drawn, ticks=ticks)
 
 
 def _label_position(place: int, count: int, slot: Decimal) -> dict[str, str]:

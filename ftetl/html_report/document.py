@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from ftetl.html_report import jobs_table, quality_sections, spend_sections
+from ftetl.html_report import jobs_table, quality_sections, spend_sections, training_sections
 from ftetl.html_report.headline import headline, headline_document
 from ftetl.html_report.templates import environment
 from ftetl.snapshot.multi_project import Snapshots
@@ -48,6 +48,7 @@ def build_page(snapshot: Snapshot | Snapshots) -> Page:
             users=spend_sections.spend_by_name(snapshot, "user_id"),
             spend_by_project=spend_sections.spend_by_name(snapshot, "project") if several else None,
             prices=spend_sections.prices(snapshot),
+            training=training_sections.cost_and_quality(snapshot),
             durations=quality_sections.durations(snapshot),
             outcomes=quality_sections.outcomes(snapshot),
             quality=quality_sections.quality(snapshot),

@@ -154,7 +154,8 @@ def _read_money(item: Any) -> tuple[int | None, str | None]:
     return (None, "wrong_type") if is_real else _read_integer(item)
 
 
-def _read_number(item: Any) -> tuple[float | None, str | None]:
+def read_number(item: Any) -> tuple[float | None, str | None]:
+    """The number as a double, and the kind of its anomaly; either may be None."""
     if json_kind(item) != "number":
         return None, "wrong_type"
     real = float(item)
@@ -172,6 +173,6 @@ _READERS: dict[str, Callable[[Any], tuple[Any, str | None]]] = {
     "string": _read_string,
     "integer": _read_integer,
     "money": _read_money,
-    "number": _read_number,
+    "number": read_number,
     "boolean": _read_boolean,
 }
