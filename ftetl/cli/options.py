@@ -176,6 +176,11 @@ tables = combined(
         "auto: fetch the details of jobs without events; list: only the list's events; none: read no events.",
     ),
     _choice("--files", settings.FILES, "auto: also ask for the project's files (one request), for the table files."),
+    _choice(
+        "--metrics",
+        settings.METRICS,
+        "auto: also ask for the training metrics of each job, of a finished one once, for training_metrics.",
+    ),
     project,
     click.option(
         "--billing-account",

@@ -20,6 +20,7 @@ from ftetl.formatting import did_you_mean
 
 EVENTS = ("auto", "list", "none")
 FILES = ("auto", "none")
+METRICS = ("none", "auto")
 QUARANTINE = ("keep", "ok", "fail")
 PII = ("keep", "hash", "drop")
 PROJECT = "default"
@@ -64,6 +65,7 @@ class Settings:
     formats: tuple[str, ...] = ()  # if empty, those of the target's newest version, else Parquet alone
     events: str = "auto"
     files: str = "auto"
+    metrics: str = "none"
     project: str | None = None  # if None, the target's or the key's, else `default`
     billing_account: str | None = None
     billing_account_name: str | None = None
@@ -127,6 +129,7 @@ class Settings:
         for name, value, known in (
             ("events", self.events, EVENTS),
             ("files", self.files, FILES),
+            ("metrics", self.metrics, METRICS),
             ("quarantine", self.quarantine, QUARANTINE),
             ("pii", self.pii, PII),
         ):

@@ -145,13 +145,16 @@ def fetch_details(
 
 
 def ask_endpoints(
-    extraction: Extraction, settings: Settings, source: Source, requests: Sequence[EndpointRequest]
+    extraction: Extraction, settings: Settings, source: Source, requests: Sequence[EndpointRequest], spool: Spool
 ) -> None:
     """Add the answers of other endpoints, in the order of the requests. None of them ends the run."""
-    received = {answer.request: answer for answer in source.endpoints(requests)}
-    answers = [received[request] for request in requests if request in received]
-    dated = (replace(a, response=a.response and _with_date(a.response, settings)) for a in answers)
-    extraction.endpoints = EndpointAnswers(list(dated))
+    received = {}
+    for answer in source.endpoints(requests):
+        response = answer.response and _with_date(answer.response, settings)
+        if response is not None:
+            response = replace(response, blob=spool.append(response.blob.read(0, response.blob.size)))
+        received[answer.request] = replace(answer, response=response)
+    extraction.endpoints = EndpointAnswers([received[request] for request in requests if request in received])
 
 
 def _scan_responses(extraction: Extraction, settings: Settings) -> None:

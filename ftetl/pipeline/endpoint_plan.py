@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from ftetl import formatting
 from ftetl.config.settings import Settings
-from ftetl.extract.endpoints import Endpoint, EndpointRequest
+from ftetl.contract import tables
+from ftetl.extract.endpoints import Endpoint, EndpointAnswers, EndpointRequest
 from ftetl.extract.extract import Extraction
-from ftetl.pipeline.final_answers import FinalAnswers
+from ftetl.extract.listed_jobs import listed_jobs
+from ftetl.extract.outcome import Outcome
+from ftetl.pipeline.final_answers import FinalAnswers, is_final
 from ftetl.snapshot.table_reader import TableReader
+
+_NOT_STARTED: Final = frozenset(["pending", "queued"])  # the statuses of jobs that cannot have metrics yet
 
 
 def plan(
     settings: Settings,
-    extraction: Extraction,  # noqa: ARG001
+    extraction: Extraction,
     stored: TableReader,  # noqa: ARG001
-    final: FinalAnswers,  # noqa: ARG001
+    final: FinalAnswers,
 ) -> list[EndpointRequest]:
     """The requests of a run whose source is a service.
 
@@ -26,4 +34,39 @@ def plan(
     requests = []
     if settings.files == "auto":
         requests.append(EndpointRequest(Endpoint.FILES))
+    if settings.metrics == "auto":
+        requests += [r for r in _metrics_of_jobs(extraction) if not is_final(final, r)]
     return requests
+
+
+def _metrics_of_jobs(extraction: Extraction) -> list[EndpointRequest]:
+    """The metrics of each listed job that has been started, for good of one that has ended."""
+    ends = tables()["jobs"]["is_terminal"].values
+    status = {job.job_id: job.status for job in listed_jobs(extraction)}
+    return [  # of two copies of a job the last one counts: a detail
+        EndpointRequest(Endpoint.TRAINING_METRICS, job_id, final=found in ends)
+        for job_id, found in status.items()
+        if found not in _NOT_STARTED
+    ]
+
+
+def warnings(answers: EndpointAnswers, final: FinalAnswers) -> list[str]:
+    """A line if the service seems to have no training metrics at all.
+
+    Args:
+        answers: Those of this run.
+        final: The final answers of the last snapshot.
+    """
+    outcomes = [a.outcome for a in answers.answers if a.request.endpoint is Endpoint.TRAINING_METRICS]
+    is_known = any(endpoint == Endpoint.TRAINING_METRICS for endpoint, _ in final)
+    if is_known or not outcomes or {*outcomes} != {Outcome.GONE}:
+        return []
+    jobs = formatting.pluralize(len(outcomes), "job")
+    return [f"the service has no training metrics (404) of any of {jobs}; without --metrics nothing is asked"]
+
+
+def warnings_without_service(settings: Settings) -> list[str]:
+    """A line if a run of saved responses is to ask for what these do not have."""
+    if settings.metrics == "auto":
+        return ["saved responses have no training metrics; --metrics auto asks the API for them"]
+    return []

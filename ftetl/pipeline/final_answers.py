@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from ftetl.errors import StorageError
-from ftetl.extract.endpoints import EndpointAnswer, EndpointRequest
+from ftetl.extract.endpoints import Endpoint, EndpointAnswer, EndpointRequest
 from ftetl.extract.outcome import Outcome
 
 FILE = "endpoints.arrow"
@@ -39,12 +39,23 @@ def is_final(final: FinalAnswers, request: EndpointRequest) -> bool:
 
 
 def updated(final: FinalAnswers, answers: Iterable[EndpointAnswer]) -> FinalAnswers:
-    """The final answers after a run."""
+    """The final answers after a run.
+
+    A finished job that has no metrics never gets any; unless no job at all has some: then the service does not have
+    this endpoint yet.
+    """
+    received = list(answers)
+    here = {a.request.endpoint.value for a in received if a.outcome is Outcome.HERE}
+    has_metrics = Endpoint.TRAINING_METRICS in here.union(endpoint for endpoint, _ in final)
     return final | {
         (a.request.endpoint.value, a.request.parameter)
-        for a in answers
-        if a.request.final and a.outcome is Outcome.HERE
+        for a in received
+        if a.request.final and (a.outcome is Outcome.HERE or (has_metrics and _is_missing_metrics(a)))
     }
+
+
+def _is_missing_metrics(answer: EndpointAnswer) -> bool:
+    return answer.request.endpoint is Endpoint.TRAINING_METRICS and answer.outcome is Outcome.GONE
 
 
 def serialize(final: FinalAnswers) -> bytes:

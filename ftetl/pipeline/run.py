@@ -126,7 +126,7 @@ class Run:
         with keep_list, Spool(target.scratch_folder) as spool:
             details = self._provenance.detail_store(extraction)
             extract.fetch_details(extraction, self._settings, source, details, self._progress.details, spool)
-            self._ask_endpoints(extraction)
+            self._ask_endpoints(extraction, spool)
             log_step(_log, "scanned", elements=extraction.elements, details=sum(extraction.details.outcomes.values()))
             if source.service is None and extraction.elements > _MANY:
                 preload_validation()  # while Arrow decodes, which releases the GIL; the scan before does not
@@ -140,13 +140,15 @@ class Run:
         log_step(_log, "committed", changed=report.changed, version=report.version, seconds=report.seconds)
         return report
 
-    def _ask_endpoints(self, extraction: Extraction) -> None:
+    def _ask_endpoints(self, extraction: Extraction, spool: Spool) -> None:
         """Add the answers of other endpoints to the extraction."""
         if self._source.service is None:
+            self._warnings += endpoint_plan.warnings_without_service(self._settings)
             return
         planned = endpoint_plan.plan(self._settings, extraction, self._stored, self._final)
         requests = self._provenance.endpoint_requests(planned)
-        extract.ask_endpoints(extraction, self._settings, self._source, requests)
+        extract.ask_endpoints(extraction, self._settings, self._source, requests, spool)
+        self._warnings += endpoint_plan.warnings(extraction.endpoints, self._final)
 
     def _load(self, extraction: Extraction, identity: dict[str, str | None]) -> FinishedRun:
         """Build the tables from the extraction, and commit all of them or none."""

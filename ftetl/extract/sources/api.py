@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from ftetl.clock import SKEW, now
 from ftetl.config import credentials
@@ -27,6 +28,7 @@ from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class ApiSource:
@@ -103,15 +105,28 @@ class ApiSource:
             yield Detail(job_id, Outcome.FAILED)
 
     def endpoints(self, requests: Sequence[EndpointRequest]) -> Iterator[EndpointAnswer]:
-        """The answers in the order of their arrival; at the deadline the others are `FAILED`, without a request."""
-        waiting = dict.fromkeys(requests)
+        """The answers in the order of their arrival; at the deadline the others are `FAILED`, without a request.
+
+        As of details, the others are `FAILED` as well if the first ones of their endpoint all failed.
+        """
+        metrics = [r for r in requests if r.endpoint is Endpoint.TRAINING_METRICS]
+        ordered = [r for r in requests if r.endpoint is not Endpoint.TRAINING_METRICS] + _spread_first(
+            metrics, FAILED_DETAILS
+        )
+        waiting = dict.fromkeys(ordered)
         left = self._limits.deadline.left
+        answered: Counter[Endpoint] = Counter()
         failed: Counter[Endpoint] = Counter()
         try:
-            for answer in map_unordered(requests, self._ask, threads=self._limits.concurrency, left=left):
+            for answer in map_unordered(ordered, self._ask, threads=self._limits.concurrency, left=left):
                 del waiting[answer.request]
-                failed[answer.request.endpoint] += answer.outcome is Outcome.FAILED
+                endpoint = answer.request.endpoint
+                answered[endpoint] += 1
+                failed[endpoint] += answer.outcome is Outcome.FAILED
                 yield answer
+                is_hopeless = failed[endpoint] >= max(FAILED_DETAILS, answered[endpoint])
+                if is_hopeless and all(request.endpoint is endpoint for request in waiting):
+                    break
         finally:
             if waiting:
                 self._client.close()
@@ -169,11 +184,11 @@ class ApiSource:
         )
 
 
-def _spread_first(job_ids: Sequence[str], count: int) -> list[str]:
-    """The jobs in another order: first about `count` that are spread evenly over all."""
-    step = max(1, len(job_ids) // count)
-    spread = dict.fromkeys(job_ids[::step])
-    return [*(spread | dict.fromkeys(job_ids))]
+def _spread_first(items: Sequence[T], count: int) -> list[T]:
+    """The items in another order: first about `count` that are spread evenly over all."""
+    step = max(1, len(items) // count)
+    spread = dict.fromkeys(items[::step])
+    return [*(spread | dict.fromkeys(items))]
 
 
 def _notes(listed: JobList, host: str) -> Iterator[str]:

@@ -23,8 +23,9 @@ from ftetl.extract.together_api.transport import HttpResponse, RequestLimits, Tr
 from ftetl.raw import paging
 
 _LIST: Final = "/fine-tunes"
-_LIST_KEY: Final = "data"  # the keys that tell a list and a job from an error
+_LIST_KEY: Final = "data"  # the keys that tell a list, a job and its metrics from an error
 _JOB_KEY: Final = "id"
+_METRICS_KEY: Final = "metrics"
 _OTHER_ENDPOINTS: Final = frozenset({"", ".", ".."})  # as a job id, these would request another endpoint
 
 
@@ -121,10 +122,20 @@ class Client:
         Raises:
             FtetlError: As `list_jobs`.
         """
+        return self._get_of_job(job_id, "", _JOB_KEY)
+
+    def get_metrics(self, job_id: str) -> bytes | None:
+        """The body of `GET /fine-tunes/{id}/metrics`; None if the API has none for this job. Call it as `get_job`.
+
+        Raises:
+            FtetlError: As `list_jobs`.
+        """
+        return self._get_of_job(job_id, "/metrics", _METRICS_KEY)
+
+    def _get_of_job(self, job_id: str, path: str, required_key: str) -> bytes | None:
         if job_id in _OTHER_ENDPOINTS:
             raise DataError("R19", "a job id that cannot be requested", next="look into the quarantine table")
-        path = f"/fine-tunes/{quote(job_id, safe='')}"
-        response = self._request(path, _JOB_KEY, one_job=True)
+        response = self._request(f"/fine-tunes/{quote(job_id, safe='')}{path}", required_key, one_job=True)
         return None if response.status == NOT_FOUND else response.body
 
     def get_optional(self, path: str, required_key: str, *, attempts: int = MAX_REQUESTS) -> bytes | None:

@@ -7,15 +7,11 @@ other key is a metric.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final
 
 import pyarrow as pa
 
-from ftetl.contract import tables
 from ftetl.raw.findings import Anomaly
-from ftetl.transform.decode.json_kinds import JSON_KINDS, column_kinds
-from ftetl.transform.decode.source_schema import Leaf, Node
 
 TABLE: Final = "training_metrics"
 LIST_KEY: Final = "metrics"
@@ -40,17 +36,3 @@ class Entries:
     def count(self) -> int:
         """How many entries the response has, refused ones included."""
         return len(next(iter(self.fields.values())))
-
-
-@cache
-def entry_schema() -> Node:
-    """The keys of an entry that columns are read from."""
-    columns = tables()[TABLE].columns
-    return Node({source.keys[0]: Leaf(column_kinds(c)[0]) for c in columns for source in c.sources})
-
-
-@cache
-def field_schema() -> pa.Schema:
-    """The Arrow schema of the same keys."""
-    leaves = entry_schema().children.items()
-    return pa.schema([(key, JSON_KINDS[leaf.kind].arrow) for key, leaf in leaves if isinstance(leaf, Leaf)])

@@ -12,7 +12,8 @@ import pyarrow.json as pj
 from ftetl.arrays import one
 from ftetl.raw import strict_json
 from ftetl.transform.decode.python_reader import MAX_EXACT
-from ftetl.transform.endpoints.metric_entries import LIST_KEY, VALUES, Entries, field_schema
+from ftetl.transform.decode.source_schema import endpoint_arrow_schema
+from ftetl.transform.endpoints.metric_entries import LIST_KEY, TABLE, VALUES, Entries
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -26,7 +27,7 @@ def read_entries(body: bytes) -> Entries | None:
         beside = {key: strict_json.parse(bytes(value)) for key, value in keys.items()}
         if metrics == b"null":
             return _no_entries(beside)
-        items = pa.struct(field_schema())
+        items = pa.struct(endpoint_arrow_schema(TABLE))
         table = pj.read_json(
             pa.BufferReader(body),
             read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
@@ -37,7 +38,7 @@ def read_entries(body: bytes) -> Entries | None:
             return None
         children = {entries.type.field(i).name: entries.field(i) for i in range(entries.type.num_fields)}
         exact = {name: _exact(child) for name, child in children.items()}
-        fields = {name: exact.pop(name) for name in field_schema().names}
+        fields = {name: exact.pop(name) for name in endpoint_arrow_schema(TABLE).names}
         parts = [_metric(name, numbers) for name, numbers in exact.items()]
     except (KeyError, ValueError, RecursionError, msgspec.MsgspecError, strict_json.RefusedError, pa.ArrowException):
         return None
@@ -45,7 +46,7 @@ def read_entries(body: bytes) -> Entries | None:
 
 
 def _no_entries(keys: dict[str, Any]) -> Entries:
-    return Entries({f.name: pa.array([], f.type) for f in field_schema()}, VALUES.empty_table(), keys)
+    return Entries({f.name: pa.array([], f.type) for f in endpoint_arrow_schema(TABLE)}, VALUES.empty_table(), keys)
 
 
 def _exact(numbers: pa.Array) -> pa.Array:

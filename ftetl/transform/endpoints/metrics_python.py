@@ -15,14 +15,14 @@ from ftetl.raw import strict_json
 from ftetl.raw.findings import Anomaly
 from ftetl.raw.json_tokens import MEMBER_KEY, split_elements
 from ftetl.transform.decode.python_reader import AddAnomaly, read_number, read_object
+from ftetl.transform.decode.source_schema import endpoint_arrow_schema, endpoint_schema
 from ftetl.transform.endpoints.metric_entries import (
     LIST_KEY,
     PREFIX,
+    TABLE,
     VALUES,
     Entries,
     Refused,
-    entry_schema,
-    field_schema,
 )
 
 
@@ -57,9 +57,9 @@ def read_entries(body: bytes, job_id: str) -> Entries:
             continue
         for path, _ in strict_json.repeated_keys(entry, PREFIX):
             add_anomaly(strict_json.replace_surrogates(path), "repeated_key", None, position)
-        fields.append(read_object(entry_schema(), entry, add_anomaly, PREFIX, position))
+        fields.append(read_object(endpoint_schema(TABLE), entry, add_anomaly, PREFIX, position))
         values += _metrics(entry, position, add_anomaly)
-    rows = pa.Table.from_pylist(fields, schema=field_schema())
+    rows = pa.Table.from_pylist(fields, schema=endpoint_arrow_schema(TABLE))
     by_key = {name: one(rows.column(name)) for name in rows.column_names}
     return Entries(by_key, pa.Table.from_pylist(values, schema=VALUES), beside, anomalies, refused)
 
@@ -76,7 +76,7 @@ def _parsed(raw: bytes) -> dict[str, Any] | str:
 def _metrics(entry: dict[str, Any], position: int, add_anomaly: AddAnomaly) -> Iterator[dict[str, Any]]:
     taken = {*entry}
     for key, item in entry.items():
-        if item is None or key in entry_schema().children:
+        if item is None or key in endpoint_schema(TABLE).children:
             continue
         name = strict_json.replace_surrogates(key)
         if name != key:
