@@ -10,6 +10,7 @@ from typing import Any
 
 from ftetl.errors import EXITS, Exit
 from ftetl.formatting import html_table
+from ftetl.load_result import LoadResult
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Report:
     exit_code: int = 0
     started_at: str = ""  # like 2026-07-02T08:10:14.250000Z
     published: Published | None = None  # with `--publish` only
+    loaded: LoadResult | None = None  # with `--load` only; of version 0 if that failed, and a warning says why
     rebuilt: int = 0  # runs that were repeated from the archive
     message: str = ""  # in the record of a run that failed: why
     code: str | None = None  # and which failure that is, like `FTETL-H01`
@@ -80,7 +82,7 @@ class Report:
 
     @property
     def partial(self) -> bool:
-        """Whether there is new quarantine, a response was left out, or a detail or the publishing failed."""
+        """Whether there is new quarantine, a response was left out, or a detail, the publishing or the load failed."""
         return self.exit_code == EXITS["PARTIAL"].code
 
     def __repr__(self) -> str:

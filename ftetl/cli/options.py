@@ -158,6 +158,11 @@ storage = combined(
         metavar="DIR",
         help="Also put real files here, each replaced as a whole, for readers that do not follow links.",
     ),
+    click.option(
+        "--load",
+        metavar="DESTINATION",
+        help="Also load the newest version into a database, as `ftetl load` does; exit 3 if that fails.",
+    ),
 )
 
 # Of every command that runs an export.

@@ -89,6 +89,7 @@ class Settings:
     lock_timeout: float = LOCK_TIMEOUT
     metrics_file: Path | None = None
     publish: Path | None = None
+    load: str | None = field(default=None, repr=False)  # an address, which may hold a password
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod

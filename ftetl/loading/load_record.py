@@ -32,7 +32,7 @@ CONTRACT = Table(
     ),
 )
 _OWNERS = ("organization_id", "project_id", "service")
-_ADVICE = "give --replace to put this version in its place all the same"
+_ADVICE = "`ftetl load --replace` puts this version in its place"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from ftetl.contract import tables
 from ftetl.errors import EXITS, ConfigError, FtetlError, SoftwareError
 from ftetl.errors.os_errors import error_elsewhere
 from ftetl.errors.places import place_in_package
+from ftetl.load_result import LoadResult
+from ftetl.loading import destinations
 from ftetl.loading import formats as table_formats
 from ftetl.pipeline import key_defaults, run_log
 from ftetl.pipeline.active_run import ARCHIVE, ActiveRun
@@ -31,6 +33,7 @@ _log = logging.getLogger(__name__)
 def run_export(active: ActiveRun) -> Report:
     """Run one export; its record is stored in the target, its metrics in the file of the settings."""
     table_formats.require_known(active.settings.formats)
+    _require_known_destination(active.settings)
     try:
         with _unexpected_errors():
             report = _export(active)
@@ -69,7 +72,7 @@ def _export(active: ActiveRun) -> Report:
             owner = key_defaults.visible_owner(settings, active.source.owner)
             facts = target.base.facts if target.base else None
             settings = active.settings = key_defaults.with_defaults(settings, owner, facts)
-            report = publish(active.with_start_time(_run(active, settings, target)))
+            report = _load(settings, publish(active.with_start_time(_run(active, settings, target))))
         _write_run_record(target, report)
         return report
 
@@ -118,6 +121,7 @@ def rebuild_settings(target: str | os.PathLike[str], options: dict[str, Any]) ->
 def run_rebuild(active: ActiveRun) -> Report:
     """Run one rebuild; its record is stored in the target."""
     settings = active.settings
+    _require_known_destination(settings)
     with _unexpected_errors():
         _require_unix()
         run_log.require_target(settings.target)
@@ -134,7 +138,7 @@ def run_rebuild(active: ActiveRun) -> Report:
                 drift=last.drift,
                 warnings=(*target.warnings, *commit.warnings),
             )
-            report = publish(report)
+            report = _load(settings, publish(report))
             _write_run_record(target, report)
             return report
 
@@ -191,6 +195,29 @@ def _publisher(settings: Settings, target: Target) -> Iterator[Callable[[Report]
             return replace(report, published=published, warnings=(*report.warnings, *warnings), exit_code=exit_code)
 
         yield publish
+
+
+def _require_known_destination(settings: Settings) -> None:
+    if settings.load is not None:
+        destinations.scheme_of(settings.load)
+
+
+def _load(settings: Settings, report: Report) -> Report:
+    """Load the newest version into the destination of the settings, if there is one, and add that to the report."""
+    if settings.load is None:
+        return report
+    from ftetl.loading.load_snapshot import load  # slow to import
+
+    try:
+        with _unexpected_errors():
+            loaded = load(settings.target, settings.load, environ=settings.environ)
+    except FtetlError as error:
+        # The data is committed, but readers of the destination would not know: that is worth an exit code.
+        shown = destinations.shown(settings.load)
+        loaded = LoadResult(shown, report.project, version=0, run_id="", changed=False, tables={})
+        warning = f"version {report.version} is committed, but not loaded into {shown}: {error}"
+        report = replace(report, warnings=(*report.warnings, warning), exit_code=EXITS["PARTIAL"].code)
+    return replace(report, loaded=loaded)
 
 
 def _write_run_record(target: Target, report: Report) -> None:

@@ -46,6 +46,7 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
     lock_timeout: float = LOCK_TIMEOUT,
     metrics_file: str | Path | None = None,
     publish: str | Path | None = None,
+    load: str | None = None,
     environ: Mapping[str, str] | None = None,
     **unknown: Any,
 ) -> Report:
@@ -87,6 +88,8 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
         lock_timeout: Seconds to wait for another run on the same target.
         metrics_file: Prometheus metrics of the run are written here, also when it fails.
         publish: A folder in which real files are replaced too, for readers that do not follow links.
+        load: The address of a destination, such as `duckdb:FILE`, into which the newest version is loaded as
+            `ftetl.load` does. A load that fails makes the run partial.
         environ: The environment to read the key and the address from; else this process's.
         unknown: No other setting exists; an unknown one is refused, with the name that was probably meant.
 

@@ -50,7 +50,7 @@ DOCUMENT = "inputs"  # it is stored in `_ftetl/inputs.json`
 _WITHOUT_EFFECT = frozenset(
     {
         *("target", "api_key_file", "base_url", "concurrency", "deadline", "environ", "pii_key_file", "formats"),
-        *("file_mode", "keep", "lock_timeout", "metrics_file", "publish"),
+        *("file_mode", "keep", "lock_timeout", "metrics_file", "publish", "load"),
     }
 )
 _LIBRARIES = ("ftetl", "pyarrow", "msgspec", "pandas", "pandera")

@@ -114,10 +114,14 @@ def print_summary(output: Output, report: Report) -> None:
     last_line(output, report.exit, _outcome(report))
 
 
-def published_note(report: Report) -> str:
-    """Where a run has published the tables, as the end of its last line."""
-    done = report.published
-    return f"; published to {done.folder}" if done and done.version else ""
+def delivered_note(report: Report) -> str:
+    """Where a run has published and loaded the tables, as the end of its last line."""
+    note = ""
+    if report.published and report.published.version:
+        note += f"; published to {report.published.folder}"
+    if report.loaded and report.loaded.version:
+        note += f"; loaded into {report.loaded.destination} ({pluralize(report.loaded.changed_rows, 'row')} changed)"
+    return note
 
 
 def _outcome(report: Report) -> str:
@@ -135,7 +139,7 @@ def _outcome(report: Report) -> str:
         problems += f"; {report.quarantined:,} newly in quarantine, see `ftetl quarantine`"
     if failed := report.details.get("failed"):
         problems += f"; {pluralize(failed, 'detail request')} failed; retried on the next run"
-    return f"{report.target}: {what}: {', '.join(totals)}{problems}{published_note(report)}"
+    return f"{report.target}: {what}: {', '.join(totals)}{problems}{delivered_note(report)}"
 
 
 def _print_table(report: Report) -> None:

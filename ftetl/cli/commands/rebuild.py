@@ -32,5 +32,5 @@ def rebuild(output: Output, target: Path, **settings: Any) -> None:
         output.info(f"warning: {warning}")
     what = f"version {report.version} committed" if report.changed else "nothing changed"
     runs = pluralize(report.rebuilt, "run")
-    last_line(output, report.exit, f"{report.target}: rebuilt {runs}: {what}{export.published_note(report)}")
+    last_line(output, report.exit, f"{report.target}: rebuilt {runs}: {what}{export.delivered_note(report)}")
     output.json_result(report.as_dict())
