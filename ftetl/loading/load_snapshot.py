@@ -30,7 +30,7 @@ def load(  # noqa: PLR0913 - an editor completes what is in the signature
 
     Args:
         target: The folder of an export.
-        destination: The address of the destination, such as `duckdb:FILE` or `sqlite:FILE`.
+        destination: The address of the destination, such as `duckdb:FILE` or `postgresql://USER@HOST/DATABASE`.
         schema: The schema of the tables, in systems that have schemas.
         dry_run: Find out what would change, and change nothing.
         replace: Load also if the destination has a newer version of the project, or jobs of another project or target

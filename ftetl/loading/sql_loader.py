@@ -32,6 +32,7 @@ class Database(Protocol):
     retype: str  # the statement that mends a column of another type, with {table}, {column} and {type}
     has_comments: bool
     has_indexes: bool  # whether an index on a column of text or times makes queries faster there
+    keys_last: bool  # whether keys are added faster after a table's first rows than before, and joins need none
 
     def qualified(self, table: str) -> str:
         """The quoted name of a table, with its schema where there are schemas; that of `STAGE` has none."""
@@ -82,14 +83,17 @@ class _Load:
     def run(self, *, replace: bool) -> Outcome:
         self.database.prepare()
         known = self._tables_made_before()
-        self._shape(load_record.CONTRACT, made_before=bool(known))
+        if self._shape(load_record.CONTRACT, made_before=bool(known)):
+            self._index(load_record.CONTRACT)
         last = self._last_load()
         if not replace:
             load_record.require_allowed(self.source, last)
         counts = {}
         for name in tables():
-            self._shape(self.source.contract(name), made_before=name in known)
+            is_new = self._shape(self.source.contract(name), made_before=name in known)
             counts[name] = self._fill(self.source.contract(name))
+            if is_new:
+                self._index(self.source.contract(name))
         if not replace:
             common = sum(c.updated + c.unchanged for c in counts.values())
             known_rows = common + sum(c.deleted for c in counts.values())
@@ -123,13 +127,13 @@ class _Load:
         row = self.database.encode(load_record.CONTRACT, load_record.row(self.source, (last or 0) + 1))
         self.database.insert(LOADS, row.schema, [row])
 
-    def _shape(self, table: Table, *, made_before: bool) -> None:
-        """Make a table that is missing, and add the columns that one of ours lacks."""
+    def _shape(self, table: Table, *, made_before: bool) -> bool:
+        """Make a table that is missing, and add the columns that one of ours lacks; whether it was missing."""
         database, name = self.database, self.database.qualified(table.name)
         found = database.columns(table.name)
         if not found:
             self._make(table)
-            return
+            return True
         if not made_before:
             raise _foreign_table(name)
         with self._stage(table):
@@ -143,18 +147,29 @@ class _Load:
                 what = f"the column {column!r} of {name} has type {found[column]} and should have {kind}"
                 mend = database.retype.format(table=name, column=quoted(column), type=kind)
                 raise ConfigError("L06", what, next=f"run `{mend}`, then load again")
+        return False
 
     def _make(self, table: Table) -> None:
         database, name = self.database, self.database.qualified(table.name)
-        columns = self._encoded_schema(table)
-        database.execute(create_table(name, columns, database.type_of, [_primary_key(table)]))
+        database.execute(self._create(table, name))
         for statement in comments(table, name) if database.has_comments else ():
             database.execute(statement)
+        self._altered = True
+
+    def _create(self, table: Table, name: str) -> str:
+        key = [] if self.database.keys_last else [_primary_key(table)]
+        return create_table(name, self._encoded_schema(table), self.database.type_of, key)
+
+    def _index(self, table: Table) -> None:
+        """Add the key, where it comes last, and the indexes to a table that was made in this load."""
+        database, name = self.database, self.database.qualified(table.name)
+        columns = self._encoded_schema(table)
+        if database.keys_last:
+            database.execute(f"ALTER TABLE {name} ADD {_primary_key(table)}")
         for column in _INDEXED if database.has_indexes else ():
             if column in columns.names:
                 index = quoted(f"{table.name}_{column}")
                 database.execute(f"CREATE INDEX {index} ON {name} ({quoted(column)})")
-        self._altered = True
 
     def _fill(self, table: Table) -> TableCounts:
         """Make the rows of the project equal to the source's."""
@@ -202,7 +217,7 @@ class _Load:
     def _stage(self, table: Table) -> Iterator[None]:
         """An empty temporary table of the table's columns."""
         name = self.database.qualified(STAGE)
-        make = create_table(name, self._encoded_schema(table), self.database.type_of, [_primary_key(table)])
+        make = self._create(table, name)
         self.database.execute(make.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1))
         yield
         self.database.execute(f"DROP TABLE {name}")

@@ -29,8 +29,8 @@ from ftetl.loading.destinations import SCHEMA
 def load(output: Output, target: Path, destination: str, *, schema: str, dry_run: bool, replace: bool) -> None:
     """Load the newest snapshot of TARGET into a database: all tables in one transaction, offline.
 
-    DESTINATION is an address such as `duckdb:FILE`. Its rows of TARGET's project become those of the snapshot; rows of
-    other projects stay. The same snapshot again changes nothing.
+    DESTINATION is an address such as `duckdb:FILE` or `postgresql://USER@HOST/DATABASE`. Its rows of TARGET's project
+    become those of the snapshot; rows of other projects stay. The same snapshot again changes nothing.
     """
     from ftetl.loading.load_snapshot import load as load_snapshot
 

@@ -63,6 +63,7 @@ class _DuckDB:
     retype = "ALTER TABLE {table} ALTER COLUMN {column} TYPE {type}"
     has_comments = True
     has_indexes = False
+    keys_last = False
     type_of = staticmethod(partial(column_type, database=DUCKDB))
 
     def __init__(self, connection: Any, schema: str) -> None:

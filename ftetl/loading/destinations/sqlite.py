@@ -57,6 +57,7 @@ class _SQLite:
     retype = "ALTER TABLE {table} DROP COLUMN {column}"  # there is no other way; the next load adds and fills it
     has_comments = False
     has_indexes = True
+    keys_last = False
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -13,10 +13,12 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.loading.load_source import with_project
+from tests.postgres import Database
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,12 @@ class System:
     """One kind of destination.
 
     `address` makes the address of a new one in a folder. `read` returns all rows of a table, cast to the contract's
-    columns (with `project`) and sorted by key.
+    columns (with `project`) and sorted by key. `holds` says what a destination without NUL holds of rows.
     """
 
     address: Callable[[Path], str]
     read: Callable[[str, str], pa.Table]
+    holds: Callable[[pa.Table], pa.Table] = lambda rows: rows
 
 
 def conform(rows: pa.Table, name: str) -> pa.Table:
@@ -70,6 +73,29 @@ def _read_sqlite(address: str, name: str) -> pa.Table:
 def _iso_time(text: str) -> datetime:
     assert text.endswith("Z")
     return datetime.fromisoformat(text)
+
+
+def postgres_system(database: Database) -> System:
+    """A database of a server of the tests'."""
+    return System(lambda _: database.url, _read_postgres, _without_nul)
+
+
+def _read_postgres(address: str, name: str) -> pa.Table:
+    import psycopg  # here, so that the other systems are tested without it
+
+    columns = schema(with_project(tables()[name]))
+    names = ", ".join(f'"{column}"' for column in columns.names)
+    with psycopg.connect(address, options="-c TimeZone=UTC") as connection:
+        rows = connection.execute(f'SELECT {names} FROM ftetl."{name}"').fetchall()
+    cells = zip(*rows, strict=True) if rows else [()] * len(columns)
+    return conform(pa.table([pa.array(cell, f.type) for f, cell in zip(columns, cells, strict=True)], columns), name)
+
+
+def _without_nul(rows: pa.Table) -> pa.Table:
+    for number, field in enumerate(rows.schema):
+        if pa.types.is_string(field.type):
+            rows = rows.set_column(number, field, pc.replace_substring(rows.column(number), "\0", "\ufffd"))
+    return rows
 
 
 SYSTEMS = {

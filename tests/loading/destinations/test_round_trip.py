@@ -14,7 +14,7 @@ import ftetl
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.loading.load_source import LoadSource
-from tests.loading.destinations.systems import SYSTEMS, System, conform
+from tests.loading.destinations.systems import SYSTEMS, System, conform, postgres_system
 
 USD = 10**9
 
@@ -41,8 +41,10 @@ HOSTILE: list[Any] = [
 ]
 
 
-@pytest.fixture(params=SYSTEMS)
+@pytest.fixture(params=[*SYSTEMS, "postgresql"])
 def system(request: pytest.FixtureRequest) -> System:
+    if request.param == "postgresql":
+        return postgres_system(request.getfixturevalue("postgres_database"))
     return SYSTEMS[request.param]
 
 
@@ -86,7 +88,7 @@ def loaded(target: Path, name: str, version: int | None = None) -> pa.Table:
 def require_equal(system: System, address: str, *targets: Path) -> None:
     for name in tables():
         wanted = pa.concat_tables(loaded(target, name) for target in targets)
-        assert conform(wanted, name).equals(system.read(address, name)), name
+        assert conform(system.holds(wanted), name).equals(system.read(address, name)), name
 
 
 def test_the_hostile_snapshot_is_hostile(exported: dict[str, Path]) -> None:
