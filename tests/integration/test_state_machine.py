@@ -173,7 +173,7 @@ class Machine(RuleBasedStateMachine):
             allow_shrink=True,
         )
         paths = sorted(path.rpartition("/")[2] for _, path in self.server.requests)
-        assert paths == sorted([*asked, "fine-tunes", "whoami", "whoami"])
+        assert paths == sorted([*asked, "files", "fine-tunes", "whoami", "whoami"])
         if events == "auto":
             self.asked_at = clock
         failed = {i for i in asked if self.fails.get(i) == 403}

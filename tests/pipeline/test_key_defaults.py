@@ -96,8 +96,8 @@ def test_a_new_target_takes_its_label_and_its_account_from_the_key(tmp_path: Pat
     )
     assert identity(tmp_path / "t", server) == {"project": "search-tuning", **IDS, **NAMES}
     assert facts(tmp_path / "t")["key_defaults"] == DEFAULTS
-    assert report.requests == len(server.requests) == 2
-    assert server.requests == [("GET", "/v3/whoami"), LIST]
+    assert report.requests == len(server.requests) == 3
+    assert server.requests == [("GET", "/v3/whoami"), LIST, ("GET", "/v1/files")]
 
 
 @pytest.mark.parametrize(

@@ -320,10 +320,10 @@ def test_a_report_counts_what_is_in_the_tables(tmp_path: Path) -> None:
 def test_a_demo_run_counts_its_requests(tmp_path: Path) -> None:
     with demo.serve(jobs=[job(1, events=[{"type": "JOB_START"}]), job(2, events=[])]) as server:
         report = ftetl.export(tmp_path / "t", base_url=server.url, environ={"TOGETHER_API_KEY": server.key})
-        assert report.requests == len(server.requests) == 5
+        assert report.requests == len(server.requests) == 6
         paths = [path for _, path in server.requests]
         assert paths[:3] == ["/v3/whoami", "/v1/whoami", "/v1/fine-tunes"]
-        assert sorted(paths[3:]) == ["/v1/fine-tunes/ft-01", "/v1/fine-tunes/ft-02"]
+        assert sorted(paths[3:]) == ["/v1/files", "/v1/fine-tunes/ft-01", "/v1/fine-tunes/ft-02"]
 
 
 class Steps:

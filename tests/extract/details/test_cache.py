@@ -29,6 +29,7 @@ from ftetl.store.target import Target
 
 Job = dict[str, Any]
 LIST = "/v1/fine-tunes"
+FILES = "/v1/files"
 WHOAMI = ("/v3/whoami", "/v1/whoami")
 CREATED = "2026-07-01T00:00:00Z"
 RUN = """
@@ -58,9 +59,9 @@ def export(server: Server, target: Path, on: datetime, **settings: Any) -> Repor
 
 
 def asked(server: Server) -> set[str]:
-    """The jobs whose detail was asked for; the list was asked for once, and nothing twice."""
+    """The jobs whose detail was asked for; the list and the files were asked for once, and nothing twice."""
     counts = Counter(path for _, path in server.requests)
-    assert [counts.pop(path) for path in (LIST, *WHOAMI)] == [1, 1, 1]
+    assert [counts.pop(path) for path in (LIST, FILES, *WHOAMI)] == [1, 1, 1, 1]
     assert set(counts.values()) <= {1}
     return {path.removeprefix(f"{LIST}/") for path in counts}
 
@@ -94,7 +95,7 @@ class TestRequests:
         first = job(0, updated_at=ended, events=[{"type": "JOB_COMPLETE", "created_at": ended}])
         server.jobs = [first, job(1, ended=None), *(job(n) for n in range(2, 10)), job(10, ended=12)]
         report = export(server, tmp_path / "t", day(13))
-        assert len(asked(server)) == report.requests - 3 == 11
+        assert len(asked(server)) == report.requests - 4 == 11
         before = files(tmp_path / "t")
         again = export(server, tmp_path / "t", day(13))
         assert asked(server) == late | {"ft-01", "ft-10"}

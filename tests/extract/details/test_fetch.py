@@ -64,9 +64,9 @@ class Service:
         return ftetl.export(target, base_url=self.server.url, environ=environ, **{"observed_at": DAY} | settings)
 
     def asked(self) -> Counter[str]:
-        """The requests by path; whose the key is, which this service does not say, was asked once in both ways."""
+        """The requests by path; whose the key is, which this service does not say, and files were asked for once."""
         counts = Counter(path for _, path in self.server.requests)
-        assert [counts.pop(path) for path in ("/v3/whoami", "/v1/whoami")] == [1, 1]
+        assert [counts.pop(path) for path in ("/v3/whoami", "/v1/whoami", "/v1/files")] == [1, 1, 1]
         return counts
 
 
@@ -84,7 +84,7 @@ def test_the_first_run_requests_the_list_and_each_job_once(serve: Any, tmp_path:
     service = serve(*(job(n) for n in range(20)))
     report = service.export(tmp_path / "t")
     assert service.asked() == {LIST: 1} | {f"{LIST}/ft-{n}": 1 for n in range(20)}
-    assert (report.requests, report.exit_code, report.details) == (23, 0, {"here": 20})
+    assert (report.requests, report.exit_code, report.details) == (24, 0, {"here": 20})
     assert report.received == 40
     assert report.bytes_read > 0
     found = rows(tmp_path / "t", "jobs")
@@ -139,7 +139,7 @@ def test_details_are_only_fetched_if_events_is_auto(serve: Any, tmp_path: Path, 
     service = serve(job(1), job(2))
     report = service.export(tmp_path / "t", events=events)
     assert service.asked() == {LIST: 1}
-    assert (report.requests, report.details, report.exit_code) == (3, {}, 0)
+    assert (report.requests, report.details, report.exit_code) == (4, {}, 0)
     assert [r["events_state"] for r in rows(tmp_path / "t", "jobs")] == ["unknown", "unknown"]
 
 
@@ -307,7 +307,7 @@ def test_the_drift_of_unchanged_jobs_is_reported_again(tmp_path: Path) -> None:
             for _ in range(2)
         )
 
-    assert (first.requests, second.requests, second.changed) == (7, 3, False)
+    assert (first.requests, second.requests, second.changed) == (8, 4, False)
     assert first.drift.unknown == {"events.newer": 1, "new_key": 3, "progress.inner": 1}
     assert second.drift == first.drift
 

@@ -210,7 +210,7 @@ class TestOverHttp:
         code, said = self.export(server, target, mode, key)
 
         assert code == 0
-        assert len(server.requests) == 3 + len(server.jobs)  # whose the key is, the list, and the details
+        assert len(server.requests) == 4 + len(server.jobs)  # whose the key is, the list, the details, and the files
         assert_nobody(target, said)
         assert any(path.suffix == ".zst" for path in (target / "_ftetl" / "archive").iterdir())
 
@@ -219,7 +219,7 @@ class TestOverHttp:
 
         assert (code, newest_manifest(target).version) == (0, 1)
         assert "nothing changed" in said
-        assert len(server.requests) <= 3 + len(server.jobs)
+        assert len(server.requests) <= 4 + len(server.jobs)
         code, said = run("rebuild", target)  # the archive has been rewritten already: no key
 
         assert (code, newest_manifest(target).version) == (0, 1)
