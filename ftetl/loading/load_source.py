@@ -42,10 +42,16 @@ class LoadSource:
         self.identity: Mapping[str, str | None] = manifest.facts["identity"]
         self.rows: Mapping[str, int] = {name: snapshot.rows.get(name, 0) for name in tables()}
         self._reader = open_tables(snapshot.target, manifest)
+        self._sha256 = {file.name: file.sha256 for file in manifest.files}
 
     def contract(self, name: str) -> Table:
         """The contract of a table, with the project in its key: tables of several projects stand side by side."""
         return with_project(tables()[name])
+
+    def digest(self, name: str) -> str:
+        """A text that is equal for equal rows of a table under the same contract."""
+        file = self._sha256.get(f"{name}.{formats.REFERENCE}", "no file")
+        return f"{file} {self.contract(name).fingerprint}"
 
     def read(self, name: str) -> Iterator[pa.Table]:
         """The rows of a table in parts that fit into memory, with the columns of `contract(name)` in their order.

@@ -1,8 +1,8 @@
 """Where `ftetl load` puts the tables: one module for each kind of destination, found by the scheme of its address.
 
 A new destination is a new file here that has a function `load`, as `Destination` describes it. Its name is the scheme:
-`duckdb:FILE` is loaded by `duckdb.py`. One that speaks SQL leaves the work to `ftetl.loading.sql_loader`. Importing
-this package, as the command line does, imports none of them.
+`duckdb:FILE` is loaded by `duckdb.py`. One that speaks SQL leaves the work to `ftetl.loading.sql_loader`, one of a
+lakehouse to `ftetl.loading.lake_loader`. Importing this package, as the command line does, imports none of them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Destination(Protocol):
     ADDRESS: str  # the form of its addresses, such as `duckdb:FILE`
 
     def load(self, address: str, source: LoadSource, options: LoadOptions) -> Outcome:
-        """Make the destination's rows of the source's project equal to the source's, all tables or none.
+        """Make the destination's rows of the source's project equal to the source's.
+
+        All tables or none, except in a lakehouse (`ftetl.loading.lake_loader`).
 
         `address` is the whole address, scheme included; in messages it is shown by `shown` only.
 

@@ -98,7 +98,15 @@ def _without_nul(rows: pa.Table) -> pa.Table:
     return rows
 
 
+def _read_delta(address: str, name: str) -> pa.Table:
+    import deltalake
+
+    return conform(deltalake.DeltaTable(f"{address.partition(':')[2]}/{name}").to_pyarrow_table(), name)
+
+
 SYSTEMS = {
+    "delta": System(lambda folder: f"delta:{folder / 'lake'}", _read_delta),
     "duckdb": System(lambda folder: f"duckdb:{folder / 'ftetl.duckdb'}", _read_duckdb),
     "sqlite": System(lambda folder: f"sqlite:{folder / 'jobs.sqlite'}", _read_sqlite),
 }
+LAKES = {"delta": "deltalake"}  # those in a lakehouse, with the package that they need

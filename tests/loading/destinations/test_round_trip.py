@@ -14,7 +14,7 @@ import ftetl
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.loading.load_source import LoadSource
-from tests.loading.destinations.systems import SYSTEMS, System, conform, postgres_system
+from tests.loading.destinations.systems import LAKES, SYSTEMS, System, conform, postgres_system
 
 USD = 10**9
 
@@ -45,6 +45,8 @@ HOSTILE: list[Any] = [
 def system(request: pytest.FixtureRequest) -> System:
     if request.param == "postgresql":
         return postgres_system(request.getfixturevalue("postgres_database"))
+    if request.param in LAKES:
+        pytest.importorskip(LAKES[request.param])
     return SYSTEMS[request.param]
 
 
