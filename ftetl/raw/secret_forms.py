@@ -8,24 +8,14 @@ from __future__ import annotations
 import binascii
 import json
 import re
-import struct
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ftetl.raw.json_tokens import end_of_value
+from ftetl.raw.secret_hints import KEY, PLACE, VALUE_KEY, as_array
 from ftetl.raw.secret_names import KeyKind, classify_key
-from ftetl.raw.secret_text import (
-    ASSIGNED,
-    ASSIGNED_LIKELY,
-    LAST_WORD,
-    PAIR_LIKELY,
-    VALUE_KEY,
-    WORD,
-    assigned,
-    name_after,
-    name_before,
-)
+from ftetl.raw.secret_text import assigned, name_after, name_before
 
 
 class Secret(NamedTuple):
@@ -37,21 +27,7 @@ class Secret(NamedTuple):
     template: bytes = b"%s"
 
 
-_WORD = rf"{WORD}|\\u00[2-7][0-9a-fA-F]"
-_WORDS = rf"(?:{LAST_WORD}|(?:{_WORD})(?:[\w. -]|\\u[0-9a-fA-F]{{4}})*)"
-_KEY = _WORDS + r"""\\*["']\s*:\s*"""
-_FORMS = (
-    r"(?i:bearer |basic )|hf_[a-zA-Z0-9]{8}|sk-[a-zA-Z0-9_-]{12}|tgp_[a-zA-Z0-9]|A[KS]IA[A-Z0-9]{4}|gh[pousr]_"
-    r"|github_pat_|xox[a-z]-|AIza|eyJ[a-zA-Z0-9_-]+\.eyJ|-----BEGIN [A-Z0-9 ]*PRIVATE KEY"
-    r"""|(?://|\\+/\\+/)[^/\s"'@:\\]*:[^/\s"'@\\]+@"""
-)
-# In a key's values nothing, null, true and false are no secrets; nearly no response has anything else.
-_LIKELY = rf"""{_KEY}(?:\\*["'][^"'\\]|[^ntf"'\\\s])|{ASSIGNED_LIKELY}|{PAIR_LIKELY}|{_FORMS}"""
-# No less may match where `_LIKELY` does; it is simpler, and so a third faster.
-_HINT = rf"""{WORD}|{LAST_WORD}[=: "'\\]|\\u00[2-7]|{_FORMS}"""
-_PLACE = rf"{_KEY}|{ASSIGNED}|{VALUE_KEY}|{_FORMS}"
-
-_KEY_AT = re.compile(_KEY.encode())
+_KEY_AT = re.compile(KEY.encode())
 _VALUE_KEY_AT = re.compile(VALUE_KEY.encode())
 _KEY_END = re.compile(rb"""(\\*)(["'])\s*:\s*\Z""")
 # In front of what looks like a token: it is a part of a longer word, unless this is the end of an escape.
@@ -82,20 +58,12 @@ _NEED_DIGIT = ("sk-", "Bearer")  # others than words of English; unless they are
 _LONG_WORD = 40
 
 
-def may_hold_secrets(raw: bytes) -> bool:
-    """Whether a closer look is needed; about 500 MB/s."""
-    import pyarrow.compute as pc
-
-    array = _array(raw)
-    return all(pc.match_substring_regex(array, pattern)[0].as_py() for pattern in (_HINT, _LIKELY))
-
-
 def find_secrets(raw: bytes) -> Iterator[Secret]:
     """The secrets in the bytes, in order, none within another."""
     import pyarrow.compute as pc
 
     done = at = 0
-    lengths = pc.binary_length(pc.split_pattern_regex(_array(raw), _PLACE).values).to_pylist()
+    lengths = pc.binary_length(pc.split_pattern_regex(as_array(raw), PLACE).values).to_pylist()
     for length in lengths[:-1]:
         at += length
         matched = _place_pattern().match(raw, at)
@@ -117,16 +85,9 @@ def _places_within(raw: bytes, start: int, end: int) -> Iterator[int]:
         at = inner.start() + 1
 
 
-def _array(raw: bytes) -> Any:
-    import pyarrow as pa
-
-    offsets = struct.pack("=qq", 0, len(raw))
-    return pa.Array.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(raw)])  # no copy
-
-
 @cache
 def _place_pattern() -> re.Pattern[bytes]:
-    return re.compile(_PLACE.encode())
+    return re.compile(PLACE.encode())
 
 
 def _secret_at(raw: bytes, at: int) -> Secret | None:

@@ -15,12 +15,12 @@ from functools import cache
 
 from ftetl.contract import tables
 from ftetl.formatting import MASK
-from ftetl.raw import secret_forms
+from ftetl.raw import secret_hints
 from ftetl.raw.blob import Blob, Memory
 from ftetl.raw.json_tokens import end_of_value, escaped_key_pattern
-from ftetl.raw.secret_keys import SecretKeys
 
-_WINDOW, _OVERLAP = 1 << 20, 1024  # bytes searched at once; the overlap is longer than any escaped key
+# Bytes searched at once, of which Arrow compiles its pattern each time; the overlap is longer than any escaped key.
+_WINDOW, _OVERLAP = 4 << 20, 1024
 _THREADS = 4  # that search: Arrow does it without Python's lock
 _NAME = re.compile(r"[A-Za-z][A-Za-z_. -]{0,40}")  # of a key that is told; any other may be a secret itself
 _OTHER = "other keys"
@@ -65,7 +65,7 @@ def may_need_masking(blob: Blob) -> bool:
 
 
 def _window_may_need_masking(blob: Blob, start: int) -> bool:
-    return secret_forms.may_hold_secrets(blob.read(start, _WINDOW + _OVERLAP))
+    return secret_hints.may_hold_secrets(blob.read(start, _WINDOW + _OVERLAP))
 
 
 def mask_everything(raw: bytes, found: Counter[str] | None = None, *, lines: bool = False) -> bytes:
@@ -76,6 +76,9 @@ def mask_everything(raw: bytes, found: Counter[str] | None = None, *, lines: boo
         found: Counts what is masked, by key or form.
         lines: Whether it is one job a line; then a value ends with its line.
     """
+    from ftetl.raw import secret_forms  # compiles many patterns, and is seldom needed
+    from ftetl.raw.secret_keys import SecretKeys
+
     parts: list[bytes] = []
     done = 0
     keys = SecretKeys(raw)

@@ -4,23 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ftetl.raw.secret_hints import ASSIGNED, NAME_KEY
 from ftetl.raw.secret_names import KeyKind, classify_key
-
-WORD = "(?i:key|secret|credential|creds|cookie|passw|passphrase|pwd|authorization|bearer)"
-# Words that say secret only at the end of a name, so that few other keys are looked at.
-LAST_WORD = (
-    "(?i:tokens?(?:[-_. ]?(?:value|string|header))?|auth|authentication|pass|jwt|dsn|otp|pin|signature|sig"
-    "|conn(?:ection)?[-_. ]?str(?:ing)?)"
-)
-_NAME = rf"(?:{WORD}[\w-]*|{LAST_WORD})"
-_SCHEME = "(?:(?i:bearer|basic|token|apikey|digest) +)?"
-# A quote without a backslash ends the text itself.
-_QUOTE = r"""(?:(?:\\+["']|')[^]},:\s])?"""
-ASSIGNED = rf"""{_NAME} *[=:]{{1,2}} *|--[\w-]*{_NAME}(?: +|\\*["']\s*,\s*\\*["'])"""
-ASSIGNED_LIKELY = rf"""(?:{ASSIGNED}){_QUOTE}{_SCHEME}(?:\\+/|[^\s"'\\]){{5}}"""
-VALUE_KEY = r"""\\*["'](?i:value|val|content)\\*["']\s*:\s*"""
-_NAME_KEY = r"""\\*["'](?i:name|key|header|field|variable|var|param|parameter|id|k)\\*["']\s*:\s*\\*["']"""
-PAIR_LIKELY = rf"""{_NAME_KEY}[^"'\\]*(?:{WORD}|{LAST_WORD}\\*["'])"""
 
 _ASSIGNED_AT = re.compile(ASSIGNED.encode())
 _BEFORE = re.compile(rb"(?:[\w.-]+ )?[\w.-]*\Z")
@@ -35,7 +20,7 @@ _LOOKS_RANDOM = re.compile(rb"[^a-z]*[a-z][^A-Z]*[A-Z]|[^A-Z]*[A-Z][^a-z]*[a-z]|
 _LONG_ENOUGH = 8
 _NO_PART = b".,;:)]}!?"  # of a value, at its end
 _NEAR = 600  # bytes around a value in which its name is looked for
-_NAME_MEMBER = rb"""%s([^"'\\]{1,100})\\*["']""" % _NAME_KEY.encode()
+_NAME_MEMBER = rb"""%s([^"'\\]{1,100})\\*["']""" % NAME_KEY.encode()
 _MEMBERS = rb"(?:[^{}]|\{[^{}]*\})*?"
 _NAME_BEFORE = re.compile(rb"%s\s*,%s\Z" % (_NAME_MEMBER, _MEMBERS))
 _NAME_AFTER = re.compile(rb"\s*,%s%s" % (_MEMBERS, _NAME_MEMBER))
