@@ -6,10 +6,10 @@ same bytes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from ftetl.contract import Column, Table, foreign_keys, tables
@@ -44,7 +44,7 @@ _GUARD_NOTE = f"A text that a spreadsheet would run as a formula has one `{GUARD
 def bytes_of(project: str, formats: Collection[str], *, csv_raw: bool) -> bytes:
     """The file's bytes."""
     document = package(project, formats, csv_raw=csv_raw)
-    return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
 def package(project: str, formats: Collection[str], *, csv_raw: bool) -> dict[str, Any]:

@@ -128,12 +128,15 @@ def _one_of(column: Column) -> dict[str, Any]:
     }
 
 
+_scalar = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _lines(value: Any, indent: str = "") -> Iterator[str]:
     """The lines of a YAML block; its scalars are written as JSON, which YAML includes."""
     for key, part in value.items() if isinstance(value, dict) else enumerate(value):
         head = f"{indent}{key}:" if isinstance(value, dict) else f"{indent}-"
         if not isinstance(part, dict | list):
-            yield f"{head} {json.dumps(part, ensure_ascii=False)}"
+            yield f"{head} {_scalar(part)}"
         elif isinstance(value, dict):
             yield head
             yield from _lines(part, f"{indent}  ")

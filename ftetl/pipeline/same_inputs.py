@@ -19,6 +19,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -99,10 +100,12 @@ def _code() -> dict[str, str] | None:
         with contextlib.suppress(PackageNotFoundError):
             code[name] = version(name)
     try:
-        for path in (*package.rglob("*.py"), *Path(str(folder())).glob("*.toml")):
-            if path.stat().st_ctime >= ftetl.LOADED_AT - _TICK:
-                return None
-            code[path.name if path.suffix == ".toml" else str(path.relative_to(package))] = _sha256(path)
+        for top, suffix in ((package, ".py"), (Path(str(folder())), ".toml")):
+            for above, _, names in os.walk(top):  # a third of the time of `rglob`
+                for path in (Path(above, name) for name in names if name.endswith(suffix)):
+                    if path.stat().st_ctime >= ftetl.LOADED_AT - _TICK:
+                        return None
+                    code[str(path.relative_to(top))] = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None
     return code

@@ -20,6 +20,14 @@ _WINDOW = 1 << 20
 _SAMPLE = 20  # lines that are looked at for a list response
 
 
+class _Keys(msgspec.Struct):
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_keys = msgspec.json.Decoder(_Keys)
+
+
 def is_lines(blob: Blob) -> bool:
     """Whether this is JSON Lines (NDJSON): more than one line, and the first one is a whole JSON value.
 
@@ -46,7 +54,8 @@ def lists_in_lines(response: Response) -> list[Response]:
     if response.shape is not Shape.LINES:
         return []
     sample = [_part(response, "line", 0, *span) for span in islice(_line_spans(response.blob), _SAMPLE)]
-    if not any(map(_is_job_list, sample)) and not all(map(_is_list, sample)):
+    openings = [_list_opening(line) for line in sample]
+    if None in openings and not any(map(_is_job_list, sample, openings)):
         return []
     spans = list(_line_spans(response.blob))
     if len(spans) == 1:
@@ -83,20 +92,29 @@ def _part(response: Response, word: str, number: int, start: int, length: int) -
     return replace(response, name=name, blob=blob, shape=Shape.DOCUMENT, whole=False, several=True)
 
 
-def _is_list(line: Response) -> bool:
+def _list_opening(line: Response) -> envelope.Opening | None:
+    """How the list begins that a line is; None if it is no list."""
     try:
-        return not envelope.read_opening(line).single
-    except FtetlError:
-        return False
-
-
-def _is_job_list(line: Response) -> bool:
-    """Whether it is a list in `data`, or an array whose first element is an object."""
-    try:
+        if line.blob.size <= _WINDOW and _has_id_alone(line.blob.read(0, _WINDOW)):
+            return None
         opening = envelope.read_opening(line)
     except FtetlError:
+        return None
+    return None if opening.single else opening
+
+
+def _has_id_alone(line: bytes) -> bool:
+    """Whether a line is clearly an object with an `id` and without `data`, as a job is."""
+    try:
+        keys = _keys.decode(line)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False
-    return not opening.single and (not opening.bare or line.blob.read(opening.start, 64).lstrip()[:1] == b"{")
+    return keys.id is not msgspec.UNSET and keys.data is msgspec.UNSET
+
+
+def _is_job_list(line: Response, opening: envelope.Opening | None) -> bool:
+    """Whether a line is a list in `data`, or an array whose first element is an object."""
+    return opening is not None and (not opening.bare or line.blob.read(opening.start, 64).lstrip()[:1] == b"{")
 
 
 def _line_spans(blob: Blob) -> Iterator[tuple[int, int]]:
