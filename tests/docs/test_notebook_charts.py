@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import ftetl
+from ftetl import demo
 from ftetl.demo import load_jobs
 from tests.docs.test_notebooks import NAMES, run
 
@@ -110,3 +111,25 @@ def test_every_chart_can_be_read(case: str, tmp_path: Path, monkeypatch: pytest.
 
     assert len(pictures) >= 4
     assert [fault for faults_of_one in pictures for fault in faults_of_one] == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 60])
+def test_every_chart_of_metrics_can_be_read(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with demo.serve([job for job in load_jobs() if (job.get("total_price") or 0) > 0][-count:]) as server:
+        server.metrics = {
+            job["id"]: [{"timestamp": 10**18, "train/global_step": 1, "train/loss": 1 + n, "eval/loss": 0.5 + n}]
+            for n, job in enumerate(server.jobs)
+        }
+        environ = {"TOGETHER_API_KEY": server.key}
+        ftetl.export(tmp_path / "target", base_url=server.url, environ=environ, metrics="auto", events="list")
+    pictures: list[tuple[str, list[str]]] = []
+
+    def look(figure: Figure) -> None:
+        pictures.append((figure.axes[0].get_title(loc="left"), [*faults(figure)]))
+
+    told = run(NAMES[0], tmp_path / "target", monkeypatch, look)
+    assert f"{count} charged job" in told["learning-finding"]
+    assert {"Final loss of each job by its price", "Training loss of the dearest jobs"} <= {
+        name for name, _ in pictures
+    }
+    assert [fault for _, faults_of_one in pictures for fault in faults_of_one] == []

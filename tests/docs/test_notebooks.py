@@ -149,7 +149,7 @@ def kernel(folder: Path) -> dict[str, Told]:
             if output.output_type == "stream":
                 told[name][cell.id.removeprefix(f"{name}-")] = output.text
             pictures += "image/png" in output.get("data", {})
-    assert pictures == 10
+    assert pictures == 12
     return told
 
 
@@ -188,6 +188,12 @@ def agree(told: dict[str, Told], folder: Path) -> None:
     tokens = one("SELECT sum(token_count) FROM '@jobs.parquet' WHERE total_price_nanousd > 0")
     rate = one("SELECT sum(total_price_nanousd) FROM '@jobs.parquet' WHERE token_count > 0") / 1000 / tokens
     assert abs(float(cost.money("prices-finding", r"a million for \$([\d,.]+\d) on")) - rate) <= 0.005
+    evaluated = """SELECT count(*), arg_min(job_id, loss) FROM (
+        SELECT job_id, arg_max(value, position) AS loss FROM '@training_metrics.parquet' WHERE name = 'eval/loss'
+        GROUP BY ALL) JOIN '@jobs.parquet' USING (job_id) WHERE is_terminal AND total_price_nanousd > 0"""
+    count, best = duckdb.sql(evaluated.replace("@", f"{folder}/")).fetchall()[0]
+    assert cost.number("learning-finding", r"([\d,]+) charged jobs? ended") == count > 0
+    assert cost.found("learning-finding", r", of (\S+), for") == best
 
     status = "SELECT count(*) FROM '@jobs.parquet' WHERE status = '{}'"
     assert jobs.number("outcomes-finding", r"([\d,]+) jobs? completed,") == one(status.format("completed"))
