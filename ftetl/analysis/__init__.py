@@ -15,6 +15,7 @@ from ftetl.analysis.frames import BY
 from ftetl.analysis.months import over_time
 from ftetl.analysis.outcomes import failures, restarts, success
 from ftetl.analysis.quality import oddities, unread_keys
+from ftetl.analysis.reconcile import reconcile
 from ftetl.analysis.spend import charges, effective_prices, prices, spend, waste
 from ftetl.analysis.training_quality import cost_and_quality, learning_curves
 from ftetl.formatting import (
@@ -31,6 +32,6 @@ from ftetl.formatting import (
 __all__ = [
     "BY", "about", "axis_number", "charges", "cost_and_quality", "display_name", "effective_prices", "estimates",
     "exact_number", "failures", "format_duration", "format_percent", "format_usd", "job_times", "learning_curves",
-    "likely_duplicates", "oddities", "over_time", "pluralize", "prices", "restarts", "rounded_count", "shown",
-    "spend", "stage_names", "stage_times", "success", "unread_keys", "waste",
+    "likely_duplicates", "oddities", "over_time", "pluralize", "prices", "reconcile", "restarts", "rounded_count",
+    "shown", "spend", "stage_names", "stage_times", "success", "unread_keys", "waste",
 ]  # fmt: skip

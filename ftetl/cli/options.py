@@ -182,6 +182,11 @@ tables = combined(
     ),
     _choice("--files", settings.FILES, "auto: also ask for the project's files (one request), for the table files."),
     _choice(
+        "--billing",
+        settings.BILLING,
+        "auto: also ask for the bill of the key's whole organisation, for the table billing_usage.",
+    ),
+    _choice(
         "--metrics",
         settings.METRICS,
         "auto: also ask for the training metrics of each job, of a finished one once, for training_metrics.",

@@ -20,6 +20,7 @@ SUSPECT_RETRIES: Final = 1  # after a complete response with a wrong body: a sec
 FAILED_DETAILS: Final = 16  # if so many details fail and none has succeeded, no more are requested in this run
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 30.0  # between two pieces of a response
+MAX_BILLS: Final = 120  # months whose bills a run asks for at most, the newest: a job's date may be invalid
 WHOAMI_DEADLINE: Final = 3.0  # of the question whose the key is, which a run can do without
 DOCTOR_DEADLINE: Final = 30.0  # of the request that `ftetl doctor` makes
 

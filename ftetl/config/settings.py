@@ -20,6 +20,7 @@ from ftetl.formatting import did_you_mean
 
 EVENTS = ("auto", "list", "none")
 FILES = ("auto", "none")
+BILLING = ("none", "auto")
 METRICS = ("none", "auto")
 QUARANTINE = ("keep", "ok", "fail")
 PII = ("keep", "hash", "drop")
@@ -65,6 +66,7 @@ class Settings:
     formats: tuple[str, ...] = ()  # if empty, those of the target's newest version, else Parquet alone
     events: str = "auto"
     files: str = "auto"
+    billing: str = "none"  # not auto: the bill is that of the whole organisation
     metrics: str = "none"
     project: str | None = None  # if None, the target's or the key's, else `default`
     billing_account: str | None = None
@@ -130,6 +132,7 @@ class Settings:
         for name, value, known in (
             ("events", self.events, EVENTS),
             ("files", self.files, FILES),
+            ("billing", self.billing, BILLING),
             ("metrics", self.metrics, METRICS),
             ("quarantine", self.quarantine, QUARANTINE),
             ("pii", self.pii, PII),

@@ -27,6 +27,10 @@ READERS: dict[str, Reader] = {
     "value": Reader("the value as it is", _INEXACT),
     "nano_to_usd": Reader("integer nano-USD as an exact decimal in USD", ("decimal",)),
     "unix_seconds": Reader("whole seconds since 1970 as a time; 0 as none", ("datetime",)),
+    "decimal": Reader(
+        "a decimal number, in text or not: as text exact, as a decimal rounded to 9 places, as a number the nearest",
+        ("string", "decimal", "number"),
+    ),
     "lower_case": Reader("text in lower case where that is a known spelling, else as it is", ("string",)),
     "bool_text": Reader("text, or a boolean as `true` or `false`", ("string",)),
     "is_max": Reader("whether an integer field holds the word `max`", ("boolean",)),

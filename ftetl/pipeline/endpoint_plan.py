@@ -11,6 +11,7 @@ from ftetl.extract.endpoints import Endpoint, EndpointAnswers, EndpointRequest
 from ftetl.extract.extract import Extraction
 from ftetl.extract.listed_jobs import listed_jobs
 from ftetl.extract.outcome import Outcome
+from ftetl.pipeline.bills import bill_requests, bill_warnings
 from ftetl.pipeline.final_answers import FinalAnswers, is_final
 from ftetl.snapshot.table_reader import TableReader
 
@@ -20,7 +21,7 @@ _NOT_STARTED: Final = frozenset(["pending", "queued"])  # the statuses of jobs t
 def plan(
     settings: Settings,
     extraction: Extraction,
-    stored: TableReader,  # noqa: ARG001
+    stored: TableReader,
     final: FinalAnswers,
 ) -> list[EndpointRequest]:
     """The requests of a run whose source is a service.
@@ -34,6 +35,8 @@ def plan(
     requests = []
     if settings.files == "auto":
         requests.append(EndpointRequest(Endpoint.FILES))
+    if settings.billing == "auto":
+        requests += [r for r in bill_requests(extraction, stored) if not is_final(final, r)]
     if settings.metrics == "auto":
         requests += [r for r in _metrics_of_jobs(extraction) if not is_final(final, r)]
     return requests
@@ -51,7 +54,7 @@ def _metrics_of_jobs(extraction: Extraction) -> list[EndpointRequest]:
 
 
 def warnings(answers: EndpointAnswers, final: FinalAnswers) -> list[str]:
-    """A line if the service seems to have no training metrics at all.
+    """A line if the service shows no bill, and one if it seems to have no training metrics at all.
 
     Args:
         answers: Those of this run.
@@ -60,13 +63,22 @@ def warnings(answers: EndpointAnswers, final: FinalAnswers) -> list[str]:
     outcomes = [a.outcome for a in answers.answers if a.request.endpoint is Endpoint.TRAINING_METRICS]
     is_known = any(endpoint == Endpoint.TRAINING_METRICS for endpoint, _ in final)
     if is_known or not outcomes or {*outcomes} != {Outcome.GONE}:
-        return []
+        return bill_warnings(answers)
     jobs = formatting.pluralize(len(outcomes), "job")
-    return [f"the service has no training metrics (404) of any of {jobs}; without --metrics nothing is asked"]
+    return [
+        *bill_warnings(answers),
+        f"the service has no training metrics (404) of any of {jobs}; without --metrics nothing is asked",
+    ]
 
 
 def warnings_without_service(settings: Settings) -> list[str]:
-    """A line if a run of saved responses is to ask for what these do not have."""
-    if settings.metrics == "auto":
-        return ["saved responses have no training metrics; --metrics auto asks the API for them"]
-    return []
+    """Lines if a run of saved responses is to ask for what these do not have."""
+    wanted = (
+        ("bill", "--billing", settings.billing, "it"),
+        ("training metrics", "--metrics", settings.metrics, "them"),
+    )
+    return [
+        f"saved responses have no {what}; {option} auto asks the API for {pronoun}"
+        for what, option, value, pronoun in wanted
+        if value == "auto"
+    ]

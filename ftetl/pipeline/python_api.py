@@ -22,6 +22,7 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
     formats: str | Iterable[str] = (),
     events: Literal["auto", "list", "none"] = "auto",
     files: Literal["auto", "none"] = "auto",
+    billing: Literal["auto", "none"] = "none",
     metrics: Literal["none", "auto"] = "none",
     project: str | None = None,
     billing_account: str | None = None,
@@ -62,6 +63,7 @@ def export(  # noqa: PLR0913 - an editor completes what is in the signature
             the target's newest version are written, into a new target Parquet alone; `"parquet"` ends the others.
         events: `auto` fetches the details of jobs without events, `list` takes only the list's events, `none` none.
         files: `auto` also asks for the project's files, one request a run; `none` does not.
+        billing: `auto` also asks for the bill of the key's whole organisation, by month; `none` does not.
         metrics: `auto` also asks for the training metrics of each job, of a finished one once; `none` does not.
         project: A label for the key's project; the `project` column of every table. Without it a new target takes the
             project's slug where the API tells it, else `default`, and later runs take the target's.

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ftetl.errors import DataError
 from ftetl.raw import envelope, index
 from ftetl.raw.element import Scan
 from ftetl.raw.response import Response
@@ -51,6 +52,20 @@ def read_page(response: Response) -> Page | None:
     keys = envelope.read_keys(response, opening, end + 1)
     jobs = response.blob.read(opening.start, end - opening.start).strip()
     return Page(jobs, scan.ids, scan.received, keys, _cursor(response, opening, end + 1))
+
+
+def require_page(response: Response) -> Page:
+    """The page that a response is; null in the place of its list is an empty one, whose keys are not read.
+
+    Raises:
+        DataError: As `read_page`; or it has no list.
+    """
+    page = read_page(response)
+    if page is not None:
+        return page
+    if not envelope.read_opening(response).empty:
+        raise DataError("R07", f"{response.name} has no `data`", next="try again later")
+    return Page(b"", [], 0, {}, None)
 
 
 def _cursor(response: Response, opening: envelope.Opening, after: int) -> str | None:

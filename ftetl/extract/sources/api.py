@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,12 +15,12 @@ from ftetl.clock import SKEW, now
 from ftetl.config import credentials
 from ftetl.config.limits import FAILED_DETAILS
 from ftetl.errors import AccessError, FtetlError
+from ftetl.extract.endpoint_requests import EndpointRequests
 from ftetl.extract.endpoints import Endpoint, EndpointAnswer, EndpointRequest
 from ftetl.extract.key_owner import KeyOwner
 from ftetl.extract.list_pages import fetch_list
 from ftetl.extract.outcome import Outcome
 from ftetl.extract.source import Detail, SourceStats
-from ftetl.extract.together_api import endpoint_requests
 from ftetl.extract.together_api.client import Client, JobList
 from ftetl.extract.together_api.transport import RequestLimits
 from ftetl.extract.worker_pool import map_unordered
@@ -115,10 +115,12 @@ class ApiSource:
         )
         waiting = dict.fromkeys(ordered)
         left = self._limits.deadline.left
+        organization_id = self.owner.organization_id if self.owner else None
+        ask = partial(self._ask, EndpointRequests(self._client, organization_id))
         answered: Counter[Endpoint] = Counter()
         failed: Counter[Endpoint] = Counter()
         try:
-            for answer in map_unordered(ordered, self._ask, threads=self._limits.concurrency, left=left):
+            for answer in map_unordered(ordered, ask, threads=self._limits.concurrency, left=left):
                 del waiting[answer.request]
                 endpoint = answer.request.endpoint
                 answered[endpoint] += 1
@@ -156,12 +158,13 @@ class ApiSource:
         response = Response(f"GET /fine-tunes/{job_id}", Memory(body), self._now(), detail=True)
         return Detail(job_id, Outcome.HERE, response)
 
-    def _ask(self, request: EndpointRequest) -> EndpointAnswer:
+    def _ask(self, requests: EndpointRequests, request: EndpointRequest) -> EndpointAnswer:
         if self._limits.deadline.passed():
             return EndpointAnswer(request, Outcome.FAILED)
         try:
-            name, body = endpoint_requests.fetch(self._client, request)
+            name, body = requests.fetch(request)
         except FtetlError as error:  # of any kind: the jobs were received, and the next run asks again
+            _log.info("%s %s could not be fetched: %s", request.endpoint, request.parameter, error.what)
             self._endpoint_failures[request.endpoint] = error
             return EndpointAnswer(request, Outcome.FAILED)
         if body is None:

@@ -28,6 +28,7 @@ JSON_KINDS = {
     "money": _INTEGER,  # in nano-USD; a real, even a whole one such as 4.0, is another unit
     "number": JsonKind(pa.float64(), float, _DIGITS),
     "boolean": JsonKind(pa.bool_(), bool, b"tf"),
+    "decimal": JsonKind(pa.string(), str, b'"'),  # in text; a number as well, for the Python reader
 }
 # The kind, and for a union field the other kind, of columns whose type is not itself the kind.
 _KINDS_BY_READER: dict[str, tuple[str, str | None]] = {
@@ -36,6 +37,7 @@ _KINDS_BY_READER: dict[str, tuple[str, str | None]] = {
     "is_one_of": ("string", None),
     "unix_seconds": ("integer", None),
     "json_text": ("string", None),
+    "decimal": ("decimal", None),
 }
 _KIND_BY_TYPE = {"datetime": "string"}
 

@@ -6,6 +6,7 @@ It takes one job at a time, by the same schema as the Arrow reader, which refuse
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -165,6 +166,21 @@ def read_number(item: Any) -> tuple[float | None, str | None]:
     return None, "out_of_range" if isinstance(item, int) or _is_finite_text(item) else "not_finite"
 
 
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?")
+
+
+def _read_decimal(item: Any) -> tuple[str | None, str | None]:
+    """The text of a decimal number, as it came: in quotes, as this API writes amounts, or as a JSON number."""
+    if json_kind(item) == "string":
+        return (item or None, None) if not item or _DECIMAL.fullmatch(item) else (None, "wrong_type")
+    if json_kind(item) != "number":
+        return None, "wrong_type"
+    if isinstance(item, strict_json.NumberText) and not _is_finite_text(item):
+        return None, "not_finite"
+    text = str(item)
+    return (text, None) if _DECIMAL.fullmatch(text) else (None, "out_of_range")
+
+
 def _read_boolean(item: Any) -> tuple[bool | None, str | None]:
     return (item, None) if isinstance(item, bool) else (None, "wrong_type")
 
@@ -175,4 +191,5 @@ _READERS: dict[str, Callable[[Any], tuple[Any, str | None]]] = {
     "money": _read_money,
     "number": read_number,
     "boolean": _read_boolean,
+    "decimal": _read_decimal,
 }

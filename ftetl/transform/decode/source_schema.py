@@ -63,7 +63,7 @@ def job_schema() -> Node:
         node = root if table.rows is None else _list_node(root, table)
         node.ignored |= set(table.ignore) - set(node.children)
         for column in table.columns:
-            _add_column(root, node, column)
+            add_column(root, node, column)
     root.ignored -= set(root.children)
     return root
 
@@ -77,7 +77,7 @@ def endpoint_schema(name: str) -> Node:
     """
     root = Node()
     for column in tables()[name].columns:
-        _add_column(root, root, column)
+        add_column(root, root, column)
     for path in tables()[name].ignore:
         *above, key = path.split(".")
         node = root
@@ -98,7 +98,12 @@ def _list_node(root: Node, table: Table) -> Node:
     return node
 
 
-def _add_column(root: Node, node: Node, column: Column) -> None:
+def add_column(root: Node, node: Node, column: Column) -> None:
+    """Add the keys that a column is read from, to the row or to its job.
+
+    Raises:
+        ConfigError: They contradict those of other columns.
+    """
     if column.read in ("last_event", "computed"):
         return
     for source in column.sources:
@@ -145,20 +150,21 @@ def sibling_keys() -> dict[str, str]:
 @cache
 def arrow_schema(*, json_as_text: bool) -> pa.Schema:
     """The nested Arrow schema of a job: as Arrow reads it, or of a decoded batch, with the columns of JSON text."""
-    return pa.schema(_arrow_fields(job_schema(), json_as_text=json_as_text))
+    return pa.schema(arrow_fields(job_schema(), json_as_text=json_as_text))
 
 
 @cache
 def endpoint_arrow_schema(name: str) -> pa.Schema:
     """The nested Arrow schema of decoded elements of this table."""
-    return pa.schema(_arrow_fields(endpoint_schema(name), json_as_text=True))
+    return pa.schema(arrow_fields(endpoint_schema(name), json_as_text=True))
 
 
-def _arrow_fields(node: Node, *, json_as_text: bool) -> list[pa.Field[Any]]:
+def arrow_fields(node: Node, *, json_as_text: bool) -> list[pa.Field[Any]]:
+    """The Arrow fields of an object's keys."""
     fields: list[pa.Field[Any]] = []
     for key, child in node.children.items():
         if isinstance(child, Node):
-            struct = pa.struct(_arrow_fields(child, json_as_text=json_as_text))
+            struct = pa.struct(arrow_fields(child, json_as_text=json_as_text))
             fields.append(pa.field(key, pa.list_(struct) if child.is_list else struct))
         elif not child.is_json or json_as_text:
             fields.append(pa.field(key, JSON_KINDS[child.kind].arrow))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,8 @@ from ftetl.transform.decode.source_schema import other_kind_key
 
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 (Go's zero time) and 9999
 MAX_WORD = "max"  # the largest batch size
+_WHOLE_LIMIT = Decimal(USD_LIMIT).scaleb(-NANO)  # from here on a decimal does not fit
+_LAST_PLACE = Decimal(1).scaleb(-NANO)
 
 
 @dataclass
@@ -83,8 +86,9 @@ def flat_column(column: Column, rows: Rows, collector: AnomalyCollector) -> pa.A
         values = pc.coalesce(values, alias_values)
     if values.null_count == len(values):
         return pa.nulls(len(values), TYPES[column.type])
-    if column.type in _CONVERT:
-        values = _CONVERT[column.type](column, values, path, collector)
+    convert = _CONVERT_DECIMAL if column.read == "decimal" else _CONVERT
+    if column.type in convert:
+        values = convert[column.type](column, values, path, collector)
     if column.minimum is not None:
         values = _null_where(pc.less(values, column.minimum), values, path, collector)
     return values
@@ -155,7 +159,38 @@ def _convert_usd(_: Column, values: pa.Array, path: str, collector: AnomalyColle
     return scaled_decimal(_null_where(too_large, values, path, collector), NANO, TYPES["decimal"])
 
 
-_CONVERT: dict[str, Callable[[Column, pa.Array, str, AnomalyCollector], pa.Array]] = {
+def _convert_decimal(_: Column, texts: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
+    """Texts of decimal numbers as decimals with 9 places, rounded half to even."""
+    try:
+        return pc.cast(texts, TYPES["decimal"])
+    except pa.ArrowInvalid:  # Arrow casts exactly or not at all
+        rounded = [None if text is None else _rounded(text) for text in texts.to_pylist()]
+    does_not_fit = pa.array([value is None for value in rounded])
+    collector.add_masked(path, "out_of_range", pc.and_(does_not_fit, pc.is_valid(texts)), texts)
+    return pa.array(rounded, TYPES["decimal"])
+
+
+def _rounded(text: str) -> Decimal | None:
+    """The decimal with 9 places; None where it does not fit."""
+    value = Decimal(text)
+    if value.copy_abs() >= _WHOLE_LIMIT:
+        return None
+    rounded = value.quantize(_LAST_PLACE, ROUND_HALF_EVEN)
+    return rounded if rounded.copy_abs() < _WHOLE_LIMIT else None
+
+
+def _convert_double(_: Column, texts: pa.Array, path: str, collector: AnomalyCollector) -> pa.Array:
+    """Texts of decimal numbers as the nearest doubles."""
+    numbers = pc.add(pc.cast(texts, pa.float64()), 0.0)  # so that "-0" is 0
+    is_infinite = pc.is_inf(numbers)
+    if not collector.add_masked(path, "out_of_range", is_infinite, texts):
+        return numbers
+    return pc.if_else(is_infinite, pa.scalar(None, pa.float64()), numbers)
+
+
+_Convert = Callable[[Column, pa.Array, str, AnomalyCollector], pa.Array]
+_CONVERT_DECIMAL: dict[str, _Convert] = {"decimal": _convert_decimal, "number": _convert_double}
+_CONVERT: dict[str, _Convert] = {
     "string": _convert_text,
     "datetime": _convert_times,
     "decimal": _convert_usd,
