@@ -29,6 +29,7 @@ from ftetl.raw.response import Response
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+_FAILURES_SHOWN = 5  # different errors of an endpoint that its note tells
 
 
 class ApiSource:
@@ -47,7 +48,7 @@ class ApiSource:
         self.service: str | None = service
         self.notes: tuple[str, ...] = ()
         self._failure: FtetlError | None = None  # of the last detail that failed
-        self._endpoint_failures: dict[Endpoint, FtetlError] = {}  # the last one of each endpoint
+        self._endpoint_failures: dict[Endpoint, dict[str, None]] = {}  # what failed, each text once
         self._clock_ahead = timedelta()  # how much this machine's clock is wrong
 
     @cached_property
@@ -164,8 +165,7 @@ class ApiSource:
         try:
             name, body = requests.fetch(request)
         except FtetlError as error:  # of any kind: the jobs were received, and the next run asks again
-            _log.info("%s %s could not be fetched: %s", request.endpoint, request.parameter, error.what)
-            self._endpoint_failures[request.endpoint] = error
+            self._endpoint_failures.setdefault(request.endpoint, {})[error.what] = None
             return EndpointAnswer(request, Outcome.FAILED)
         if body is None:
             return EndpointAnswer(request, Outcome.GONE)
@@ -175,8 +175,12 @@ class ApiSource:
         return self._observed_at or now() - self._clock_ahead
 
     def _failed_note(self, endpoint: Endpoint, count: int) -> str:
-        failure = self._endpoint_failures.get(endpoint)
-        why = failure.what if failure else f"the deadline of {self._limits.deadline.seconds:g} seconds passed"
+        failures = [*self._endpoint_failures.get(endpoint, ())]
+        hidden = [f"{len(failures) - _FAILURES_SHOWN:,} other errors"] if len(failures) > _FAILURES_SHOWN else []
+        why = (
+            "; ".join(failures[:_FAILURES_SHOWN] + hidden)
+            or f"the deadline of {self._limits.deadline.seconds:g} seconds passed"
+        )
         return f"{count:,} of the requests for {endpoint} failed ({why}); the next run sends them again"
 
     def _stopped_note(self, failed: int, waiting: int) -> str:
