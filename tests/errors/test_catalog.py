@@ -28,6 +28,7 @@ CHOSEN = {
     ("validate/table_checks.py", "SoftwareError"): {"B02", "V13"},
     ("config/credentials.py", "ConfigError"): {"P07", "X04"},
     ("extract/together_api/transport.py", "UnavailableError"): {"H21", "H22"},
+    ("extract/together_api/response_check.py", "UnavailableError"): {"N03"},
 }
 
 
