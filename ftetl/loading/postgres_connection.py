@@ -61,12 +61,15 @@ class PostgresConnection:
         self.replaced = 0  # texts in which U+FFFD stands in place of NUL
         self._error = adbc.Error
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="postgres")
-        self._doing = "connect"
+        self._doing = "load the tables"
         self._stopped = False
         try:
             self._connection = _wait_for(self._threads.submit(adbc.connect, full))
         except adbc.Error as error:
-            said = Secret(environ.get("PGPASSWORD", "")).hide(str(error)) if environ.get("PGPASSWORD") else str(error)
+            if error.sqlstate:  # it reads the catalog
+                raise error_of_statement(error, "read the catalog", self.name) from None
+            password = environ.get("PGPASSWORD")
+            said = Secret(password).hide(str(error)) if password else str(error)
             raise error_of_connecting(said, self.name) from None
         self._cursor = self._connection.cursor()
 

@@ -27,6 +27,7 @@ _ROOM: Final = "free some space for the server, then run again"
 _BY_STATE: Final[dict[str, tuple[type[FtetlError], str, str]]] = {
     "42501": (TargetError, "L35", _RIGHTS),
     "25006": (TargetError, "L35", "load into the primary server, as a user whose transactions may write"),
+    "42P07": (TargetError, "L05", "rename what has this name, or load into another schema"),
     "53100": (StorageError, "L10", _ROOM),
     "53": (TryLaterError, "L09", _LATER),
     "55P03": (TryLaterError, "L09", "another program holds a lock on the table; run again when it is done"),
@@ -53,7 +54,7 @@ _BY_TEXT: Final[tuple[tuple[str, type[FtetlError], str, str], ...]] = (
 
 def error_of_connecting(said: str, address: str) -> FtetlError:
     """The error for a connection that could not be made, from what libpq says."""
-    reason = _one_line(said.partition("failed: ")[2] or said.partition("Failed to connect: ")[2])
+    reason = _one_line(said.partition("failed: ")[2] or said.partition("Failed to connect: ")[2] or said)
     kind, code, advice = next(
         ((kind, code, advice) for text, kind, code, advice in _BY_TEXT if text in reason),
         (UnavailableError, "L34", "check the address, and whether the server runs"),
@@ -62,16 +63,15 @@ def error_of_connecting(said: str, address: str) -> FtetlError:
 
 
 def error_of_statement(error: Any, what: str, address: str) -> FtetlError:
-    """The error for a statement that failed, such as `load the table jobs`."""
+    """The error for a statement that failed while something was done, such as `write the table jobs`."""
     state = error.sqlstate or ""
-    details = dict(error.details or ())
-    primary = details.get("PG_DIAG_MESSAGE_PRIMARY", b"")
+    primary = dict(error.details or ()).get(b"PG_DIAG_MESSAGE_PRIMARY", b"")
     if not state:
         said = _one_line(str(error))
         if "server closed the connection" not in said and "connection" not in said:
             return StorageError("L10", f"cannot {what} in {address}: {said}", next="look into the server's log")
         return UnavailableError("L34", f"cannot {what}: the connection to {address} was lost", next=_AGAIN)
-    reason = _one_line(primary.decode("utf-8", "replace") if isinstance(primary, bytes) else str(primary))
+    reason = _one_line(primary.decode("utf-8", "replace"))
     kind, code, advice = _BY_STATE.get(state) or _BY_STATE.get(state[:2]) or (TargetError, "L39", "")
     return kind(code, f"cannot {what} in {address}: {reason} (SQLSTATE {state})", next=advice)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -212,6 +213,7 @@ class TestStatements:
 
         assert raised.value.code == f"FTETL-{code}"
         assert "cannot write the table jobs" in str(raised.value)
+        assert re.search(r": \w.{10,} \(SQLSTATE \w{5}\)", str(raised.value))
         assert "\n" not in str(raised.value)
 
     def test_an_error_of_the_rows_is_raised_as_it_is_and_nothing_is_stored(self, postgres_database: Database) -> None:
