@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -12,7 +13,7 @@ from ftetl.contract.arrow_schema import schema
 from ftetl.errors import StorageError
 from ftetl.loading import formats
 from ftetl.snapshot.snapshot import Snapshot
-from ftetl.snapshot.table_reader import open_tables
+from ftetl.snapshot.table_reader import open_tables, table_file
 from ftetl.store.integrity import find_damage
 
 PROJECT = "project"
@@ -41,6 +42,7 @@ class LoadSource:
         self.committed_at = snapshot.committed_at
         self.identity: Mapping[str, str | None] = manifest.facts["identity"]
         self.rows: Mapping[str, int] = {name: snapshot.rows.get(name, 0) for name in tables()}
+        self._folder = snapshot.folder
         self._reader = open_tables(snapshot.target, manifest)
         self._sha256 = {file.name: file.sha256 for file in manifest.files}
 
@@ -52,6 +54,11 @@ class LoadSource:
         """A text that is equal for equal rows of a table under the same contract."""
         file = self._sha256.get(f"{name}.{formats.REFERENCE}", "no file")
         return f"{file} {self.contract(name).fingerprint}"
+
+    def parquet_file(self, name: str) -> Path | None:
+        """The file of a table, which may have older columns than `read`; None where the version has none."""
+        file = table_file(self._folder, name)
+        return file if file.name in self._sha256 else None
 
     def read(self, name: str) -> Iterator[pa.Table]:
         """The rows of a table in parts that fit into memory, with the columns of `contract(name)` in their order.

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -23,6 +25,18 @@ from ftetl.loading.load_source import PROJECT, LoadSource
 
 STAGE = "_ftetl_stage"  # the temporary table of the rows that are loaded
 _INDEXED = ("job_id", "created_at")
+
+
+@dataclass
+class Incoming:
+    """Encoded rows of a schema, in parts that fit into memory, to be read once."""
+
+    schema: pa.Schema
+    parts: Iterable[pa.Table]
+    file: Path | None = None  # a Parquet file from which they came, if there is one; it may have other columns
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return iter(self.parts)
 
 
 class Database(Protocol):
@@ -55,7 +69,7 @@ class Database(Protocol):
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a query."""
 
-    def insert(self, table: str, schema: pa.Schema, rows: Iterable[pa.Table]) -> None:
+    def insert(self, table: str, schema: pa.Schema, rows: Incoming) -> None:
         """Insert encoded rows of this schema by name: the table may have its columns in another order, and more."""
 
 
@@ -125,7 +139,7 @@ class _Load:
         """Add the row of this load to `_ftetl_loads`."""
         ((last,),) = self.database.query(f"SELECT max(load) FROM {self.database.qualified(LOADS)}")  # noqa: S608
         row = self.database.encode(load_record.CONTRACT, load_record.row(self.source, (last or 0) + 1))
-        self.database.insert(LOADS, row.schema, [row])
+        self.database.insert(LOADS, row.schema, Incoming(row.schema, [row]))
 
     def _shape(self, table: Table, *, made_before: bool) -> bool:
         """Make a table that is missing, and add the columns that one of ours lacks; whether it was missing."""
@@ -189,8 +203,9 @@ class _Load:
         return counts
 
     def _insert(self, table: Table, into: str) -> None:
-        rows = (self.database.encode(table, part) for part in self.source.read(table.name))
-        self.database.insert(into, self._encoded_schema(table), rows)
+        parts = (self.database.encode(table, part) for part in self.source.read(table.name))
+        schema = self._encoded_schema(table)
+        self.database.insert(into, schema, Incoming(schema, parts, self.source.parquet_file(table.name)))
 
     def _merge(self, table: Table) -> TableCounts:
         """Bring the differences between the stage and the table's rows of the project into the table."""
