@@ -27,6 +27,9 @@ TIME_AND_COLUMNS: Final[dict[str, tuple[str | None, tuple[str, ...]]]] = {
     "job_history": ("observed_at", ("observed_at", "job_id", "status", "token_count", "total_price_usd")),
     "quarantine": ("first_seen_at", ("first_seen_at", "rule", "job_id", "source", "position")),
     "anomalies": (None, ("job_id", "path", "kind", "raw", "rows")),
+    "files": ("created_at", ("created_at", "file_id", "filename", "bytes", "lines", "present")),
+    "training_metrics": ("logged_at", ("logged_at", "job_id", "step", "name", "value")),
+    "endpoint_anomalies": (None, ("table_name", "group_id", "path", "kind", "raw", "rows")),
 }
 
 
@@ -47,12 +50,13 @@ def newest_rows(snapshot: Tables, table: str, selection: Selection) -> tuple[pa.
     A table whose rows have no time keeps its order.
 
     Raises:
-        UsageError: There is no such table, column or status, or the rows of the table have no time.
+        UsageError: There is no such table, column or status, or the rows of the table have no time, or no job.
         StorageError: Its file cannot be read, or is damaged.
     """
     time, most_important = TIME_AND_COLUMNS.get(table, (None, ()))
     columns = [*(selection.columns or most_important)]
-    needed = [*columns, *([time] if time else []), *(["job_id"] if "job_id" in _names(table) else ["ResourceId"])]
+    job = next((name for name in ("job_id", "ResourceId") if name in _names(table)), None)
+    needed = [*columns, *(name for name in (time, job) if name is not None)]
     rows = snapshot.arrow(table, [*dict.fromkeys(needed)])
     if selection.since is not None:
         if time is None:
@@ -61,7 +65,9 @@ def newest_rows(snapshot: Tables, table: str, selection: Selection) -> tuple[pa.
             pc.greater_equal(rows.column(time), pa.scalar(selection.since, rows.schema.field(time).type))
         )
     if selection.status is not None or selection.model is not None:
-        rows = rows.filter(pc.is_in(rows.column(needed[-1]), value_set=_job_ids(snapshot, selection)))
+        if job is None:
+            raise UsageError("P04", f"the rows of {table} are not of jobs", next="leave out --status and --model")
+        rows = rows.filter(pc.is_in(rows.column(job), value_set=_job_ids(snapshot, selection)))
     if time is not None:
         rows = rows.take(pc.sort_indices(rows, [(time, "descending")]))  # stable; rows without a time are last
     return rows.slice(0, selection.limit).select(columns), rows.num_rows

@@ -112,7 +112,7 @@ class TestEveryRun:
             raise KeyboardInterrupt
 
         answer.write_text('{"data": [{"id": "ft-3"}]}')
-        monkeypatch.setattr(pipeline_run.Run, "_report", stopped)
+        monkeypatch.setattr(pipeline_run, "make_report", stopped)
         with pytest.raises(KeyboardInterrupt):
             ftetl.export(target, source=answer, allow_account_change=True, allow_shrink=True)
         last = read(target)[-1]

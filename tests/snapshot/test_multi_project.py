@@ -46,7 +46,8 @@ def test_a_table_holds_all_projects_rows_in_the_order_of_its_key(targets: list[P
         rows, key=lambda row: [*(row[column] for column in key), row.get("SubAccountId")]
     )
     assert whole.equals(whole.sort_by([(column, "ascending") for column in key]))
-    assert {row["project" if "project" in row else "SubAccountId"] for row in rows} == {*PROJECTS}
+    is_filled = not (tables()[name].endpoint or name == "endpoint_anomalies")  # by a saved list
+    assert {row["project" if "project" in row else "SubAccountId"] for row in rows} == {*(PROJECTS * is_filled)}
 
 
 def test_the_frames_are_those_of_one_target(targets: list[Path]) -> None:

@@ -78,6 +78,7 @@ def test_the_columns_are_the_wanted_ones_in_their_order(snapshot: Snapshot) -> N
         ("jobs", Selection(columns=("stats",)), "jobs has no column 'stats'; did you mean status?"),
         ("jobs", Selection(status="eror"), "no job has the status 'eror'; did you mean error?"),
         ("jobs", Selection(status="xyz"), "no job has the status 'xyz'; there are: completed, error"),
+        ("files", Selection(status="error"), "rows of files are not of jobs; leave out --status and --model"),
         ("anomalies", Selection(since=datetime(2026, 7, 2, tzinfo=UTC)), "have no time; leave out --since"),
     ],
 )

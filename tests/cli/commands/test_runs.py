@@ -29,7 +29,7 @@ class TestRuns:
 
         assert (codes, done.code, done.err) == ([0, 0, 77], 0, "")
         assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", line[0]) for line in (first, second, third))
-        assert (first[2], first[4]) == ("8 requests", "5 new, 0 changed, 0 gone")
+        assert (first[2], first[4]) == ("9 requests", "5 new, 0 changed, 0 gone")
         assert re.fullmatch(r"[\d,]+ events", first[5])
         assert [part.lstrip("0123456789 ") for part in first[6:8]] == ["quarantined", "anomalies"]
         assert re.fullmatch(r"\d+ unknown keys?", first[8])
