@@ -28,6 +28,7 @@ TIME_AND_COLUMNS: Final[dict[str, tuple[str | None, tuple[str, ...]]]] = {
     "quarantine": ("first_seen_at", ("first_seen_at", "rule", "job_id", "source", "position")),
     "anomalies": (None, ("job_id", "path", "kind", "raw", "rows")),
     "files": ("created_at", ("created_at", "file_id", "filename", "bytes", "lines", "present")),
+    "billing_usage": ("start_time", ("start_time", "product_name", "quantity", "unit_price", "cost")),
     "training_metrics": ("logged_at", ("logged_at", "job_id", "step", "name", "value")),
     "endpoint_anomalies": (None, ("table_name", "group_id", "path", "kind", "raw", "rows")),
 }
