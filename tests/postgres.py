@@ -54,10 +54,10 @@ class Server:
         return [tuple(None if cell == "\x1d" else cell for cell in line.split("\x1f")) for line in lines]
 
     @contextlib.contextmanager
-    def database(self) -> Iterator[Database]:
-        """A new, empty database."""
+    def database(self, template: str = "template1") -> Iterator[Database]:
+        """A new database, empty or a copy of another one."""
         name = f"test_{next(self.numbers)}"
-        self.ask(f"CREATE DATABASE {name}")
+        self.ask(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield Database(self, name)
         self.ask(f"DROP DATABASE {name} WITH (FORCE)")
 

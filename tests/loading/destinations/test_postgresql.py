@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -20,10 +21,11 @@ import ftetl
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, TargetError, TryLaterError, UnavailableError
 from ftetl.load_result import LoadResult
+from ftetl.loading import postgres_connection
 from ftetl.loading.load_source import with_project
 from ftetl.loading.postgres_connection import PostgresConnection
 from tests.cli import program
-from tests.postgres import Database
+from tests.postgres import Database, Server
 
 SECRET = "k4nari+p:w/@%24"
 TYPES = {
@@ -56,11 +58,19 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "target"
 
 
+@pytest.fixture(scope="module")
+def loaded(versions: Path, postgres_server: Server) -> Iterator[str]:
+    """The name of a database that has the first version; nobody may change it."""
+    with postgres_server.database() as database:
+        ftetl.load(versions, database.url, version=1)
+        yield database.name
+
+
 @pytest.fixture
-def first(versions: Path, postgres_database: Database) -> Database:
+def first(loaded: str, postgres_server: Server) -> Iterator[Database]:
     """A database that has the first version."""
-    ftetl.load(versions, postgres_database.url, version=1)
-    return postgres_database
+    with postgres_server.database(loaded) as database:
+        yield database
 
 
 @pytest.fixture
@@ -330,6 +340,10 @@ def idle(database: Database) -> None:
             time.sleep(0.01)
 
 
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class TestALoadThatEndsInTheMiddle:
     @pytest.fixture
     def total(self, versions: Path, first: Database) -> int:
@@ -338,12 +352,12 @@ class TestALoadThatEndsInTheMiddle:
             ftetl.load(versions, first.url, dry_run=True)
         return calls[0] + 1  # and the commit
 
-    def killed(self, versions: Path, database: Database, number: int) -> int:
-        """Load the second version in a process that kills itself before the call of this number; its signal."""
+    def killed(self, versions: Path, database: Database, number: int, act: Callable[[], None] = kill) -> int:
+        """Load the second version in a process that does this before the call of this number; the signal it died of."""
         pid = os.fork()
         if not pid:
             try:
-                with at_call(number, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+                with at_call(number, act):
                     ftetl.load(versions, database.url)
             finally:
                 os._exit(0)
@@ -361,6 +375,28 @@ class TestALoadThatEndsInTheMiddle:
 
         assert self.killed(versions, first, total + 1) == 0
         assert content(first) != before
+
+    def test_killed_in_the_middle_of_rows_it_leaves_the_database_as_it_was(
+        self, versions: Path, first: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = content(first)
+        monkeypatch.setattr(postgres_connection, "_without_nul", lambda _: kill())
+
+        assert self.killed(versions, first, 0) == signal.SIGKILL
+        assert content(first) == before
+
+    @pytest.mark.parametrize("seconds", [0, 0.0005, 0.001, 0.002])
+    def test_killed_while_it_commits_all_rows_are_the_old_or_all_are_the_new_ones(
+        self, seconds: float, versions: Path, first: Database, total: int
+    ) -> None:
+        before = content(first)
+        self.killed(versions, first, total, threading.Timer(seconds, kill).start)
+        idle(first)
+        after = content(first)
+        result = ftetl.load(versions, first.url)
+
+        assert result.changed == (after == before)
+        assert (content(first) == after) == (not result.changed)
 
     def test_the_server_is_shut_down_at_some_statement(self, versions: Path, first: Database, total: int) -> None:
         before = content(first)
