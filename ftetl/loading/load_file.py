@@ -16,7 +16,9 @@ from ftetl.errors.os_errors import translate_os_errors
 
 @contextmanager
 def destination_file(path: Path, *, dry_run: bool, companions: tuple[str, ...] = ()) -> Iterator[Path | None]:
-    """The path to open, with its folder checked; None where a dry run would make the file.
+    """The absolute path to open, with its folder checked; None where a dry run would make the file.
+
+    It is absolute, since libraries give names such as `:memory:` and `md:x` a meaning.
 
     A new file gets the mode of ftetl's files, and is removed if the block fails; so are its companions, such as the
     `.wal` of a database.
@@ -34,10 +36,10 @@ def destination_file(path: Path, *, dry_run: bool, companions: tuple[str, ...] =
         if exists and not os.access(path, os.R_OK | (0 if dry_run else os.W_OK)):
             raise TargetError("L08", f"{path} may not be written to", next="give this user the right to it")
     if exists or dry_run:
-        yield path if exists else None
+        yield path.absolute() if exists else None
         return
     try:
-        yield path
+        yield path.absolute()
     except BaseException:
         for name in ("", *companions):
             with contextlib.suppress(OSError):

@@ -88,12 +88,22 @@ def scheme_of(address: str) -> str:
 
 def shown(address: str) -> str:
     """An address for messages: without user, password and parameters."""
+    if "://" not in address:  # a path, which has neither
+        return address
     return re.sub(r"//.*@", "//", address, flags=re.DOTALL).partition("?")[0]
 
 
 def path_in(address: str) -> str:
-    """What stands behind the scheme of an address, such as the path of a file."""
-    return address.partition(":")[2]
+    """The path in an address such as `duckdb:FILE`.
+
+    Raises:
+        ConfigError: It begins with two slashes, as in the URLs of other tools, where `sqlite:///x` is not `/x`.
+    """
+    scheme, _, path = address.partition(":")
+    if path.startswith("//"):
+        what = f"{address} is not an address: behind `{scheme}:` stands a path, and no `//`"
+        raise ConfigError("L01", what, next=f"write `{scheme}:FILE` or `{scheme}:/FOLDER/FILE`")
+    return path
 
 
 def find(address: str) -> Destination:

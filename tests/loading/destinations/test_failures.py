@@ -79,6 +79,23 @@ class TestFile:
 
         assert (error.code, error.what) == ("FTETL-L08", f"the folder {tmp_path / 'none'} is not there")
 
+    @pytest.mark.parametrize("name", ["memory.db", "temp.db", ":memory:", "md:x", "a b?'\".db", "ftetl.db"])
+    def test_its_name_has_no_meaning(
+        self, two_versions: Path, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        result = ftetl.load(two_versions, f"{scheme}:{name}")
+
+        assert result.destination == f"{scheme}:{name}"
+        assert (result.changed, ftetl.load(two_versions, f"{scheme}:{name}").changed) == (True, False)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    @pytest.mark.parametrize("slashes", ["//", "///", "////"])
+    def test_the_url_of_another_tool_is_refused(self, two_versions: Path, scheme: str, slashes: str) -> None:
+        error = refused(ConfigError, two_versions, f"{scheme}:{slashes}jobs.db")
+
+        assert (error.code, f"`{scheme}:FILE`" in error.next) == ("FTETL-L01", True)
+
     def test_a_folder_is_none(self, two_versions: Path, scheme: str, tmp_path: Path) -> None:
         error = refused(TargetError, two_versions, address(scheme, tmp_path))
 
