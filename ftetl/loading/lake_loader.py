@@ -78,7 +78,7 @@ def load(lake: Lake, source: LoadSource, options: LoadOptions) -> Outcome:
         common = sum(c.updated + c.unchanged for c in counts.values())
         known = common + sum(c.deleted for c in counts.values())
         load_record.require_common_rows(source, known=known, common=common)
-    stale = [name for name, c in counts.items() if c.changed or missing[name]]
+    stale = [name for name, c in counts.items() if c.changed]
     is_same = last is not None and last.is_of(source)
     changed = bool(stale) or not is_same or any(columns != () for columns in missing.values())
     if changed and not options.dry_run:

@@ -180,6 +180,7 @@ FAULTS: Final[dict[str, Fault]] = {
         ("L10", "IOERR", "the destination failed; nothing was loaded"),
         ("L20", "CONFIG", "a table has more rows than a sheet of Excel"),
         ("L21", "CANTCREAT", "the workbook was changed since ftetl wrote it"),
+        ("L22", "CONFIG", "the address of an Iceberg catalog names no database, or no warehouse"),
         ("L30", "CONFIG", "the address of the database is malformed"),
         ("L31", "CONFIG", "a password is in the address of the database, which everybody on the machine can read"),
         ("L32", "NOPERM", "the database does not let the user in"),

@@ -104,9 +104,20 @@ def _read_delta(address: str, name: str) -> pa.Table:
     return conform(deltalake.DeltaTable(f"{address.partition(':')[2]}/{name}").to_pyarrow_table(), name)
 
 
+def _read_iceberg(address: str, name: str) -> pa.Table:
+    from pyiceberg.catalog import load_catalog
+
+    folder = address.partition(":")[2]
+    catalog = load_catalog("ftetl", type="sql", uri=f"sqlite:///{folder}/catalog.db")
+    rows = catalog.load_table(("ftetl", name)).scan().to_arrow()
+    catalog.close()
+    return conform(rows, name)
+
+
 SYSTEMS = {
     "delta": System(lambda folder: f"delta:{folder / 'lake'}", _read_delta),
     "duckdb": System(lambda folder: f"duckdb:{folder / 'ftetl.duckdb'}", _read_duckdb),
+    "iceberg": System(lambda folder: f"iceberg:{folder / 'lake'}", _read_iceberg),
     "sqlite": System(lambda folder: f"sqlite:{folder / 'jobs.sqlite'}", _read_sqlite),
 }
-LAKES = {"delta": "deltalake"}  # those in a lakehouse, with the package that they need
+LAKES = {"delta": "deltalake", "iceberg": "pyiceberg"}  # those in a lakehouse, with the package that they need
