@@ -23,14 +23,25 @@ SHELL = [(page, block) for page in PAGES for block in code_blocks("sh", page)]
 FOREIGN = {"--check", "--strict", "--user"}
 
 
+def commands(line: str) -> Iterator[list[str]]:
+    """The commands of a line of a shell as words: what stands between `;`, `&&` and the like, outside of quotes."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&")
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in lexer:
+        if set(word) <= set(";|&"):
+            yield words
+            words = []
+        else:
+            words.append(word)
+    yield words
+
+
 def calls() -> Iterator[list[str]]:
     """Every call of ftetl on any page, as words; what shells do with them aside."""
     for _, block in SHELL:
         for line in block.splitlines():
-            for part in re.split(r"&&|\|\||[|;]", line):
-                words = shlex.split(part, comments=True)
-                if words[:1] == ["ftetl"]:
-                    yield words
+            yield from (words for words in commands(line) if words[:1] == ["ftetl"])
     for page in PAGES:
         for code in inline_code(page):
             if code.startswith("ftetl ") and ";" not in code:
@@ -57,8 +68,7 @@ def test_every_call_is_one_that_exists(words: list[str]) -> None:
 
 @pytest.mark.parametrize("line", [line for _, block in SHELL for line in block.splitlines() if "ftetl " in line])
 def test_every_call_in_a_block_can_be_parsed(line: str) -> None:
-    for part in re.split(r"&&|\|", line):
-        words = shlex.split(part, comments=True)
+    for words in commands(line):
         if words[:1] == ["ftetl"]:
             CLI_COMMANDS[words[1]].make_context(words[1], words[2:], parent=cli.make_context("ftetl", []))
 
