@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,6 +129,31 @@ def test_a_run_that_did_not_commit_is_asked_again(runs: Exports, server: Server)
     assert runs.asked() == ["ft-01", "ft-02", "ft-04"]
     server.jobs = JOBS
     runs()
+    assert runs.asked() == ["ft-01", "ft-02", "ft-04"]
+    assert runs.rows("training_metrics", *SHOWN) == ROWS
+
+
+def test_after_a_run_that_was_killed_between_its_requests_all_are_asked_again(
+    runs: Exports, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, started = server.response, []
+
+    def kill(path: str, key: str | None) -> tuple[int, bytes]:
+        if path.endswith("ft-02/metrics"):
+            started[0].kill()
+            started[0].wait()
+        return answer(path, key)
+
+    monkeypatch.setattr(server, "response", kill)
+    options = ["--base-url", server.url, "--metrics", "auto", "--files", "none", "--concurrency", "1"]
+    command = [sys.executable, "-m", "ftetl", "export", str(runs.target), *options]
+    started.append(subprocess.Popen(command, env={**os.environ, "TOGETHER_API_KEY": server.key}))
+    assert started[0].wait() == -signal.SIGKILL
+    assert "ft-02" in runs.asked()
+    assert not list(runs.target.glob("snapshots/*/jobs.parquet"))
+
+    monkeypatch.undo()
+    assert runs().exit_code == 0
     assert runs.asked() == ["ft-01", "ft-02", "ft-04"]
     assert runs.rows("training_metrics", *SHOWN) == ROWS
 
