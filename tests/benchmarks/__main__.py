@@ -29,11 +29,8 @@ if not __package__:  # `python tests/benchmarks`
 
 from tests.benchmarks import thresholds
 from tests.benchmarks.cases import CASES, CONTENDERS, Case, Result, race, report
-from tests.benchmarks.measure import HERE, Run, made, measured
 from tests.benchmarks.read_performance import reading
 from tests.benchmarks.startup import small
-
-__all__ = ["HERE", "Run", "made", "main", "measured"]  # `again.py` takes them from here
 
 FORMS = ["ndjson", "json", "ndjson.gz", "ndjson.zst", "json.gz", "json.zst"]
 PACKAGES = ["ftetl", "duckdb", "polars", "pandas", "pyarrow", "dlt"]

@@ -1,8 +1,8 @@
-"""A stand-in for the API that is fast enough not to be what is measured: a list without events, and details.
+"""A stand-in for the API that is fast enough not to be what is measured: a list without events, details, and files.
 
     python tests/benchmarks/fake_api.py FILE --latency 0.02
 
-Prints its address. FILE is what `make.py` has written as `.ndjson`. Every detail takes `--latency` seconds on
+Prints its address. FILE is what `generate.py` has written as `.ndjson`. Every detail takes `--latency` seconds on
 average, whatever timers do. After `GET /change?percent=1` that many of the jobs say something else. Plain asyncio: one
 process, no thread for a request.
 """
@@ -16,6 +16,7 @@ import re
 import time
 from pathlib import Path
 
+TRAINING_FILE = re.compile(rb'"training_file":"([^"]+)"')
 EVENTS = re.compile(rb'"events":\[.*\],(?="from_checkpoint":)')
 BEFORE, AFTER = b'"refund_amount":0', b'"refund_amount":1000'
 
@@ -30,6 +31,11 @@ class Service:
         lines = file.read_bytes().splitlines()
         self.details = {json.loads(line)["id"].encode(): line for line in lines}
         self.listed = {job_id: EVENTS.sub(b"", line) for job_id, line in self.details.items()}
+        self.files = [
+            b'{"id":"%s","object":"file","created_at":1767225600,"filename":"%s.jsonl","bytes":1048576,'
+            b'"purpose":"fine-tune","FileType":"jsonl","LineCount":1000,"Processed":true}' % (name, name[-4:])
+            for name in sorted(set(TRAINING_FILE.findall(file.read_bytes())))
+        ]
 
     def change(self, percent: int) -> None:
         """Let that many of all jobs have been refunded meanwhile."""
@@ -62,6 +68,8 @@ class Service:
             return b"{}"
         if path == b"/v1/fine-tunes":
             return b'{"data":[' + b",".join(self.listed.values()) + b"]}"
+        if path == b"/v1/files":
+            return b'{"data":[' + b",".join(self.files) + b"]}"
         if self.latency:
             begun = time.perf_counter()
             await asyncio.sleep(self.latency - self.late)

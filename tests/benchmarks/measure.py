@@ -29,6 +29,7 @@ RIVALS = {
     "dlt": "dlt_pipeline.py",
 }
 PATIENCE = 3600  # seconds until a process that hangs is ended
+THIS = (sys.executable, "-m", "ftetl")  # the command line of this checkout
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # of `ru_maxrss`, in bytes
 
 
@@ -111,10 +112,25 @@ def said(command: Sequence[str | Path]) -> str:
     return done.stdout
 
 
-def export(file: Path, target: Path) -> list[str | Path]:
+def export(file: Path, target: Path, program: Sequence[str | Path] = THIS) -> list[str | Path]:
     """The command that exports a saved response with all its events."""
     drift = ["--allow-drift"] if "-odd" in file.name else []
-    return [sys.executable, "-m", "ftetl", "export", target, "--from", file, "--events", "list", "-q", *drift]
+    return [*program, "export", target, "--from", file, "--events", "list", "-q", *drift]
+
+
+def check(written: Path, facts: Facts) -> None:
+    """Count and sum up what was written.
+
+    Raises:
+        FailedError: It is something else than there is to write.
+    """
+    expected = {"jobs": facts.jobs, "events": facts.events, "nanousd": facts.nanousd}
+    try:
+        result = said([sys.executable, HERE / "check_output.py", written])
+    except FailedError:
+        raise FailedError("wrote no tables") from None
+    if json.loads(result) != expected:
+        raise FailedError(f"wrote {result.strip()} instead of {json.dumps(expected)}")
 
 
 @contextmanager
@@ -141,11 +157,5 @@ def run(name: str, file: Path, facts: Facts, scratch: Path) -> Run:
             longest = facts.bytes * 5 // (facts.jobs * 4)  # DuckDB wants to know; jobs of one answer are about alike
             found = measured([sys.executable, HERE / "rivals" / RIVALS[name], file, folder, str(longest)], folder)
             written = folder
-        expected = {"jobs": facts.jobs, "events": facts.events, "nanousd": facts.nanousd}
-        try:
-            result = said([sys.executable, HERE / "check_output.py", written])
-        except FailedError:
-            raise FailedError("wrote no tables") from None
-        if json.loads(result) != expected:
-            raise FailedError(f"wrote {result.strip()} instead of {json.dumps(expected)}")
+        check(written, facts)
         return found

@@ -19,11 +19,11 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks.__main__ import HERE, Run, made, measured
+from tests.benchmarks.measure import HERE, THIS, Run, made, measured
 
 LATENCY, CONCURRENCY, OVERHEAD = 0.02, 8, 1.3
 SHARE = 0.5  # of the first run's time that a second run with 1 % changed jobs may take
@@ -49,13 +49,18 @@ def asked(url: str, path: str) -> str:
         return text
 
 
-def export(target: Path, *words: str | Path) -> Run:
+def export(target: Path, *words: str | Path, program: Sequence[str | Path] = THIS) -> Run:
     """One export as its own process."""
     common = ["--deadline", "3600", "--concurrency", str(CONCURRENCY), "-q"]
     return measured(
-        ["env", f"TOGETHER_API_KEY={KEY}", sys.executable, "-m", "ftetl", "export", target, *words, *common],
+        ["env", f"TOGETHER_API_KEY={KEY}", *program, "export", target, *words, *common],
         target.parent,
     )
+
+
+def changed(file: Path, later: Path) -> None:
+    """Write the answer in which 1 % of the jobs have changed; in a process of its own, so that ours stays small."""
+    subprocess.run([sys.executable, HERE / "changed_dataset.py", file, later], check=True)
 
 
 def row(name: str, found: Run, ratio: str, note: str) -> bool:
@@ -101,8 +106,7 @@ def second_file(scratch: Path, jobs: int) -> bool:
     """The third benchmark."""
     file, later = scratch / f"{jobs}x20.json", scratch / f"{jobs}x20-later.json"
     made(file, jobs, 20)
-    # In a process of its own: a child's peak memory starts at its parent's.
-    subprocess.run([sys.executable, HERE / "changed_dataset.py", file, later], check=True)
+    changed(file, later)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         target = Path(folder) / "target"
         first = export(target, "--from", file)
