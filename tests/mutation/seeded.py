@@ -112,6 +112,16 @@ BUGS = [
         "tests/pipeline/test_same_inputs.py -k TestIsTaken"),
     Bug("a damaged base is built on", "pipeline/run.py", "        integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)\n", "",
         "tests/faults/test_bitflips.py -k builds_on"),
+    Bug("bill: a cost is cut", "transform/flatten/columns.py", "value.quantize(_LAST_PLACE, ROUND_HALF_EVEN)", 'value.quantize(_LAST_PLACE, "ROUND_DOWN")',
+        "tests/transform/endpoints/test_billing_usage.py"),
+    Bug("bill: windows of another month count", "transform/endpoints/billing_lines.py", "    if not day.startswith(month):\n", "    if False:\n",
+        "tests/transform/endpoints/test_billing_usage.py"),
+    Bug("bill: the last month is final", "pipeline/bills.py", "final=number < current - 1", "final=number < current", "tests/pipeline/test_billing.py -k again"),
+    Bug("bill: every month is asked for", "extract/billing_pages.py", "return fetch() if self._is_shown else None", "return fetch()",
+        "tests/pipeline/test_billing.py -k not_shown"),
+    Bug("bill: a repeated window is taken", "extract/billing_pages.py", "if not self._seen.isdisjoint(starts):", "if False:", "tests/extract/test_billing_pages.py"),
+    Bug("bill: a sum has 28 digits", "analysis/reconcile.py", "Context(prec=500)", "Context(prec=28)", "tests/analysis/test_reconcile.py"),
+    Bug("bill: counted for each project", "analysis/reconcile.py", '[1] == line["project"]:', '[1] is not None:', "tests/analysis/test_reconcile.py"),
 ]  # fmt: skip
 
 

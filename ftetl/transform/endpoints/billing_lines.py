@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
+import msgspec
+
 from ftetl.contract import tables
 from ftetl.errors import DataError
 from ftetl.raw import pages, strict_json
@@ -25,7 +27,10 @@ NAME: Final = "billing_usage"
 WINDOWS: Final = "data"  # the key of the list of windows
 LINES: Final = "line_items"  # the key of a window's list of line items
 PREFIX: Final = f"{WINDOWS}.{LINES}."  # of the paths in anomalies
-_WINDOW_KEY: Final = "window"  # of `extra`
+_WINDOW_KEY: Final = f"/{WINDOWS}"  # of `extra`; with a slash, as no key of a line item has
+
+
+_raw_elements = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,10 @@ def _elements(value: bytes) -> list[bytes]:
         return []
     if not value.startswith(b"["):
         raise strict_json.RefusedError("no_list")
+    try:
+        return [bytes(raw) for raw in _raw_elements.decode(value)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # one of them is broken: which, the splitter finds
     *spans, end = split_elements(value, 1)
     if not end.closing or end.next != len(value):
         raise strict_json.RefusedError("broken_json")

@@ -233,8 +233,8 @@ def test_unknown_keys_are_kept_beside_the_line_item() -> None:
     found = read_body(report(window(1, item, {}, zone="eu"), window(2, {}), generated_at="now"))
 
     assert rows(found, "extra") == [
-        ('{"sku":{"id":1},"applied_credit":{"id":"c"},"window":{"zone":"eu"}}',),
-        ('{"window":{"zone":"eu"}}',),
+        ('{"sku":{"id":1},"applied_credit":{"id":"c"},"/data":{"zone":"eu"}}',),
+        ('{"/data":{"zone":"eu"}}',),
         (None,),
     ]
     assert found.anomalies == []
