@@ -155,7 +155,7 @@ def test_an_extreme_time_or_amount_costs_no_other_job_its_numbers(make: Any, job
         job_record("ft-2", events=events, created_at=far[1], total_price=10**17, token_count=1),
         job_record("ft-3", **running),
     )
-    for name in analysis.__all__:
+    for name in {*analysis.__all__} - {"reconcile"}:  # which needs a bill
         function = getattr(analysis, name)
         if "snapshot" in getattr(function, "__annotations__", ()):
             function(snapshot)

@@ -100,7 +100,7 @@ def test_restarts_of_restarts_form_a_chain(make: Any, job_record: Any) -> None:
 
 def test_without_jobs_every_analysis_is_empty_and_has_its_columns(make: Any) -> None:
     nothing = make()
-    for name in {*analysis.__all__} - {"about", "over_time", "shown", "stage_names"}:
+    for name in {*analysis.__all__} - {"about", "over_time", "reconcile", "shown", "stage_names"}:
         function = getattr(analysis, name)
         if "snapshot" in getattr(function, "__annotations__", ()):
             found = function(nothing)

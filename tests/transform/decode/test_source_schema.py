@@ -15,7 +15,7 @@ from ftetl.transform.decode import source_schema
 READ = [
     (table, column, source)
     for table in tables().values()
-    if not table.computed
+    if table.is_of_jobs
     for column in table.columns
     if column.read not in ("last_event", "computed")
     for source in column.sources
