@@ -149,6 +149,7 @@ COLUMNAR = {"pyarrow", "pandas", "pandera"}
         ("extract.together_api", COLUMNAR | {"click", "rich"}),
         ("extract", {"pandas", "pandera", "click", "rich"}),
         ("transform", {"pandas", "pandera", "requests", "click", "rich"}),
+        ("loading.destinations", {"pandera", "requests", "click", "rich"}),
         ("loading.formats", {"pandas", "pandera", "requests", "click", "rich"}),
         ("snapshot", {"requests", "click", "rich"}),
         ("pipeline", {"click", "rich"}),

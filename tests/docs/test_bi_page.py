@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -84,6 +85,20 @@ def test_the_sql_runs(here: Path, number: int, request: pytest.FixtureRequest) -
         found = connection.execute(SQL[number]).fetchall()
 
     assert found or "empty" in request.node.name
+
+
+@pytest.mark.parametrize("client", ["duckdb", "sqlite"])
+def test_what_a_person_asks_a_destination_has_an_answer(here: Path, tmp_path: Path, client: str) -> None:
+    command = next(
+        line for block in blocks("sh", "Destinations") for line in block.splitlines() if line.startswith(client)
+    )
+    file = str(tmp_path / f"jobs.{client}")
+    ftetl.load(here / "exports", f"{client}:{file}")
+    connection = duckdb.connect(file) if client == "duckdb" else sqlite3.connect(file)
+    found = connection.execute(shlex.split(command)[-1]).fetchall()
+    connection.close()
+
+    assert sum(count for _, count, _ in found) == ftetl.open(here / "exports").rows["jobs"]
 
 
 def needs(name: str) -> str:

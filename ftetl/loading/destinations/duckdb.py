@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -49,12 +50,13 @@ def load(address: str, source: LoadSource, options: LoadOptions) -> Outcome:
         with duckdb.connect(path or ":memory:", config={"autoinstall_known_extensions": "false"}) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.begin()
-            outcome = sql_loader.load(_DuckDB(connection, options.schema), source, replace=options.replace)
+            database = _DuckDB(connection, options.schema)
+            outcome = sql_loader.load(database, source, replace=options.replace)
             if outcome.changed and not options.dry_run:
                 connection.commit()
             else:
                 connection.rollback()
-        return outcome
+        return outcome if database.ambiguous is None else replace(outcome, notes=(database.ambiguous,))
 
 
 class _DuckDB:
@@ -70,6 +72,10 @@ class _DuckDB:
     def __init__(self, connection: Any, schema: str) -> None:
         self._connection, self._schema = connection, schema
         ((self._catalog,),) = self.query("SELECT current_database()")
+        self.ambiguous: str | None = None
+        if self._catalog.lower() == schema.lower():
+            what = f"DuckDB names a database by its file, here {self._catalog} like the schema"
+            self.ambiguous = f"{what}: query {self._catalog}.{schema}.jobs, since {schema}.jobs is ambiguous"
 
     def qualified(self, table: str) -> str:
         return quoted(table) if table == STAGE else ".".join(map(quoted, (self._catalog, self._schema, table)))

@@ -301,6 +301,31 @@ class TestSource:
         require_equal(SYSTEMS[scheme], address(scheme, file), two_versions)
 
 
+def test_a_library_that_is_missing_is_said_with_its_extra(
+    two_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    error = refused(ConfigError, two_versions, f"duckdb:{tmp_path / 'x.db'}")
+
+    assert (error.code, error.next) == ("FTETL-L02", "install it with `pip install 'ftetl[duckdb]'`")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(("name", "notes"), [("ftetl.db", 1), ("FTETL.db", 1), ("jobs.db", 0)])
+def test_a_duckdb_file_that_is_called_like_the_schema_is_told(
+    two_versions: Path, tmp_path: Path, name: str, notes: int
+) -> None:
+    result = ftetl.load(two_versions, f"duckdb:{tmp_path / name}")
+
+    assert len(result.notes) == notes
+    with duckdb.connect(tmp_path / name) as connection:
+        if notes:
+            with pytest.raises(duckdb.Error, match=r"(?i)ambiguous"):
+                connection.execute("SELECT count(*) FROM ftetl.jobs")
+        else:
+            connection.execute("SELECT count(*) FROM ftetl.jobs")
+
+
 @pytest.mark.parametrize("schema", ["", "a b", 'a"b', "1a", "a" * 64, "a;"])
 def test_a_schema_has_a_plain_name(two_versions: Path, tmp_path: Path, schema: str) -> None:
     assert refused(ConfigError, two_versions, f"duckdb:{tmp_path / 'x.db'}", schema=schema).code == "FTETL-L07"
