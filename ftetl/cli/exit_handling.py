@@ -106,7 +106,8 @@ def _output_of_arguments() -> Output:
 def _stopped(name: str, word: str, state: CommandState) -> int:
     version = state.run.committed_version() if state.run else None
     if state.run and version is not None:
-        message = f"{word}, but version {version} of {state.run.settings.target} had been committed and is complete"
+        target = state.run.settings.shown_target
+        message = f"{word}, but version {version} of {target} had been committed and is complete"
         failure(state.output, EXITS["OK"], None, message, version=version)
         return EXITS["OK"].code
     failure(state.output, EXITS[name], f"{PREFIX}S06", f"{word}; nothing was committed")

@@ -15,6 +15,7 @@ from ftetl.cli.log_format import FORMATS
 from ftetl.cli.output import Output
 from ftetl.config import limits, settings
 from ftetl.config.local_path import require_local_path
+from ftetl.config.object_address import parse_address
 from ftetl.loading import formats
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -54,6 +55,15 @@ class LocalPath(click.Path):
             self.fail("the name is empty.", param, ctx)
         require_local_path(value)
         return super().convert(value, param, ctx)
+
+
+class TargetPath(LocalPath):
+    """A target: a local path, or an address in an object store, which stays a text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, or the address as it is written."""
+        address = parse_address(value)
+        return str(address) if address else super().convert(value, param, ctx)
 
 
 def combined(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -98,8 +108,10 @@ def complete_tables(_context: click.Context, _parameter: click.Parameter, incomp
     return [name for name in contracts() if name.startswith(incomplete)]
 
 
-target = click.argument("target", type=LocalPath())
-targets = click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=LocalPath())
+TargetName = Path | str  # a folder, or the address of a target in an object store
+target = click.argument("target", type=TargetPath())
+target_folder = click.argument("target", type=LocalPath())
+targets = click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=TargetPath())
 
 connection = combined(
     click.option(

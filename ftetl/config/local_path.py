@@ -20,5 +20,5 @@ def require_local_path(path: str | os.PathLike[str]) -> None:
     found = _ADDRESS.match(os.fspath(path))
     if found:
         scheme = found[1].lower()
-        what = f"{scheme}:// is not supported: ftetl reads and writes local files and folders"
+        what = f"{scheme}:// is not supported here: ftetl reads and writes local files and folders"
         raise ConfigError("P15", what, next=_ADVICE.get(scheme, _COPY))

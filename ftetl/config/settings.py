@@ -15,6 +15,7 @@ from typing import Any, Self
 from ftetl.clock import parse_iso
 from ftetl.config import limits
 from ftetl.config.local_path import require_local_path
+from ftetl.config.object_address import ObjectAddress, parse_address
 from ftetl.errors import UsageError
 from ftetl.formatting import did_you_mean
 
@@ -58,7 +59,7 @@ class Settings:
 
     Raises:
         UsageError: A word that no setting has, or a number out of range.
-        ConfigError: A path is an address such as `s3://bucket/x`.
+        ConfigError: A path is an address such as `s3://bucket/x`; only the target may be one.
     """
 
     target: Path
@@ -107,6 +108,7 @@ class Settings:
         if unknown:
             advice = did_you_mean(unknown[0], cls.__dataclass_fields__, "see `ftetl export --help`")
             raise UsageError("P03", f"there is no setting {unknown[0]!r}", next=advice)
+        parse_address(target)  # before two slashes become one
         formats = options.get("formats") or ()
         settings = {
             **options,
@@ -124,11 +126,24 @@ class Settings:
         """The project's label."""
         return self.project or PROJECT
 
+    @property
+    def address(self) -> ObjectAddress | None:
+        """Where the target is, if it is in an object store."""
+        return parse_address(self.target)
+
+    @property
+    def shown_target(self) -> str:
+        """The target, for messages."""
+        return str(self.address or self.target)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "environ", Environ(self.environ))
         files = (self.api_key_file, self.pii_key_file, self.metrics_file, self.publish)
-        for path in (self.target, self.source, *files):
+        for path in ("" if self.address else self.target, self.source, *files):
             require_local_path(path or "")
+        _require(
+            not (self.address and self.publish), "a target in an object store is not published", "leave out --publish"
+        )
         for name, value, known in (
             ("events", self.events, EVENTS),
             ("files", self.files, FILES),

@@ -32,7 +32,7 @@ BODIES = "archive"
 INDEX = "index"
 SUFFIX = ".zst"
 _CHUNK = 1 << 20
-_CHECKSUM = "sha256"  # the key of an index's checksum
+CHECKSUM = "sha256"  # the key of an index's checksum
 _ZSTD = "zstd"
 _INDEX_NAME = re.compile(r"(\d{20})-(\d{8}T\d{6}Z-[0-9a-f]{8})\.json")
 _SYNC_THREADS = 2  # more would only wait for the same disk
@@ -156,7 +156,7 @@ class Archive:
     def write_index(self, version: int, document: Mapping[str, JSON]) -> None:
         """Store what the version was made from that is about to be committed; durable."""
         name = f"{version:020d}-{self._target.run_id}.json"
-        self._target.replace_file(self._index, name, seal_json(document, _CHECKSUM))
+        self._target.replace_file(self._index, name, seal_json(document, CHECKSUM))
 
     def drop_unfinished(self, base: Manifest | None, next_version: int) -> None:
         """Remove the indexes of versions that were not committed.
@@ -178,7 +178,7 @@ class Archive:
         """
         for name, _, _ in self._index_names():
             try:
-                yield open_sealed_json(self._fs.read_bytes(self._index, name) or b"", _CHECKSUM)
+                yield open_sealed_json(self._fs.read_bytes(self._index, name) or b"", CHECKSUM)
             except ValueError:
                 path = self._index.path / name
                 raise StorageError("A02", f"{path} is damaged", next="restore the archive from a backup") from None

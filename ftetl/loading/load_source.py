@@ -32,7 +32,8 @@ class LoadSource:
     def __init__(self, snapshot: Snapshot) -> None:
         manifest = snapshot.manifest
         read = replace(manifest, files=tuple(f for f in manifest.files if formats.is_read_back(f.name)))
-        if damage := find_damage(snapshot.target, read):
+        snapshot.fetch(file.name for file in read.files)
+        if damage := find_damage(snapshot.root, read):
             what = f"version {manifest.version} of {snapshot.target} is damaged: {damage[0]}"
             raise StorageError("S13", what, next="restore the file, or make the tables again with `ftetl rebuild`")
         self.target = snapshot.target
@@ -43,7 +44,7 @@ class LoadSource:
         self.identity: Mapping[str, str | None] = manifest.facts["identity"]
         self.rows: Mapping[str, int] = {name: snapshot.rows.get(name, 0) for name in tables()}
         self._folder = snapshot.folder
-        self._reader = open_tables(snapshot.target, manifest)
+        self._reader = open_tables(snapshot.root, manifest, snapshot.fetch)
         self._sha256 = {file.name: file.sha256 for file in manifest.files}
 
     def contract(self, name: str) -> Table:

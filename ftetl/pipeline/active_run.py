@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -33,15 +34,22 @@ class ActiveRun:
     source: Source | None = None
     target: Target | None = None
     first_version: int = 0  # the number that this run's commit gets
+    base: Manifest | None = None  # the newest version when the target was opened
+    is_copy: bool = False  # whether the target is a local copy of one in an object store, where the commit is made
+    attempt: ActiveRun | None = None  # the same run on such a copy
+    store_commit: Callable[[], int | None] = lambda: None  # asks an object store which version this run has committed
     _clock: float = field(default_factory=time.monotonic)
 
     def set_target(self, target: Target) -> None:
         """Set the target, which this run alone may write to from now on."""
-        self.target, self.first_version = target, target.version
+        self.target, self.first_version, self.base = target, target.version, target.base
 
     def committed_version(self) -> int | None:
         """The version that this run has committed, read from the disk: a signal may arrive at any moment."""
-        if self.target is not None:
+        if self.settings.address is not None:
+            with contextlib.suppress(FtetlError):
+                return self.store_commit()
+        elif self.target is not None:
             with contextlib.suppress(FtetlError):
                 newest = max(list_versions(self.target.path), default=0)
                 return newest if newest >= self.first_version else None
@@ -69,7 +77,9 @@ class ActiveRun:
 
     def failure_report(self, error: BaseException) -> Report:
         """The report of a run that ended with this error: an `FtetlError`, or a signal."""
-        base = self.target.base if self.target else None
+        if self.attempt is not None:
+            return self._with_store(self.attempt.failure_report(error), error)
+        base = self.base if self.is_copy else self.target.base if self.target else None
         is_rebuild = base is not None and self.settings.source == ARCHIVE  # its project is the target's
         committed = base is not None and self.target is not None and base.run_id == self.target.run_id
         end = getattr(error, "exit", EXITS["SIGINT"])
@@ -82,7 +92,7 @@ class ActiveRun:
             end, code, message = EXITS["OK"], None, "stopped after the commit"
         stats = self.source.stats if self.source else SourceStats()
         return Report(
-            target=str(self.settings.target),
+            target=self.settings.shown_target,
             source=self.settings.source,
             project=base.facts["identity"]["project"] if base and is_rebuild else self._label(),
             run_id=self.target.run_id if self.target else "",
@@ -100,10 +110,19 @@ class ActiveRun:
             code=code,
         )
 
+    def _with_store(self, report: Report, error: BaseException) -> Report:
+        """The report of a failed attempt on a copy, as one of the run in the store."""
+        report = replace(report, target=self.settings.shown_target)
+        version = None if isinstance(error, Exception) else self.committed_version()
+        if version is None:
+            return report
+        message, ok = "stopped after the commit", EXITS["OK"].code
+        return replace(report, version=version, changed=True, exit_code=ok, message=message, code=None)
+
     def _label(self) -> str:
         """The project's label, also of a run that failed before it had opened the target."""
         base = self.target.base if self.target else None
-        if self.settings.project is None and base is None:
+        if self.settings.project is None and base is None and self.settings.address is None:
             with contextlib.suppress(FtetlError):
                 base = newest_manifest(self.settings.target)
         return key_defaults.label_of(self.settings, base.facts if base else None)

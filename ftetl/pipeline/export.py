@@ -64,9 +64,19 @@ def _export(active: ActiveRun) -> Report:
         assert active.target is not None
         return active.target.scratch_folder()
 
+    if active.settings.address:
+        from ftetl.pipeline import store_run
+
+        return store_run.export(active, _export_from_source, _load)
+    active.source = open_source(active.settings, scratch, active.progress.received)
+    with closing(active.source):
+        return _export_from_source(active)
+
+
+def _export_from_source(active: ActiveRun) -> Report:
+    assert active.source is not None
     settings = active.settings
-    active.source = open_source(settings, scratch, active.progress.received)
-    with closing(active.source), _locked_target(active) as target:
+    with _locked_target(active) as target:
         settings = active.settings = _with_formats_of_target(settings, target.base)
         with _publisher(settings, target) as publish:
             owner = key_defaults.visible_owner(settings, active.source.owner)
@@ -120,27 +130,35 @@ def rebuild_settings(target: str | os.PathLike[str], options: dict[str, Any]) ->
 
 def run_rebuild(active: ActiveRun) -> Report:
     """Run one rebuild; its record is stored in the target."""
-    settings = active.settings
-    _require_known_destination(settings)
+    _require_known_destination(active.settings)
     with _unexpected_errors():
         _require_unix()
-        run_log.require_target(settings.target)
-        from ftetl.pipeline.rebuild import rebuild_tables
+        if active.settings.address:
+            from ftetl.pipeline import store_run
 
-        with _locked_target(active) as target, _publisher(settings, target) as publish:
-            reports, commit = rebuild_tables(target, settings, active.progress)
-            last = reports[-1]  # a first version was made by a run, not by a rebuild
-            report = replace(
-                active.rebuild_report(commit.manifest, commit.changed),
-                rebuilt=len(reports),
-                anomalies=last.anomalies,
-                refunds=last.refunds,
-                drift=last.drift,
-                warnings=(*target.warnings, *commit.warnings),
-            )
-            report = _load(settings, publish(report))
-            _write_run_record(target, report)
-            return report
+            return store_run.rebuild(active, _rebuild, _load)
+        run_log.require_target(active.settings.target)
+        return _rebuild(active)
+
+
+def _rebuild(active: ActiveRun) -> Report:
+    from ftetl.pipeline.rebuild import rebuild_tables
+
+    settings = active.settings
+    with _locked_target(active) as target, _publisher(settings, target) as publish:
+        reports, commit = rebuild_tables(target, settings, active.progress)
+        last = reports[-1]  # a first version was made by a run, not by a rebuild
+        report = replace(
+            active.rebuild_report(commit.manifest, commit.changed),
+            rebuilt=len(reports),
+            anomalies=last.anomalies,
+            refunds=last.refunds,
+            drift=last.drift,
+            warnings=(*target.warnings, *commit.warnings),
+        )
+        report = _load(settings, publish(report))
+        _write_run_record(target, report)
+        return report
 
 
 def _require_unix() -> None:

@@ -99,6 +99,7 @@ class ArchivedProvenance:
                 "run_id": target.run_id,
                 "version": target.version,
                 "base": target.base.version if target.base else None,
+                "base_run": target.base.run_id if target.base else None,
                 "whole_at": iso(whole_at) if whole_at else None,
                 "service": service,
                 "settings": {name: getattr(settings, name) for name in SETTINGS},

@@ -139,6 +139,7 @@ def _index_entry(target: Target, last: dict[str, Any]) -> dict[str, Any]:
         "run_id": target.run_id,
         "version": target.version,
         "base": last["version"],
+        "base_run": target.base.run_id if target.base else None,
         "rebuilt": True,
         "whole_at": None,
         "service": last["service"],

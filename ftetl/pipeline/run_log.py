@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ftetl.clock import parse_iso
+from ftetl.config.object_address import parse_address
 from ftetl.errors import EXITS, TargetError
 from ftetl.errors.os_errors import translate_os_errors
 from ftetl.run_report import Report
@@ -45,17 +47,23 @@ def write_record(target: Target, report: Report) -> None:
             target.fs.unlink(folder, name)
 
 
-def read_records(path: Path, damaged: list[str]) -> list[Report]:
+def read_records(target: str | os.PathLike[str], damaged: list[str]) -> list[Report]:
     """The reports of all runs of a target, the oldest first.
 
     Args:
-        path: the target.
+        target: a folder, or an address in an object store.
         damaged: gets a line for each record that cannot be read.
 
     Raises:
         TargetError: This is not a target, or it may not be read.
         StorageError: The disk fails.
     """
+    if address := parse_address(target):
+        from ftetl.remote.reading import records_copy
+
+        with records_copy(address, most=MAX_RECORDS) as copy:
+            return read_records(copy, damaged)
+    path = Path(target)
     require_target(path)
     folder = path / CONTROL / _FOLDER
     names: list[str] = []

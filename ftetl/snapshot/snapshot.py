@@ -7,13 +7,14 @@ platform; imports pandas only for a frame.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ftetl.config.local_path import require_local_path
+from ftetl.config.object_address import ObjectAddress, parse_address
 from ftetl.contract import tables
 from ftetl.errors import TargetError, UsageError
 from ftetl.formatting import did_you_mean, html_table
@@ -23,6 +24,8 @@ from ftetl.store.manifest import Manifest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ftetl.remote.reading import StoredVersion
 
 
 class Tables:
@@ -64,16 +67,27 @@ class Snapshot(Tables):
     `snapshot.arrow(name)` is the same table as a `pyarrow.Table`.
     """
 
-    def __init__(self, target: Path, manifest: Manifest) -> None:
+    def __init__(self, target: Path | ObjectAddress, manifest: Manifest, stored: StoredVersion | None = None) -> None:
         self.target = target
         self.manifest = manifest
-        self.folder = manifests.snapshot_folder(target, manifest)
+        self.root = stored.folder if stored else Path(str(target))  # the target, or a copy of what was read of it
+        self.folder = manifests.snapshot_folder(self.root, manifest)
         self.version = manifest.version
         self.run_id = manifest.run_id
         self.committed_at = manifest.committed_at
         self.project: str = manifest.facts["identity"]["project"]
         self.rows: dict[str, int] = dict(manifest.facts["rows"])  # by table
-        self._stored = open_tables(target, manifest)
+        self._fetch = stored.fetch if stored else None
+        self._stored = open_tables(self.root, manifest, self._fetch)
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Download files of a version in an object store; nothing for a target folder.
+
+        Raises:
+            StorageError: One is missing or damaged.
+        """
+        if self._fetch:
+            self._fetch(names)
 
     def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A table as Arrow; with `columns`, only these are read, which saves memory and time for a large table.
@@ -104,18 +118,24 @@ class Snapshot(Tables):
 def open(target: str | os.PathLike[str], *, version: int | None = None) -> Snapshot:  # noqa: A001 - the public name
     """The newest snapshot of a target, or an older version that is still kept.
 
+    Of a target in an object store the files are downloaded when a table is first read.
+
     Raises:
         TargetError: There is none.
-        ConfigError: `target` is an address such as `s3://bucket/x`.
+        ConfigError: `target` is an address that is not supported.
         UsageError: `version` is not a version number.
         StorageError: There is no such version, or its manifest is damaged.
     """
+    if version is not None and (type(version) is not int or version < 1):
+        raise UsageError("P02", f"{version!r} is not a version number", next="see `ftetl runs` for those there are")
+    if address := parse_address(target):
+        from ftetl.remote.reading import StoredVersion
+
+        stored = StoredVersion(address, version)
+        return Snapshot(address, stored.manifest, stored)
     require_local_path(target)
     path = Path(target)
     if version is not None:
-        if type(version) is not int or version < 1:
-            what = f"{version!r} is not a version number"
-            raise UsageError("P02", what, next="see `ftetl runs` for those there are")
         return Snapshot(path, manifests.load_manifest(path, version))
     damage: list[str] = []
     manifest = manifests.newest_manifest(path, damage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,12 +15,17 @@ from ftetl.contract.arrow_schema import empty, schema
 from ftetl.errors import StorageError
 from ftetl.store.manifest import Manifest, snapshot_folder
 
+Fetch = Callable[[Iterable[str]], None]
 
-def open_tables(target: Path, manifest: Manifest | None) -> TableReader:
-    """The tables of the snapshot that a manifest of the target describes; without a manifest all are empty."""
+
+def open_tables(target: Path, manifest: Manifest | None, fetch: Fetch | None = None) -> TableReader:
+    """The tables of the snapshot that a manifest of the target describes; without a manifest all are empty.
+
+    `fetch` downloads files of these names, if they are not there.
+    """
     if manifest is None:
         return TableReader(None)
-    return TableReader(snapshot_folder(target, manifest), {file.name for file in manifest.files})
+    return TableReader(snapshot_folder(target, manifest), {file.name for file in manifest.files}, fetch=fetch)
 
 
 _ADVICE = "`ftetl verify` names what is damaged; restore the file, or export into an empty folder"
@@ -39,8 +44,16 @@ class TableReader:
     Decimals of an older contract that do not fit today's type keep their own.
     """
 
-    def __init__(self, folder: Path | None, files: Collection[str] | None = None, *, exact: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        files: Collection[str] | None = None,
+        *,
+        exact: bool = False,
+        fetch: Fetch | None = None,
+    ) -> None:
         self.folder = folder
+        self._fetch = fetch
         self._files = files
         self._exact = exact
 
@@ -87,6 +100,8 @@ class TableReader:
             return None
         file = table_file(self.folder, name)
         exists = self._exact or (file.exists() if self._files is None else file.name in self._files)
+        if exists and self._fetch:
+            self._fetch([file.name])
         return file if exists else None
 
 

@@ -161,7 +161,7 @@ def update_current_link(fs: Fs, root: Folder, run_id: str) -> None:
     fs.sync_folder(root)
 
 
-def collect_errors(operations: Iterable[Callable[[], None]]) -> list[str]:
+def collect_errors(operations: Iterable[Callable[[], object]]) -> list[str]:
     """Do all operations, also after one failed; the messages of those that did."""
     errors: list[str] = []
     for operation in operations:

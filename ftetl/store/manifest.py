@@ -82,9 +82,10 @@ def open_sealed_json(raw: bytes, key: str) -> dict[str, Any]:
     return dict(document)
 
 
-def encode_manifest(manifest: Manifest) -> bytes:
-    """The bytes of the manifest's file, checksum included."""
-    return seal_json({**asdict(manifest), "files": [asdict(file) for file in manifest.files]}, _CHECKSUM)
+def encode_manifest(manifest: Manifest, keys: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of the manifest's file, checksum included; with `keys`, each file has the key of its object."""
+    files = [{**asdict(file), **({"key": keys[file.name]} if keys else {})} for file in manifest.files]
+    return seal_json({**asdict(manifest), "files": files}, _CHECKSUM)
 
 
 def decode_manifest(raw: bytes, version: int) -> Manifest:

@@ -126,13 +126,23 @@ def is_target(fs: Fs, root: Folder, control: Folder) -> bool:
         if others:
             raise foreign_folder_error(root)
         return False
+    require_known_format(raw, f"{control.path / FORMAT}", f"{root.path}")
+    return True
+
+
+def require_known_format(raw: bytes, file: str, target: str) -> None:
+    """Check the content of a target's format file.
+
+    Raises:
+        TargetError: ftetl did not write it.
+        ConfigError: A newer ftetl did.
+    """
     version = _version(raw)
     if version is None:
-        raise TargetError("S16", f"{control.path / FORMAT} is not ftetl's", next=_ELSEWHERE)
+        raise TargetError("S16", f"{file} is not ftetl's", next=_ELSEWHERE)
     if version > VERSION:
-        what = f"{root.path} was written by a newer ftetl: its format is {version}, this one knows {VERSION}"
+        what = f"{target} was written by a newer ftetl: its format is {version}, this one knows {VERSION}"
         raise ConfigError("S15", what, next="install a newer ftetl")
-    return True
 
 
 def open_part(fs: Fs, parent: Folder, name: str, stack: ExitStack, *, mode: int) -> Folder:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftetl.config.object_address import parse_address
 from ftetl.contract import tables
 from ftetl.errors import PREFIX, FtetlError, StorageError, TargetError
 from ftetl.errors.os_errors import error_for_operation
@@ -63,6 +64,11 @@ def verify_snapshot(target: str | os.PathLike[str], *, contents: bool = True) ->
         TargetError: There is no snapshot.
         StorageError: There are manifests, but no snapshot that can be read.
     """
+    if address := parse_address(target):
+        from ftetl.remote.reading import whole_copy
+
+        with whole_copy(address) as copy:
+            return verify_snapshot(copy, contents=contents)
     path = Path(target)
     damage: list[str] = []
     manifest = manifests.newest_manifest(path, damage)

@@ -17,7 +17,7 @@ COMMAND_LINE = {
 }
 EXPORT = COMMAND_LINE | {
     *("cli.commands", "cli.commands.export", "cli.options"),
-    *("config", "config.limits", "config.local_path", "config.settings", "clock"),
+    *("config", "config.limits", "config.local_path", "config.object_address", "config.settings", "clock"),
     *("loading", "loading.formats"),  # the names of the formats
 }
 

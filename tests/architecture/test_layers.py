@@ -16,19 +16,20 @@ LONGEST = 300
 TOP = 8  # entries at the top of the package that are modules
 
 GROUND = {"arrays", "clock", "config", "errors", "formatting", "load_result", "run_report"}
-READING = GROUND | {"contract", "raw", "store", "snapshot"}
+READING = GROUND | {"contract", "raw", "remote", "store", "snapshot"}
 # For each package all that it may import besides itself.
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": GROUND | {"contract", "html_report", "loading", "pipeline", "snapshot", "validate"},
     "pipeline": READING | {"extract", "loading", "transform", "validate"},
-    "loading": READING | {"validate"},
-    "extract": READING | {"demo"},
-    "transform": READING - {"config", "store"},
+    "loading": READING - {"remote"} | {"validate"},
+    "extract": READING - {"remote"} | {"demo"},
+    "transform": READING - {"config", "remote", "store"},
     "validate": READING,
-    "html_report": READING - {"raw"} | {"analysis"},
-    "analysis": READING - {"raw", "store"},
-    "snapshot": GROUND | {"contract", "raw", "store"},
+    "html_report": READING - {"raw", "remote"} | {"analysis"},
+    "analysis": READING - {"raw", "remote", "store"},
+    "snapshot": GROUND | {"contract", "raw", "remote", "store"},
+    "remote": GROUND | {"store"},
     "store": GROUND,
     "raw": GROUND | {"contract"},
     "contract": {"errors"},

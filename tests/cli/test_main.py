@@ -443,13 +443,13 @@ class TestHelp:
 @pytest.mark.parametrize(
     "words",
     [
-        ["export", "s3://b/x", "--from", SAMPLE],
         ["export", "out", "--from", "s3://b/x"],
         ["export", "out", "--from", SAMPLE, "--publish", "gs://b/x"],
         ["export", "out", "--from", SAMPLE, "--metrics-file", "s3://b/x"],
         ["export", "out", "--api-key-file", "s3://b/x"],
         ["demo", "s3://b/x"],
-        *([command, "s3://b/x"] for command in ("doctor", "quarantine", "rebuild", "report", "runs", "verify")),
+        ["doctor", "s3://bucket/x"],
+        *([command, "ftp://b/x"] for command in ("export", "quarantine", "rebuild", "report", "runs", "verify")),
         ["report", "out", "-o", "s3://b/x"],
     ],
     ids=lambda words: " ".join(map(str, words[:2])),

@@ -39,7 +39,7 @@ def test_a_local_path_is_not(path: str) -> None:
     require_local_path(path)
 
 
-@pytest.mark.parametrize("name", ["target", "source", "publish", "metrics_file", "api_key_file", "pii_key_file"])
+@pytest.mark.parametrize("name", ["source", "publish", "metrics_file", "api_key_file", "pii_key_file"])
 @pytest.mark.parametrize("kind", [str, Path])
 def test_every_path_among_the_settings_is_checked(name: str, kind: type) -> None:
     paths: dict[str, Any] = {"target": "t", "source": "demo", name: kind("s3://bucket/x"), "pii": "hash"}
@@ -48,6 +48,9 @@ def test_every_path_among_the_settings_is_checked(name: str, kind: type) -> None
         Settings.from_options(paths.pop("target"), paths.pop("source"), paths)
 
 
-def test_a_snapshot_cannot_be_opened_there() -> None:
-    with pytest.raises(ConfigError, match="s3://"):
-        ftetl.open("s3://bucket/x")
+@pytest.mark.parametrize("address", ["s3a://bucket/x", "https://example.com/x"])
+def test_a_target_is_not_at_an_address_of_another_kind(address: str) -> None:
+    with pytest.raises(ConfigError, match="is not supported here"):
+        ftetl.open(address)
+    with pytest.raises(ConfigError, match="is not supported here"):
+        Settings.from_options(Path(address), "demo", {})

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -105,12 +105,13 @@ class Ended:
 class Runs:
     """The warm process. Not for two threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self.pid = 0  # of the run in progress
         self._out = folder / SAID
         self._trace = folder / "trace"
         env = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
-        env |= {"OPENBLAS_NUM_THREADS": "1", "HOME": str(folder), "TMPDIR": "/nonexistent"}
+        env |= {"OPENBLAS_NUM_THREADS": "1", "HOME": str(folder), "TMPDIR": "/nonexistent", **(environment or {})}
         env["PYTHONDONTWRITEBYTECODE"] = "1"  # in a fresh clone the first run would make calls that no other one makes
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("forkserver.py"))],
@@ -148,6 +149,7 @@ class Runs:
         tell = [] if self._learnt else [str(self._modules)]
         order = {"argv": [*map(str, argv)], "out": str(self._out), "tell": tell, **more}
         begun = self._order(order | ({"stdin": str(stdin)} if stdin else {}))
+        self.pid = begun["pid"]
         strace = self._attach(begun["pid"], names, fault) if names and begun["reached"] else None
         for number in signals:
             os.kill(begun["pid"], number)

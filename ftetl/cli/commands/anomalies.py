@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ftetl.cli import options
@@ -14,7 +12,7 @@ from ftetl.formatting import pluralize
 @click.command
 @options.target
 @options.with_output
-def anomalies(output: Output, target: Path) -> None:
+def anomalies(output: Output, target: options.TargetName) -> None:
     """Show the anomalies of TARGET, counted by kind and path, with one job of each; --json gives all of them."""
     from ftetl.snapshot.snapshot import open as open_snapshot
 

@@ -15,7 +15,7 @@ from ftetl.formatting import pluralize
 
 
 @click.command
-@options.target
+@options.target_folder
 @options.connection
 @options.project
 @options.pii

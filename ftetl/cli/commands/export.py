@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,7 +69,7 @@ def _require_name(context: click.Context, parameter: click.Parameter, value: str
 )
 @options.tables
 @options.with_output
-def export(output: Output, target: Path, source: str, **settings: Any) -> int:
+def export(output: Output, target: options.TargetName, source: str, **settings: Any) -> int:
     """Extract, transform, load, validate and commit all jobs into the folder TARGET.
 
     TARGET is made if it is missing; a later run merges into it, and what a run wrote is seen as a whole or not at
@@ -79,7 +78,7 @@ def export(output: Output, target: Path, source: str, **settings: Any) -> int:
     return run(output, target, source, settings).exit_code
 
 
-def run(output: Output, target: Path, source: str, settings: dict[str, Any]) -> Report:
+def run(output: Output, target: options.TargetName, source: str, settings: dict[str, Any]) -> Report:
     """Run an export with these settings, and print its report."""
     from ftetl.pipeline.export import run_export
 

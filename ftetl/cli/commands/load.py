@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ftetl.cli import exit_handling, options
@@ -26,7 +24,9 @@ from ftetl.loading.destinations import SCHEMA
     help="Load also if the destination has a newer version, or another target's jobs under the same project label.",
 )
 @options.with_output
-def load(output: Output, target: Path, destination: str, *, schema: str, dry_run: bool, replace: bool) -> None:
+def load(
+    output: Output, target: options.TargetName, destination: str, *, schema: str, dry_run: bool, replace: bool
+) -> None:
     """Load the newest snapshot of TARGET into a database: all tables in one transaction, offline.
 
     DESTINATION is an address such as `duckdb:FILE` or `postgresql://USER@HOST/DATABASE`. Its rows of TARGET's project

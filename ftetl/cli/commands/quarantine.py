@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import click
 
@@ -14,7 +13,7 @@ from ftetl.cli.output import Output
 @click.command
 @options.target
 @options.with_output
-def quarantine(output: Output, target: Path) -> None:
+def quarantine(output: Output, target: options.TargetName) -> None:
     """Show the quarantined elements of TARGET, counted by rule; --json gives their exact texts."""
     from ftetl.snapshot.snapshot import open as open_snapshot
 

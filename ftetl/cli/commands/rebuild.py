@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -19,7 +18,7 @@ from ftetl.formatting import pluralize
 @options.pii_key
 @options.storage
 @options.with_output
-def rebuild(output: Output, target: Path, **settings: Any) -> None:
+def rebuild(output: Output, target: options.TargetName, **settings: Any) -> None:
     """Make all tables of TARGET again, offline, with the contracts of this version of ftetl.
 
     Every run that made a version is repeated from the raw responses in the archive. The outcome is a new version, or

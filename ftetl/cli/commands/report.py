@@ -28,7 +28,7 @@ _STDOUT = Path("-")
 )
 @options.file_mode("Mode of the file; it holds personal data. 0640 lets a group read.")
 @options.with_output
-def report(output: Output, targets: tuple[Path, ...], file: Path, file_mode: int) -> None:
+def report(output: Output, targets: tuple[options.TargetName, ...], file: Path, file_mode: int) -> None:
     """Write one self-contained HTML page about the newest snapshot of TARGET, or of several together.
 
     It shows spend, tokens, durations, failures and all jobs, and needs no network to be read. It holds people's

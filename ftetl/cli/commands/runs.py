@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 @click.command
 @options.target
 @options.with_output
-def runs(output: Output, target: Path) -> None:
+def runs(output: Output, target: options.TargetName) -> None:
     """Show what each run of TARGET did: the newest last; --json gives all that is known of them."""
     from ftetl.pipeline import run_log
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
@@ -41,7 +40,9 @@ class _Since(click.ParamType[datetime]):
 @click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="At most so many rows.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, also on a terminal.")
 @options.with_output
-def show(output: Output, target: Path, table: str, columns: str | None, as_csv: bool, **filters: Any) -> None:
+def show(
+    output: Output, target: options.TargetName, table: str, columns: str | None, as_csv: bool, **filters: Any
+) -> None:
     """Print the newest rows of a TABLE of TARGET: jobs, events, focus_costs, ... with the columns that matter most.
 
     On a terminal they are a table, elsewhere CSV.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ftetl.cli import options
@@ -15,7 +13,7 @@ from ftetl.cli.output import Output
 @click.argument("query")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, also on a terminal.")
 @options.with_output
-def sql(output: Output, target: Path, query: str, as_csv: bool) -> None:
+def sql(output: Output, target: options.TargetName, query: str, as_csv: bool) -> None:
     """Print the rows of an SQL QUERY over the tables of TARGET, such as "SELECT status, count(*) FROM jobs GROUP BY 1".
 
     DuckDB runs it (`pip install duckdb`), without access to files or the network; times are in UTC. On a terminal

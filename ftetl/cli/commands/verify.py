@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ftetl.cli import options
@@ -15,7 +13,7 @@ from ftetl.formatting import pluralize
 @click.command
 @options.target
 @options.with_output
-def verify(output: Output, target: Path) -> int:
+def verify(output: Output, target: options.TargetName) -> int:
     """Check every checksum, row count, key and reference of the newest snapshot of TARGET, offline."""
     from ftetl.validate.verify import verify_snapshot
 

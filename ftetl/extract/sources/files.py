@@ -81,6 +81,7 @@ class SavedFiles:
             DataError: One cannot be read, is cut short or damaged, or decompresses to more than `max_bytes`.
             StorageError: The disk is full.
         """
+        self.skipped = ()  # they may be read once more
         if not self.files:
             yield self._read_stdin()
         for path in self.files:

@@ -1,0 +1,1 @@
+"""Targets in object stores: reading their versions into a local copy, and committing new ones."""
