@@ -27,8 +27,13 @@ from ftetl.loading.sql_loader import STAGE
 ADDRESS: Final = "postgresql://USER@HOST/DATABASE"
 
 _LOCK_SECONDS: Final = 10  # for a lock that another program holds on a table, where the server sets no limit
-# What statements of ours must not depend on: names that a user put in the way, the meaning of a backslash.
-_SETTINGS: Final = {"search_path": "pg_catalog, pg_temp", "standard_conforming_strings": "on"}
+# What statements of ours must not depend on: whether rows of a load that has just ended are seen, names that a user
+# put in the way, the meaning of a backslash. The first has to come before any query.
+_SETTINGS: Final = {
+    "transaction_isolation": "'read committed'",
+    "search_path": "pg_catalog, pg_temp",
+    "standard_conforming_strings": "on",
+}
 
 
 def load(address: str, source: LoadSource, options: LoadOptions) -> Outcome:
@@ -88,6 +93,8 @@ class _Postgres:
     def insert(self, table: str, schema: pa.Schema, rows: Iterable[pa.Table]) -> None:
         with self._connection.doing(f"write the table {table}"):
             self._connection.copy(table, None if table == STAGE else self._schema, schema, rows)
+        if table == STAGE:  # of a temporary table the server knows nothing by itself, and would plan slower joins
+            self.execute(f"ANALYZE {self.qualified(STAGE)}")
 
     def _require_utf8(self) -> None:
         ((encoding,),) = self.query("SELECT current_setting('server_encoding')")
