@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.arrays import one
+from ftetl.arrays import one, where
 from ftetl.contract import Table, tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.transform.endpoints import EndpointRows
@@ -49,11 +49,13 @@ def merge(table: Table, stored: pa.Table, stored_anomalies: pa.Table, new: Endpo
     unchanged = _unchanged_groups(table, stored, incoming, replaced)
     is_given = pc.is_in(stored.column(table.group), value_set=replaced)
     is_unchanged = pc.is_in(stored.column(table.group), value_set=unchanged)
-    remaining = stored.filter(pc.or_(pc.invert(is_given), is_unchanged))
+    remaining = where(stored, one(pc.or_(pc.invert(is_given), is_unchanged)))
     if new.whole:
         remaining = _mark_missing(remaining, table, replaced, new)
-    changed = incoming.filter(pc.invert(pc.is_in(incoming.column(table.group), value_set=unchanged)))
-    rows = pa.concat_tables([remaining, changed]).sort_by([(name, "ascending") for name in table.sorted_by])
+    changed = where(incoming, one(pc.invert(pc.is_in(incoming.column(table.group), value_set=unchanged))))
+    rows = remaining  # which is in order; a sort takes the memory of all rows again
+    if changed.num_rows:
+        rows = pa.concat_tables([remaining, changed]).sort_by([(name, "ascending") for name in table.sorted_by])
     return MergedTable(rows, pa.concat_tables([kept, fresh]))
 
 
