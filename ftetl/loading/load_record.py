@@ -82,7 +82,7 @@ def require_allowed(source: LoadSource, last: LoadRecord | None) -> None:
     if source.version < last.version:
         what = f"the destination has version {last.version} of project {source.project!r}, "
         raise ConfigError("L03", f"{what}which is newer than version {source.version} of {source.target}", next=_ADVICE)
-    if source.version == last.version and source.run_id != last.run_id:
+    if source.made(last.version, last.run_id) is False:
         what = f"the destination has version {last.version} of project {source.project!r} from another target"
         raise ConfigError("L04", what, next=f"export with a --project of its own, or {_ADVICE}")
 

@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from ftetl.contract import Column, Table, tables
 from ftetl.contract.arrow_schema import schema
-from ftetl.errors import StorageError
+from ftetl.errors import FtetlError, StorageError
 from ftetl.loading import formats
 from ftetl.snapshot.snapshot import Snapshot
 from ftetl.snapshot.table_reader import open_tables, table_file
 from ftetl.store.integrity import find_damage
+from ftetl.store.manifest import load_manifest
 
 PROJECT = "project"
 _PROJECT = Column(
@@ -43,13 +44,20 @@ class LoadSource:
         self.committed_at = snapshot.committed_at
         self.identity: Mapping[str, str | None] = manifest.facts["identity"]
         self.rows: Mapping[str, int] = {name: snapshot.rows.get(name, 0) for name in tables()}
-        self._folder = snapshot.folder
+        self._root, self._folder = snapshot.root, snapshot.folder
         self._reader = open_tables(snapshot.root, manifest, snapshot.fetch)
         self._sha256 = {file.name: file.sha256 for file in manifest.files}
 
     def contract(self, name: str) -> Table:
         """The contract of a table, with the project in its key: tables of several projects stand side by side."""
         return with_project(tables()[name])
+
+    def made(self, version: int, run_id: str) -> bool | None:
+        """Whether a version of this number in this target is by this run; None where the target no longer has it."""
+        try:
+            return load_manifest(self._root, version).run_id == run_id
+        except FtetlError:
+            return None
 
     def digest(self, name: str) -> str:
         """A text that is equal for equal rows of a table under the same contract."""

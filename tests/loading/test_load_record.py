@@ -19,8 +19,10 @@ ORGANISATION = {"organization_id": "org-1", "project_id": "p-1", "service": "api
 
 
 def source(version: int, run_id: str, **identity: str) -> Any:
+    """A version of a target that still knows its version 5, by a run `r5` unless the version itself is of another."""
+    by = run_id if version == 5 else "r5" if run_id != "stranger" else "s5"
     named = {"project": "p", "target": Path("exports"), "identity": identity}
-    return SimpleNamespace(version=version, run_id=run_id, **named)
+    return SimpleNamespace(version=version, made=lambda number, run: (number, run) == (5, by), **named)
 
 
 LAST = LoadRecord(5, "r5", ORGANISATION)
@@ -39,6 +41,7 @@ def test_these_may_follow_version_5(version: int, run_id: str, identity: dict[st
     [
         (4, "r4", ORGANISATION, "FTETL-L03"),
         (5, "other", ORGANISATION, "FTETL-L04"),
+        (6, "stranger", ORGANISATION, "FTETL-L04"),
         (6, "r6", {**ORGANISATION, "project_id": "p-2"}, "FTETL-L04"),
         (6, "r6", {**ORGANISATION, "organization_id": "org-2"}, "FTETL-L04"),
         (6, "r6", {"service": "demo"}, "FTETL-L04"),

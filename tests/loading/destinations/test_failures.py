@@ -254,19 +254,19 @@ class TestVersions:
         assert ftetl.load(two_versions, address(scheme, file)).changed
 
     @pytest.mark.parametrize(
-        ("version", "job_id", "said"),
-        [(1, "ft-digits", "from another target"), (2, "ft-stranger", "shares no row with the ")],
-        ids=["the same number", "a greater one, and no common row"],
+        ("version", "job_id"),
+        [(1, "ft-digits"), (2, "ft-digits"), (2, "ft-stranger")],
+        ids=["the same number", "a greater one", "a greater one, and no common row"],
     )
     def test_that_of_another_target_with_the_same_label_is_refused(
-        self, two_versions: Path, scheme: str, file: Path, tmp_path: Path, version: int, job_id: str, said: str
+        self, two_versions: Path, scheme: str, file: Path, tmp_path: Path, version: int, job_id: str
     ) -> None:
         other = export(tmp_path, [{**HOSTILE[5], "id": job_id}], "hostile")
         ftetl.load(other, address(scheme, file))
         error = refused(ConfigError, two_versions, address(scheme, file), version=version)
 
         assert error.code == "FTETL-L04"
-        assert said in error.what
+        assert "from another target" in error.what
         require_equal(SYSTEMS[scheme], address(scheme, file), other)
 
         ftetl.load(two_versions, address(scheme, file), version=version, replace=True)
