@@ -29,7 +29,7 @@ EXITS: dict[str, Exit] = {
         Exit(
             3,
             "PARTIAL",
-            "committed, with new quarantine, or a failed file, detail, publish or load",
+            "committed, with new quarantine, or a part that failed (see warnings)",
             committed=True,
         ),
         Exit(65, "DATA", "the response as a whole breaks the contract, or a guard stopped it"),
