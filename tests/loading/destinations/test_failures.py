@@ -226,7 +226,7 @@ class TestTables:
         run(
             scheme,
             file,
-            "UPDATE jobs SET model = NULL, suffix = 'x' WHERE job_id = 'ft-digits'",
+            "UPDATE jobs SET model = NULL WHERE job_id = 'ft-digits'",
             "DELETE FROM jobs WHERE job_id = 'ft-emoji'",
             "UPDATE jobs SET job_id = 'ft-theirs' WHERE job_id = 'ft-null'",
         )
