@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from ftetl.config.local_path import require_local_path
-from ftetl.errors import ConfigError, StorageError, TargetError, TryLaterError
-from ftetl.errors.os_errors import translate_os_errors
+from ftetl.errors import ConfigError, FtetlError, StorageError, TargetError, TryLaterError
+from ftetl.errors.os_errors import error_for_operation, translate_os_errors
 from ftetl.load_result import Outcome
 from ftetl.loading import lake_loader
 from ftetl.loading.destinations import LoadOptions, path_in
@@ -21,6 +21,7 @@ from ftetl.loading.load_source import LoadSource
 ADDRESS = "delta:FOLDER"
 # Found by trial with deltalake 1.6.6, which makes a table and then looks for it elsewhere, panics, or finds no history.
 _UNUSABLE: Final = re.compile(r"[\x00-\x1f#%?\[\\\]^|]")
+_OS_ERROR: Final = re.compile(r"(?:os error |Os \{ code: )(\d+)")  # Rust's words for an error of the operating system
 
 
 def load(address: str, source: LoadSource, options: LoadOptions) -> Outcome:
@@ -64,7 +65,13 @@ def _translated(folder: Path) -> Iterator[None]:
         yield
     except CommitFailedError:
         raise TryLaterError("L09", f"another program wrote to {folder} meanwhile", next="load again") from None
-    except DeltaError as error:
+    except FtetlError:
+        raise
+    except (DeltaError, OSError) as error:
+        if found := _OS_ERROR.search(str(error)):
+            raise error_for_operation(OSError(int(found[1]), ""), "write to", folder) from None
+        if isinstance(error, OSError) and error.errno:
+            raise
         what = f"deltalake cannot load into {folder} ({type(error).__name__})"
         raise StorageError(
             "L10", what, next="look at the tables with deltalake; the next load completes this one"

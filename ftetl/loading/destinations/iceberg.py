@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from ftetl.errors import ConfigError, FtetlError, StorageError, TargetError, TryLaterError
-from ftetl.errors.os_errors import translate_os_errors
+from ftetl.errors.os_errors import error_for_operation, translate_os_errors
 from ftetl.formatting import shorten
 from ftetl.load_result import Outcome
 from ftetl.loading import lake_loader
 from ftetl.loading.destinations import LoadOptions, path_in, shown
+from ftetl.loading.destinations.sqlite import OS_ERRORS
 from ftetl.loading.load_source import LoadSource
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def load(address: str, source: LoadSource, options: LoadOptions) -> Outcome:
         raise ConfigError("L02", "pyiceberg is not installed", next=advice) from None
     place = _place(path_in(address))
     with (
-        _translated(shown(address)),
+        _translated(shown(address), place.folder),
         translate_os_errors("write to", place.folder),
         _open_catalog(place, options) as catalog,
     ):
@@ -123,6 +124,8 @@ def _require_usable(folder: Path) -> None:
             raise TargetError("L08", f"the folder {folder.parent} is not there", next="make it, or correct the address")
         if folder.exists() and not folder.is_dir():
             raise TargetError("L08", f"{folder} is not a folder", next="name a folder, or a new one")
+        if folder.exists() and not os.access(folder, os.W_OK):
+            raise TargetError("L08", f"{folder} may not be written to", next="give this user the right to it")
 
 
 @contextmanager
@@ -149,7 +152,7 @@ def _open_catalog(place: _Place, options: LoadOptions) -> Iterator[Catalog]:
 
 
 @contextmanager
-def _translated(where: str) -> Iterator[None]:
+def _translated(where: str, folder: Path) -> Iterator[None]:
     """Raise errors of pyiceberg and SQLAlchemy as ftetl's. Their text is not shown: it may hold values of the data."""
     from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
     from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -164,13 +167,21 @@ def _translated(where: str) -> Iterator[None]:
     except CommitFailedException:
         raise TryLaterError("L09", f"another program wrote to {where} meanwhile", next="load again") from None
     except OperationalError as error:
-        if "database is locked" in str(error.orig):
-            raise TryLaterError("L09", f"another program holds {where}", next="load again later") from None
-        reason = shorten(" ".join(str(error.orig).split()))  # of the connection: it has no values of the data
-        what = f"the catalog's database does not answer: {reason}"
-        raise StorageError("L10", what, next="correct the address, or start the database, then load again") from None
+        raise _database_error(error.orig, where, folder) from None
     except (SQLAlchemyError, ValidationException, NoSuchTableError, ValueError, KeyError) as error:
         raise _failed(where, error) from None
+
+
+def _database_error(error: BaseException | None, where: str, folder: Path) -> FtetlError:
+    sqlite = str(getattr(error, "sqlite_errorname", ""))
+    if sqlite.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return TryLaterError("L09", f"another program holds {where}", next="load again later")
+    for name, number in OS_ERRORS.items():
+        if sqlite.startswith(name):
+            return error_for_operation(OSError(number, ""), "write to", folder)
+    reason = shorten(" ".join(str(error).split()))  # of the connection: it has no values of the data
+    what = f"the catalog's database does not answer: {reason}"
+    return StorageError("L10", what, next="correct the address, or start the database, then load again")
 
 
 def _failed(where: str, error: Exception) -> StorageError:

@@ -33,7 +33,7 @@ ADDRESS = "sqlite:FILE"
 _TYPES = {pa.string(): "TEXT", pa.int64(): "INTEGER", pa.float64(): "REAL"}
 _BATCH_ROWS = 16_384  # that are Python's objects at a time
 _BUSY_SECONDS = 5.0  # for which a lock is waited for
-_OS_ERRORS = {"SQLITE_FULL": errno.ENOSPC, "SQLITE_READONLY": errno.EROFS, "SQLITE_IOERR": errno.EIO}
+OS_ERRORS = {"SQLITE_FULL": errno.ENOSPC, "SQLITE_READONLY": errno.EROFS, "SQLITE_IOERR": errno.EIO}
 
 
 def load(address: str, source: LoadSource, options: LoadOptions) -> Outcome:
@@ -136,8 +136,8 @@ def _error_for(name: str, path: Path) -> FtetlError:
     kind = "_".join(name.split("_")[:2])  # without what says more, as SQLITE_BUSY_SNAPSHOT does
     if kind in ("SQLITE_BUSY", "SQLITE_LOCKED"):
         return TryLaterError("L09", f"another program is writing to {path}", next="load again when it has ended")
-    if kind in _OS_ERRORS:
-        return error_for_operation(OSError(_OS_ERRORS[kind], name), "write", path)
+    if kind in OS_ERRORS:
+        return error_for_operation(OSError(OS_ERRORS[kind], name), "write", path)
     if kind in ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_CANTOPEN", "SQLITE_PERM"):
         what = f"{path} is not an SQLite database, is damaged, or may not be opened ({name})"
         return TargetError("L08", what, next="name a new file in a folder that can be written to")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -203,6 +204,28 @@ def test_a_killed_load_is_completed_by_the_next(kind: Kind, system: System, addr
     assert {name for name, number in commits(kind, address).items() if number != before[name]} == {LOADS}
     require_equal(system, address, target)
     assert not ftetl.load(target, address).changed
+
+
+LIMITED = """
+import resource, signal, sys, ftetl
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+try:
+    ftetl.load(*sys.argv[1:3])
+except ftetl.errors.FtetlError as error:
+    print(error.code, error.exit.name, error)
+"""
+
+
+def test_a_load_that_found_no_room_is_completed_by_the_next(
+    kind: Kind, system: System, address: str, target: Path
+) -> None:
+    command = [sys.executable, "-c", LIMITED, str(target), address, "30000"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+
+    assert re.fullmatch(r"FTETL-D03 IOERR cannot write to .*lake: error EFBIG; run again\n", done.stdout)
+    assert ftetl.load(target, address).changed
+    require_equal(system, address, target)
 
 
 def test_rows_that_another_program_deleted_come_back(kind: Kind, system: System, address: str, target: Path) -> None:
