@@ -112,6 +112,24 @@ def test_a_time_that_is_none_is_an_anomaly_and_costs_no_metric(raw: str, kind: s
     assert (anomaly.job_id, anomaly.path, anomaly.kind, anomaly.raw) == ("ft-1", "metrics.timestamp", kind, raw)
 
 
+@pytest.mark.parametrize(
+    ("raw", "epoch", "kind"),
+    [
+        ("NaN", None, "not_finite"),
+        ("-Infinity", None, "not_finite"),
+        ("1e400", None, "out_of_range"),
+        ("-0.5", None, "out_of_range"),
+        ('"1"', None, "wrong_type"),
+        ("9007199254740993", 2.0**53, "rounded"),
+        ("2", 2.0, None),
+    ],
+)
+def test_an_epoch_is_exact_or_an_anomaly(raw: str, epoch: float | None, kind: str | None) -> None:
+    rows = read(f'{{"metrics":[{{"train/epoch":{raw},"train/loss":0.5}},{{"train/epoch":0.25,"train/loss":1}}]}}')
+    assert rows.rows.column("epoch").to_pylist() == [epoch, 0.25]
+    assert [(a.path, a.kind, a.raw) for a in rows.anomalies] == ([("metrics.train/epoch", kind, raw)] if kind else [])
+
+
 @pytest.mark.parametrize("time", ["", '"timestamp":null,'])
 def test_an_entry_without_a_time_is_nothing_odd(time: str) -> None:
     rows = read(f'{{"metrics":[{{{time}"train/loss":0.5}}]}}')
