@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ftetl.extract.source import Source, SourceDecorator
+from ftetl.extract.source import Detail, Source, SourceDecorator
 from ftetl.raw.blob import Memory, Spooled
 from ftetl.raw.response import Response, Shape
 from ftetl.raw.secret_masking import mask_everything, may_need_masking
@@ -30,9 +30,33 @@ class MaskingSource(SourceDecorator):
         Raises:
             StorageError: The disk is full.
         """
+        [may_need] = may_need_masking([response.blob])
+        return self._masked(response) if may_need else response
+
+    def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
+        """The details, masked; one look does for those that are ready together.
+
+        Raises:
+            FtetlError: As the source and `rewrite`.
+        """
+        group: list[Detail] = []
+        for detail in self._source.details(job_ids):
+            group.append(detail)
+            if not detail.is_followed:
+                yield from self._masked_details(group)
+                group = []
+        yield from self._masked_details(group)
+
+    def _masked_details(self, group: Sequence[Detail]) -> Iterator[Detail]:
+        may_need = iter(may_need_masking([d.response.blob for d in group if d.response]))
+        for detail in group:
+            if detail.response and next(may_need):
+                yield replace(detail, response=self._masked(detail.response))
+            else:
+                yield detail
+
+    def _masked(self, response: Response) -> Response:
         blob = response.blob
-        if not may_need_masking(blob):
-            return response
         raw = blob.read(0, blob.size)
         masked = mask_everything(raw, self.masked, lines=response.shape is Shape.LINES)
         if masked == raw:

@@ -21,6 +21,7 @@ class Detail:
     job_id: str
     outcome: Outcome
     response: Response | None = None
+    is_followed: bool = False  # whether the source has the next one as well, so that one look can do for both
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from queue import Empty, Queue
 from typing import Generic, TypeVar
@@ -17,10 +18,19 @@ R = TypeVar("R")
 def map_unordered(
     items: Sequence[T], work: Callable[[T], R], *, threads: int, left: Callable[[], float]
 ) -> Iterator[R]:
+    """As `map_in_groups`, one result at a time."""
+    for group in map_in_groups(items, work, threads=threads, left=left):
+        yield from group
+
+
+def map_in_groups(
+    items: Sequence[T], work: Callable[[T], R], *, threads: int, left: Callable[[], float]
+) -> Iterator[list[R]]:
     """The result of `work` for each item, in the order in which they are ready, until `left()` seconds have passed.
 
-    At most twice as many results as threads wait to be taken. The threads are daemons, and nobody waits for one that
-    hangs. An exception of `work` is raised here, after the results that are ready, and stops all threads.
+    A group are the results that are ready together. At most twice as many as threads are in it, and as many wait to be
+    taken. The threads are daemons, and nobody waits for one that hangs. An exception of `work` is raised here, after
+    the results that are ready, and stops all threads.
     """
     pool = _WorkerPool(items, work, min(threads, len(items)))
     try:
@@ -37,18 +47,24 @@ class _WorkerPool(Generic[T, R]):
         for number in range(threads):
             threading.Thread(target=self._run, name=f"ftetl-worker-{number}", daemon=True).start()
 
-    def results(self, left: Callable[[], float]) -> Iterator[R]:
+    def results(self, left: Callable[[], float]) -> Iterator[list[R]]:
         """The results, until there are all, or no time is left."""
         failure: BaseException | None = None
-        for _ in range(self._count):
+        taken = 0
+        while taken < self._count:
             try:
-                result, error = self._done.get(timeout=_LAST_WAIT if failure else max(left(), _LAST_WAIT))
+                ready = [self._done.get(timeout=_LAST_WAIT if failure else max(left(), _LAST_WAIT))]
             except Empty:
                 break
-            if error is not None:
-                failure = failure or error
+            with suppress(Empty):
+                while len(ready) < self._done.maxsize:
+                    ready.append(self._done.get_nowait())
+            taken += len(ready)
+            failure = failure or next((error for _, error in ready if error is not None), None)
+            if failure is not None:
                 self._stopped.set()
-            yield from result
+            if group := [result for results, _ in ready for result in results]:
+                yield group
         if failure is not None:
             raise failure
 

@@ -27,6 +27,7 @@ from ftetl.store.manifest import snapshot_folder
 from ftetl.store.target import Target
 
 _ADVICE = "put it back to rebuild from it"
+_TOGETHER = 16  # details that are looked at together
 
 
 class ReplayedSource:
@@ -65,13 +66,13 @@ class ReplayedSource:
 
     def details(self, job_ids: Sequence[str]) -> Iterator[Detail]:
         """The outcomes of the detail requests of that run."""
-        for job_id in job_ids:
+        for left, job_id in zip(reversed(range(len(job_ids))), job_ids, strict=True):
             entry = self.detail_entries[job_id]
             response = None
             if "sha256" in entry:
                 blob = Memory(self._archive.read_body(entry["sha256"]))
                 response = Response(entry["name"], blob, parse_iso(entry["observed_at"]), detail=True)
-            yield Detail(job_id, Outcome(entry["outcome"]), response)
+            yield Detail(job_id, Outcome(entry["outcome"]), response, is_followed=left % _TOGETHER > 0)
 
     @property
     def endpoint_requests(self) -> list[EndpointRequest]:

@@ -63,7 +63,7 @@ def find_secrets(raw: bytes) -> Iterator[Secret]:
     import pyarrow.compute as pc
 
     done = at = 0
-    lengths = pc.binary_length(pc.split_pattern_regex(as_array(raw), PLACE).values).to_pylist()
+    lengths = pc.binary_length(pc.split_pattern_regex(as_array([raw]), PLACE).values).to_pylist()
     for length in lengths[:-1]:
         at += length
         matched = _place_pattern().match(raw, at)

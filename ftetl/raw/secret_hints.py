@@ -6,6 +6,7 @@ What follows is in `secret_forms`, whose patterns take a thirtieth of a second t
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 WORD = "(?i:key|secret|credential|creds|cookie|passw|passphrase|pwd|authorization|bearer)"
@@ -39,17 +40,20 @@ _HINT = rf"""{WORD}|{LAST_WORD}[=: "'\\]|\\u00[2-7]|{_FORMS}"""
 PLACE = rf"{KEY}|{ASSIGNED}|{VALUE_KEY}|{_FORMS}"
 
 
-def may_hold_secrets(raw: bytes) -> bool:
-    """Whether a closer look is needed; about 500 MB/s."""
+def may_hold_secrets(raws: Sequence[bytes]) -> list[bool]:
+    """By text whether a closer look is needed; about 500 MB/s, and half a millisecond for the patterns."""
     import pyarrow.compute as pc
 
-    array = as_array(raw)
-    return all(pc.match_substring_regex(array, pattern)[0].as_py() for pattern in (_HINT, _LIKELY))
+    array = as_array(raws)
+    hints = pc.match_substring_regex(array, _HINT).to_pylist()
+    return pc.match_substring_regex(array, _LIKELY).to_pylist() if any(hints) else hints
 
 
-def as_array(raw: bytes) -> Any:
-    """The bytes as the one value of an Arrow array, not copied."""
+def as_array(raws: Sequence[bytes]) -> Any:
+    """The texts as an Arrow array; one alone is not copied."""
     import pyarrow as pa
 
-    offsets = struct.pack("=qq", 0, len(raw))
-    return pa.Array.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(raw)])
+    if len(raws) != 1:
+        return pa.array(raws, pa.large_binary())
+    offsets = struct.pack("=qq", 0, len(raws[0]))
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(raws[0])])

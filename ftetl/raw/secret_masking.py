@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -21,6 +21,7 @@ from ftetl.raw.json_tokens import end_of_value, escaped_key_pattern
 
 # Bytes searched at once, of which Arrow compiles its pattern each time; the overlap is longer than any escaped key.
 _WINDOW, _OVERLAP = 4 << 20, 1024
+_SMALL = 1 << 20  # bytes of a blob that is looked at together with others, for which the pattern is compiled once
 _THREADS = 4  # that search: Arrow does it without Python's lock
 _NAME = re.compile(r"[A-Za-z][A-Za-z_. -]{0,40}")  # of a key that is told; any other may be a secret itself
 _OTHER = "other keys"
@@ -55,8 +56,14 @@ def mask_secrets(raw: bytes, before: bytes = b"") -> bytes:
     return bytes(masked + raw[done:])
 
 
-def may_need_masking(blob: Blob) -> bool:
-    """Whether `mask_everything` may change the bytes; nearly every response is done with this look."""
+def may_need_masking(blobs: Sequence[Blob]) -> list[bool]:
+    """By blob whether `mask_everything` may change its bytes; nearly every response is done with this look."""
+    if len(blobs) > 1 and max(blob.size for blob in blobs) <= _SMALL:
+        return secret_hints.may_hold_secrets([blob.read(0, blob.size) for blob in blobs])
+    return [_any_window_may_need_masking(blob) for blob in blobs]
+
+
+def _any_window_may_need_masking(blob: Blob) -> bool:
     starts = range(0, blob.size, _WINDOW)
     if len(starts) < _THREADS:
         return any(_window_may_need_masking(blob, start) for start in starts)
@@ -65,7 +72,7 @@ def may_need_masking(blob: Blob) -> bool:
 
 
 def _window_may_need_masking(blob: Blob, start: int) -> bool:
-    return secret_hints.may_hold_secrets(blob.read(start, _WINDOW + _OVERLAP))
+    return any(secret_hints.may_hold_secrets([blob.read(start, _WINDOW + _OVERLAP)]))
 
 
 def mask_everything(raw: bytes, found: Counter[str] | None = None, *, lines: bool = False) -> bytes:

@@ -393,7 +393,14 @@ class TestIsNotTaken:
         assert exports(saved)
 
 
-OTHERS: dict[str, Any] = {"observed_at": DAY, "quarantine": "ok", "events": "none", "files": "none", "metrics": "none", "pii": "drop"}
+OTHERS: dict[str, Any] = {
+    "observed_at": DAY,
+    "quarantine": "ok",
+    "events": "none",
+    "files": "none",
+    "metrics": "none",
+    "pii": "drop",
+}
 
 
 class TestKey:

@@ -23,7 +23,7 @@ from ftetl.extract.outcome import Outcome
 from ftetl.extract.source import Detail, SourceStats
 from ftetl.extract.together_api.client import Client, JobList
 from ftetl.extract.together_api.transport import RequestLimits
-from ftetl.extract.worker_pool import map_unordered
+from ftetl.extract.worker_pool import map_in_groups, map_unordered
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
 
@@ -92,7 +92,8 @@ class ApiSource:
         left = self._limits.deadline.left
         outcomes: Counter[Outcome] = Counter()
         try:
-            for detail in map_unordered(ordered, self._fetch_detail, threads=self._limits.concurrency, left=left):
+            groups = map_in_groups(ordered, self._fetch_detail, threads=self._limits.concurrency, left=left)
+            for detail in (replace(d, is_followed=d is not group[-1]) for group in groups for d in group):
                 del waiting[detail.job_id]
                 outcomes[detail.outcome] += 1
                 yield detail
