@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from ftetl.errors import FtetlError, StorageError, TargetError
@@ -42,15 +41,24 @@ def error_for_operation(error: OSError, operation: str, path: Path) -> FtetlErro
     return kind(code, f"cannot {operation} {path}: {reason}", next=advice)
 
 
-@contextlib.contextmanager
-def translate_os_errors(operation: str, path: Path) -> Iterator[None]:
+def translate_os_errors(operation: str, path: Path) -> contextlib.AbstractContextManager[None]:
     """Raise an `OSError` of the block as the error of this operation on this path."""
-    try:
-        yield
-    except FtetlError:  # some are an `OSError` as well
-        raise
-    except OSError as error:
-        raise error_for_operation(error, operation, path) from error
+    return _Translation(operation, path)
+
+
+class _Translation(contextlib.AbstractContextManager[None]):
+    # A class, since the generator of a function would take three times as long, and there are ten for each detail.
+    __slots__ = ("_operation", "_path")
+
+    def __init__(self, operation: str, path: Path) -> None:
+        self._operation, self._path = operation, path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, FtetlError):  # some are both
+            raise error_for_operation(error, self._operation, self._path) from error
 
 
 def _has_no_inodes(folder: Path) -> bool:

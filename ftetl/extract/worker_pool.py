@@ -28,8 +28,8 @@ def map_in_groups(
 ) -> Iterator[list[R]]:
     """The result of `work` for each item, in the order in which they are ready, until `left()` seconds have passed.
 
-    A group are the results that are ready together. At most twice as many as threads are in it, and as many wait to be
-    taken. The threads are daemons, and nobody waits for one that hangs. An exception of `work` is raised here, after
+    A group are the results that are ready together. At most as many as threads are in it, and as many wait to be taken.
+    The threads are daemons, and nobody waits for one that hangs. An exception of `work` is raised here, after
     the results that are ready, and stops all threads.
     """
     pool = _WorkerPool(items, work, min(threads, len(items)))
@@ -43,7 +43,7 @@ class _WorkerPool(Generic[T, R]):
     def __init__(self, items: Sequence[T], work: Callable[[T], R], threads: int) -> None:
         self._count, self._items, self._work = len(items), iter(items), work
         self._lock, self._stopped = threading.Lock(), threading.Event()
-        self._done: Queue[tuple[list[R], BaseException | None]] = Queue(2 * threads)
+        self._done: Queue[tuple[list[R], BaseException | None]] = Queue(threads)
         for number in range(threads):
             threading.Thread(target=self._run, name=f"ftetl-worker-{number}", daemon=True).start()
 
@@ -61,8 +61,6 @@ class _WorkerPool(Generic[T, R]):
                     ready.append(self._done.get_nowait())
             taken += len(ready)
             failure = failure or next((error for _, error in ready if error is not None), None)
-            if failure is not None:
-                self._stopped.set()
             if group := [result for results, _ in ready for result in results]:
                 yield group
         if failure is not None:
@@ -83,4 +81,5 @@ class _WorkerPool(Generic[T, R]):
             try:
                 self._done.put(([self._work(item[0])], None))
             except BaseException as error:  # noqa: BLE001 - raised where the results are taken
+                self._stopped.set()
                 self._done.put(([], error))

@@ -12,7 +12,6 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -53,11 +52,9 @@ class Fs:
     A parent of None is the current folder; names in an open folder are plain names.
     """
 
-    @contextlib.contextmanager
-    def perform(self, operation: str, path: Path) -> Iterator[None]:
+    def perform(self, operation: str, path: Path) -> contextlib.AbstractContextManager[None]:
         """Translate the `OSError` of an operation. Every operation runs in here."""
-        with translate_os_errors(operation, path):
-            yield
+        return translate_os_errors(operation, path)
 
     def open_folder(self, parent: Folder | None, name: str | Path) -> Folder:
         """Open a folder; a link in its place is an error."""

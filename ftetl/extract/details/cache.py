@@ -6,7 +6,6 @@ only while the document that was listed is the same.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -95,7 +94,7 @@ class DetailCache:
             entry |= {"name": detail.response.name, "observed_at": iso(detail.response.observed_at)}
         self.entries.append(entry)
         if usable and (detail.job_id, listed.hex()) not in self._cached:
-            self._append(json.dumps({**entry, "listed": listed.hex()}).encode() + b"\n")
+            self._append(msgspec.json.encode({**entry, "listed": listed.hex()}) + b"\n")
 
     def clear(self) -> None:
         """Remove the files of this and of earlier runs; call it at the end of a run."""

@@ -76,8 +76,10 @@ class FetchedDetails:
         """Add the detail of one job; it is returned with its secrets masked, and whether it is usable."""
         job_id, outcome = detail.job_id, detail.outcome
         if detail.response is not None:
-            response = replace(detail.response, blob=mask_blob(detail.response.blob))
-            detail = replace(detail, response=response)
+            response = detail.response
+            if (blob := mask_blob(response.blob)) is not response.blob:
+                response = replace(response, blob=blob)
+                detail = replace(detail, response=response)
             if outcome is Outcome.HERE and not self._add_response(job_id, response):
                 outcome = Outcome.FAILED
         match outcome:

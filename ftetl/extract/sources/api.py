@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -93,7 +94,7 @@ class ApiSource:
         outcomes: Counter[Outcome] = Counter()
         try:
             groups = map_in_groups(ordered, self._fetch_detail, threads=self._limits.concurrency, left=left)
-            for detail in (replace(d, is_followed=d is not group[-1]) for group in groups for d in group):
+            for detail in chain.from_iterable(map(_last_marked, groups)):
                 del waiting[detail.job_id]
                 outcomes[detail.outcome] += 1
                 yield detail
@@ -158,7 +159,7 @@ class ApiSource:
         if body is None:
             return Detail(job_id, Outcome.GONE)
         response = Response(f"GET /fine-tunes/{job_id}", Memory(body), self._now(), detail=True)
-        return Detail(job_id, Outcome.HERE, response)
+        return Detail(job_id, Outcome.HERE, response, is_followed=True)
 
     def _ask(self, requests: EndpointRequests, request: EndpointRequest) -> EndpointAnswer:
         if self._limits.deadline.passed():
@@ -190,6 +191,11 @@ class ApiSource:
             f"the first {failed} requests for details all failed{why}; {waiting:,} more were not sent, "
             "and the next run sends them"
         )
+
+
+def _last_marked(group: list[Detail]) -> list[Detail]:
+    """The details, of which nothing is known to follow the last one."""
+    return [*group[:-1], replace(group[-1], is_followed=False)]
 
 
 def _spread_first(items: Sequence[T], count: int) -> list[T]:
