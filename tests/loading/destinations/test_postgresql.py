@@ -417,7 +417,7 @@ class TestLoadsAtTheSameTime:
         errors: list[TryLaterError] = []
 
         def load_too() -> None:
-            with pytest.raises(TryLaterError) as raised:
+            with pytest.raises(TryLaterError, match="another load") as raised:
                 ftetl.load(versions, first.url)
             errors.append(raised.value)
 
