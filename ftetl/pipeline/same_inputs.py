@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,20 +96,34 @@ def _code() -> dict[str, str] | None:
     None if one was replaced since this process loaded the package, so that it may run what was there before.
     """
     package = Path(ftetl.__file__).parent
-    code = {"python": sys.version}
-    for name in _LIBRARIES:
-        with contextlib.suppress(PackageNotFoundError):
-            code[name] = version(name)
+    code = {"python": sys.version, **_libraries()}
     try:
-        for top, suffix in ((package, ".py"), (Path(str(folder())), ".toml")):
+        for top, suffix in ((str(package), ".py"), (str(folder()), ".toml")):
             for above, _, names in os.walk(top):  # a third of the time of `rglob`
-                for path in (Path(above, name) for name in names if name.endswith(suffix)):
-                    if path.stat().st_ctime >= ftetl.LOADED_AT - _TICK:
+                for path in (f"{above}/{name}" for name in names if name.endswith(suffix)):
+                    changed = Path(path).stat().st_ctime
+                    if changed >= ftetl.LOADED_AT - _TICK:
                         return None
-                    code[str(path.relative_to(top))] = hashlib.sha256(path.read_bytes()).hexdigest()
+                    code[path.removeprefix(f"{top}/")] = _unchanged_sha256(path, changed)
     except OSError:
         return None
     return code
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    """The installed versions, which this process has loaded or will load."""
+    found = {}
+    for name in _LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+@cache
+def _unchanged_sha256(path: str, _changed: float) -> str:
+    """The SHA-256 of a file that was last changed at that time, before this process began."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
