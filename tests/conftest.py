@@ -50,12 +50,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No key, no proxy and no login of whoever runs the tests."""
     for name in list(os.environ):
         if name.startswith("TOGETHER_") or name.lower().endswith("_proxy") or name == "REQUESTS_CA_BUNDLE":
             monkeypatch.delenv(name)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    monkeypatch.setenv("NETRC", str(ROOT / "no-netrc"))  # not in `tmp_path`: most tests need no folder of their own
 
 
 # What a test writes itself: files from which a key is read; and our own code, in which the demo's key stands.

@@ -65,8 +65,9 @@ def _faults_of_ticks(axes: Axes) -> Iterator[str]:
             yield f"the axis {name} has the labels {texts}"
         if len({*texts}) < len(texts):
             yield f"the axis {name} says the same twice: {texts}"
-        for one, other in combinations(labels, 2):
-            if one.get_window_extent().overlaps(other.get_window_extent()):
+        boxes = [(label, label.get_window_extent()) for label in labels]  # measured once, compared often
+        for (one, box), (other, other_box) in combinations(boxes, 2):
+            if box.overlaps(other_box):
                 yield f"the axis {name} writes {other.get_text()} over {one.get_text()}"
 
 

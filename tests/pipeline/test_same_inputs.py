@@ -449,6 +449,7 @@ import logging, sys, ftetl
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 for _ in range(int(sys.argv[3])):
     ftetl.export(sys.argv[1], source=sys.argv[2])
+    print("ended")
 """
 
 
@@ -461,12 +462,14 @@ class Checkout:
         self.folder = folder
         self.saved = save(folder / "list.json", PLAIN)
 
-    def reads(self, runs: int = 1, work: str = RUNS) -> int:
-        """How many of these runs, in one new process, read the responses."""
+    def reads(self, runs: int, work: str = RUNS) -> list[bool]:
+        """Of each of these runs, all in one new process, whether it read the responses."""
         time.sleep(0.2)  # what was changed a moment ago may have been changed after the package was loaded
         command = [sys.executable, "-c", work, "target", str(self.saved), str(runs)]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True)
-        return sum(line.startswith("received ") for line in done.stdout.splitlines())
+        *each, rest = done.stdout.split("ended\n")
+        assert (len(each), rest) == (runs, "")
+        return [any(line.startswith("received ") for line in said.splitlines()) for said in each]
 
 
 @pytest.fixture
@@ -476,7 +479,7 @@ def checkout(tmp_path: Path, root: Path) -> Checkout:
 
 class TestOtherCode:
     def test_a_changed_line_or_contract_is_run(self, checkout: Checkout) -> None:
-        assert checkout.reads(2) == 1
+        assert checkout.reads(2) == [True, False]
         for path, text in (
             ("ftetl/transform/timestamps.py", "\n# changed\n"),
             ("schemas/jobs.toml", '\n[columns.new_key]\ntype = "integer"\ndescription = "New."\nfrom = "new_key"\n'),
@@ -484,11 +487,11 @@ class TestOtherCode:
         ):
             with (checkout.folder / path).open("a") as file:
                 file.write(text)
-            assert checkout.reads() == 1, path
-            checkout.reads()  # where a contract makes another version, this run changes nothing
-            assert checkout.reads() == 0, path
+            first, _, third = checkout.reads(3)  # where a contract makes another version, the second changes nothing
+            assert (first, third) == (True, False), path
+        assert checkout.reads(1) == [False]
 
     def test_code_that_was_replaced_meanwhile_is_not_taken_for_the_one_that_ran(self, checkout: Checkout) -> None:
         replaced = RUNS.replace("for _", "open('ftetl/transform/timestamps.py', 'a').write('#')\nfor _")
-        assert checkout.reads(3, replaced) == 3
+        assert checkout.reads(3, replaced) == [True, True, True]
         assert not facts(checkout.folder / "target").exists()
