@@ -80,6 +80,7 @@ def archived(revision: str, folder: Path) -> str:
     packed = folder.with_suffix(".tar")
     said([*git, "archive", f"--output={packed}", commit])
     shutil.unpack_archive(packed, folder, filter="data")
+    packed.unlink()
     return commit
 
 
