@@ -91,7 +91,9 @@ def _run_until_committed(active: ActiveRun, store: ObjectStore, root: Path, run:
     for number in range(versions.ATTEMPTS if can_repeat else 1):
         copy = _copy(store, root / str(number), with_archive=active.settings.source == ARCHIVE)
         folder, address = copy.folder, store.address
-        attempt = replace(active, settings=replace(active.settings, target=folder, load=None), is_copy=True)
+        attempt = replace(
+            active, settings=replace(active.settings, target=folder, load=None), is_copy=True, attempt=None
+        )
         active.attempt = attempt
         try:
             with shown_as(folder, address):

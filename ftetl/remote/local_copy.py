@@ -136,7 +136,9 @@ def _remove_left_over() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             status = folder.lstat()
-            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _NEW:
-                descriptor = _lock(folder)
-                if descriptor >= 0:
-                    _remove(folder, descriptor)
+            if time.time() - status.st_mtime < _NEW or (descriptor := _lock(folder)) < 0:
+                continue
+            if status.st_uid == os.geteuid():
+                _remove(folder, descriptor)
+            else:
+                os.close(descriptor)

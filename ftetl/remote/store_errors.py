@@ -15,6 +15,7 @@ _PERMISSIONS = {
     "delete": "s3:DeleteObject",
 }
 _WORDS = {"get": "read", "put": "write"}
+_METADATA_HOSTS = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 _WRONG_KEY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "AuthFailure"}
 _OTHER_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 
@@ -34,6 +35,9 @@ def store_error(error: Exception, operation: str, where: str) -> FtetlError:
     found = _CODE.search(text)
     code = found[1] if found else ""
     what = f"cannot {_WORDS.get(operation, operation)} {where}: "
+    if any(host in text for host in _METADATA_HOSTS):  # asked where nothing else has credentials
+        advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (with boto3)"
+        return AccessError("O11", f"{what}there are no credentials", next=advice)
     if code == "NoSuchBucket" or (status == 404 and operation in ("put", "list")):
         return ConfigError("O12", f"{what}there is no such bucket", next="make it, or check the address")
     if code in _OTHER_REGION or status in (301, 307) or "redirect without LOCATION" in text:
@@ -47,9 +51,6 @@ def store_error(error: Exception, operation: str, where: str) -> FtetlError:
     if status == 403:
         advice = f"the credentials need {_PERMISSIONS[operation]}"
         return AccessError("O11", f"{what}permission denied", next=advice)
-    if "redentials" in text or "169.254.169.254" in text or "instance metadata" in text.lower():
-        advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (with boto3)"
-        return AccessError("O11", f"{what}there are no credentials", next=advice)
     answer = f"it answered {status}{f' {code}' if code else ''}" if status else "no answer from the store"
     if 400 <= status < 500 and status not in (408, 409, 412, 429):
         return ConfigError("O12", f"{what}{answer}", next="check the address, the endpoint and the region")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ pytest.importorskip("obstore", reason="the extra `s3` is not installed")
 pytest.importorskip("moto.server", reason="the S3 server of the tests is not installed")
 
 from tests.remote.store_server import KEYS, StoreServer
-
-Export = Callable[..., ftetl.Report]
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +43,24 @@ def server(
 @pytest.fixture
 def bucket(server: StoreServer) -> str:
     return server.bucket()
+
+
+@pytest.fixture(scope="session")
+def made(server_of_all: StoreServer, answers: list[Path]) -> dict[str, bytes]:
+    """The objects of a target with the first answer."""
+    bucket = server_of_all.bucket()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**KEYS, "AWS_ENDPOINT_URL": server_of_all.endpoint}.items():
+            patch.setenv(name, value)
+        ftetl.export(f"s3://{bucket}/some/prefix", source=answers[0], quarantine="ok")
+    return server_of_all.objects(bucket)
+
+
+@pytest.fixture
+def exported(server: StoreServer, bucket: str, address: str, made: dict[str, bytes]) -> str:
+    """A target with the first answer."""
+    server.fill(bucket, made)
+    return address
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ import pytest
 import ftetl
 from ftetl.errors import AccessError, ConfigError, FtetlError, StorageError, TryLaterError, UnavailableError
 from ftetl.pipeline.export import rebuild
+from ftetl.remote import object_store
+from ftetl.remote.store_errors import store_error
 from ftetl.validate.verify import verify_snapshot
 from tests.faults.runs import Runs
 from tests.remote.conftest import write_answer
@@ -60,14 +62,6 @@ def another_run_commits(request: Request, forward: Forward) -> Answer | None:
     other = b'{"run_id":"20200101T000000Z-00000000"}'
     forward(replace(request, body=other, headers={}))
     return forward(request)
-
-
-@pytest.fixture
-def exported(server: StoreServer, address: str, answers: list[Path]) -> str:
-    """A target with the first answer."""
-    ftetl.export(address, source=answers[0], quarantine="ok")
-    server.begin()
-    return address
 
 
 def versions(server: StoreServer, address: str) -> list[int]:
@@ -181,6 +175,18 @@ class TestUploads:
         assert (report.version, report.exit_code) == (1, 0)
         assert verify_snapshot(address).damage == ()
 
+    def test_a_large_file_is_sent_in_parts_and_read_back(
+        self, server: StoreServer, address: str, answers: list[Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(object_store, "_ONE_PUT", 10_000)
+
+        ftetl.export(address, source=answers[0], quarantine="ok")
+
+        in_parts = {r.key for r in server.requests if r.method == "PUT" and "partNumber=" in r.path}
+        assert in_parts
+        assert in_parts <= {r.key for r in server.requests if r.method == "GET"}
+        assert verify_snapshot(address).damage == ()
+
     @pytest.mark.parametrize("which", ["jobs.parquet", "manifests/00000000000000000002.json"])
     def test_bytes_that_are_always_changed_stop_the_run(
         self, server: StoreServer, exported: str, answers: list[Path], which: str
@@ -260,10 +266,18 @@ class TestRefusals:
     )
     @pytest.mark.parametrize("is_new", [True, False])
     def test_a_needed_permission_that_is_missing_is_named(
-        self, server: StoreServer, address: str, answers: list[Path], denies: object, permission: str, is_new: bool
+        self,
+        server: StoreServer,
+        bucket: str,
+        address: str,
+        made: dict[str, bytes],
+        answers: list[Path],
+        denies: object,
+        permission: str,
+        is_new: bool,
     ) -> None:
         if not is_new:
-            ftetl.export(address, source=answers[0], quarantine="ok")
+            server.fill(bucket, made)
         server.begin(lambda request, forward: DENIED if denies(request) else forward(request))  # type: ignore[operator]
 
         with pytest.raises(AccessError, match=permission) as refusal:
@@ -337,6 +351,30 @@ class TestRefusals:
         assert refusal.value.code == "FTETL-O19"
 
 
+@pytest.mark.parametrize(
+    ("text", "error", "fault", "said"),
+    [
+        (
+            "PUT http://169.254.169.254/latest - status code: 403 Forbidden",
+            AccessError,
+            "O11",
+            "no credentials",
+        ),
+        ("Received redirect without LOCATION", ConfigError, "O12", "another region"),
+        ("HTTP error: error sending request", UnavailableError, "O01", "no answer"),
+        ("status code: 503: <Code>SlowDown</Code> key=very-secret", UnavailableError, "O01", "503 SlowDown"),
+    ],
+)
+def test_what_the_library_says_is_understood_and_not_repeated(
+    text: str, error: type[FtetlError], fault: str, said: str
+) -> None:
+    made = store_error(OSError(text), "get", "s3://bucket/x")
+
+    assert (type(made), made.code) == (error, f"FTETL-{fault}")
+    assert said in str(made)
+    assert "secret" not in str(made)
+
+
 class TestWriters:
     def test_writers_at_once_commit_one_after_the_other(
         self, server: StoreServer, address: str, tmp_path: Path
@@ -381,13 +419,13 @@ def killable(
 
 
 def kill_at_each_request(
-    server: StoreServer, runs: Runs, answers: list[Path], numbers: range, *, after: bool
+    server: StoreServer, runs: Runs, answers: list[Path], made: dict[str, bytes], numbers: range, *, after: bool
 ) -> Iterator[int]:
     """Kill a run at the request with each number, before or after it arrived, and check what is there; versions."""
     for number in numbers:
-        address = f"s3://{server.bucket()}/p"
-        server.begin()
-        ftetl.export(address, source=answers[0], quarantine="ok")
+        bucket = server.bucket()
+        address = f"s3://{bucket}/some/prefix"
+        server.fill(bucket, made)
 
         def kill(request: Request, forward: Forward, number: int = number) -> Answer | None:
             if request.number < number:
@@ -414,25 +452,23 @@ def kill_at_each_request(
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_run_that_is_killed_at_the_commit_has_committed_or_not(
-    server: StoreServer, killable: Runs, answers: list[Path], after: bool
+    server: StoreServer, exported: str, killable: Runs, answers: list[Path], made: dict[str, bytes], after: bool
 ) -> None:
     """The requests around the commit; `test_a_run_that_is_killed_anywhere` takes all of them."""
-    server.begin()
-    address = f"s3://{server.bucket()}/p"
-    for answer in answers:
-        server.begin()
-        ftetl.export(address, source=answer, quarantine="ok")
+    ftetl.export(exported, source=answers[1], quarantine="ok")
     commit = next(request.number for request in server.requests if is_commit(request))
 
-    found = list(kill_at_each_request(server, killable, answers, range(commit, commit + 2), after=after))
+    found = list(kill_at_each_request(server, killable, answers, made, range(commit, commit + 2), after=after))
 
     assert found == ([2, 2] if after else [1, 2])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
-def test_a_run_that_is_killed_anywhere(server: StoreServer, killable: Runs, answers: list[Path], after: bool) -> None:
-    found = list(kill_at_each_request(server, killable, answers, range(1, 100), after=after))
+def test_a_run_that_is_killed_anywhere(
+    server: StoreServer, killable: Runs, answers: list[Path], made: dict[str, bytes], after: bool
+) -> None:
+    found = list(kill_at_each_request(server, killable, answers, made, range(1, 100), after=after))
 
     assert found == sorted(found)
     assert {*found} == {1, 2}

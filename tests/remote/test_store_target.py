@@ -146,8 +146,7 @@ class TestRebuild:
 
 class TestDamage:
     @pytest.fixture
-    def files(self, server: StoreServer, bucket: str, address: str, answers: list[Path]) -> dict[str, str]:
-        ftetl.export(address, source=answers[0], quarantine="ok")
+    def files(self, server: StoreServer, bucket: str, exported: str) -> dict[str, str]:
         return {name: f"some/prefix/{key}" for name, key in keys(server, bucket, 1).items()}
 
     @pytest.mark.parametrize("change", ["cut", "flipped", "missing"])
@@ -186,17 +185,17 @@ class TestDamage:
         assert (report.version, report.changed) == (3, True)
         assert "version 2 is damaged and skipped" in report.warnings[0]
 
-    @pytest.mark.parametrize("hint", [None, b"", b"{", b'{"version": 900}', b'{"version": "1"}', b'{"version": 1}'])
-    @pytest.mark.usefixtures("files")
     def test_the_hint_is_only_a_hint(
-        self, server: StoreServer, bucket: str, address: str, answers: list[Path], hint: bytes | None
+        self, server: StoreServer, bucket: str, exported: str, answers: list[Path]
     ) -> None:
-        ftetl.export(address, source=answers[1], quarantine="ok")
+        ftetl.export(exported, source=answers[1], quarantine="ok")
         store, latest = server.store(bucket), "some/prefix/_ftetl/latest.json"
-        obstore.delete(store, latest) if hint is None else obstore.put(store, latest, hint)
 
-        assert ftetl.open(address).version == 2
-        assert not ftetl.export(address, source=answers[1], quarantine="ok").changed
+        for hint in (None, b"", b"{", b'{"version": 900}', b'{"version": "1"}', b'{"version": 1}'):
+            obstore.delete(store, latest) if hint is None else obstore.put(store, latest, hint)
+            assert ftetl.open(exported).version == 2, hint
+
+        assert not ftetl.export(exported, source=answers[1], quarantine="ok").changed
 
 
 class TestRefused:
