@@ -398,7 +398,8 @@ OTHERS: dict[str, Any] = {
     "quarantine": "ok",
     "events": "none",
     "files": "none",
-    "metrics": "none",
+    "billing": "auto",
+    "metrics": "auto",
     "pii": "drop",
 }
 
