@@ -66,8 +66,6 @@ class Service:
             return b"%d" % self.requests
         if path.endswith(b"/whoami"):
             return b"{}"
-        if path.endswith(b"/files"):
-            return b'{"data":[]}'
         if path == b"/v1/fine-tunes":
             return b'{"data":[' + b",".join(self.listed.values()) + b"]}"
         if path == b"/v1/files":
