@@ -36,6 +36,7 @@ class ActiveRun:
     first_version: int = 0  # the number that this run's commit gets
     base: Manifest | None = None  # the newest version when the target was opened
     is_copy: bool = False  # whether the target is a local copy of one in an object store, where the commit is made
+    elsewhere: frozenset[str] = frozenset()  # files of the newest version that such a copy does not have
     attempt: ActiveRun | None = None  # the same run on such a copy
     store_commit: Callable[[], int | None] = lambda: None  # asks an object store which version this run has committed
     _clock: float = field(default_factory=time.monotonic)

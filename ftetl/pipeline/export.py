@@ -179,7 +179,11 @@ def _locked_target(active: ActiveRun) -> Iterator[Target]:
 
         require_apart(settings.publish, settings.target)
     with Target(
-        settings.target, lock_timeout=settings.lock_timeout, file_mode=settings.file_mode, keep=settings.keep
+        settings.target,
+        lock_timeout=settings.lock_timeout,
+        file_mode=settings.file_mode,
+        keep=settings.keep,
+        elsewhere=active.elsewhere,
     ) as target:
         active.set_target(target)
         try:

@@ -20,6 +20,7 @@ from ftetl.errors import PREFIX, FtetlError, TryLaterError
 from ftetl.extract.remembered_source import RememberedSource
 from ftetl.extract.sources import SERVICES, open_source
 from ftetl.extract.sources.files import STDIN
+from ftetl.loading import formats
 from ftetl.pipeline import list_watermark, run_log, store_archive
 from ftetl.pipeline.active_run import ARCHIVE, ActiveRun
 from ftetl.remote import push, versions
@@ -46,6 +47,7 @@ class _Copy:
     folder: Path
     observed: Stored | None
     archived: set[str]  # keys of the archive that were downloaded
+    elsewhere: frozenset[str] = frozenset()  # files of the version that no run reads, such as CSV
 
 
 def export(active: ActiveRun, run: Run, load: Load) -> Report:
@@ -92,7 +94,11 @@ def _run_until_committed(active: ActiveRun, store: ObjectStore, root: Path, run:
         copy = _copy(store, root / str(number), with_archive=active.settings.source == ARCHIVE)
         folder, address = copy.folder, store.address
         attempt = replace(
-            active, settings=replace(active.settings, target=folder, load=None), is_copy=True, attempt=None
+            active,
+            settings=replace(active.settings, target=folder, load=None),
+            is_copy=True,
+            attempt=None,
+            elsewhere=copy.elsewhere,
         )
         active.attempt = attempt
         try:
@@ -123,7 +129,9 @@ def _copy(store: ObjectStore, folder: Path, *, with_archive: bool) -> _Copy:
     objects |= {versions.manifest_key(version): raw for version, raw in newest.raw.items()}
     write_objects(folder, objects)
     if newest.manifest is not None:
-        fetch_files(store, folder, newest.manifest, newest.keys)
+        names = {file.name for file in newest.manifest.files}
+        copy.elsewhere = frozenset(name for name in names if not formats.is_read_back(name))
+        fetch_files(store, folder, newest.manifest, newest.keys, names - copy.elsewhere)
         if with_archive:
             copy.archived = store_archive.download(store, folder, newest.manifest)
     return copy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ class Target:
         lock_timeout: in seconds.
         file_mode: of files; in `folder_mode`, everybody who may read a file may enter as well.
         keep: the number of newest snapshots to keep; never fewer than `limits.MIN_KEPT` are kept.
+        elsewhere: files of the newest snapshot that are not in the folder: it is a copy of a target in an object store.
 
     Raises:
         TargetError: The folder is not writable, is unsafe, or is not a target.
@@ -49,6 +50,7 @@ class Target:
         lock_timeout: float = LOCK_TIMEOUT,
         file_mode: int = FILE_MODE,
         keep: int = KEEP,
+        elsewhere: Collection[str] = (),
         fs: Fs | None = None,
     ) -> None:
         if file_mode & 0o600 != 0o600 or file_mode & ~0o664:
@@ -58,7 +60,7 @@ class Target:
         self.warnings: list[str] = []
         self.file_mode = file_mode
         self.fs = fs or Fs()
-        self._keep = keep
+        self._keep, self._elsewhere = keep, elsewhere
         self._scratch = f"{TEMP}scratch-{self.run_id}"
         with ExitStack() as stack:
             self._folders = ownership.open_target_folders(
@@ -105,6 +107,7 @@ class Target:
             base=self.base,
             version=self.version,
             keep=self._keep,
+            elsewhere=self._elsewhere,
             committed=self._committed,
         )
 

@@ -7,7 +7,7 @@ it fails the run. Where it is unknown whether the link was made (error O05), not
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +42,7 @@ class Transaction:
         base: the newest version.
         version: the number of the next one.
         keep: the number of newest versions to keep; never fewer than `limits.MIN_KEPT` are kept.
+        elsewhere: files of the newest version that are not in this folder: it is a copy of a target in an object store.
         committed: is called with the manifest after a commit.
     """
 
@@ -52,12 +53,14 @@ class Transaction:
         base: Manifest | None,
         version: int,
         keep: int,
+        elsewhere: Collection[str] = (),
         committed: Callable[[Manifest], None],
     ) -> None:
         self._temp = TEMP + folders.run_id
         self.path = folders.snapshots.path / self._temp
         self._folders, self._fs = folders, folders.fs
         self._base, self._version, self._keep, self._committed = base, version, keep, committed
+        self._elsewhere = elsewhere
         self._open_files: dict[str, DurableFile] = {}
         self.files: dict[str, StoredFile] = {}  # those that were closed without an error, by name
         self._stack = ExitStack()
@@ -161,6 +164,9 @@ class Transaction:
                 ownership.set_mode(fs, folder, folders.folder_mode)
                 for file in base.files:
                     if self.files.get(file.name) != file:
+                        continue
+                    if file.name in self._elsewhere:
+                        unchanged.add(file.name)
                         continue
                     if fs.digest(folder, file.name) != (file.bytes, file.sha256):
                         raise read_back_error(folder, file.name)

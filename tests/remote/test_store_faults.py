@@ -473,3 +473,34 @@ def test_a_run_that_is_killed_anywhere(
     assert found == sorted(found)
     assert {*found} == {1, 2}
     assert len(found) > 25
+
+
+@pytest.mark.parametrize(
+    ("which", "status", "version", "said"),
+    [
+        ("/jobs.parquet", 143, 1, "terminated; nothing was committed"),
+        ("/latest.json", 0, 2, "terminated, but version 2 of {} had been committed and is complete"),
+    ],
+    ids=["before the commit", "after the commit"],
+)
+def test_a_run_that_is_told_to_stop_says_whether_it_has_committed(
+    server: StoreServer,
+    exported: str,
+    killable: Runs,
+    answers: list[Path],
+    which: str,
+    status: int,
+    version: int,
+    said: str,
+) -> None:
+    def stop(request: Request, forward: Forward) -> Answer | None:
+        if request.method == "PUT" and request.key.endswith(which):
+            os.kill(killable.pid, signal.SIGTERM)
+        return forward(request)
+
+    server.begin(stop)
+    ended = killable.run("export", exported, "--from", answers[1], "--quarantine", "ok")
+    server.begin()
+
+    assert (ended.status, ftetl.open(exported).version) == (status, version)
+    assert said.format(exported) in ended.last

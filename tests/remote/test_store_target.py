@@ -58,6 +58,23 @@ def test_a_run_that_changes_nothing_uploads_no_table(server: StoreServer, addres
     assert puts(server) == [f"_ftetl/runs/{report.run_id}.json"]
 
 
+def test_a_run_neither_downloads_csv_nor_uploads_what_did_not_change(
+    server: StoreServer, address: str, answers: list[Path]
+) -> None:
+    first = ftetl.export(address, source=answers[0], quarantine="ok", formats="csv")
+    server.begin()
+
+    again = ftetl.export(address, source=answers[0], quarantine="ok")
+    second = ftetl.export(address, source=answers[1], quarantine="ok")
+
+    assert (again.changed, second.changed, second.version) == (False, True, 2)
+    assert not [request for request in server.requests if request.method == "GET" and request.key.endswith(".csv")]
+    assert {key.rpartition("/")[2] for key in puts(server) if key.endswith(".csv")} < {*first.files}
+    assert f"snapshots/{second.run_id}/jobs.csv" in puts(server)
+    assert f"snapshots/{second.run_id}/training_metrics.csv" not in puts(server)
+    assert verify_snapshot(address).damage == ()
+
+
 def test_a_file_that_did_not_change_stays_where_it_is(
     server: StoreServer, bucket: str, address: str, answers: list[Path]
 ) -> None:
