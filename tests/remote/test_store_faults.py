@@ -376,10 +376,10 @@ def test_what_the_library_says_is_understood_and_not_repeated(
 
 
 class TestWriters:
+    @pytest.mark.parametrize("number", [4, pytest.param(16, marks=pytest.mark.slow)])
     def test_writers_at_once_commit_one_after_the_other(
-        self, server: StoreServer, address: str, tmp_path: Path
+        self, server: StoreServer, address: str, tmp_path: Path, number: int
     ) -> None:
-        number = 6
         jobs = [json.loads('{"id": "ft-0", "status": "completed", "created_at": "2026-07-01T00:00:00Z"}')]
         ftetl.export(address, source=write_answer(tmp_path / "0.json", jobs, 0))
         ended: dict[int, object] = {}
