@@ -18,15 +18,21 @@ from ftetl.snapshot.snapshot import Tables
 def oddities(snapshot: Tables) -> pd.DataFrame:
     """All quarantined elements and anomalies, the most rows first.
 
-    Columns: `table` (`quarantine` or `anomalies`), `kind` (the rule, or the kind of anomaly), `path` (of the value;
-    NULL in quarantine), `jobs` (with a known id), `rows` (elements, or values: events count one by one).
+    Columns: `table` (`quarantine`, `anomalies`, or the table that has the values of `endpoint_anomalies`, such as
+    `billing_usage`), `kind` (the rule, or the kind of anomaly), `path` (of the value; NULL in quarantine), `jobs` (with
+    a known id; files and months of the bill are none), `rows` (elements, or values: events count one by one).
     """
     quarantined = frames.read(snapshot, "quarantine", ["rule", "job_id"]).rename(columns={"rule": "kind"})
     quarantined = quarantined.assign(table="quarantine", path=None, rows=1)
     anomalies = frames.read(snapshot, "anomalies", ["kind", "path", "job_id", "rows"]).assign(table="anomalies")
+    endpoints = frames.read(snapshot, "endpoint_anomalies", ["table_name", "group_id", "kind", "path", "rows"])
+    endpoints = endpoints.rename(columns={"table_name": "table", "group_id": "job_id"})
+    endpoints["job_id"] = endpoints.job_id.where(endpoints.table == "training_metrics")
     types = {"table": TEXT, "path": TEXT, "rows": COUNT}
-    both = pd.concat([quarantined.astype(types), anomalies.astype(types)], ignore_index=True)
-    counts = both.groupby(["table", "kind", "path"], dropna=False).agg(jobs=("job_id", "nunique"), rows=("rows", "sum"))
+    parts = [part.astype(types) for part in (quarantined, anomalies, endpoints)]
+    whole = pd.concat(parts, ignore_index=True)
+    groups = whole.groupby(["table", "kind", "path"], dropna=False)
+    counts = groups.agg(jobs=("job_id", "nunique"), rows=("rows", "sum"))
     counts = counts.reset_index().astype({**types, "jobs": COUNT})
     return counts.sort_values(["rows", "kind", "path"], ascending=[False, True, True], ignore_index=True)
 

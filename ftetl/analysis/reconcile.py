@@ -26,7 +26,7 @@ from ftetl.snapshot.snapshot import Tables
 
 FINE_TUNING: Final = r"(?i)fine[-_ ]?tuning"  # the default pattern of the products
 _BILL: Final = (
-    *("project", "billing_period", "organization_id", "product_name", "cost_text", "currency"),
+    *("project", "billing_period", "organization_id", "product_name", "cost", "cost_text", "currency"),
     *("applied_credit_type", "latest_window_end", "observed_at"),
 )
 _COSTS: Final = ("BillingPeriodStart", "ChargePeriodEnd", "BilledCost", "x_ChargeKind", "x_RefundKnown", "ResourceId")
@@ -153,8 +153,8 @@ def _add_line_item(month: _Month, line: dict[str, Any], is_product: re.Pattern[s
     if line["currency"] not in (None, _CURRENCY):
         month.currencies.add(line["currency"])
         return
-    cost = Decimal(line["cost_text"] or 0)
-    month.without_cost += line["cost_text"] is None
+    cost = _ZERO if line["cost"] is None else Decimal(line["cost_text"])  # the text of a NULL may be 1e400
+    month.without_cost += line["cost"] is None
     if not is_product.search(line["product_name"] or ""):
         month.other_products = _EXACT.add(month.other_products, cost)
         return

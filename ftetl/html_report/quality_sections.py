@@ -60,7 +60,7 @@ def quality(snapshot: Tables) -> dict[str, Any]:
     cells = [(row["kind"], row["table"], row["path"] or "", row["jobs"], row["rows"]) for row in records(kinds)]
     return {
         "quarantine_rows": int(kinds["rows"][kinds.table == "quarantine"].sum()),
-        "anomaly_rows": int(kinds["rows"][kinds.table == "anomalies"].sum()),
+        "anomaly_rows": int(kinds["rows"][kinds.table != "quarantine"].sum()),
         "unread_rows": int(unread["rows"].sum()),
         "anomalies": _first_rows(cells, "others", summed=1),
         "unread_keys": _first_rows([(row["key"], row["table"], row["rows"]) for row in records(unread)], "others", 1),

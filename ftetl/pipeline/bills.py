@@ -37,10 +37,14 @@ def bill_requests(extraction: Extraction, stored: TableReader) -> list[EndpointR
 
 
 def bill_warnings(answers: EndpointAnswers) -> list[str]:
-    """A line if the service shows no bill."""
-    outcomes = [a.outcome for a in answers.answers if a.request.endpoint is Endpoint.BILLING_USAGE]
-    if not outcomes or {*outcomes} != {Outcome.GONE}:
+    """A line if the service shows no bill, or none of some months."""
+    asked = [a for a in answers.answers if a.request.endpoint is Endpoint.BILLING_USAGE]
+    gone = [a.request.parameter for a in asked if a.outcome is Outcome.GONE]
+    if not gone:
         return []
+    if len(gone) < len(asked):
+        what = f"the service shows the bills of some months, but none of {', '.join(sorted(gone))}"
+        return [f"{what}; the next run asks for {'it' if len(gone) == 1 else 'them'} again"]
     what = "billing usage is not enabled for this organisation, or not shown to this API key"
     return [f"{what}; ask the vendor to enable it, or leave out --billing"]
 

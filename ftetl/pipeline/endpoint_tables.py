@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftetl.contract import tables
+from ftetl.arrays import one
+from ftetl.contract import Table, tables
 from ftetl.extract.endpoints import Endpoint, EndpointAnswers
+from ftetl.formatting import pluralize
 from ftetl.loading.table_writers import TableWriters
 from ftetl.raw.findings import QuarantinedElement
 from ftetl.snapshot.table_reader import TableReader
@@ -23,7 +25,7 @@ class EndpointTables:
     stored: TableReader
     anomalies: pa.Table
     quarantined: list[QuarantinedElement] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)  # a line for each response that is not usable
+    warnings: list[str] = field(default_factory=list)  # such as a line for each response that is not usable
     _merged: dict[str, pa.Table] = field(default_factory=dict)
 
     def batches(self, name: str) -> Iterator[pa.Table]:
@@ -63,10 +65,24 @@ def merge_answers(stored: TableReader, answers: EndpointAnswers, project: str) -
             continue
         new = reader(name).read(received, project)
         answers.refuse(endpoint, new.refused)
-        merged = merge.merge(tables()[name], stored.read_table(name), stored_anomalies, new, project)
+        stored_rows = stored.read_table(name)
+        merged = merge.merge(tables()[name], stored_rows, stored_anomalies, new, project)
         result._merged[name] = merged.rows
         anomalies.append(merged.anomalies)
         result.quarantined += new.quarantined
-        result.refused += [f"{why}; the rows of {name} stay as they were" for why in new.refused.values()]
+        result.warnings += [f"{why}; the rows of {name} stay as they were" for why in new.refused.values()]
+        result.warnings += [*new.warnings, *_emptied(tables()[name], stored_rows, merged.rows)]
     result.anomalies = merge.sorted_anomalies(anomalies)
     return result
+
+
+def _emptied(table: Table, stored: pa.Table, rows: pa.Table) -> Iterator[str]:
+    """A line if groups have lost all their rows: such as a month whose bill came without line items."""
+    groups = stored.column(table.group)
+    gone = groups.filter(pc.invert(pc.is_in(groups, value_set=one(pc.unique(rows.column(table.group))))))
+    if not len(gone):
+        return
+    first, *others = pc.unique(gone).to_pylist()
+    whose = f"{first} and {len(others):,} more" if others else first
+    what = f"{pluralize(len(gone), 'row')} of {table.name} are gone, all of {whose}"
+    yield f"{what}: the newest response has none; the versions before have them"

@@ -187,7 +187,7 @@ class Run:
             except BaseException:
                 writers.abandon()
                 raise
-            self._warnings += others.refused
+            self._warnings += others.warnings
             if not settings.allow_drift:
                 with self._failed_responses.keep_detail(extraction.details.responses):
                     drift_guard.require_no_drift(built.column_drift)

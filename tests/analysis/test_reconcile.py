@@ -109,6 +109,7 @@ NOTES: dict[str, tuple[list[Item], str]] = {
     "between": ([item("6")], "the bill has less than was charged, and more"),
     "other products only": ([item("5.5", "Inference")], "no product on the bill matches"),
     "a line item without a cost": ([item("5.5"), item(None)], "1 line item without a readable cost"),
+    "a cost that is out of range": ([item("5.5"), item("1e400")], "1 line item without a readable cost"),
     "a product without a name": ([item("5.5"), {"cost": "1"}], "equal"),
     "not equal by less than 28 digits tell": ([item("5.5"), item("1e-40")], "the bill has less than was"),
     "not equal by less than a nano-dollar": ([item("5.5"), item("0.0000000001")], "the bill has less than was"),

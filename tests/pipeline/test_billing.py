@@ -277,6 +277,26 @@ def test_what_is_broken_or_odd_in_a_bill_is_kept_and_told(runs: Exports, answer:
     assert runs("2026-07-21").exit_code == 0
 
 
+def test_a_month_that_alone_has_no_bill_is_named(runs: Exports, server: Server) -> None:
+    server.fail = lambda path: 404 if "month=2026-06" in path else None
+    report = runs()
+
+    assert report.endpoints == {"billing_usage": {"gone": 1, "here": 2}}
+    assert [w for w in report.warnings if "none of 2026-06; the next run asks for it again" in w]
+
+
+def test_a_month_whose_line_items_are_all_gone_is_named(runs: Exports, server: Server) -> None:
+    runs()
+    server.billing = {"day": [window("2026-05-31", "1.00")]}
+    report = runs("2026-07-21")
+
+    what = (
+        "2 rows of billing_usage are gone, all of 2026-07: the newest response has none; the versions before have them"
+    )
+    assert (report.exit_code, report.changed, runs.rows("billing_period")) == (0, True, [("2026-05",)])
+    assert what in report.warnings
+
+
 def test_a_rebuild_makes_the_same_bills_again(runs: Exports, server: Server) -> None:
     runs()
     server.billing = {"day": [window("2026-07-04", "3")]}

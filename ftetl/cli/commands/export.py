@@ -128,10 +128,12 @@ def _outcome(report: Report) -> str:
     if report.changed:
         what = f"version {report.version} committed ({report.new:,} new, {report.changed_jobs:,} changed, "
         what += f"{report.vanished:,} gone)"
+    others = report.rows.get("endpoint_anomalies", 0)
     totals = (
         pluralize(report.rows["jobs"], "job"),
         pluralize(report.rows["events"], "event"),
         pluralize(sum(report.anomalies.values()), "anomaly"),
+        *([f"{pluralize(others, 'anomaly')} of other endpoints"] if others else ()),
     )
     problems = ""
     if report.quarantined:

@@ -29,6 +29,7 @@ class EndpointRows:
         anomalies: Of the rows; `job_id` is the group.
         quarantined: Elements that no row can take.
         refused: Why each response that is not usable is not, by what it was asked for.
+        warnings: A line for whatever is odd about many rows, or about money.
         whole: Whether the responses list all rows that there are: others are missing (`present` is false).
     """
 
@@ -37,6 +38,7 @@ class EndpointRows:
     anomalies: list[Anomaly] = field(default_factory=list)
     quarantined: list[QuarantinedElement] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     whole: bool = False
 
 

@@ -10,6 +10,7 @@ from ftetl.arrays import one
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty
 from ftetl.errors import DataError
+from ftetl.formatting import pluralize
 from ftetl.raw.findings import Anomaly, QuarantinedElement
 from ftetl.raw.response import Response
 from ftetl.raw.secret_masking import mask_secrets
@@ -21,11 +22,14 @@ from ftetl.transform.flatten.columns import Rows
 from ftetl.transform.flatten.tables import flat_columns
 from ftetl.transform.timestamps import INSTANT
 
+_DRIFT = 5  # line items; so few as there are below it may all be odd without a change of the API
+
 
 def read(answers: Answers, project: str) -> EndpointRows:
     """The rows of the bills of these months, in the order of the key.
 
-    A window or a line item that is no clean object goes to the quarantine alone.
+    A window or a line item that is no clean object goes to the quarantine alone. A bill of several line items
+    without one readable cost is refused: the API has changed, and its rows would take the place of good ones.
     """
     result = EndpointRows(empty(tables()[NAME]))
     parts = [result.rows]
@@ -35,9 +39,17 @@ def read(answers: Answers, project: str) -> EndpointRows:
         except DataError as error:
             result.refused[month] = error.what
             continue
+        rows = _rows(bill, response, project)
+        unreadable = rows.column("cost").null_count
+        if unreadable:
+            items = pluralize(rows.num_rows, "line item")
+            what = f"{unreadable:,} of {items} of the bill of {month} have no readable cost"
+            if unreadable == rows.num_rows >= _DRIFT:
+                result.refused[month] = what
+                continue
+            result.warnings.append(f"{what}, see `cost_text`, `extra` and the table endpoint_anomalies")
         result.replaced.append(month)
-        if bill.items:
-            parts.append(_rows(bill, response, project))
+        parts.append(rows)
         result.anomalies += _once(bill.anomalies)
         result.quarantined += [
             QuarantinedElement(mask_secrets(raw), rule, None, response.name, position, response.observed_at)

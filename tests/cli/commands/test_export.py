@@ -293,6 +293,11 @@ class TestFinalLine:
                 "ftetl: OK (0): out: nothing changed, version 7 is still the newest: 1,234 jobs, 1 event, 3 anomalies",
             ),
             (
+                {"rows": ROWS | {"endpoint_anomalies": 2}, "changed": False},
+                "ftetl: OK (0): out: nothing changed, version 7 is still the newest: 1,234 jobs, 1 event, 0 anomalies, "
+                "2 anomalies of other endpoints",
+            ),
+            (
                 {"quarantined": 2, "exit_code": 3, "changed": False},
                 "ftetl: PARTIAL (3): out: nothing changed, version 7 is still the newest: 1,234 jobs, 1 event, "
                 "0 anomalies; 2 newly in quarantine, see `ftetl quarantine`",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import ftetl
+from ftetl import demo
 from ftetl.clock import iso, now
 from tests.cli.program import DAY, Here, on_a_terminal
 
@@ -116,3 +117,15 @@ def test_anomalies_are_counted_by_kind_and_path(shown: Path, here: Here) -> None
         {"kind": "in_future", "path": "created_at", "rows": 1, "example_job_id": "ft-2"},
     ]
     assert [row["job_id"] for row in document["rows"]] == ["ft-2", "ft-2", "ft-3"]
+
+
+def test_anomalies_of_other_endpoints_are_counted_apart(tmp_path: Path, here: Here) -> None:
+    with demo.serve([]) as server:
+        server.files = [{"id": "file-1", "bytes": "many"}]
+        ftetl.export(tmp_path / "t", base_url=server.url, environ={"TOGETHER_API_KEY": server.key})
+    told, document = here("anomalies", tmp_path / "t"), here("anomalies", tmp_path / "t", "--json").document
+
+    shown, apart = told.out.splitlines()
+    assert (shown, document["total"]) == ("       0  in total", 0)
+    assert apart.startswith("       1  of files, the bill and training metrics: `ftetl show ")
+    assert [(row["table_name"], row["group_id"]) for row in document["endpoint_rows"]] == [("files", "file-1")]

@@ -102,6 +102,27 @@ def test_a_line_item_is_a_row_with_its_window_and_its_report() -> None:
     assert (found.replaced, found.anomalies, found.quarantined) == ([MONTH], [], [])
 
 
+NO_COST = {
+    "the key has another name": {"amount": "1.50"},
+    "an object": {"cost": {"amount": "1.50", "currency": "USD"}},
+    "with the sign of the currency": {"cost": "$1.50"},
+    "null": {"cost": None},
+}
+
+
+@pytest.mark.parametrize("keys", NO_COST.values(), ids=[*NO_COST])
+def test_a_bill_without_any_readable_cost_is_refused_and_one_with_some_is_warned_of(keys: dict[str, Any]) -> None:
+    item = {key: value for key, value in TOKENS.items() if key != "cost"} | keys
+
+    found = read_body(report(window(1, item, item), window(2, item, item, item)))
+    some = read_body(report(window(1, item, TOKENS, item), window(2, item, item, item)))
+
+    what = f"5 of {{}} line items of the bill of {MONTH} have no readable cost"
+    assert (found.rows.num_rows, found.replaced, found.refused) == (0, [], {MONTH: what.format(5)})
+    assert (some.rows.num_rows, some.replaced, some.refused) == (6, [MONTH], {})
+    assert [warning.startswith(what.format(6)) for warning in some.warnings] == [True]
+
+
 NO_USAGE = {
     "no windows": report(earliest_window_start=None, latest_window_end=None),
     "null for the windows": b'{"object":"list","data":null,"earliest_window_start":null,"latest_window_end":null}',
