@@ -150,7 +150,7 @@ def _add_line_item(month: _Month, line: dict[str, Any], is_product: re.Pattern[s
     until = line["latest_window_end"]
     if until is not None:
         month.billed_until = until if month.billed_until is None else max(month.billed_until, until)
-    if line["currency"] not in (None, _CURRENCY):
+    if (line["currency"] or _CURRENCY).upper() != _CURRENCY:
         month.currencies.add(line["currency"])
         return
     cost = _ZERO if line["cost"] is None else Decimal(line["cost_text"])  # the text of a NULL may be 1e400
@@ -168,7 +168,7 @@ def _add_line_item(month: _Month, line: dict[str, Any], is_product: re.Pattern[s
 def _comparison(month: _Month) -> str:
     """How the bill of a month compares with its costs, in words."""
     if not month.has_bill:
-        return "no bill is stored"
+        return "no bill is stored, or one without line items"
     if not month.line_items:
         return "no product on the bill matches the pattern"
     if month.billed == month.net:

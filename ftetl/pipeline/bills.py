@@ -36,10 +36,12 @@ def bill_requests(extraction: Extraction, stored: TableReader) -> list[EndpointR
     ]
 
 
-def bill_warnings(answers: EndpointAnswers) -> list[str]:
-    """A line if the service shows no bill, or none of some months."""
+def bill_warnings(answers: EndpointAnswers, *, is_wanted: bool) -> list[str]:
+    """A line if the service shows no bill, or none of some months; or if a bill is wanted, and there was no month."""
     asked = [a for a in answers.answers if a.request.endpoint is Endpoint.BILLING_USAGE]
     gone = [a.request.parameter for a in asked if a.outcome is Outcome.GONE]
+    if is_wanted and not asked:
+        return ["no bill was asked for: there is no job, or none that was created before now"]
     if not gone:
         return []
     if len(gone) < len(asked):

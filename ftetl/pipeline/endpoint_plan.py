@@ -53,20 +53,22 @@ def _metrics_of_jobs(extraction: Extraction) -> list[EndpointRequest]:
     ]
 
 
-def warnings(answers: EndpointAnswers, final: FinalAnswers) -> list[str]:
+def warnings(settings: Settings, answers: EndpointAnswers, final: FinalAnswers) -> list[str]:
     """A line if the service shows no bill, and one if it seems to have no training metrics at all.
 
     Args:
+        settings: Which endpoints are wanted.
         answers: Those of this run.
         final: The final answers of the last snapshot.
     """
     outcomes = [a.outcome for a in answers.answers if a.request.endpoint is Endpoint.TRAINING_METRICS]
     is_known = any(endpoint == Endpoint.TRAINING_METRICS for endpoint, _ in final)
+    about_bills = bill_warnings(answers, is_wanted=settings.billing == "auto")
     if is_known or not outcomes or {*outcomes} != {Outcome.GONE}:
-        return bill_warnings(answers)
+        return about_bills
     jobs = formatting.pluralize(len(outcomes), "job")
     return [
-        *bill_warnings(answers),
+        *about_bills,
         f"the service has no training metrics (404) of any of {jobs}; without --metrics nothing is asked",
     ]
 

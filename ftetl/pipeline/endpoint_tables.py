@@ -72,6 +72,8 @@ def merge_answers(stored: TableReader, answers: EndpointAnswers, project: str) -
         result.quarantined += new.quarantined
         result.warnings += [f"{why}; the rows of {name} stay as they were" for why in new.refused.values()]
         result.warnings += [*new.warnings, *_emptied(tables()[name], stored_rows, merged.rows)]
+        if new.whole and not new.rows.num_rows:
+            result.warnings += _none_present(name, stored_rows)
     result.anomalies = merge.sorted_anomalies(anomalies)
     return result
 
@@ -86,3 +88,10 @@ def _emptied(table: Table, stored: pa.Table, rows: pa.Table) -> Iterator[str]:
     whose = f"{first} and {len(others):,} more" if others else first
     what = f"{pluralize(len(gone), 'row')} of {table.name} are gone, all of {whose}"
     yield f"{what}: the newest response has none; the versions before have them"
+
+
+def _none_present(name: str, stored: pa.Table) -> Iterator[str]:
+    """A line if an empty list makes all rows missing that were present: they may be gone, or the list wrong."""
+    present = pc.sum(stored.column("present")).as_py()
+    if present:
+        yield f"the list of {name} is empty: {pluralize(present, 'row')} became `present` = false"

@@ -148,7 +148,7 @@ class Run:
         planned = endpoint_plan.plan(self._settings, extraction, self._stored, self._final)
         requests = self._provenance.endpoint_requests(planned)
         extract.ask_endpoints(extraction, self._settings, self._source, requests, spool)
-        self._warnings += endpoint_plan.warnings(extraction.endpoints, self._final)
+        self._warnings += endpoint_plan.warnings(self._settings, extraction.endpoints, self._final)
 
     def _load(self, extraction: Extraction, identity: dict[str, str | None]) -> FinishedRun:
         """Build the tables from the extraction, and commit all of them or none."""

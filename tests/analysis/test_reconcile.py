@@ -151,6 +151,12 @@ def test_sums_are_exact_however_many_places_there_are(jobs: Snapshot) -> None:
     assert records(found[:1], "billed_usd") == [(D("12345678912.345678950"),)]
 
 
+def test_the_currency_is_read_without_case(jobs: Snapshot) -> None:
+    found = analysis.reconcile(WithBill(jobs, bill({"2026-07": [item("5.5")]}, currency="usd")))
+
+    assert records(found[found.month == date(2026, 7, 1)], "billed_usd", "difference_usd") == [(D("5.5"), D(0))]
+
+
 def test_other_currencies_are_left_out(jobs: Snapshot) -> None:
     found = analysis.reconcile(WithBill(jobs, bill({"2026-07": [item("5.5")]}, currency="EUR")))
 

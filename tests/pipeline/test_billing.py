@@ -149,6 +149,7 @@ def test_without_a_past_job_no_bill_is_asked_for(runs: Exports, server: Server, 
     report = runs()
 
     assert (runs.queries(), report.exit_code) == ([], 0)
+    assert "no bill was asked for: there is no job, or none that was created before now" in report.warnings
 
 
 def test_a_job_of_an_impossible_year_does_not_ask_for_centuries(runs: Exports, server: Server) -> None:
@@ -320,6 +321,7 @@ def test_the_deadline_ends_the_wait_for_a_bill(runs: Exports, server: Server) ->
 
     assert (report.exit_code, report.endpoints) == (3, {"billing_usage": {"failed": 3}})
     assert (report.rows["jobs"], report.rows["billing_usage"]) == (2, 0)
+    assert any("failed (the deadline of 3 seconds passed" in line for line in report.warnings)
 
 
 def test_a_run_that_is_killed_while_it_asks_leaves_the_target_as_it_was(runs: Exports, server: Server) -> None:

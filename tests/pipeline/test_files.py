@@ -100,6 +100,19 @@ def test_a_deleted_file_is_missing_and_its_jobs_still_name_it(runs: Exports, ser
     assert runs.rows("jobs", *FILE_COLUMNS)[0] == ("train.jsonl", 20, 2, "check.jsonl")
 
 
+@pytest.mark.parametrize("body", [b'{"data": []}', b'{"data": null}', b"[]"])
+def test_an_empty_list_after_files_is_a_warning_once(
+    runs: Exports, server: Server, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    runs()
+    answer = server.response
+    monkeypatch.setattr(server, "response", lambda path, key: (200, body) if path == FILES else answer(path, key))
+
+    what = "the list of files is empty: 2 rows became `present` = false"
+    assert [what in runs().warnings, what in runs().warnings] == [True, False]
+    assert runs.rows("files", "file_id", "present") == [("file-t", False), ("file-v", False)]
+
+
 def test_a_file_that_comes_later_is_told_of_stored_jobs_too(runs: Exports, server: Server) -> None:
     runs()
     server.files = [TRAIN, CHECK, {"id": "file-gone", "filename": "old.csv"}]

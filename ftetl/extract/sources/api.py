@@ -179,10 +179,10 @@ class ApiSource:
     def _failed_note(self, endpoint: Endpoint, count: int) -> str:
         failures = [*self._endpoint_failures.get(endpoint, ())]
         hidden = [f"{len(failures) - _FAILURES_SHOWN:,} other errors"] if len(failures) > _FAILURES_SHOWN else []
-        why = (
-            "; ".join(failures[:_FAILURES_SHOWN] + hidden)
-            or f"the deadline of {self._limits.deadline.seconds:g} seconds passed"
-        )
+        deadline = self._limits.deadline
+        # First: it ends requests under way, which then fail as if the service had ended them.
+        passed = [f"the deadline of {deadline.seconds:g} seconds passed"] if deadline.passed() or not failures else []
+        why = "; ".join(passed + failures[:_FAILURES_SHOWN] + hidden)
         return f"{count:,} of the requests for {endpoint} failed ({why}); the next run sends them again"
 
     def _stopped_note(self, failed: int, waiting: int) -> str:
