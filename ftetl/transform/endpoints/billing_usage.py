@@ -48,6 +48,9 @@ def read(answers: Answers, project: str) -> EndpointRows:
                 result.refused[month] = what
                 continue
             result.warnings.append(f"{what}, see `cost_text`, `extra` and the table endpoint_anomalies")
+        if bill.refused:
+            what = pluralize(len(bill.refused), "window or line item", "windows or line items")
+            result.warnings.append(f"{what} of the bill of {month} in quarantine: its sum lacks them")
         result.replaced.append(month)
         parts.append(rows)
         result.anomalies += _once(bill.anomalies)
