@@ -30,6 +30,7 @@ class CommandState:
 
     output: Output | None = None
     run: ActiveRun | None = None  # of a command that commits
+    if_stopped: str = "nothing was committed"  # what a signal leaves before there is a commit
 
 
 def command_state() -> CommandState:
@@ -106,11 +107,11 @@ def _output_of_arguments() -> Output:
 def _stopped(name: str, word: str, state: CommandState) -> int:
     version = state.run.committed_version() if state.run else None
     if state.run and version is not None:
-        target = state.run.settings.shown_target
-        message = f"{word}, but version {version} of {target} had been committed and is complete"
-        failure(state.output, EXITS["OK"], None, message, version=version)
-        return EXITS["OK"].code
-    failure(state.output, EXITS[name], f"{PREFIX}S06", f"{word}; nothing was committed")
+        end, what = state.run.end_after_commit()
+        message = f"{word}, but version {version} of {state.run.settings.shown_target} had been committed and {what}"
+        failure(state.output, end, None, message, version=version)
+        return end.code
+    failure(state.output, EXITS[name], f"{PREFIX}S06", f"{word}; {state.if_stopped}")
     return EXITS[name].code
 
 

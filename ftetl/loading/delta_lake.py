@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import deltalake
 import pyarrow as pa
 
 from ftetl.contract import Table
@@ -26,17 +25,24 @@ _UPKEEP: Final = {"ADD COLUMN", "OPTIMIZE", "VACUUM START", "VACUUM END"}  # com
 
 
 def lake(folder: Path) -> Lake:
-    """The Delta Lake tables of a folder, which is made with its first table."""
+    """The Delta Lake tables of a folder, which is made with its first table.
+
+    Raises:
+        ModuleNotFoundError: deltalake is not installed.
+    """
     return _DeltaLake(folder)
 
 
 class _DeltaLake:
     def __init__(self, folder: Path) -> None:
+        import deltalake
+
         self._folder = folder
+        self._deltalake: Any = deltalake
 
     def columns(self, table: str) -> pa.Schema | None:
         path = self._folder / table
-        if deltalake.DeltaTable.is_deltatable(str(path)):
+        if self._deltalake.DeltaTable.is_deltatable(str(path)):
             return pa.schema(self._open(table).schema())
         if path.exists() and any(each.name != _LOG for each in path.iterdir()):  # it was killed before its first commit
             raise TargetError("L05", f"{path} is not a Delta table", next="move it away, or load into another folder")
@@ -47,7 +53,7 @@ class _DeltaLake:
 
     def create(self, table: Table) -> None:
         self._folder.mkdir(exist_ok=True)
-        deltalake.DeltaTable.create(
+        self._deltalake.DeltaTable.create(
             str(self._folder / table.name),
             pa.schema(_described(table, table.names)),
             partition_by=[PROJECT],
@@ -57,7 +63,7 @@ class _DeltaLake:
 
     def add_columns(self, table: Table, names: Sequence[str]) -> None:
         fields = [field.with_nullable(True) for field in _described(table, names)]
-        self._open(table.name).alter.add_columns(deltalake.Schema.from_arrow(pa.schema(fields)).fields)
+        self._open(table.name).alter.add_columns(self._deltalake.Schema.from_arrow(pa.schema(fields)).fields)
 
     def mark(self, table: str, project: str) -> str | None:
         for commit in self._open(table).history():  # the newest first
@@ -79,12 +85,14 @@ class _DeltaLake:
         self._write(table, rows, {}, mode="append")
 
     def _write(self, table: str, rows: Any, metadata: dict[str, str], **how: str) -> None:
-        commit = deltalake.CommitProperties(custom_metadata=metadata)
-        packed = deltalake.WriterProperties(compression="ZSTD")
-        deltalake.write_deltalake(self._open(table), rows, commit_properties=commit, writer_properties=packed, **how)
+        commit = self._deltalake.CommitProperties(custom_metadata=metadata)
+        packed = self._deltalake.WriterProperties(compression="ZSTD")
+        self._deltalake.write_deltalake(
+            self._open(table), rows, commit_properties=commit, writer_properties=packed, **how
+        )
 
     def _open(self, table: str) -> Any:
-        return deltalake.DeltaTable(str(self._folder / table))
+        return self._deltalake.DeltaTable(str(self._folder / table))
 
 
 def _described(table: Table, names: Sequence[str]) -> list[pa.Field]:

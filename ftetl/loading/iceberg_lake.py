@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import AlwaysTrue, EqualTo
-from pyiceberg.io.pyarrow import schema_to_pyarrow
-from pyiceberg.table.snapshots import Operation
 
 from ftetl.contract import Table
 from ftetl.contract.arrow_schema import schema
 from ftetl.contract.markdown import meaning
 from ftetl.loading.lake_loader import Lake
 from ftetl.loading.load_source import PROJECT
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
 
 _OURS: Final = "ftetl.table"  # among the properties of a table: its name
 # In the summary of a snapshot: whose rows it wrote, and their mark.
@@ -42,6 +41,8 @@ class _IcebergLake:
         self._catalog, self._namespace = catalog, namespace
 
     def columns(self, table: str) -> pa.Schema | None:
+        from pyiceberg.io.pyarrow import schema_to_pyarrow
+
         if not self._catalog.table_exists((self._namespace, table)):
             return None
         return pa.schema([_plain(field) for field in schema_to_pyarrow(self._open(table).schema())])
@@ -65,6 +66,8 @@ class _IcebergLake:
             update.union_by_name(nullable)
 
     def mark(self, table: str, project: str) -> str | None:
+        from pyiceberg.table.snapshots import Operation
+
         found = self._open(table)
         snapshot = found.current_snapshot()
         while snapshot is not None:
@@ -77,11 +80,15 @@ class _IcebergLake:
         return None
 
     def read(self, table: str, project: str | None, columns: Sequence[str]) -> pa.Table:
+        from pyiceberg.expressions import AlwaysTrue, EqualTo
+
         where = AlwaysTrue() if project is None else EqualTo(PROJECT, project)
         rows = self._open(table).scan(row_filter=where, selected_fields=tuple(columns)).to_arrow().select(list(columns))
         return rows.cast(pa.schema([_plain(field) for field in rows.schema]))
 
     def replace(self, table: str, project: str, rows: pa.RecordBatchReader, mark: str) -> None:
+        from pyiceberg.expressions import EqualTo
+
         found, where = self._open(table), EqualTo(PROJECT, project)
         said = {_WRITTEN: project, _MARK: mark}
         had_rows = any(found.scan(row_filter=where, selected_fields=(PROJECT,)).plan_files())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ftetl.config.local_path import require_local_path
 from ftetl.config.settings import FILE_MODE
-from ftetl.errors import TargetError
+from ftetl.errors import TargetError, TryLaterError
 from ftetl.errors.os_errors import translate_os_errors
 
 
@@ -40,6 +40,8 @@ def destination_file(path: Path, *, dry_run: bool, companions: tuple[str, ...] =
         return
     try:
         yield path.absolute()
+    except TryLaterError:  # it is of another program, which made it since
+        raise
     except BaseException:
         for name in ("", *companions):
             with contextlib.suppress(OSError):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
+from ftetl.errors import TargetError
 from ftetl.load_result import LoadResult
 from ftetl.loading import destinations
 from ftetl.loading.destinations import SCHEMA, LoadOptions
 from ftetl.loading.load_source import LoadSource
 from ftetl.snapshot.snapshot import open as open_snapshot
+from ftetl.store.manifest import CONTROL, SNAPSHOTS
 
 
 def load(  # noqa: PLR0913 - an editor completes what is in the signature
@@ -44,6 +47,7 @@ def load(  # noqa: PLR0913 - an editor completes what is in the signature
     destination = os.fspath(destination)
     module = destinations.find(destination)
     options = LoadOptions(schema, dry_run, replace, os.environ if environ is None else environ)
+    _require_apart(destination, target)
     source = LoadSource(open_snapshot(target, version=version))
     outcome = module.load(destination, source, options)
     return LoadResult(
@@ -56,3 +60,11 @@ def load(  # noqa: PLR0913 - an editor completes what is in the signature
         dry_run=dry_run,
         notes=outcome.notes,
     )
+
+
+def _require_apart(destination: str, target: str | os.PathLike[str]) -> None:
+    """Check that a destination's path is not in the target's own folders, which ftetl empties."""
+    path = Path(os.path.realpath(destination.partition(":")[2]))
+    if any(path.is_relative_to(os.path.realpath(Path(target, name))) for name in (CONTROL, SNAPSHOTS)):
+        what = f"{destinations.shown(destination)} is in a folder of {os.fspath(target)} that only ftetl writes to"
+        raise TargetError("L08", what, next="load into another place")

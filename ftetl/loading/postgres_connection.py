@@ -184,7 +184,7 @@ def _with_settings(address: str, environ: Mapping[str, str]) -> str:
     names = {unquote(part.partition("=")[0]) for part in query.split("&") if part}
     try:
         parts = urlsplit(text)
-        well_formed = parts.port != 0 and all("=" in part for part in query.split("&") if query)
+        well_formed = "://" in text and parts.port != 0 and all("=" in part for part in query.split("&") if query)
     except ValueError:
         well_formed = False
     if not well_formed or re.search(r"[^!-~]|#", address) or re.search(r"[/@]", parts.path[1:]):

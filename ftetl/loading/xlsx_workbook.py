@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import xlsxwriter
-from xlsxwriter.utility import xl_range
-from xlsxwriter.worksheet import Worksheet
 
 from ftetl.errors import SoftwareError
 from ftetl.loading import xlsx_cells
@@ -33,13 +30,6 @@ class Sheet:
     parts: Iterable[pa.Table]
 
 
-class _Page(Worksheet):  # type: ignore[misc]
-    """A sheet of plain texts: XlsxWriter takes any text between `<r>` and `</r>` for XML of its own and copies it."""
-
-    def _xml_rich_inline_string(self, string: str, attributes: Any = ()) -> None:
-        self._xml_inline_string(string, True, attributes)
-
-
 def write_workbook(file: Path, sheets: Iterable[Sheet], facts: Mapping[str, str], committed_at: datetime) -> list[str]:
     """Write the sheets to a new file, and tell what of them Excel cannot hold as it is.
 
@@ -50,6 +40,8 @@ def write_workbook(file: Path, sheets: Iterable[Sheet], facts: Mapping[str, str]
     Raises:
         OSError: A file cannot be written.
     """
+    import xlsxwriter
+
     book = xlsxwriter.Workbook(str(file), {"constant_memory": True, "tmpdir": str(file.parent)})
     book.use_zip64()
     book.set_properties({"created": committed_at.replace(tzinfo=None)})
@@ -67,22 +59,34 @@ def write_workbook(file: Path, sheets: Iterable[Sheet], facts: Mapping[str, str]
 
 
 def _write_sheets(book: Any, sheets: Iterable[Sheet], facts: Mapping[str, str]) -> list[str]:
+    from xlsxwriter.worksheet import Worksheet
+
+    class Page(Worksheet):  # type: ignore[misc]
+        """Plain texts: XlsxWriter takes any text between `<r>` and `</r>` for XML of its own and copies it."""
+
+        def _xml_rich_inline_string(self, string: str, attributes: Any = ()) -> None:
+            self._xml_inline_string(string, True, attributes)
+
     notes: list[str] = []
     lines: list[tuple[Cell, ...]] = [*facts.items(), (), ("table", "rows", "note")]
     for sheet in sheets:
-        told = [f"{column}: {count:,} {what}" for column, what, count in _write_sheet(book, sheet)]
+        told = [
+            f"{column}: {count:,} {what}"
+            for column, what, count in _write_sheet(book, book.add_worksheet(sheet.name, Page), sheet)
+        ]
         notes += [f"{sheet.name}.{line}" for line in told]
         lines.append((sheet.name, sheet.rows, "; ".join(told) or None))
-    page = book.add_worksheet(LOADS, _Page)
+    page = book.add_worksheet(LOADS, Page)
     page.set_column(0, 2, 26, book.add_format({"num_format": "@"}))
     for number, row in enumerate(lines):
         _write_row(page, number, row)
     return notes
 
 
-def _write_sheet(book: Any, sheet: Sheet) -> Iterator[tuple[str, str, int]]:
-    """Write one sheet. Afterwards, by column: what happened to how many of its cells."""
-    page = book.add_worksheet(sheet.name, _Page)
+def _write_sheet(book: Any, page: Any, sheet: Sheet) -> Iterator[tuple[str, str, int]]:
+    """Write one page. Afterwards, by column: what happened to how many of its cells."""
+    from xlsxwriter.utility import xl_range
+
     last = len(sheet.schema) - 1
     page.freeze_panes(1, 0)
     page.autofilter(0, 0, sheet.rows, last)

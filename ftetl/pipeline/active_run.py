@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ftetl.clock import iso, now
 from ftetl.config.settings import Settings
-from ftetl.errors import EXITS, PREFIX, FtetlError
+from ftetl.errors import EXITS, PREFIX, Exit, FtetlError
 from ftetl.extract.source import Source, SourceStats
 from ftetl.pipeline import key_defaults
 from ftetl.pipeline.progress import Progress
@@ -90,7 +90,7 @@ class ActiveRun:
         if isinstance(error, FtetlError):
             code, message, drift = error.code, str(error), error.drift
         if committed and not isinstance(error, Exception):
-            end, code, message = EXITS["OK"], None, "stopped after the commit"
+            end, code, message = self.end_after_commit()[0], None, "stopped after the commit"
         stats = self.source.stats if self.source else SourceStats()
         return Report(
             target=self.settings.shown_target,
@@ -117,8 +117,15 @@ class ActiveRun:
         version = None if isinstance(error, Exception) else self.committed_version()
         if version is None:
             return report
-        message, ok = "stopped after the commit", EXITS["OK"].code
-        return replace(report, version=version, changed=True, exit_code=ok, message=message, code=None)
+        message, end = "stopped after the commit", self.end_after_commit()[0].code
+        return replace(report, version=version, changed=True, exit_code=end, message=message, code=None)
+
+    def end_after_commit(self) -> tuple[Exit, str]:
+        """How a run ends that a signal stops after its commit, and what can be said of it."""
+        if self.settings.load is None and self.settings.publish is None:
+            return EXITS["OK"], "is complete"
+        # Its readers may have the rows of before: that is worth an exit code, as if the load had failed.
+        return EXITS["PARTIAL"], "is complete, but perhaps not published or loaded: the next run makes up for it"
 
     def _label(self) -> str:
         """The project's label, also of a run that failed before it had opened the target."""

@@ -92,6 +92,54 @@ main()
         assert "version 1" in told.last
         assert ftetl.open(tmp_path / "t").version == 1
 
+    @pytest.mark.parametrize("option", ["--load", "--publish"])
+    def test_a_run_that_is_stopped_while_it_loads_or_publishes_is_partial(self, tmp_path: Path, option: str) -> None:
+        program = """
+import os, signal
+from ftetl.cli.main import main
+from ftetl.loading import load_snapshot, publish
+
+def stopped(*given, **named):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+load_snapshot.load = publish.PublishFolder.publish = stopped
+main()
+"""
+        place = {"--load": f"sqlite:{tmp_path / 'jobs.sqlite'}", "--publish": tmp_path / "published"}[option]
+        given = [sys.executable, "-c", program, "export", tmp_path / "t", "--from", SAMPLE, "--json", option, place]
+        done = subprocess.run(given, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+        told = ended(done.returncode, done.stdout, done.stderr)
+        (record,) = (tmp_path / "t" / "_ftetl" / "runs").iterdir()
+
+        assert (told.code, told.document["committed"], told.document["version"]) == (3, True, 1)
+        assert "perhaps not published or loaded" in told.last
+        assert json.loads(record.read_text())["exit_code"] == 3
+
+    @pytest.mark.parametrize("after", [False, True])
+    def test_a_load_that_is_stopped_does_not_say_that_nothing_was_loaded(self, tmp_path: Path, after: bool) -> None:
+        program = f"""
+import os, signal
+from ftetl.cli.main import main
+from ftetl.loading.destinations import sqlite
+
+def stopped(*given, load=sqlite.load):
+    {"load(*given)" if after else ""}
+    os.kill(os.getpid(), signal.SIGTERM)
+
+sqlite.load = stopped
+main()
+"""
+        ftetl.export(tmp_path / "t", source=SAMPLE)
+        file = tmp_path / "jobs.sqlite"
+        given = [sys.executable, "-c", program, "load", tmp_path / "t", f"sqlite:{file}", "--json"]
+        done = subprocess.run(given, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+        told = ended(done.returncode, done.stdout, done.stderr)
+
+        assert (told.code, told.document["code"]) == (143, "FTETL-S06")
+        assert "whether the tables were loaded is unknown: load again" in told.last
+        assert file.exists() == after
+        assert ftetl.load(tmp_path / "t", f"sqlite:{file}").changed != after
+
 
 @pytest.mark.parametrize(
     ("place", "caller"),

@@ -34,10 +34,13 @@ def load(
     """
     from ftetl.loading.load_snapshot import load as load_snapshot
 
+    if not dry_run:  # the signal may come after the commit, and a lakehouse has one for each table
+        what = "whether the tables were loaded is unknown: load again, which completes it or changes nothing"
+        exit_handling.command_state().if_stopped = what
     result = load_snapshot(target, destination, schema=schema, dry_run=dry_run, replace=replace)
     exit_handling.ignore_signals()
     for name, counts in result.tables.items():
-        if counts.changed:
+        if counts.changed and (dry_run or not output.quiet):
             parts = ((counts.inserted, "inserted"), (counts.updated, "updated"), (counts.deleted, "deleted"))
             changes = ", ".join(f"{number:,} {word}" for number, word in parts if number)
             output.result(f"{name}: {changes}, {counts.unchanged:,} unchanged")

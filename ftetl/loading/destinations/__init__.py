@@ -82,6 +82,8 @@ def scheme_of(address: str) -> str:
     if found is None or not found[2] or scheme not in names():
         forms = ", ".join(f"`{name}:...`" for name in names())
         what = f"there is no destination {scheme!r}" if scheme else "the destination's address has no scheme"
+        if scheme in names():
+            raise ConfigError("L01", f"nothing stands behind `{scheme}:`", next=f"write {find(f'{scheme}:x').ADDRESS}")
         raise ConfigError("L01", what, next=did_you_mean(scheme, names(), f"give one of: {forms}"))
     return scheme
 

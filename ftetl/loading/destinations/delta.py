@@ -13,7 +13,7 @@ from ftetl.config.local_path import require_local_path
 from ftetl.errors import ConfigError, FtetlError, StorageError, TargetError, TryLaterError
 from ftetl.errors.os_errors import error_for_operation, translate_os_errors
 from ftetl.load_result import Outcome
-from ftetl.loading import lake_loader
+from ftetl.loading import delta_lake, lake_loader
 from ftetl.loading.destinations import LoadOptions, path_in
 from ftetl.loading.load_record import LOADS
 from ftetl.loading.load_source import LoadSource
@@ -27,7 +27,7 @@ _OS_ERROR: Final = re.compile(r"(?:os error |Os \{ code: )(\d+)")  # Rust's word
 def load(address: str, source: LoadSource, options: LoadOptions) -> Outcome:
     """Load into a folder of Delta tables, which is made if it is missing."""
     try:
-        from ftetl.loading.delta_lake import lake
+        import deltalake  # noqa: F401
     except ModuleNotFoundError:
         advice = "install it with `pip install 'ftetl[delta]'`"
         raise ConfigError("L02", "deltalake is not installed", next=advice) from None
@@ -36,7 +36,7 @@ def load(address: str, source: LoadSource, options: LoadOptions) -> Outcome:
     with translate_os_errors("look at", folder):
         _require_usable(folder, dry_run=options.dry_run)
     with translate_os_errors("write to", folder), _translated(folder):
-        return lake_loader.load(lake(folder), source, options)
+        return lake_loader.load(delta_lake.lake(folder), source, options)
 
 
 def _require_usable(folder: Path, *, dry_run: bool) -> None:

@@ -139,7 +139,9 @@ def _error_for(error: Exception, path: Path) -> FtetlError:
     for reason, number in _OS_ERRORS.items():
         if reason in text:
             return error_for_operation(OSError(number, reason), "write", path)
-    if "not a valid DuckDB database file" in text or "database file with version number" in text:
+    # A database of another system makes it look for the extension that would read it.
+    other = ("not a valid DuckDB database file", "database file with version number", "_scanner")
+    if any(words in text for words in other):
         what = f"{path} is not a database that this DuckDB can open"
         return TargetError("L08", what, next="name a new file, or install the DuckDB that made it")
     what = f"DuckDB cannot load into {path} ({type(error).__name__})"

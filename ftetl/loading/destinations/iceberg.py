@@ -19,7 +19,7 @@ from ftetl.errors import ConfigError, FtetlError, StorageError, TargetError, Try
 from ftetl.errors.os_errors import error_for_operation, translate_os_errors
 from ftetl.formatting import shorten
 from ftetl.load_result import Outcome
-from ftetl.loading import lake_loader
+from ftetl.loading import iceberg_lake, lake_loader
 from ftetl.loading.destinations import LoadOptions, path_in, shown
 from ftetl.loading.destinations.sqlite import OS_ERRORS
 from ftetl.loading.load_source import LoadSource
@@ -38,7 +38,7 @@ _UNUSABLE: Final = re.compile(r"[\x00-\x1f#?]")
 def load(address: str, source: LoadSource, options: LoadOptions) -> Outcome:
     """Load into the namespace of the schema's name, which is made if it is missing."""
     try:
-        from ftetl.loading.iceberg_lake import lake
+        import pyiceberg.catalog  # noqa: F401
     except ModuleNotFoundError:
         advice = "install it with `pip install 'ftetl[iceberg]'`"
         raise ConfigError("L02", "pyiceberg is not installed", next=advice) from None
@@ -48,7 +48,7 @@ def load(address: str, source: LoadSource, options: LoadOptions) -> Outcome:
         translate_os_errors("write to", place.folder),
         _open_catalog(place, options) as catalog,
     ):
-        return lake_loader.load(lake(catalog, options.schema), source, options)
+        return lake_loader.load(iceberg_lake.lake(catalog, options.schema), source, options)
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ def _place(address: str) -> _Place:
         ConfigError: It is no database that SQLAlchemy knows, has a password, or no warehouse.
         TargetError: The folder cannot be used, or has other content.
     """
+    if "://" not in address and re.match(r"\w[\w+]+:", address):  # not shown, since it may hold a password
+        raise ConfigError("L22", "the address of the Iceberg catalog is no folder, and has no `//`", next=_FORM)
     return _place_of_url(address) if "://" in address else _place_of_folder(Path(os.path.realpath(address)))
 
 

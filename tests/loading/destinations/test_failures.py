@@ -19,6 +19,7 @@ import ftetl
 from ftetl.contract import tables
 from ftetl.errors import ConfigError, FtetlError, StorageError, TargetError, TryLaterError
 from ftetl.loading.destinations import sqlite as sqlite_destination
+from ftetl.loading.load_file import destination_file
 from tests.loading.destinations.systems import SYSTEMS
 from tests.loading.destinations.test_round_trip import HOSTILE, export, require_equal
 
@@ -100,6 +101,27 @@ class TestFile:
         error = refused(TargetError, two_versions, address(scheme, tmp_path))
 
         assert error.what == f"{tmp_path} is not a regular file"
+
+    @pytest.mark.parametrize("folder", ["current", "_ftetl"])
+    def test_a_folder_of_the_target_is_none(self, two_versions: Path, scheme: str, folder: str) -> None:
+        before = sorted(two_versions.rglob("*"))
+        error = refused(TargetError, two_versions, address(scheme, two_versions / folder / "jobs.db"))
+
+        assert (error.code, "that only ftetl writes to" in error.what) == ("FTETL-L08", True)
+        assert sorted(two_versions.rglob("*")) == before
+
+    def test_the_database_of_another_system_stays(self, two_versions: Path, scheme: str, file: Path) -> None:
+        ftetl.load(two_versions, address({"duckdb": "sqlite", "sqlite": "duckdb"}[scheme], file))
+        before = file.read_bytes()
+        error = refused(TargetError, two_versions, address(scheme, file))
+
+        assert error.code == "FTETL-L08"
+        assert file.read_bytes() == before
+
+    def test_nothing_behind_the_scheme(self, two_versions: Path, scheme: str) -> None:
+        error = refused(ConfigError, two_versions, f"{scheme}:")
+
+        assert (error.code, error.next) == ("FTETL-L01", f"write {scheme}:FILE")
 
     def test_another_kind_of_file_stays(self, two_versions: Path, scheme: str, file: Path) -> None:
         file.write_text("id,name\n" * 1000)
@@ -330,3 +352,17 @@ def test_a_duckdb_file_that_is_called_like_the_schema_is_told(
 def test_a_schema_has_a_plain_name(two_versions: Path, tmp_path: Path, schema: str) -> None:
     assert refused(ConfigError, two_versions, f"duckdb:{tmp_path / 'x.db'}", schema=schema).code == "FTETL-L07"
     assert not (tmp_path / "x.db").exists()
+
+
+def test_a_new_file_that_another_program_has_made_and_locked_meanwhile_stays(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.db"
+
+    def load_too_late() -> None:
+        with destination_file(file, dry_run=False):
+            file.write_bytes(b"what another load has written")
+            raise TryLaterError("L09", "another program has it open", next="load again")
+
+    with pytest.raises(TryLaterError):
+        load_too_late()
+
+    assert file.read_bytes() == b"what another load has written"

@@ -445,6 +445,12 @@ def test_an_iceberg_catalog_may_be_any_database_with_the_tables_elsewhere(target
         ("nonsense://x?warehouse=/w", "L22", "the address of the Iceberg catalog is no database; write iceberg:FOLDER"),
         ("postgresql://me:secret@h/db?warehouse=/w", "L31", "the address holds a password, which others"),
         ("postgresql://h/db?password=secret&warehouse=/w", "L31", "the address holds a password, which others"),
+        (
+            "postgresql+psycopg:/me:secret@h/db?warehouse=/w",
+            "L22",
+            "the address of the Iceberg catalog is no folder, and",
+        ),
+        ("postgresql:me:secret@h/db", "L22", "the address of the Iceberg catalog is no folder, and has no `//`"),
         ("sqlite:////no/such/catalog.db?warehouse=/tmp", "L08", "the folder /no/such is not there"),
         ("sqlite:////tmp/catalog.db?warehouse=/no/such/folder", "L08", "the folder /no/such is not there"),
     ],

@@ -304,6 +304,12 @@ class TestOneLine:
         for password in (SECRET, quote(SECRET, safe="")):
             assert self.end(versions, address.format(password))[0] == 78
 
+    @pytest.mark.parametrize("address", ["postgresql:password={}", "postgresql:loader:{}@h/x", "postgres:/h/{}"])
+    def test_an_address_without_slashes_is_not_repeated(self, address: str, versions: Path) -> None:
+        code, line = self.end(versions, address.format(SECRET))
+
+        assert (code, "the address of the database is malformed" in line) == (78, True)
+
     def test_a_server_that_is_gone(self, versions: Path, first: Database) -> None:
         before = content(first)
         first.server.stop("fast")
