@@ -125,7 +125,7 @@ class ActiveRun:
         if self.settings.load is None and self.settings.publish is None:
             return EXITS["OK"], "is complete"
         # Its readers may have the rows of before: that is worth an exit code, as if the load had failed.
-        return EXITS["PARTIAL"], "is complete, but perhaps not published or loaded: the next run makes up for it"
+        return EXITS["PARTIAL"], "is complete (perhaps not published or loaded: the next run makes up for it)"
 
     def _label(self) -> str:
         """The project's label, also of a run that failed before it had opened the target."""

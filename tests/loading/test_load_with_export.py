@@ -80,3 +80,12 @@ def test_an_unknown_destination_is_refused_before_anything_is_exported(
     assert refused.value.code == "FTETL-L01"
     assert "hunter2" not in str(refused.value)
     assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("address", ["postgresql:me:k4nari@h/db", "iceberg:postgresql+psycopg:/me:k4nari@h/db"])
+def test_no_password_of_a_malformed_address_is_stored(tmp_path: Path, saved: Path, address: str) -> None:
+    report = ftetl.export(tmp_path / "t", source=saved, load=address)
+    (record,) = (tmp_path / "t" / "_ftetl" / "runs").iterdir()
+
+    assert report.exit_code == 3
+    assert "k4nari" not in repr(report) + record.read_text()

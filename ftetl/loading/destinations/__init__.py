@@ -90,8 +90,9 @@ def scheme_of(address: str) -> str:
 
 def shown(address: str) -> str:
     """An address for messages: without user, password and parameters."""
-    if "://" not in address:  # a path, which has neither
-        return address
+    if "://" not in address:  # a path, which has neither; or an address that was meant to have `//`
+        scheme, _, path = address.partition(":")
+        return f"{scheme}:..." if scheme.startswith("postgres") or re.match(r"\w[\w+]+:", path) else address
     return re.sub(r"//.*@", "//", address, flags=re.DOTALL).partition("?")[0]
 
 
