@@ -8,7 +8,7 @@ contract's terms and no values, since pandera's own text holds data.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -131,7 +131,10 @@ class TableValidator:
         try:
             pandera_schema(self.table.name).validate(frame, lazy=True, inplace=True)
         except pandera.errors.SchemaErrors as errors:
-            raise self._rows_error(errors) from None
+            raise self._rows_error([errors]) from None
+        except pa.ArrowInvalid:
+            # pandera puts the failed cells of all columns into one, which a real and an integer beyond 2^53 do not fit.
+            raise self._rows_error(list(self._errors_by_column(frame))) from None
         self._check_keys(group)
         self.rows += group.num_rows
 
@@ -150,12 +153,19 @@ class TableValidator:
             raise contract_error(self.table, "key", "a key is repeated, or the rows are not in key order")
         self._last = keys.slice(keys.num_rows - 1)
 
-    def _rows_error(self, errors: pandera.errors.SchemaErrors) -> SoftwareError:
-        cases = errors.failure_cases
+    def _errors_by_column(self, frame: pd.DataFrame) -> Iterator[pandera.errors.SchemaErrors]:
+        for name, column in pandera_schema(self.table.name).columns.items():
+            try:
+                pandera.DataFrameSchema({name: column}).validate(frame[[name]], lazy=True)
+            except pandera.errors.SchemaErrors as errors:
+                yield errors
+
+    def _rows_error(self, errors: Sequence[pandera.errors.SchemaErrors]) -> SoftwareError:
+        cases = {key: [case for e in errors for case in e.failure_cases[key]] for key in ("check", "column")}
         checks = [str(check).split("(")[0] for check in cases["check"]]
         failed = {(str(column), _TERMS.get(c, c)) for column, c in zip(cases["column"], checks, strict=True)}
         listed = "; ".join(f"column {column}: {check}" for column, check in sorted(failed)[:5])
-        return contract_error(self.table, "rows", f"{len(cases)} cells break it ({listed})")
+        return contract_error(self.table, "rows", f"{len(cases['check'])} cells break it ({listed})")
 
 
 def check_table(

@@ -38,10 +38,12 @@ def having(word: Callable[[Column], object]) -> list[Any]:
 
 def cell(column: Column, row: int) -> Any:
     """A value that the column may have; those of a key grow with the row."""
-    if column.name == "position":
+    if column.name in ("position", "line_position"):
         return row
     if column.type != "string":
         value = WORDS[column.type]
+        if column.minimum is not None:
+            return max(value, column.minimum)
         if column.type == "datetime":
             value = value.replace(microsecond=0) if column.whole_seconds else value
             return value + timedelta(seconds=row)
@@ -50,6 +52,8 @@ def cell(column: Column, row: int) -> Any:
         return f"{CANARY}-{row:03}"
     if column.enum:
         return sorted(column.enum)[row % len(column.enum)]
+    if column.name == "billing_period":
+        return f"2026-{row + 1:02}"
     if column.name == "raw_sha256":
         return f"{row:064x}"
     return f"{CANARY}-{row:03}" if column.pattern else f"{CANARY} {row:03}"
