@@ -48,13 +48,13 @@ def fetch_month(get: Get, month: str, organization_id: str | None, max_bytes: in
 
     Raises:
         FtetlError: As `get`.
-        DataError: The response is no bill; or a page repeats a cursor or a window, or names a next one without having a
-            window; or the pages are too large together.
+        DataError: The response is no bill, or one of another organisation; or a page repeats a cursor or a window, or
+            names a next one without having a window; or the pages are too large together.
     """
     query = {"month": month, "granularity": "day", "limit": str(_LIMIT)}
     if organization_id is not None:
         query["organization_id"] = organization_id
-    bill = _Bill(month, max_bytes)
+    bill = _Bill(month, max_bytes, organization_id)
     cursor: str | None = None
     while True:
         parameters = query if cursor is None else {**query, "after": cursor}
@@ -111,6 +111,7 @@ class _Bill:
 
     month: str
     max_bytes: int
+    organization_id: str | None  # the one that was asked for
     number: int = 0  # of pages so far
     _first: bytes = field(default=b"", repr=False)
     _keys: dict[str, Any] = field(default_factory=dict)  # beside the list of the first page
@@ -130,6 +131,9 @@ class _Bill:
         if self.number == 1:
             self._first = body
             self._keys = {key: value for key, value in page.keys.items() if key not in _PAGE_KEYS}
+        named = page.keys.get("organization_id")
+        if named and self.organization_id is not None and named != self.organization_id:
+            raise self.refused("is that of another organisation than the one that was asked for")
         self._add_windows(page)
         self._received += page.received
         if page.cursor is None:

@@ -57,7 +57,8 @@ def test_a_bill_in_one_page_stays_as_it_was_received(serve: Serve, body: bytes) 
 
 
 def test_the_organisation_is_sent_where_it_is_known(serve: Serve) -> None:
-    server = serve({None: FIRST, "c1": LAST})
+    name = {"organization_id": "org/1 &"}
+    server = serve({None: page(window(1), cursor="c1", **name), "c1": page(window(2), **name)})
 
     fetch(server, "org/1 &")
 
@@ -65,6 +66,24 @@ def test_the_organisation_is_sent_where_it_is_known(serve: Serve) -> None:
         f"{QUERY}&organization_id=org%2F1%20%26",
         f"{QUERY}&organization_id=org%2F1%20%26&after=c1",
     ]
+
+
+@pytest.mark.parametrize(
+    "pages", [{None: LAST}, {None: page(window(1), cursor="c1", organization_id=None), "c1": LAST}]
+)
+def test_the_bill_of_another_organisation_than_was_asked_for_is_refused(
+    serve: Serve, pages: dict[str | None, bytes]
+) -> None:
+    with pytest.raises(DataError, match="is that of another organisation"):
+        fetch(serve(pages), "org-2")
+
+
+@pytest.mark.parametrize("asked", [None, "org-1"])
+def test_a_bill_that_names_no_organisation_or_the_one_asked_for_is_taken(serve: Serve, asked: str | None) -> None:
+    nameless = page(window(1), organization_id=None)
+
+    assert fetch(serve({None: nameless}), asked) == nameless
+    assert fetch(serve({None: LAST}), asked) == LAST
 
 
 def test_windows_keep_their_bytes(serve: Serve) -> None:
