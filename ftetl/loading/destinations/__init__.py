@@ -92,7 +92,8 @@ def shown(address: str) -> str:
     """An address for messages: without user, password and parameters."""
     if "://" not in address:  # a path, which has neither; or an address that was meant to have `//`
         scheme, _, path = address.partition(":")
-        return f"{scheme}:..." if scheme.startswith("postgres") or re.match(r"\w[\w+]+:", path) else address
+        is_address = scheme.startswith("postgres") or re.match(r"[a-z][a-z0-9]{2,}(\+\w+)?:", path, re.IGNORECASE)
+        return f"{scheme}:..." if is_address else address
     return re.sub(r"//.*@", "//", address, flags=re.DOTALL).partition("?")[0]
 
 
