@@ -33,14 +33,14 @@ def learning_curves(snapshot: Tables, names: str | Iterable[str] | None = None) 
         snapshot: What `ftetl.open` returns.
         names: One or several metrics, such as `"train/loss"`; all of them without it.
 
-    Columns: `project`, `job_id`, `model`, `name`, `step`, `epoch`, `value` (NULL where it was NaN, infinite or no
+    Columns: `project`, `job_id`, `model`, `name`, `step`, `epochs`, `value` (NULL where it was NaN, infinite or no
     number), `logged_at`. In the order of project, job, name and step; of a step that was logged again, as after a
     restart, the last entry, and every entry that names no step.
 
     Raises:
         UsageError: There are metrics, and none of a name.
     """
-    columns = [*_JOB, "position", "name", "step", "epoch", "value", "logged_at"]
+    columns = [*_JOB, "position", "name", "step", "epochs", "value", "logged_at"]
     table = frames.read_arrow(snapshot, "training_metrics", columns)
     if names is not None:
         table = _of_names(table, [names] if isinstance(names, str) else list(names))
@@ -49,7 +49,7 @@ def learning_curves(snapshot: Tables, names: str | Iterable[str] | None = None) 
     table = table.filter(pc.or_(ends, pc.is_null(table.column("step")).combine_chunks()))
     curves = table.drop_columns(["position"]).to_pandas(types_mapper=pd.ArrowDtype)
     curves = curves.merge(frames.read(snapshot, "jobs", [*_JOB, "model"]), how="left", on=_JOB)
-    return curves[[*_JOB, "model", "name", "step", "epoch", "value", "logged_at"]]
+    return curves[[*_JOB, "model", "name", "step", "epochs", "value", "logged_at"]]
 
 
 def cost_and_quality(snapshot: Tables) -> pd.DataFrame:

@@ -70,7 +70,7 @@ METRICS = {
     "ft-1": [train(10, 1.0)],
     "ft-2": [train(1, 1.5), train(2, "NaN"), train(None, 9.0), train(None, 8.0)],
 }
-CURVE = ("job_id", "model", "name", "step", "epoch", "value")
+CURVE = ("job_id", "model", "name", "step", "epochs", "value")
 
 
 def test_a_curve_has_each_step_once_with_its_last_value(make: Make) -> None:

@@ -5,6 +5,7 @@ import io
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,6 +15,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ftetl import contract
+from ftetl.contract import arrow_schema
 from ftetl.loading import formats
 from ftetl.loading.formats import SECONDS
 from ftetl.loading.formats.csv import FORMULA
@@ -138,6 +141,15 @@ def test_duckdb_reads_back_what_was_written_and_tells_null_from_empty(
 def test_a_cell_is_written_so(value: object, kind: pa.DataType, cell: bytes, written) -> None:
     table = pa.table({"n": pa.array([0]), "value": pa.array([value], kind)})
     assert written("csv", table) == b'"n","value"\r\n0,' + cell + b"\r\n"
+
+
+@pytest.mark.parametrize("name", contract.tables())
+def test_duckdb_finds_the_header_of_a_table_without_rows(name: str, written, tmp_path: Path) -> None:
+    """Of `epoch` it makes a date, and of the header a row: see findings/duckdb_takes_a_header_for_data.sh."""
+    empty = arrow_schema.empty(contract.tables()[name])
+    (tmp_path / "table.csv").write_bytes(written("csv", empty))
+
+    assert duckdb.read_csv(str(tmp_path / "table.csv")).columns == empty.column_names
 
 
 def test_the_header_is_the_same_with_and_without_rows(plain: pa.Table, written) -> None:

@@ -126,7 +126,7 @@ def test_a_time_that_is_none_is_an_anomaly_and_costs_no_metric(raw: str, kind: s
 )
 def test_an_epoch_is_exact_or_an_anomaly(raw: str, epoch: float | None, kind: str | None) -> None:
     rows = read(f'{{"metrics":[{{"train/epoch":{raw},"train/loss":0.5}},{{"train/epoch":0.25,"train/loss":1}}]}}')
-    assert rows.rows.column("epoch").to_pylist() == [epoch, 0.25]
+    assert rows.rows.column("epochs").to_pylist() == [epoch, 0.25]
     assert [(a.path, a.kind, a.raw) for a in rows.anomalies] == ([("metrics.train/epoch", kind, raw)] if kind else [])
 
 
