@@ -12,8 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import obstore
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from obstore.store import S3Store
+from werkzeug.serving import make_server
 
 Headers = dict[str, str]
 KEYS = {
@@ -68,12 +69,16 @@ class StoreServer:
 
     def __init__(self) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self._moto.start()
-        _, self._port = self._moto.get_host_and_port()
+        # S3 alone: before each request the server of all services looks through the folder of moto for its services,
+        # which takes longer than the answer.
+        app = create_backend_app("s3")
+        self._moto = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
+        self._port = self._moto.server_port
         self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._proxy.serve_forever, daemon=True)
-        self._thread.start()
+        servers = (self._moto, self._proxy)
+        self._threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in servers]
+        for thread in self._threads:
+            thread.start()
         self.endpoint = f"http://127.0.0.1:{self._proxy.server_port}"
         self._buckets = itertools.count(1)
         self.begin()
@@ -126,10 +131,11 @@ class StoreServer:
             connection.close()
 
     def close(self) -> None:
-        self._proxy.shutdown()
-        self._proxy.server_close()
-        self._thread.join()
-        self._moto.stop()
+        for server in (self._proxy, self._moto):
+            server.shutdown()
+            server.server_close()
+        for thread in self._threads:
+            thread.join()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self

@@ -120,6 +120,6 @@ def test_records_and_evidence_are_few(
 
     reports = [export(day) for day in range(5)]
 
-    names = sorted(kept(server, bucket, "runs"))
-    assert len(names) == 4  # that of the run itself comes last
-    assert names[-1] == f"_ftetl/runs/{reports[-1].run_id}.json"
+    names = kept(server, bucket, "runs")
+    assert len(names) == 4  # that of the run itself is written after the others are counted
+    assert f"_ftetl/runs/{reports[-1].run_id}.json" in names
