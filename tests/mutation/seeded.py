@@ -51,10 +51,8 @@ BUGS = [
     Bug(
         "redirects are followed",
         "extract/together_api/connections.py",
-        "        return None\n\n\ndef open_session(",
-        "        return super().get_redirect_target(resp)\n\n"
-        "    def send(self, request: Any, **given: Any) -> Any:\n"
-        "        return super().send(request, **{**given, 'allow_redirects': True})\n\n\ndef open_session(",
+        "            retries=False,\n            redirect=False,\n",
+        "            retries=3,\n            redirect=True,\n",
         "tests/extract/together_api/test_client.py -k redirect",
     ),
     Bug("text is decoded with replacement", "transform/merge/quarantine.py", 'element.raw.decode("utf-8")',

@@ -1,18 +1,19 @@
-"""The session of requests: the API key, the connection pools, and a registry of open connections to shut down."""
+"""How requests reach the API: the key, the connection pools, and a registry of open connections to shut down."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import weakref
-from contextlib import suppress
-from http.cookiejar import DefaultCookiePolicy
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from ftetl.config.credentials import Secret
@@ -56,7 +57,7 @@ class ConnectionRegistry:
 
 
 class _RegisteringAdapter(HTTPAdapter):
-    """Registers its connections, also those through a proxy; does not retry."""
+    """Registers its connections, also those through a proxy."""
 
     def __init__(self, registry: ConnectionRegistry, pool_size: int) -> None:
         def open_plain(*args: Any, **options: Any) -> HTTPConnection:
@@ -83,21 +84,61 @@ class _RegisteringAdapter(HTTPAdapter):
         return manager
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests calls it so
-        # Even with allow_redirects=False requests looks where a redirect leads, and for that reads its whole body.
-        return None
+class Route:
+    """How the requests of a run reach the API: one pool of connections to its host, and the headers of all requests.
 
+    What requests does anew for each request is done once: which proxy, which certificate authorities, whose login. The
+    requests are sent by urllib3, as requests does it, but without what it costs to keep cookies, to look where a
+    redirect leads, and to call hooks. No redirect is followed, no failure is retried, and nothing of a response is
+    stored for the next request.
 
-def open_session(url: str, key: Secret, registry: ConnectionRegistry, pool_size: int) -> requests.Session:
-    """A session for an address that `base_url` returned; it stores nothing of a response for the next request."""
-    session = _Session()
-    adapter = _RegisteringAdapter(registry, pool_size)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    session.auth = BearerAuth(key)  # and not headers=, which an entry in .netrc overrides (psf/requests#3929)
-    session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "ftetl"})
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    # http goes to loopback only; a proxy of the environment would carry the key there in the clear.
-    session.trust_env = url.startswith("https:")
-    return session
+    Raises:
+        RequestException, OSError: The environment names an unusable proxy, or certificate authorities that are missing.
+    """
+
+    def __init__(self, url: str, key: Secret, registry: ConnectionRegistry, pool_size: int) -> None:
+        """The route to an address that `base_url` returned."""
+        session = requests.Session()
+        session.auth = BearerAuth(key)  # and not headers=, which an entry in .netrc overrides (psf/requests#3929)
+        session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "ftetl"})
+        # http goes to loopback only; a proxy of the environment would carry the key there in the clear.
+        session.trust_env = url.startswith("https:")
+        request = session.prepare_request(requests.Request("GET", url))
+        settings = session.merge_environment_settings(url, {}, False, None, None)
+        self._adapter = _RegisteringAdapter(registry, pool_size)
+        pool: Any = self._adapter.get_connection_with_tls_context(
+            request, settings["verify"], settings["proxies"], settings["cert"]
+        )
+        self._adapter.cert_verify(pool, request.url, settings["verify"], settings["cert"])  # type: ignore[no-untyped-call]
+        self._pool, self.headers = pool, dict(request.headers)
+
+    @contextmanager
+    def get(self, url: str, *, connect: float, read: float) -> Iterator[BaseHTTPResponse]:
+        """The response to a GET of an address of this host, of which the body was not read yet.
+
+        Args:
+            url: The address.
+            connect: Seconds until there is a connection.
+            read: Seconds between two pieces of the response.
+        """
+        address = urlsplit(url)
+        response = self._pool.urlopen(
+            "GET",
+            f"{address.path}?{address.query}" if address.query else address.path,
+            headers=self.headers,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            timeout=Timeout(connect=connect, read=read),
+            preload_content=False,
+            decode_content=False,
+        )
+        try:
+            yield response
+        finally:
+            response.close()  # a connection whose response was read to its end is in the pool already
+            response.release_conn()
+
+    def close(self) -> None:
+        """Close the connections that are in the pool."""
+        self._adapter.close()

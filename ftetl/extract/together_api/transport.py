@@ -14,15 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import Any
-
-import requests
+from typing import Any, Final
 
 from ftetl.clock import Deadline
 from ftetl.config import limits
 from ftetl.config.credentials import Secret, host_of
 from ftetl.errors import DataError, ProtocolError, UnavailableError
-from ftetl.extract.together_api.connections import ConnectionRegistry, open_session
+from ftetl.extract.together_api.connections import ConnectionRegistry, Route
 from ftetl.extract.together_api.network_errors import (
     CHECK_ADDRESS,
     RequestFailedError,
@@ -31,6 +29,8 @@ from ftetl.extract.together_api.network_errors import (
     failure_in_body,
 )
 from ftetl.raw.gunzip import DamagedStreamError, gunzip
+
+_OK: Final = 200
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Transport:
         self._waiting: set[Future[HttpResponse | RequestFailure]] = set()
         self._closed = False
         self._connections = ConnectionRegistry()
-        self._url = url
-        self._session = open_session(url, key, self._connections, request_limits.concurrency)
+        self._url, self._key = url, key
+        self._pool_size = request_limits.concurrency
 
     def get(self, url: str) -> HttpResponse | RequestFailure:
         """The response to one GET, or why there is none; at the latest when the deadline passes."""
@@ -113,24 +113,22 @@ class Transport:
         for future in waiting:
             _set_result(future, _stopped(self.host))
         self._connections.shutdown_all()
-        self._session.close()
+        if route := vars(self).get("_route"):
+            route.close()
 
     def _exchange(self, url: str) -> HttpResponse:
         left = self._deadline.left() + 1.0  # a little more, so that at the deadline the error is about the deadline
-        timeout = (min(limits.CONNECT_TIMEOUT, left), min(limits.READ_TIMEOUT, left))
-        prepared = self._prepared_request.copy()
-        prepared.url = url
-        sent = self._session.send(prepared, allow_redirects=False, timeout=timeout, **self._environment_settings)
-        with sent as response:
-            status, headers = response.status_code, response.headers
+        connect, read = min(limits.CONNECT_TIMEOUT, left), min(limits.READ_TIMEOUT, left)
+        with self._route.get(url, connect=connect, read=read) as response:
+            status, headers = response.status, response.headers
             encoding = headers.get("content-encoding", "").strip().lower() or "identity"
-            if status != requests.codes.ok:
-                return HttpResponse(status, headers, self._read_beginning(response.raw, encoding), has_known_end=True)
+            if status != _OK:
+                return HttpResponse(status, headers, self._read_beginning(response, encoding), has_known_end=True)
             if encoding not in {"identity", "gzip", "x-gzip"}:
                 what = f"{self.host} responds in a compression that was not requested"
                 raise RequestFailedError(RequestFailure(ProtocolError, "H24", what, CHECK_ADDRESS))
             try:
-                body = self._read_body(response.raw, encoding)
+                body = self._read_body(response, encoding)
             except RequestFailedError:
                 raise
             except Exception as error:  # noqa: BLE001 - as in `get_in_this_thread`
@@ -140,14 +138,8 @@ class Transport:
             return HttpResponse(status, headers, body, has_known_end)
 
     @cached_property
-    def _prepared_request(self) -> requests.PreparedRequest:
-        # Prepared once, which is a third of a request's cost: the requests of a run differ in their path only.
-        return self._session.prepare_request(requests.Request("GET", self._url))
-
-    @cached_property
-    def _environment_settings(self) -> dict[str, Any]:
-        """Proxies and certificate authorities, as the environment names them."""
-        return dict(self._session.merge_environment_settings(self._url, {}, True, None, None))
+    def _route(self) -> Route:
+        return Route(self._url, self._key, self._connections, self._pool_size)
 
     def _read_body(self, raw: Any, encoding: str) -> bytes:
         chunks = self._read_chunks(raw)

@@ -38,7 +38,7 @@ from ftetl.errors import (
     UnavailableError,
 )
 from ftetl.extract.together_api.client import Client
-from ftetl.extract.together_api.connections import ConnectionRegistry, open_session
+from ftetl.extract.together_api.connections import ConnectionRegistry, Route
 from ftetl.extract.together_api.network_errors import failure_from_exception
 from ftetl.extract.together_api.retry import RetryPolicy
 from ftetl.extract.together_api.transport import RequestLimits
@@ -849,10 +849,9 @@ def test_the_key_overrides_netrc(serve: Start) -> None:
 
     with client(server.url) as api:
         api.list_jobs()
-    with open_session("https://127.0.0.1/v1", Secret(KEY), ConnectionRegistry(), 1) as tls:
-        prepared = tls.prepare_request(requests.Request("GET", "https://127.0.0.1/v1/fine-tunes"))
+    tls = Route("https://127.0.0.1/v1", Secret(KEY), ConnectionRegistry(), 1)
 
-    assert f"Bearer {KEY}" == server.requests[0].headers["authorization"] == prepared.headers["Authorization"]
+    assert f"Bearer {KEY}" == server.requests[0].headers["authorization"] == tls.headers["Authorization"]
 
 
 def test_the_key_does_not_go_to_a_proxy_in_the_clear(serve: Start, monkeypatch: pytest.MonkeyPatch) -> None:
