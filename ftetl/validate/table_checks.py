@@ -1,15 +1,16 @@
 """Validates tables against their contracts before they are committed.
 
-The Arrow schema must be equal; pandera validates every row group, strict, without coercion and without dropping rows;
-keys must be unique and in order. Anomalies were handled before, so a failure is a bug of ftetl. Messages use the
-contract's terms and no values, since pandera's own text holds data.
+The Arrow schema must be equal, which proves the types. pandera validates every row group, strict, without coercion and
+without dropping rows, in all columns in which a value or a NULL could break a rule. Keys must be unique and in order.
+Anomalies were handled before, so a failure is a bug of ftetl. Messages use the contract's terms and no values, since
+pandera's own text holds data.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import pandas as pd
@@ -26,10 +27,16 @@ from ftetl.snapshot.table_reader import TableReader
 _Rule = Callable[[pa.ChunkedArray], pa.ChunkedArray]  # by cell whether its value obeys
 
 
-@cache
-def pandera_schema(name: str) -> pandera.DataFrameSchema:
-    """The pandera schema of a table: types, required columns and every rule that the contract has for a column."""
-    columns = {c.name: _column(c) for c in tables()[name].columns}
+@lru_cache(maxsize=1000)
+def pandera_schema(name: str, chosen: tuple[str, ...] = ()) -> pandera.DataFrameSchema:
+    """The pandera schema of a table: types, required columns and every rule that the contract has for a column.
+
+    Of the `chosen` columns, or of all.
+    """
+    if chosen:
+        columns = {column: pandera_schema(name).columns[column] for column in chosen}
+    else:
+        columns = {c.name: _column(c) for c in tables()[name].columns}
     return pandera.DataFrameSchema(columns, strict=True, ordered=True, coerce=False)
 
 
@@ -127,9 +134,10 @@ class TableValidator:
         self.check_schema(group.schema)
         if not group.num_rows:
             return
-        frame = group.to_pandas(types_mapper=pd.ArrowDtype)
+        columns = self._columns_with_rules(group)
+        frame = group.select(columns).to_pandas(types_mapper=pd.ArrowDtype)
         try:
-            pandera_schema(self.table.name).validate(frame, lazy=True, inplace=True)
+            pandera_schema(self.table.name, columns).validate(frame, lazy=True, inplace=True)
         except pandera.errors.SchemaErrors as errors:
             raise self._rows_error([errors]) from None
         except pa.ArrowInvalid:
@@ -137,6 +145,15 @@ class TableValidator:
             raise self._rows_error(list(self._errors_by_column(frame))) from None
         self._check_keys(group)
         self.rows += group.num_rows
+
+    def _columns_with_rules(self, group: pa.Table) -> tuple[str, ...]:
+        """The columns that may not be NULL, and those with another rule and with values that it is about."""
+        known = pandera_schema(self.table.name).columns
+        return tuple(
+            c.name
+            for c in self.table.columns
+            if c.required or (known[c.name].checks and group.column(c.name).null_count < group.num_rows)
+        )
 
     def _check_keys(self, group: pa.Table) -> None:
         """Check that every row is greater than the one before, in the columns that the table is sorted by."""
@@ -154,9 +171,9 @@ class TableValidator:
         self._last = keys.slice(keys.num_rows - 1)
 
     def _errors_by_column(self, frame: pd.DataFrame) -> Iterator[pandera.errors.SchemaErrors]:
-        for name, column in pandera_schema(self.table.name).columns.items():
+        for name in frame:
             try:
-                pandera.DataFrameSchema({name: column}).validate(frame[[name]], lazy=True)
+                pandera_schema(self.table.name, (name,)).validate(frame[[name]], lazy=True)
             except pandera.errors.SchemaErrors as errors:
                 yield errors
 
