@@ -20,7 +20,7 @@ from ftetl.pipeline.endpoint_tables import EndpointTables
 from ftetl.pipeline.progress import Progress
 from ftetl.run_report import Drift
 from ftetl.transform import prefetch
-from ftetl.transform.column_drift import ColumnDrift
+from ftetl.transform.column_drift import ColumnDrift, ReadJobs
 from ftetl.transform.deduplicate import DecodePlan
 from ftetl.transform.derive import focus_costs
 from ftetl.transform.derive.derive import DerivedTables
@@ -29,6 +29,7 @@ from ftetl.transform.derive.restart_links import RestartLinks
 from ftetl.transform.drift import DriftDetector
 from ftetl.transform.merge import job_history, merger
 from ftetl.transform.merge import quarantine as merge_quarantine
+from ftetl.transform.merge.merged_batch import MergedBatch
 
 
 @dataclass
@@ -43,6 +44,7 @@ class BuiltTables:
     column_drift: ColumnDrift
     refunds: Mapping[str, int]  # failed jobs by what their refund says of prices: gross or net
     newest_stored: datetime | None  # the newest observation in the version before
+    replaced: ReadJobs  # whose rows this run replaced
 
 
 def account_from_settings(settings: Settings) -> focus_costs.Account:
@@ -112,6 +114,7 @@ def build_tables(writers: TableWriters, inputs: Inputs, merge: merger.Merge, pro
         merge.column_drift,
         derived.refund_evidence,
         merge.newest_stored,
+        merge.replaced,
     )
 
 
@@ -125,14 +128,14 @@ class _JobsWriter:
     files: FileColumns
     links: RestartLinks = field(default_factory=RestartLinks)
 
-    def write_batch(self, rows: merger.MergedBatch) -> None:
+    def write_batch(self, rows: MergedBatch) -> None:
         """Write the next merged rows."""
         self.drift.add_merged_jobs(rows.jobs)
         self.derived.add_jobs(rows.jobs)
-        for events in rows.events:
+        for events, are_stored in rows.events:
             self.drift.add_merged_events(events)
             self.links.add_events(events)
-            self.writers.write_rows("events", events)
+            self.writers.write_rows("events", events, are_stored=are_stored)
             self.writers.write_rows("stages", self.derived.add_events(events))
         self._write_jobs(self.links.add_jobs(rows.jobs))
 

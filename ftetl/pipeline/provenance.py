@@ -35,6 +35,8 @@ SETTINGS = (
 class Provenance(Protocol):
     """What a run knows about details before it fetches any, and where it writes what its version is made from."""
 
+    is_replay: bool  # whether the run repeats one of the archive, with everything that it decoded
+
     def detail_store(self, extraction: Extraction) -> DetailStore:
         """The details that are known, as of the responses of the source."""
 
@@ -53,6 +55,8 @@ class ArchivedProvenance:
 
     The SHA-256 of saved responses is computed in a thread beside the run.
     """
+
+    is_replay = False
 
     def __init__(self, target: Target, settings: Settings) -> None:
         self._target, self._settings = target, settings

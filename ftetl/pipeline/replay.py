@@ -112,6 +112,8 @@ def _request(entry: dict[str, Any]) -> EndpointRequest:
 class ReplayedProvenance:
     """Fetches the details that the past run fetched, whatever the rule is now, and writes nothing."""
 
+    is_replay = True
+
     def __init__(self, source: ReplayedSource, target: Target) -> None:
         self._source = source
         self._fetched = source.detail_entries

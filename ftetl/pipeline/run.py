@@ -36,6 +36,7 @@ from ftetl.pipeline import (
     list_guard,
     list_watermark,
     repeatable,
+    unchanged_elements,
 )
 from ftetl.pipeline.build_tables import Inputs, account_from_settings, build_tables
 from ftetl.pipeline.failed_responses import FailedResponses
@@ -45,6 +46,7 @@ from ftetl.pipeline.progress import Progress, log_step
 from ftetl.pipeline.provenance import ArchivedProvenance, Provenance
 from ftetl.pipeline.repeatable import FinishedRun
 from ftetl.pipeline.run_times import run_times
+from ftetl.pipeline.unchanged_elements import Elements
 from ftetl.raw.spool import Spool
 from ftetl.run_report import Report
 from ftetl.snapshot.table_reader import open_tables
@@ -126,11 +128,12 @@ class Run:
         with keep_list, Spool(target.scratch_folder) as spool:
             details = self._provenance.detail_store(extraction)
             extract.fetch_details(extraction, self._settings, source, details, self._progress.details, spool)
+            elements = self._find_unchanged(extraction)
             self._ask_endpoints(extraction, spool)
             log_step(_log, "scanned", elements=extraction.elements, details=sum(extraction.details.outcomes.values()))
             if source.service is None and extraction.elements > _MANY:
                 preload_validation()  # while Arrow decodes, which releases the GIL; the scan before does not
-            finished = self._load(extraction, identity)
+            finished = self._load(extraction, identity, elements)
         if source.masked:
             _log.info("masked secrets: %s", ", ".join(f"{k} ({n})" for k, n in sorted(source.masked.items())))
         seconds = time.monotonic() - started
@@ -150,7 +153,18 @@ class Run:
         extract.ask_endpoints(extraction, self._settings, self._source, requests, spool)
         self._warnings += endpoint_plan.warnings(self._settings, extraction.endpoints, self._final)
 
-    def _load(self, extraction: Extraction, identity: dict[str, str | None]) -> FinishedRun:
+    def _find_unchanged(self, extraction: Extraction) -> Elements | None:
+        """Take the jobs that are byte for byte as when their rows were written for unchanged, in saved responses."""
+        if self._source.service is not None or self._provenance.is_replay:
+            return None
+        elements = unchanged_elements.find_unchanged(
+            self._target, self._settings, self._privacy, extraction, self._stored
+        )
+        if elements is not None:
+            extraction.confirmed = frozenset(elements.unchanged.rows.to_pylist())
+        return elements
+
+    def _load(self, extraction: Extraction, identity: dict[str, str | None], elements: Elements | None) -> FinishedRun:
         """Build the tables from the extraction, and commit all of them or none."""
         settings, target = self._settings, self._target
         times = run_times(target, settings, self._source, extraction)
@@ -171,12 +185,14 @@ class Run:
             keep_known=settings.allow_drift,
             failed=frozenset(extraction.details.failed),
             unchanged_ids=extraction.confirmed,
+            unchanged=elements.unchanged if elements else None,
             list_is_current=any(r.whole and r.observed_at == times.newest_whole_at for r in extraction.responses),
         )
         watermarks = times.newest_whole_at, times.details_at
         facts = {**self._facts(extraction, identity), **list_watermark.time_facts(*watermarks)}
         with target.begin_transaction() as transaction:
             writers = TableWriters(transaction, settings.formats, csv_raw=settings.csv_raw)
+            writers.keep_unchanged(self._stored, self._same_files(facts))
             try:
                 merge = merger.Merge(self._stored, merge_context)
                 others = endpoint_tables.merge_answers(self._stored, extraction.endpoints, settings.label)
@@ -210,6 +226,8 @@ class Run:
             commit = transaction.commit({**facts, "rows": writers.rows})
         with contextlib.suppress(FtetlError):  # committed: what is missing is a time, not a row
             list_watermark.write_newest_whole_at(target, commit.manifest.run_id, *watermarks)
+        if elements is not None:
+            unchanged_elements.store(target, elements, built.replaced)
         return FinishedRun(
             settings=settings,
             files=self._provenance.saved_files(extraction),
@@ -221,6 +239,14 @@ class Run:
             is_first=not self._facts_before,
             guard_warnings=tuple(self._warnings),
         )
+
+    def _same_files(self, facts: dict[str, Any]) -> list[str]:
+        """The tables whose files would be the same as in the version before, if their rows are."""
+        before = self._facts_before
+        contracts = before.get("contracts", {})
+        if before.get(formats.FACT) != facts[formats.FACT]:
+            return []
+        return [name for name, table in tables().items() if contracts.get(name) == table.fingerprint]
 
     def _facts(self, extraction: Extraction, identity: dict[str, str | None]) -> dict[str, Any]:
         """What the manifest says of the version, besides the rows of its tables."""

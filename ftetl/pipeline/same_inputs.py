@@ -75,7 +75,7 @@ def inputs_key(settings: Settings, privacy: Mapping[str, str], files: Files) -> 
         privacy: How people's data is treated (`Pseudonyms.identity`).
         files: The saved responses, in the order in which they are read.
     """
-    code = _code()
+    code = code_digests()
     if code is None:
         return None
     chosen = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in _WITHOUT_EFFECT}
@@ -90,7 +90,7 @@ def inputs_key(settings: Settings, privacy: Mapping[str, str], files: Files) -> 
     return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _code() -> dict[str, str] | None:
+def code_digests() -> dict[str, str] | None:
     """What decodes: the versions of libraries, and the SHA-256 of every module and contract, so that a checkout counts.
 
     None if one was replaced since this process loaded the package, so that it may run what was there before.

@@ -79,6 +79,18 @@ class TableReader:
         with _open_parquet(file) as parquet:
             return parquet.schema_arrow
 
+    def count_rows(self, name: str) -> int:
+        """The number of rows of a table.
+
+        Raises:
+            StorageError: The file cannot be read.
+        """
+        file = self._file(name)
+        if file is None:
+            return 0
+        with _open_parquet(file) as parquet:
+            return int(parquet.metadata.num_rows)
+
     def read_row_groups(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The row groups of a table in order, with all or some columns.
 

@@ -153,6 +153,14 @@ class Target:
             return {}
         return document if isinstance(document, dict) else {}
 
+    def write_cache(self, name: str, data: bytes) -> None:
+        """Write or replace `_ftetl/<name>`, which can be deleted at any time."""
+        self.replace_file(self._folders.control, ownership.require_plain_name(name), data)
+
+    def read_cache(self, name: str) -> bytes | None:
+        """Such a file; None where it does not exist."""
+        return self.fs.read_bytes(self._folders.control, ownership.require_plain_name(name))
+
     def keep_failed_response(self, run_id: str, name: str, data: bytes) -> None:
         """Write `_ftetl/failed/<run_id>/<name>`, readable for this user only; the last 5 failed runs are kept."""
         fs, failed = self.fs, self._folders.failed

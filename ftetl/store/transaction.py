@@ -60,9 +60,10 @@ class Transaction:
         self.path = folders.snapshots.path / self._temp
         self._folders, self._fs = folders, folders.fs
         self._base, self._version, self._keep, self._committed = base, version, keep, committed
-        self._elsewhere = elsewhere
+        self._elsewhere = frozenset(elsewhere)
         self._open_files: dict[str, DurableFile] = {}
-        self.files: dict[str, StoredFile] = {}  # those that were closed without an error, by name
+        self.files: dict[str, StoredFile] = {}  # those that were closed without an error, or kept, by name
+        self._kept: set[str] = set()  # those that are links to files of the newest version
         self._stack = ExitStack()
         if not self._fs.make_folder(folders.snapshots, self._temp):
             raise SoftwareError("B03", "a run has one transaction at a time")
@@ -76,13 +77,36 @@ class Transaction:
 
     def create_file(self, name: str) -> BinaryIO:
         """A new file, part of the snapshot once it is closed. Many may be open, in any threads."""
-        if not self._is_open or name in self._open_files:
+        if not self._is_open or name in self._open_files or name in self._kept:
             raise SoftwareError("B03", f"{name} was staged twice, or too late")
         ownership.require_plain_name(name)
         done = partial(self.files.__setitem__, name)
         file = DurableFile(self._fs, self._folder, name, mode=self._folders.file_mode, done=done)
         self._open_files[name] = file
         return cast(BinaryIO, file)
+
+    def keep_files(self, names: Collection[str]) -> bool:
+        """Take files of the newest version as they are, as hard links; False if one cannot be, and then none is."""
+        if not self._is_open or self._base is None:
+            return False
+        files = {file.name: file for file in self._base.files if file.name in names}
+        if files.keys() != {*names} or not self._elsewhere.isdisjoint(names):
+            return False
+        made: list[str] = []
+        with self._fs.open_folder(self._folders.snapshots, self._base.run_id) as base_folder:
+            for name in files:
+                try:
+                    is_made = self._fs.link(base_folder, name, self._folder, name) is Link.MADE
+                except FtetlError:
+                    is_made = False
+                if not is_made:
+                    for other in made:
+                        self._fs.unlink(self._folder, other)
+                    return False
+                made.append(name)
+        self.files |= files
+        self._kept |= {*names}
+        return True
 
     def commit(self, facts: Mapping[str, JSON]) -> Commit:
         """Make the files the newest snapshot, unless the newest has the same files and `VERSIONED_FACTS`.
@@ -128,7 +152,7 @@ class Transaction:
             self.discard()
             return Commit(base, changed=False, warnings=warnings)
         if base and unchanged:
-            self._share_files(base, unchanged)
+            self._share_files(base, unchanged - self._kept)
         files = tuple(file for _, file in sorted(self.files.items()))
         previous = base.version if base else None
         newest = Manifest(self._version, self._folders.run_id, previous, iso(now()), files, facts)
@@ -149,7 +173,7 @@ class Transaction:
         if {*self.files} - {*on_disk}:  # by a run on another machine, where locks are not shared
             what = f"another run removed files of this one from {self.path}"
             raise TryLaterError("C02", what, next="run again, and never two at once on such a file system")
-        if self.files.keys() != self._open_files.keys() or on_disk != sorted(self.files):
+        if self.files.keys() != self._open_files.keys() | self._kept or on_disk != sorted(self.files):
             raise SoftwareError("B03", "a staged file was not closed, or was not made by the transaction")
         for file in self.files.values():
             if self._fs.digest(self._folder, file.name) != (file.bytes, file.sha256):

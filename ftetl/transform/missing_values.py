@@ -7,7 +7,7 @@ some keys have a value in some states only.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import pyarrow as pa
@@ -33,7 +33,14 @@ _LASTING = ("status", "created_at", "updated_at", "total_price", "refund_amount"
 class MissingValues:
     """Collects, batch by batch, the jobs in which a key had a value in the stored row and has none in the new one."""
 
-    def __init__(self) -> None:
+    def __init__(self, count_unchanged_events: Callable[[str], tuple[int, int]] = lambda _: (0, 0)) -> None:
+        """Collect nothing yet.
+
+        Args:
+            count_unchanged_events: By column of `events`: how many jobs whose stored events were received again as they
+                are have events, and how many of these have a value in the column.
+        """
+        self._count_unchanged_events = count_unchanged_events
         self._gone: dict[str, list[pa.Array]] = defaultdict(list)
         self._had: dict[str, int] = defaultdict(int)
         self._compared: dict[str, int] = defaultdict(int)
@@ -91,7 +98,9 @@ class MissingValues:
                     gone = without(gone, jobs_at(unreadable, known)[0])
             if len(gone):
                 vital = any(map(is_vital, columns_below(path)))
-                yield MissingKey(path, vital, self._compared[path], self._had[path], len(gone))
+                column = _keys_of_events().get(path)
+                compared, had = self._count_unchanged_events(column.name) if column else (0, 0)
+                yield MissingKey(path, vital, self._compared[path] + compared, self._had[path] + had, len(gone))
 
     def _add(self, path: str, ids: pa.Array | pa.ChunkedArray) -> None:
         if len(ids):

@@ -199,11 +199,7 @@ def check_table(
     _register_backends()
     validator = TableValidator(table)
     validator.check_schema(stored.read_schema(table.name))  # a table without rows has no row groups
-    parents = {
-        c.name: one(stored.read_table(c.references[0], [c.references[1]]).column(0))
-        for c in table.columns
-        if c.references
-    }
+    parents = _parents(stored, table)
     keys: list[pa.Table] = []
     references: dict[str, list[pa.Array]] = {column: [] for column in parents}
     for group in stored.read_row_groups(table.name):
@@ -221,7 +217,27 @@ def check_table(
         raise contract_error(table, "count", f"it has {validator.rows} rows on disk, {written} were written")
 
 
-def check_references(table: Table, column: str, values: pa.ChunkedArray, parents: pa.Array) -> None:
+def check_stored_references(stored: TableReader, table: Table) -> None:
+    """Check what a table on disk refers to.
+
+    Raises:
+        SoftwareError: A value is in no row of the table that it refers to.
+        StorageError: A table cannot be read back.
+    """
+    for column, known in _parents(stored, table).items():
+        check_references(table, column, stored.read_table(table.name, [column]).column(0), known)
+
+
+def _parents(stored: TableReader, table: Table) -> dict[str, pa.Array]:
+    """By column that refers to another one, the values of that."""
+    return {
+        c.name: one(stored.read_table(c.references[0], [c.references[1]]).column(0))
+        for c in table.columns
+        if c.references
+    }
+
+
+def check_references(table: Table, column: str, values: pa.Array | pa.ChunkedArray, parents: pa.Array) -> None:
     """Check that every value of a referring column is a value of the column it refers to.
 
     Raises:

@@ -29,21 +29,15 @@ from ftetl.transform.merge import anomalies as anomalies_table
 from ftetl.transform.merge import carry_over, last_known, observation_times, presence, row_anomalies, stored_events
 from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
+from ftetl.transform.merge.merged_batch import MergedBatch, MergedEvents
 from ftetl.transform.merge.run_context import RunContext
+from ftetl.transform.merge.unchanged_jobs import UnchangedJobs
 from ftetl.transform.missing_values import MissingValues
 from ftetl.transform.price_changes import PriceChanges
 from ftetl.transform.timestamps import INSTANT
 
 _STORED_COLUMNS = ["updated_at", "events_state", "present", "first_seen_at", "last_changed_at"]
 _ROWS_PER_STEP = 50_000  # of stored rows behind the last batch
-
-
-@dataclass(frozen=True)
-class MergedBatch:
-    """The next rows of the two large tables; the events come in pieces, to be taken before the next batch."""
-
-    jobs: pa.Table
-    events: Iterator[pa.Table]
 
 
 @dataclass
@@ -87,7 +81,8 @@ class Merge:
         self._quarantined_ids: set[str] = set()
         self._first_values = row_anomalies.first_values(self.stored.read_table("anomalies"))
         self._unchanged_ids = pa.array(sorted(self.context.unchanged_ids), pa.string())
-        self._missing = MissingValues()
+        self._unchanged = UnchangedJobs(self.context.unchanged, self.stored)
+        self._missing = MissingValues(self._unchanged.count_events)
         self._price_changes = PriceChanges()
         self.column_drift = ColumnDrift()  # of the whole run, once its anomalies are known
 
@@ -114,15 +109,15 @@ class Merge:
         self.superseded_states.append(states(older, new.older_observed))
         jobs, takes_events = self._merge_jobs(new, before, stored_counts)
         has_new_copy = pc.is_in(before.column("job_id"), value_set=new.ids)
-        untouched = self._mark_missing(where(before, one(pc.invert(has_new_copy))))
+        untouched = self._without_new_copy(where(before, one(pc.invert(has_new_copy))))
         return MergedBatch(_ordered([jobs, untouched], ["job_id"]), self._merge_events(new, takes_events, last))
 
     def remaining_batches(self) -> Iterator[MergedBatch]:
         """The stored rows behind the last batch."""
         while self._at < len(self._ids):
             last = self._ids[min(self._at + _ROWS_PER_STEP, len(self._ids)) - 1]
-            untouched = self._mark_missing(self._stored_up_to(last)[0])
-            yield MergedBatch(untouched, self._events.up_to(last))
+            untouched = self._without_new_copy(self._stored_up_to(last)[0])
+            yield MergedBatch(untouched, (MergedEvents(rows, True) for rows in self._events.up_to(last)))
 
     def anomaly_table(self, anomalies: list[Anomaly]) -> pa.Table:
         """The next anomalies: this run's, and those stored ones whose value is still the current one."""
@@ -130,8 +125,9 @@ class Merge:
         stored = self.stored.read_table("anomalies")
         kept, current = stored.filter(pc.invert(self._is_touched(stored))), counted.filter(self._is_current(counted))
         touched = (self._touched.rows, self._touched.details, self._touched.events)
-        read = ReadJobs(*(one(pa.chunked_array(ids, pa.string())) for ids in touched))
-        unreadable = tuple(find_unreadable(current, stored, self._jobs, read))
+        self.replaced = ReadJobs(*(one(pa.chunked_array(ids, pa.string())) for ids in touched))
+        read, found = self._unchanged.and_replaced(self.replaced), [current, self._unchanged.anomalies(kept)]
+        unreadable = tuple(find_unreadable(pa.concat_tables(found), stored, self._jobs, read))
         missing, money = tuple(self._missing.found(current)), tuple(self._price_changes.found())
         self.column_drift = ColumnDrift(unreadable, missing, money)
         return anomalies_table.merge_anomalies(kept, current)
@@ -156,7 +152,8 @@ class Merge:
         self._at = end
         return self._jobs.slice(start, end - start), self._stored_counts.slice(start, end - start)
 
-    def _mark_missing(self, rows: pa.Table) -> pa.Table:
+    def _without_new_copy(self, rows: pa.Table) -> pa.Table:
+        self._unchanged.compare(rows, self._missing, self._price_changes)
         marked = presence.mark_missing_jobs(rows, self.context, self._unchanged_ids, self._quarantined_ids)
         self.counts.vanished += marked.missing
         self.counts.changed += marked.reappeared
@@ -266,7 +263,7 @@ class Merge:
         self.counts.new += pc.sum(pc.invert(known)).as_py() or 0
         self.counts.changed += pc.sum(pc.and_(known, changed)).as_py() or 0
 
-    def _merge_events(self, new: Incoming, takes_events: pa.Array, last: str) -> Iterator[pa.Table]:
+    def _merge_events(self, new: Incoming, takes_events: pa.Array, last: str) -> Iterator[MergedEvents]:
         """The events up to the job `last`: the stored ones, but for the jobs that take the incoming ones."""
         events = assemble.with_project(tables()["events"], new.events(takes_events), self.context.project)
         taken, incoming_events = where(new.ids, takes_events), events
@@ -274,11 +271,15 @@ class Merge:
             is_up_to_here = pc.less_equal(events.column("job_id"), old.column("job_id")[-1])
             count = pc.sum(is_up_to_here).as_py() or 0
             is_replaced = pc.is_in(old.column("job_id"), value_set=taken)
-            self._missing.add_events(where(old, one(is_replaced)), incoming_events)
-            remaining = where(old, one(pc.invert(is_replaced)))
-            yield _ordered([events.slice(0, count), remaining], ["job_id", "position"])
+            replaced = where(old, one(is_replaced))
+            self._missing.add_events(replaced, incoming_events)
+            if events.slice(0, count).equals(replaced):
+                yield MergedEvents(old, are_stored=True)
+            else:
+                remaining = where(old, one(pc.invert(is_replaced)))
+                yield MergedEvents(_ordered([events.slice(0, count), remaining], ["job_id", "position"]))
             events = events.slice(count)
-        yield events
+        yield MergedEvents(events)
 
 
 def _is_of_jobs(rows: pa.Table, ids: list[pa.Array]) -> pa.Array:

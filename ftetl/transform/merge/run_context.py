@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ftetl.transform.column_drift import ReadJobs
+
 
 @dataclass(frozen=True)
 class RunContext:
@@ -19,6 +21,7 @@ class RunContext:
     base_whole_at: datetime | None = None  # when the newest complete list before this run was observed
     may_mark_missing: bool = False  # whether jobs that are missing from the complete list become present = false
     unchanged_ids: frozenset[str] = frozenset()  # jobs in the list as they were when their row was written; not decoded
+    unchanged: ReadJobs | None = None  # of these, those that were received with all their bytes: they count as read
     live_at: datetime | None = None  # when the service answered, if it did: nothing stored was observed later
     dates_back: bool = False  # whether stored times after `live_at` are dated back, since that one is certain
     list_is_current: bool = False  # whether the list with the unchanged jobs is as new as every complete one

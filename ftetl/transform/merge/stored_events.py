@@ -6,6 +6,7 @@ Does not depend on the incoming rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,7 +37,7 @@ class Stream:
     """Hands out the stored events from the first to the last; each row once."""
 
     def __init__(self, stored: TableReader) -> None:
-        self._groups = stored.read_row_groups("events")
+        self._groups = _between_jobs(_ahead(stored.read_row_groups("events")))
         self._buffer = empty(tables()["events"])
 
     def up_to(self, last: str) -> Iterator[pa.Table]:
@@ -52,7 +53,35 @@ class Stream:
 
     def _next(self) -> bool:
         for group in self._groups:
-            if group.num_rows:
-                self._buffer = group
-                return True
+            self._buffer = group
+            return True
         return False
+
+
+def _ahead(groups: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The row groups, each of which is read in a thread while the one before is merged."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, groups, None)
+        while (group := waiting.result()) is not None:
+            waiting = pool.submit(next, groups, None)
+            yield group
+
+
+def _between_jobs(groups: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of row groups, cut only between two jobs."""
+    last_job = empty(tables()["events"])
+    for group in groups:
+        if last_job.num_rows:
+            is_same = pc.equal(group.column("job_id"), last_job.column("job_id")[0])
+            more = pc.sum(is_same).as_py() or 0
+            last_job = pa.concat_tables([last_job, group.slice(0, more)]).combine_chunks()
+            if more == group.num_rows:
+                continue
+            yield last_job
+            group = group.slice(more)
+        at = pc.index(group.column("job_id"), group.column("job_id")[-1]).as_py() if group.num_rows else 0
+        if at:
+            yield group.slice(0, at)
+        last_job = group.slice(at)
+    if last_job.num_rows:
+        yield last_job
