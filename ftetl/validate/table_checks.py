@@ -147,12 +147,13 @@ class TableValidator:
         self.rows += group.num_rows
 
     def _columns_with_rules(self, group: pa.Table) -> tuple[str, ...]:
-        """The columns that may not be NULL, and those with another rule and with values that it is about."""
+        """The columns with a NULL where none may be, and those with another rule and with values that it is about."""
         known = pandera_schema(self.table.name).columns
+        nulls = {c.name: group.column(c.name).null_count for c in self.table.columns}
         return tuple(
             c.name
             for c in self.table.columns
-            if c.required or (known[c.name].checks and group.column(c.name).null_count < group.num_rows)
+            if (c.required and nulls[c.name]) or (known[c.name].checks and nulls[c.name] < group.num_rows)
         )
 
     def _check_keys(self, group: pa.Table) -> None:
