@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from ftetl.errors import DataError
 from ftetl.extract.source import Detail, Source, SourceDecorator
+from ftetl.raw import index, parts
 from ftetl.raw.blob import Memory, Spooled
 from ftetl.raw.response import Response, Shape
 from ftetl.raw.secret_masking import mask_everything, may_need_masking
+from ftetl.raw.secret_search import LARGE, SecretSearch
 from ftetl.raw.spool import write_spooled
 
 _PIECE = 4 << 20
@@ -23,6 +27,21 @@ class MaskingSource(SourceDecorator):
         super().__init__(source)
         self._scratch = scratch
         self.masked: Counter[str] = Counter()
+
+    def responses(self) -> Iterator[Response]:
+        """The responses, masked; large ones with their index, which is built while they are searched for secrets.
+
+        Raises:
+            FtetlError: As the source and `rewrite`.
+        """
+        for response in self._source.responses():
+            yield self._searched_and_scanned(response) if response.blob.size >= LARGE else self.rewrite(response)
+
+    def _searched_and_scanned(self, response: Response) -> Response:
+        with SecretSearch(response.blob) as search:
+            scanned = _with_scan(response)
+            may_need = search.may_need_masking()
+        return self._masked(response) if may_need else scanned
 
     def rewrite(self, response: Response) -> Response:
         """The response, masked.
@@ -68,3 +87,11 @@ class MaskingSource(SourceDecorator):
         if isinstance(blob, Spooled):
             blob.close()
         return replace(response, blob=spooled)
+
+
+def _with_scan(response: Response) -> Response:
+    """The response with its index if it is one list; what is wrong with it is said where it is read."""
+    with suppress(DataError):
+        if not parts.lists_in_lines(response):
+            return replace(response, scanned=(response.blob, index.scan_response(response)))
+    return response

@@ -37,11 +37,14 @@ _SEPARATOR = re.compile(rb"\s*,\s*")
 
 
 def scan_response(response: Response) -> Scan:
-    """The index of a response.
+    """The index of a response; one that it has of the same bytes is not built again.
 
     Raises:
         DataError: The response is neither a list of Together's jobs nor one job, or its list is not complete.
     """
+    if response.scanned is not None and response.scanned[0] is response.blob:
+        scan: Scan = response.scanned[1]
+        return scan
     scan = Scan()
     if response.shape is Shape.LINES:
         scan.is_bare = True

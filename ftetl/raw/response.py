@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from ftetl.errors import DataError
 from ftetl.raw.blob import Blob
@@ -34,6 +35,7 @@ class Response:
     total: int | None = None  # how many jobs there are, where the response's headers say so
     pages: int = 1  # of a live list: in how many responses it came, up to the one that names no next page
     stamp: tuple[int, ...] = ()  # of a saved response, before it was read: shows a later change
+    scanned: tuple[Blob, Any] | None = field(default=None, compare=False, repr=False)  # bytes, and their `Scan`
 
 
 def file_stamp(path: Path) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ _HINT = rf"""{WORD}|{LAST_WORD}[=: "'\\]|\\u00[2-7]|{_FORMS}"""
 PLACE = rf"{KEY}|{ASSIGNED}|{VALUE_KEY}|{_FORMS}"
 
 
-def may_hold_secrets(raws: Sequence[bytes]) -> list[bool]:
+def may_hold_secrets(raws: Sequence[bytes | memoryview]) -> list[bool]:
     """By text whether a closer look is needed; about 500 MB/s, and half a millisecond for the patterns."""
     import pyarrow.compute as pc
 
@@ -49,7 +49,7 @@ def may_hold_secrets(raws: Sequence[bytes]) -> list[bool]:
     return pc.match_substring_regex(array, _LIKELY).to_pylist() if any(hints) else hints
 
 
-def as_array(raws: Sequence[bytes]) -> Any:
+def as_array(raws: Sequence[bytes | memoryview]) -> Any:
     """The texts as an Arrow array; one alone is not copied."""
     import pyarrow as pa
 

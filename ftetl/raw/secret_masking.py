@@ -10,7 +10,6 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from ftetl.contract import tables
@@ -18,11 +17,10 @@ from ftetl.formatting import MASK
 from ftetl.raw import secret_hints
 from ftetl.raw.blob import Blob, Memory
 from ftetl.raw.json_tokens import end_of_value, escaped_key_pattern
+from ftetl.raw.secret_search import LARGE, OVERLAP, SecretSearch
 
-# Bytes searched at once, of which Arrow compiles its pattern each time; the overlap is longer than any escaped key.
-_WINDOW, _OVERLAP = 4 << 20, 1024
+_WINDOW = 4 << 20  # bytes that are searched for the contract's keys at once
 _SMALL = 1 << 20  # bytes of a blob that is looked at together with others, for which the pattern is compiled once
-_THREADS = 4  # that search: Arrow does it without Python's lock
 _NAME = re.compile(r"[A-Za-z][A-Za-z_. -]{0,40}")  # of a key that is told; any other may be a secret itself
 _OTHER = "other keys"
 
@@ -60,19 +58,14 @@ def may_need_masking(blobs: Sequence[Blob]) -> list[bool]:
     """By blob whether `mask_everything` may change its bytes; nearly every response is done with this look."""
     if len(blobs) > 1 and max(blob.size for blob in blobs) <= _SMALL:
         return secret_hints.may_hold_secrets([blob.read(0, blob.size) for blob in blobs])
-    return [_any_window_may_need_masking(blob) for blob in blobs]
+    return [_may_need_masking(blob) for blob in blobs]
 
 
-def _any_window_may_need_masking(blob: Blob) -> bool:
-    starts = range(0, blob.size, _WINDOW)
-    if len(starts) < _THREADS:
-        return any(_window_may_need_masking(blob, start) for start in starts)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return any(pool.map(_window_may_need_masking, [blob] * len(starts), starts))
-
-
-def _window_may_need_masking(blob: Blob, start: int) -> bool:
-    return any(secret_hints.may_hold_secrets([blob.read(start, _WINDOW + _OVERLAP)]))
+def _may_need_masking(blob: Blob) -> bool:
+    if blob.size < LARGE:
+        return any(secret_hints.may_hold_secrets([blob.read(0, blob.size)]))
+    with SecretSearch(blob) as search:
+        return search.may_need_masking()
 
 
 def mask_everything(raw: bytes, found: Counter[str] | None = None, *, lines: bool = False) -> bytes:
@@ -111,7 +104,7 @@ def mask_blob(blob: Blob, *, lines: bool = False) -> Blob:
         lines: Whether it is one job a line; then a value ends with its line.
     """
     starts = range(0, blob.size, _WINDOW)
-    if not any(names_secret_key(blob.read(start, _WINDOW + _OVERLAP)) for start in starts):
+    if not any(names_secret_key(blob.read(start, _WINDOW + OVERLAP)) for start in starts):
         return blob
     raw = blob.read(0, blob.size)
     return Memory(b"".join(_masked_lines(raw)) if lines else mask_secrets(raw))
