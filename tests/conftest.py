@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 
 import ftetl
 from ftetl.errors import FtetlError
+from ftetl.extract.together_api.retry import RetryPolicy
 from tests import postgres
 from tests.integration import canary
 
@@ -56,6 +57,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("TOGETHER_") or name.lower().endswith("_proxy") or name == "REQUESTS_CA_BUNDLE":
             monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(ROOT / "no-netrc"))  # not in `tmp_path`: most tests need no folder of their own
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed request is sent again at once, so that its test needs no deadline, which a busy machine would miss."""
+    assert RetryPolicy.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(RetryPolicy.__init__.__kwdefaults__, "rng", lambda *_: 0.0)
 
 
 # What a test writes itself: files from which a key is read; and our own code, in which the demo's key stands.

@@ -70,7 +70,7 @@ def test_few_results_are_computed_ahead_and_none_after_the_caller_stops() -> Non
 
 def test_a_hanging_worker_is_not_waited_for() -> None:
     hang = threading.Event()
-    deadline = Deadline(0.3)
+    deadline = Deadline(2.0)
 
     def work(number: int) -> int:
         if number == 1:

@@ -74,12 +74,6 @@ def export_output(target: Path, *words: object, url: str, key: str = KEY) -> tup
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait between two requests."""
-    monkeypatch.setattr("ftetl.extract.together_api.retry.random.uniform", lambda *_: 0.0)
-
-
-@pytest.fixture
 def loud(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[io.StringIO]:
     """A program around us that logs all it can: everybody's debug level, http.client's own, urllib3 to a stream."""
     stream = io.StringIO()
@@ -104,12 +98,13 @@ ECHO = json.dumps({"error": {"message": "Incorrect API key provided: {}", "type"
 class TestTheKey:
     @pytest.mark.parametrize("name", [*BROKEN, "silence", "body"])
     def test_no_broken_wire_makes_it_known(
-        self, serve: Start, tmp_path: Path, loud: io.StringIO, quick: None, name: str
+        self, serve: Start, tmp_path: Path, loud: io.StringIO, quick_retries: None, name: str
     ) -> None:
         script = BROKEN[name][1] if name in BROKEN else SLOW[name]
         server = serve(script)
 
-        code, told = export_output(tmp_path / "t", "--deadline", "0.6", url=server.url)
+        deadline = "20" if name in BROKEN else "2"  # a slow answer is waited for until then
+        code, told = export_output(tmp_path / "t", "--deadline", deadline, url=server.url)
 
         assert code in (65, 69, 76)
         assert server.requests
@@ -259,7 +254,7 @@ ON_ITS_WAY = (
 
 @pytest.mark.parametrize("place", ON_ITS_WAY)
 def test_wherever_a_run_fails_no_frame_shows_the_key(
-    tmp_path: Path, place: str, quick: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: str, quick_retries: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Client, "ask_owner", lambda _: None)  # which comes first, and whose failures cost nothing
     with demo.serve(generate_jobs(count=2), key=KEY) as server:
@@ -273,7 +268,7 @@ def test_wherever_a_run_fails_no_frame_shows_the_key(
 
 @pytest.mark.parametrize("place", [place for place in ON_ITS_WAY if "/connections.py" in place or "_read" in place])
 def test_a_failure_while_the_owner_is_asked_for_fails_no_run_and_shows_no_key(
-    tmp_path: Path, place: str, quick: None, loud: io.StringIO
+    tmp_path: Path, place: str, quick_retries: None, loud: io.StringIO
 ) -> None:
     with demo.serve(generate_jobs(count=2), key=KEY) as server:
         breaking, shown = broken_at(place, server, tmp_path / "t")
@@ -285,7 +280,7 @@ def test_a_failure_while_the_owner_is_asked_for_fails_no_run_and_shows_no_key(
 
 
 @pytest.mark.slow
-def test_a_failure_at_any_call_of_a_run_shows_no_key_in_a_frame(tmp_path: Path, quick: None) -> None:
+def test_a_failure_at_any_call_of_a_run_shows_no_key_in_a_frame(tmp_path: Path, quick_retries: None) -> None:
     points, places = 60, set()
     with demo.serve(generate_jobs(count=2), key=KEY) as server:
         whole, nothing = broken_at(0, server, tmp_path / "t0")

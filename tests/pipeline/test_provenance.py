@@ -28,12 +28,13 @@ def indexes(target: Path) -> list[dict[str, Any]]:
     return [json.loads(p.read_bytes()) for p in sorted((target / "_ftetl" / "archive" / "index").iterdir())]
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_a_response_of_the_network_is_in_the_index_with_each_detail(tmp_path: Path) -> None:
     jobs = [{"id": f"ft-{n}", "status": "completed"} for n in range(3)]
     fails = {"/v1/fine-tunes/ft-1": 404, "/v1/fine-tunes/ft-2": 500}
     with demo.serve(jobs=jobs, fail=fails.get) as server:
         environ = {"TOGETHER_API_KEY": server.key}
-        ftetl.export(tmp_path / "t", base_url=server.url, environ=environ, observed_at=DAY, deadline=1.0)
+        ftetl.export(tmp_path / "t", base_url=server.url, environ=environ, observed_at=DAY)
         body = server.list_body
     (told,) = indexes(tmp_path / "t")
     assert (told["version"], told["base"]) == (1, None)

@@ -114,6 +114,7 @@ def _forget_contracts() -> None:
 
 
 class TestTheSame:
+    @pytest.mark.usefixtures("quick_retries")
     def test_after_runs_of_every_kind(self, exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
         server = exports.server
         many = [job(n) for n in range(12)]
@@ -121,7 +122,7 @@ class TestTheSame:
         exports()  # nothing changed
         exports(*many[1:], job(20, status="running", token_count=5, updated_at="2026-07-12T00:00:00Z"))  # one vanished
         server.fail = lambda path: {"ft-21": 500, "ft-22": 404}.get(path.rpartition("/")[2])
-        assert exports(*many[1:], job(20), job(21), job(22), deadline=1.0).exit_code == 3
+        assert exports(*many[1:], job(20), job(21), job(22)).exit_code == 3
         server.fail = lambda _: None
         exports(*reversed(many), job(20), job(21), job(22))  # one came back, a detail came late
         with pytest.raises(DataError):

@@ -181,10 +181,11 @@ def test_a_service_without_the_endpoint_is_told_once_a_run_and_asked_again(runs:
     assert runs.rows("training_metrics", *SHOWN) == ROWS
 
 
+@pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("status", [401, 403, 500])
 def test_a_failure_costs_the_metrics_of_its_job_and_is_asked_again(runs: Exports, server: Server, status: int) -> None:
     server.fail = lambda path: status if path.endswith("ft-01/metrics") else None
-    report = runs(deadline=3.0)
+    report = runs()
     assert (report.exit_code, report.rows["jobs"]) == (3, 4)
     assert report.endpoints == {"training_metrics": {"failed": 1, "here": 2}}
     assert re.match(r"1 of the requests for training_metrics failed \(.*HTTP \d+.*\); the next", report.warnings[0])

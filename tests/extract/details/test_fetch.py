@@ -171,13 +171,13 @@ ODD_DETAILS: dict[str, tuple[Answer, int, str, str | None, list[tuple[str, str |
 }
 
 
+@pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("case", ODD_DETAILS)
 def test_a_failed_or_unusable_detail_leaves_the_list_item(serve: Any, tmp_path: Path, case: str) -> None:
     answer, code, outcome, kind, aside = ODD_DETAILS[case]
     service = serve(job(1, status="running"), job(2))
     service.says(1, answer)
-    deadline = 1.0 if answer[0] == 500 or case in ("web page", "an error with status 200") else 60.0
-    report = service.export(tmp_path / "t", deadline=deadline)
+    report = service.export(tmp_path / "t")
     assert report.exit_code == code
     assert report.details == dict(Counter(["here", outcome]))
     first, second = rows(tmp_path / "t", "jobs")
@@ -194,12 +194,13 @@ def test_a_failed_or_unusable_detail_leaves_the_list_item(serve: Any, tmp_path: 
     assert {q["source"] for q in rows(tmp_path / "t", "quarantine")} <= {"GET /fine-tunes/ft-1"}
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_all_malformed_details_at_once_do_not_affect_other_jobs(serve: Any, tmp_path: Path) -> None:
     service = serve(*(job(n) for n in range(10, 30)))
     unlucky = [case for case in ODD_DETAILS if case not in ("another job", "two jobs")]
     for number, case in enumerate(unlucky, start=10):
         service.says(number, ODD_DETAILS[case][0])
-    report = service.export(tmp_path / "t", deadline=3.0)
+    report = service.export(tmp_path / "t")
     assert report.exit_code == 3
     assert (report.rows["jobs"], report.vanished) == (20, 0)
     fine = [r for r in rows(tmp_path / "t", "jobs") if r["events_state"] == "detail"]
@@ -207,6 +208,7 @@ def test_all_malformed_details_at_once_do_not_affect_other_jobs(serve: Any, tmp_
     assert report.received == 20 + report.details["here"] + report.quarantined
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_a_job_without_its_detail_keeps_its_events_marked_as_stale(serve: Any, tmp_path: Path) -> None:
     settling = {"observed_at": datetime(2026, 7, 3, tzinfo=UTC)}  # less than three days after their end
     service = serve(job(1), job(2), job(3))
@@ -214,12 +216,12 @@ def test_a_job_without_its_detail_keeps_its_events_marked_as_stale(serve: Any, t
     for number in (1, 2, 3):
         service.says(number, (500, b"{}") if number == 1 else (404, b"{}"))
     service.server.jobs = [job(1), job(2), job(3, n_epochs=2, updated_at="2026-07-03T00:00:00Z")]
-    report = service.export(tmp_path / "t", deadline=1.0, **settling)
+    report = service.export(tmp_path / "t", **settling)
     assert report.exit_code == 3
     assert [r["events_state"] for r in rows(tmp_path / "t", "jobs")] == ["stale", "detail", "stale"]
     assert [r["param_count"] for r in rows(tmp_path / "t", "jobs")] == [1, 2, 3]
     assert len(rows(tmp_path / "t", "events")) == 6
-    again = service.export(tmp_path / "t", deadline=1.0, **settling)
+    again = service.export(tmp_path / "t", **settling)
     assert (again.changed, again.exit_code) == (False, 3)
     service.answers.clear()
     better = service.export(tmp_path / "t", **settling)
@@ -238,13 +240,14 @@ def test_a_broken_detail_does_not_stop_vanishing(serve: Any, tmp_path: Path) -> 
     assert [r["present"] for r in rows(tmp_path / "t", "jobs")] == [True, False]
 
 
+@pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("detail", [(404, b"{}"), (500, b"{}"), (200, b'{"id":"ft-9"}'), (200, BROKEN)])
 def test_a_quarantined_item_may_lack_its_detail_too(serve: Any, tmp_path: Path, detail: Answer) -> None:
     service = serve(job(1), job(2))
     broken = b'{"data":[{"id":"ft-2"},{"id":"ft-1","a":1,"a":2}]}'
     service.answers[LIST] = (200, broken)
     service.says(1, detail)
-    report = service.export(tmp_path / "t", deadline=1.0 if detail[0] == 500 else 60.0)
+    report = service.export(tmp_path / "t")
     assert report.exit_code == 3
     assert [r["job_id"] for r in rows(tmp_path / "t", "jobs")] == ["ft-2"]
     assert report.rows["quarantine"] == (2 if detail[0] == 200 else 1)

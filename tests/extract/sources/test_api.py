@@ -269,7 +269,7 @@ def test_at_the_deadline_the_rest_has_failed_without_a_request(serve) -> None:
         return job(job_id)
 
     service = serve(reply)
-    source = api(service, seconds=1.5, concurrency=2)
+    source = api(service, seconds=3.0, concurrency=2)
 
     found = outcomes(list(source.details(ids(3000))))
 
