@@ -70,11 +70,14 @@ class DetailStore(Protocol):
     def needs_fetch(self, job_id: str, listed: bytes) -> bool:
         """Whether to fetch the detail of a job that is not unchanged."""
 
+    def expect(self, count: int) -> None:
+        """Learn how many details are about to be put."""
+
     def get(self, job_id: str, listed: bytes) -> Detail | None:
         """The detail that a killed run has fetched for the same listed document."""
 
     def put(self, detail: Detail, listed: bytes, *, usable: bool) -> None:
-        """Store a detail, or that there is none."""
+        """Store a detail, or that there is none; at once, unless another is known to follow."""
 
 
 def read_source(settings: Settings, source: Source) -> Extraction:
@@ -123,6 +126,8 @@ def fetch_details(
         return
     extraction.confirmed = frozenset(i for i, digest in listed.items() if digest and store.is_unchanged(i, digest))
     wanted = [i for i, digest in listed.items() if i not in extraction.confirmed and store.needs_fetch(i, digest)]
+
+    store.expect(len(wanted))
 
     def stored_then_fetched() -> Iterator[Detail]:
         missing = []

@@ -70,7 +70,7 @@ class ReplayedSource:
             entry = self.detail_entries[job_id]
             response = None
             if "sha256" in entry:
-                blob = Memory(self._archive.read_body(entry["sha256"]))
+                blob = Memory(self._archive.read_body(entry["sha256"], entry.get("pack", "")))
                 response = Response(entry["name"], blob, parse_iso(entry["observed_at"]), detail=True)
             yield Detail(job_id, Outcome(entry["outcome"]), response, is_followed=left % _TOGETHER > 0)
 
@@ -142,6 +142,9 @@ class ReplayedProvenance:
     def needs_fetch(self, job_id: str, listed: bytes) -> bool:  # noqa: ARG002
         """Whether this job's detail was requested."""
         return job_id in self._fetched
+
+    def expect(self, count: int) -> None:
+        """Do nothing: nothing is stored."""
 
     def get(self, job_id: str, listed: bytes) -> Detail | None:  # noqa: ARG002
         """None: what an earlier run had fetched is among the details of that run."""

@@ -41,7 +41,7 @@ def download(store: ObjectStore, folder: Path, manifest: Manifest) -> set[str]:
         except ValueError:
             what = f"{store.address}/{key} is damaged"
             raise StorageError("A02", what, next="restore the archive from a backup") from None
-        bodies |= {f"{_BODIES}/{sha256}{SUFFIX}" for sha256 in _bodies_of(entry)}
+        bodies |= {f"{_BODIES}/{name}" for name in _bodies_of(entry)}
         if entry["base"] is None:
             break
         version, run_id = entry["base"], entry["base_run"]
@@ -56,5 +56,7 @@ def download(store: ObjectStore, folder: Path, manifest: Manifest) -> set[str]:
 
 
 def _bodies_of(entry: dict[str, Any]) -> set[str]:
+    """The names of the files that hold the bodies of a version."""
     responses = [r for name in ("answers", "details", "endpoints") for r in entry.get(name, ())]
-    return {response["sha256"] for response in responses if "sha256" in response and "path" not in response}
+    stored = [response for response in responses if "sha256" in response and "path" not in response]
+    return {response.get("pack") or f"{response['sha256']}{SUFFIX}" for response in stored}

@@ -154,6 +154,11 @@ class Fs:
             except FileNotFoundError:
                 return None
 
+    def read_part(self, folder: Folder, name: str, offset: int, length: int) -> bytes:
+        """The bytes of a file from `offset`, `length` of them or as many as there are."""
+        with self.perform("read", folder.path / name), _open_to_read(folder, name) as file:
+            return os.pread(file.fileno(), length, offset)
+
     def digest(self, folder: Folder, name: str) -> tuple[int, str]:
         """The length of a file in bytes and its SHA-256, as read now."""
         with self.perform("read", folder.path / name), _open_to_read(folder, name) as file:

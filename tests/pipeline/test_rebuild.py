@@ -19,6 +19,7 @@ from ftetl import contract, demo
 from ftetl.demo import Server
 from ftetl.errors import DataError, FtetlError, StorageError
 from ftetl.extract.archive import Archive
+from ftetl.extract.details import cache
 from ftetl.pipeline import export
 from ftetl.run_report import Report
 from ftetl.store.manifest import newest_manifest
@@ -115,7 +116,11 @@ def _forget_contracts() -> None:
 
 class TestTheSame:
     @pytest.mark.usefixtures("quick_retries")
-    def test_after_runs_of_every_kind(self, exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("packed_from", [1, cache.PACKED_FROM])
+    def test_after_runs_of_every_kind(
+        self, exports: Exports, packed_from: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cache, "PACKED_FROM", packed_from)
         server = exports.server
         many = [job(n) for n in range(12)]
         exports(*many, job(20, status="running", events=[]), formats=("csv",))
@@ -253,7 +258,11 @@ class TestRefused:
         exports.refuses(DataError, r"saved\.json is not the one", 65)
 
     @pytest.mark.parametrize("damage", [None, b"", b"no zstd"])
-    def test_with_a_damaged_archive(self, exports: Exports, damage: bytes | None) -> None:
+    @pytest.mark.parametrize("packed_from", [1, cache.PACKED_FROM])
+    def test_with_a_damaged_archive(
+        self, exports: Exports, damage: bytes | None, packed_from: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cache, "PACKED_FROM", packed_from)
         exports(job(1), job(2))
         for body in (path for path in exports.archived() if path.suffix == ".zst"):
             whole = body.read_bytes()

@@ -137,8 +137,12 @@ def test_every_command_reads_it(
 
 
 class TestRebuild:
-    def test_it_makes_the_same_tables_from_the_archive(self, address: str) -> None:
-        ftetl.export(address, source="demo", events="list")
+    @pytest.mark.parametrize("events", ["list", "auto"])
+    def test_it_makes_the_same_tables_from_the_archive(
+        self, address: str, events: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ftetl.extract.details.cache.PACKED_FROM", 1)
+        ftetl.export(address, source="demo", events=events)
         before = cells(address)
 
         report = rebuild(address)

@@ -24,7 +24,7 @@ from ftetl.demo import Server
 from ftetl.errors import DataError, FtetlError
 from ftetl.extract.archive import Archive
 from ftetl.extract.details import fingerprints
-from ftetl.extract.details.cache import DetailCache
+from ftetl.extract.details.cache import PACKED_FROM, DetailCache
 from ftetl.pipeline import export as pipeline_export
 from ftetl.run_report import Report
 from ftetl.store.target import Target
@@ -36,6 +36,8 @@ WHOAMI = ("/v3/whoami", "/v1/whoami")
 CREATED = "2026-07-01T00:00:00Z"
 RUN = """
 import sys, ftetl
+from ftetl.extract.details import cache
+cache.PACKED_FROM = int(sys.argv[4])
 ftetl.export(sys.argv[1], base_url=sys.argv[2], concurrency=4, observed_at=sys.argv[3])
 """
 
@@ -273,11 +275,12 @@ class TestResume:
     JOBS = 40
 
     @pytest.fixture
-    def killed(self, tmp_path: Path) -> Iterator[tuple[Server, Path, list[str]]]:
+    def killed(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Server, Path, list[str]]]:
         """A server, a target that a run was killed over, and the jobs that it had answered for."""
         with demo.serve(jobs=[job(n, ended=2 if n % 3 else None) for n in range(self.JOBS)], latency=0.04) as server:
             environ = {**os.environ, "TOGETHER_API_KEY": server.key, "PYTHONPATH": str(Path(ftetl.__file__).parents[1])}
             words = [sys.executable, "-c", RUN, str(tmp_path / "t"), server.url, day(20).isoformat()]
+            words.append(str(getattr(request, "param", PACKED_FROM)))
             run = subprocess.Popen(words, env=environ)
             try:
                 end = time.monotonic() + 60
@@ -292,6 +295,7 @@ class TestResume:
             assert self.JOBS // 3 <= len(answered) < self.JOBS
             yield server, tmp_path / "t", answered
 
+    @pytest.mark.parametrize("killed", [PACKED_FROM, 1], indirect=True, ids=["files", "pack"])
     def test_no_detail_that_was_kept_is_asked_for_twice_and_the_tables_are_the_same(
         self, killed: tuple[Server, Path, list[str]], tmp_path: Path
     ) -> None:
@@ -321,6 +325,23 @@ class TestResume:
         assert rows(target)[had]["token_count"] == 8
         export(server, tmp_path / "other", day(20))
         assert files(target) == files(tmp_path / "other")
+
+    @pytest.mark.parametrize("killed", [1], indirect=True)
+    def test_a_pack_that_lost_its_end_costs_the_requests_of_its_end(
+        self, killed: tuple[Server, Path, list[str]], tmp_path: Path
+    ) -> None:
+        server, target, _ = killed
+        (path,) = kept(target)
+        entries = [json.loads(line) for line in path.read_bytes().splitlines()]
+        (pack,) = (target / "_ftetl" / "archive").glob("details-*.zst")
+        pack.write_bytes(pack.read_bytes()[:-1])
+        assert export(server, target, day(20)).exit_code == 0
+        again = asked(server)
+        assert entries[-1]["job_id"] in again
+        assert entries[0]["job_id"] not in again
+        export(server, tmp_path / "other", day(20))
+        assert files(target) == files(tmp_path / "other")
+        assert not pipeline_export.rebuild(target).changed
 
     def test_damage_to_what_was_kept_costs_a_request_each(
         self, killed: tuple[Server, Path, list[str]], tmp_path: Path
