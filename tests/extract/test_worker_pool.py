@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from ftetl.clock import Deadline
-from ftetl.extract.worker_pool import map_in_groups, map_unordered
+from ftetl.extract.worker_pool import Group, map_in_groups, map_unordered
 
 
 def forever() -> float:
@@ -97,3 +97,41 @@ def test_results_that_are_ready_together_come_as_one_group() -> None:
 
     assert sorted(number for group in groups for number in group) == [*range(4)]
     assert len(groups) <= 2
+
+
+@pytest.mark.parametrize(
+    ("most", "total", "longest"), [(7, 10**9, 7), (1000, 50, 6), (1000, 10**9, 200), (1, 0, 1)], ids=str
+)
+def test_a_group_is_bounded_by_its_results_and_by_their_sizes(most: int, total: int, longest: int) -> None:
+    group = Group(most, lambda number: 10, total)
+    groups = [*map_in_groups(range(200), lambda n: n, threads=4, left=forever, group=group)]
+
+    assert sorted(number for found in groups for number in found) == [*range(200)]
+    assert max(map(len, groups)) <= longest
+
+
+def test_no_more_than_a_group_waits_to_be_taken() -> None:
+    done: Counter[int] = Counter()
+    group = Group(5, lambda _: 0, 0)
+    results = map_in_groups(range(1000), lambda n: done.update([n]) or n, threads=3, left=forever, group=group)
+
+    taken = len(next(results))
+    results.close()
+    ended([t for t in threading.enumerate() if t.name.startswith("ftetl-worker")])
+
+    assert len(done) <= taken + 5 + 3
+
+
+def test_what_is_ready_is_taken_although_the_group_is_not_full() -> None:
+    hang = threading.Event()
+    group = Group(64, lambda _: 0, 0)
+    results = map_in_groups(
+        range(4), lambda n: hang.wait(60) and n if n == 3 else n, threads=4, left=forever, group=group
+    )
+
+    found: list[int] = []
+    while len(found) < 3:
+        found += next(results)
+    hang.set()
+
+    assert sorted(found + [n for rest in results for n in rest]) == [0, 1, 2, 3]

@@ -24,7 +24,7 @@ from ftetl.extract.outcome import Outcome
 from ftetl.extract.source import Detail, SourceStats
 from ftetl.extract.together_api.client import Client, JobList
 from ftetl.extract.together_api.transport import RequestLimits
-from ftetl.extract.worker_pool import map_in_groups, map_unordered
+from ftetl.extract.worker_pool import Group, map_in_groups, map_unordered
 from ftetl.raw.blob import Memory
 from ftetl.raw.response import Response
 
@@ -93,7 +93,9 @@ class ApiSource:
         left = self._limits.deadline.left
         outcomes: Counter[Outcome] = Counter()
         try:
-            groups = map_in_groups(ordered, self._fetch_detail, threads=self._limits.concurrency, left=left)
+            groups = map_in_groups(
+                ordered, self._fetch_detail, threads=self._limits.concurrency, left=left, group=_TOGETHER
+            )
             for detail in chain.from_iterable(map(_last_marked, groups)):
                 del waiting[detail.job_id]
                 outcomes[detail.outcome] += 1
@@ -191,6 +193,13 @@ class ApiSource:
             f"the first {failed} requests for details all failed{why}; {waiting:,} more were not sent, "
             "and the next run sends them"
         )
+
+
+def _size(detail: Detail) -> int:
+    return detail.response.blob.size if detail.response else 0
+
+
+_TOGETHER = Group(64, _size, 8 << 20)  # details that are masked and archived together, and bytes of them
 
 
 def _last_marked(group: list[Detail]) -> list[Detail]:
