@@ -56,6 +56,7 @@ from ftetl.transform import deduplicate
 from ftetl.transform.merge import merger
 from ftetl.transform.merge.run_context import RunContext
 
+_LARGE = 1 << 20  # bytes of the file of `jobs`, from which on it pays to read it in a thread
 _MANY = 2_000  # elements from which on it pays to import the validation in a thread
 
 _log = logging.getLogger(__name__)
@@ -117,6 +118,8 @@ class Run:
             preload_validation()  # while the network is waited for
         integrity.require_readable_manifest(target.path, target.base, has_manifests=target.has_manifests)
         integrity.require_undamaged_base(target.path, target.base, formats.is_read_back)
+        if target.base and any(f.bytes > _LARGE for f in target.base.files if f.name == "jobs.parquet"):
+            self._stored.read_ahead("jobs")  # while the responses are read
         stored = self._facts_before.get("identity", {})
         identity = guards.check_identity(stored, source.service, self._settings.label, self._privacy, self._owner)
         with self._failed_responses.keep_evidence():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,9 +54,16 @@ class TableReader:
         fetch: Fetch | None = None,
     ) -> None:
         self.folder = folder
+        self._ahead: dict[str, Future[pa.Table]] = {}
         self._fetch = fetch
         self._files = files
         self._exact = exact
+
+    def read_ahead(self, name: str) -> None:
+        """Begin to read a table in a thread; `read_table` waits for it, and gives it however often it is called."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix="ftetl-read-ahead")
+        self._ahead[name] = pool.submit(self._read_table, name)
+        pool.shutdown(wait=False)
 
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A table, all of it or some columns.
@@ -63,6 +71,12 @@ class TableReader:
         Raises:
             StorageError: The file cannot be read, or is damaged.
         """
+        if name in self._ahead:
+            table = self._ahead[name].result()
+            return table.select(list(columns)) if columns else table
+        return self._read_table(name, columns)
+
+    def _read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         groups = list(self.read_row_groups(name, columns))
         table = pa.concat_tables(groups, promote_options="permissive") if groups else empty(tables()[name])
         return (table.select(list(columns)) if columns else table).combine_chunks()

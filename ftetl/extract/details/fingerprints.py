@@ -61,6 +61,8 @@ def finished_jobs(stored: TableReader, fingerprints: Mapping[str, bytes], asked_
         fingerprints: those of that snapshot; a job without one is left out.
         asked_at: when details were last asked for.
     """
+    if not fingerprints:
+        return {}
     times = ["finished_at", "updated_at", "last_changed_at"]
     jobs = stored.read_table("jobs", ["job_id", "events_state", "is_terminal", *times])
     ended = pc.coalesce(*(jobs.column(name) for name in times))
