@@ -86,7 +86,7 @@ class Transaction:
         return cast(BinaryIO, file)
 
     def keep_files(self, names: Collection[str]) -> bool:
-        """Take files of the newest version as they are, as hard links; False if one cannot be, and then none is."""
+        """Take files of the newest version as hard links; False if one is damaged or cannot be linked, and none is."""
         if not self._is_open or self._base is None:
             return False
         files = {file.name: file for file in self._base.files if file.name in names}
@@ -96,7 +96,8 @@ class Transaction:
         with self._fs.open_folder(self._folders.snapshots, self._base.run_id) as base_folder:
             for name in files:
                 try:
-                    is_made = self._fs.link(base_folder, name, self._folder, name) is Link.MADE
+                    is_intact = self._fs.digest(base_folder, name) == (files[name].bytes, files[name].sha256)
+                    is_made = is_intact and self._fs.link(base_folder, name, self._folder, name) is Link.MADE
                 except FtetlError:
                     is_made = False
                 if not is_made:

@@ -112,3 +112,14 @@ def test_rows_are_taken_as_long_as_they_are_the_same_however_they_are_cut(
     assert unchanged.count == len(taken)
     assert unchanged.are_all() == (taken == before)
     assert pa.concat_tables([whole.slice(0, 0), *unchanged.rows()]).equals(whole.slice(0, len(taken)))
+
+
+def test_a_damaged_file_is_written_again(tmp_path: Path) -> None:
+    export(tmp_path / "t", 1)
+    damaged = tmp_path / "t" / "current" / "quarantine.csv"
+    damaged.chmod(0o600)
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+
+    assert export(tmp_path / "t", 1) == sorted({*tables()} - {"quarantine"})
+
+    assert damaged.read_bytes().endswith(b"\n")
