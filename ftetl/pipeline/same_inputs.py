@@ -22,7 +22,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -99,15 +99,24 @@ def code_digests() -> dict[str, str] | None:
     code = {"python": sys.version, **_libraries()}
     try:
         for top, suffix in ((str(package), ".py"), (str(folder()), ".toml")):
-            for above, _, names in os.walk(top):  # a third of the time of `rglob`
-                for path in (f"{above}/{name}" for name in names if name.endswith(suffix)):
-                    changed = Path(path).stat().st_ctime
-                    if changed >= ftetl.LOADED_AT - _TICK:
-                        return None
-                    code[path.removeprefix(f"{top}/")] = _unchanged_sha256(path, changed)
+            for path in _files_below(top, suffix):
+                changed = os.stat(path).st_ctime  # noqa: PTH116 - of hundreds of files `Path` takes twice the time
+                if changed >= ftetl.LOADED_AT - _TICK:
+                    return None
+                code[path.removeprefix(f"{top}/")] = _unchanged_sha256(path, changed)
     except OSError:
         return None
     return code
+
+
+def _files_below(folder: str, suffix: str) -> Iterator[str]:
+    """The paths of the files of this suffix in a folder and all folders in it."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(entry.path, suffix)
+            elif entry.name.endswith(suffix):
+                yield entry.path
 
 
 @cache
@@ -123,7 +132,8 @@ def _libraries() -> dict[str, str]:
 @cache
 def _unchanged_sha256(path: str, _changed: float) -> str:
     """The SHA-256 of a file that was last changed at that time, before this process began."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with open(path, "rb", buffering=0) as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -22,10 +22,11 @@ EXPORT = COMMAND_LINE | {
 }
 
 # Told at the very end, so that nothing is missing; `-X importtime` would also list what was only tried. A name without
-# a module is one that must not be loaded.
+# a module is one that must not be loaded, or that something else takes the place of.
 LISTING = """
 import atexit, runpy, sys
-atexit.register(lambda: print(*(name for name, module in sys.modules.items() if module), file=sys.stderr))
+loaded = lambda: (name for name, module in sys.modules.items() if hasattr(module, "__spec__"))
+atexit.register(lambda: print(*loaded(), file=sys.stderr))
 sys.argv = ["ftetl", *sys.argv[2:]]
 """
 
