@@ -157,7 +157,7 @@ def ask_endpoints(
     for answer in source.endpoints(requests):
         response = answer.response and _with_date(answer.response, settings)
         if response is not None:
-            response = replace(response, blob=spool.append(response.blob.read(0, response.blob.size)))
+            response = response.with_blob(spool.append(response.blob.read(0, response.blob.size)))
         received[answer.request] = replace(answer, response=response)
     extraction.endpoints = EndpointAnswers([received[request] for request in requests if request in received])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -36,6 +37,12 @@ class Response:
     pages: int = 1  # of a live list: in how many responses it came, up to the one that names no next page
     stamp: tuple[int, ...] = ()  # of a saved response, before it was read: shows a later change
     scanned: tuple[Blob, Any] | None = field(default=None, compare=False, repr=False)  # bytes, and their `Scan`
+
+    def with_blob(self, blob: Blob) -> Response:
+        """The response with other bytes, as `dataclasses.replace` makes it, which takes ten times as long."""
+        other = copy.copy(self)
+        vars(other)["blob"] = blob
+        return other
 
 
 def file_stamp(path: Path) -> tuple[int, ...]:

@@ -78,7 +78,7 @@ class FetchedDetails:
         if detail.response is not None:
             response = detail.response
             if (blob := mask_blob(response.blob)) is not response.blob:
-                response = replace(response, blob=blob)
+                response = response.with_blob(blob)
                 detail = replace(detail, response=response)
             if outcome is Outcome.HERE and not self._add_response(job_id, response):
                 outcome = Outcome.FAILED
@@ -99,7 +99,7 @@ class FetchedDetails:
         except FtetlError:
             scan = Scan()
         blob = self.spool.append(response.blob.read(0, response.blob.size)) if self.spool else response.blob
-        self.responses.append(replace(response, blob=blob))
+        self.responses.append(response.with_blob(blob))
         self.scans.append(scan)
         if scan.ids == [job_id]:
             return True

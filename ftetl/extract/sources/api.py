@@ -91,17 +91,18 @@ class ApiSource:
         ordered = _spread_first(job_ids, FAILED_DETAILS)
         waiting = dict.fromkeys(ordered)
         left = self._limits.deadline.left
-        outcomes: Counter[Outcome] = Counter()
+        received = failed = 0
         try:
             groups = map_in_groups(
                 ordered, self._fetch_detail, threads=self._limits.concurrency, left=left, group=_TOGETHER
             )
             for detail in chain.from_iterable(map(_last_marked, groups)):
                 del waiting[detail.job_id]
-                outcomes[detail.outcome] += 1
+                received += 1
+                failed += detail.outcome is Outcome.FAILED
                 yield detail
-                if outcomes[Outcome.FAILED] >= max(FAILED_DETAILS, outcomes.total()) and waiting:
-                    self.notes += (self._stopped_note(outcomes.total(), len(waiting)),)
+                if failed >= max(FAILED_DETAILS, received) and waiting and not detail.is_followed:
+                    self.notes += (self._stopped_note(received, len(waiting)),)
                     break
         finally:
             if waiting:  # the deadline, a refused key, or the reader has stopped: nobody waits for open requests
@@ -196,10 +197,13 @@ class ApiSource:
 
 
 def _size(detail: Detail) -> int:
+    if detail.outcome is Outcome.FAILED:
+        return 2 * _BYTES  # no others are waited for: perhaps the details are to be given up
     return detail.response.blob.size if detail.response else 0
 
 
-_TOGETHER = Group(64, _size, 8 << 20)  # details that are masked and archived together, and bytes of them
+_BYTES = 8 << 20
+_TOGETHER = Group(64, _size, _BYTES)  # details that are masked and archived together
 
 
 def _last_marked(group: list[Detail]) -> list[Detail]:
