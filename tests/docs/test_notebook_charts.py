@@ -102,7 +102,11 @@ def faults(figure: Figure) -> Iterator[str]:
             yield f"{where}: {fault}"
 
 
-@pytest.mark.parametrize("case", CASES)
+# Between these: the default run has the smallest and the largest export, and every way to choose an axis of prices.
+SLOW = ("3 jobs", "60 jobs", "one month", "one model")
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow if c in SLOW else ()) for c in CASES])
 def test_every_chart_can_be_read(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "jobs.json").write_text(json.dumps({"data": CASES[case]()}), "utf-8")
     ftetl.export(tmp_path / "target", source=tmp_path / "jobs.json", observed_at="2026-11-20T00:00:00Z")

@@ -320,10 +320,11 @@ def run(what: str, count: int, seed: int, folder: Path) -> Counter[str]:
 
 
 def test_damaged_elements_are_rows_or_in_quarantine_and_say_the_same_again(tmp_path: Path) -> None:
-    found = run("elements", 800, 1, tmp_path)
+    """As many as give each kind of damage, and each of its three ends, tens of times; the slow test takes 100,000."""
+    found = run("elements", 400, 1, tmp_path)
 
-    assert found["damaged elements"] == 800
-    assert min(found["rows"], found["quarantined"], found["anomalies"]) > 120  # the damage reaches all three
+    assert found["damaged elements"] == 400
+    assert min(found["rows"], found["quarantined"], found["anomalies"]) > 60  # the damage reaches all three
 
 
 def test_damaged_bodies_are_accounted_for_or_refused(tmp_path: Path) -> None:

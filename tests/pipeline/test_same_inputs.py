@@ -181,7 +181,7 @@ class TestIsTaken:
         assert not left.exists()
 
 
-@settings(max_examples=settings.default.max_examples // 6)
+@settings(max_examples=settings.default.max_examples // 12)
 @given(
     lists=st.lists(st.lists(st.sampled_from([*JOBS, *ELEMENTS]), min_size=1, max_size=5), min_size=2, max_size=2),
     runs=st.lists(
@@ -195,6 +195,7 @@ class TestIsTaken:
 def test_any_runs_end_as_if_all_had_been_read(
     lists: list[list[Any]], runs: list[tuple[int, int, Job]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """The two examples go from "read" to "not read" and back; by default come five more, in the long profile many."""
     folder = tmp_path_factory.mktemp("runs")
     targets = folder / "remembers", folder / "reads"
     for number, hours, options in runs:

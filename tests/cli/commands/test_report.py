@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 import ftetl
 from ftetl import html_report
 from ftetl.config import settings
+from tests.cli.program import Here
 
 ROOT = Path(__file__).parents[3]
 
@@ -24,19 +24,19 @@ def report(*given: object, cwd: Path, **env: str) -> subprocess.CompletedProcess
     )
 
 
-def test_the_page_lies_in_the_working_folder_and_is_private(demo_target: Path, tmp_path: Path) -> None:
-    done = report(demo_target, cwd=tmp_path)
+def test_the_page_lies_in_the_working_folder_and_is_private(demo_target: Path, tmp_path: Path, here: Here) -> None:
+    done = here("report", demo_target, cwd=tmp_path)
     file = tmp_path / settings.PAGE
 
-    assert (done.returncode, done.stdout) == (0, b"")
-    assert done.stderr.decode().startswith(f"ftetl: OK (0): {settings.PAGE}: 360 jobs, ")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith(f"ftetl: OK (0): {settings.PAGE}: 360 jobs, ")
     assert file.read_text("utf-8") == html_report.build_page(ftetl.open(demo_target)).html
     assert file.stat().st_mode & 0o777 == settings.FILE_MODE
 
 
-def test_json_says_the_figures_that_stand_on_the_page(demo_target: Path, tmp_path: Path) -> None:
-    done = report(demo_target, "--json", "-q", "-o", "a.html", "--file-mode", "0640", cwd=tmp_path)
-    told = json.loads(done.stdout)
+def test_json_says_the_figures_that_stand_on_the_page(demo_target: Path, tmp_path: Path, here: Here) -> None:
+    done = here("report", demo_target, "--json", "-q", "-o", "a.html", "--file-mode", "0640", cwd=tmp_path)
+    told = done.document
     html = (tmp_path / "a.html").read_text("utf-8")
 
     assert told["file"] == "a.html"
@@ -45,7 +45,7 @@ def test_json_says_the_figures_that_stand_on_the_page(demo_target: Path, tmp_pat
     assert f'value="{told["net_usd"]}"' in html
     assert f'value="{told["usd_per_million_tokens"]}"' in html
     assert (tmp_path / "a.html").stat().st_mode & 0o777 == 0o640
-    assert done.stderr == b""
+    assert done.err == ""
 
 
 def test_a_dash_is_stdout_in_every_locale(demo_target: Path, tmp_path: Path) -> None:
@@ -67,12 +67,10 @@ def test_a_dash_is_stdout_in_every_locale(demo_target: Path, tmp_path: Path) -> 
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(
-    demo_target: Path, tmp_path: Path, given: list[str], code: int, said: str
+    demo_target: Path, tmp_path: Path, given: list[str], code: int, said: str, here: Here
 ) -> None:
-    done = report(*(word.format(demo=demo_target) for word in given), cwd=tmp_path)
-    last = done.stderr.decode().splitlines()[-1]
+    done = here("report", *(word.format(demo=demo_target) for word in given), cwd=tmp_path)
 
-    assert done.returncode == code
-    assert said in last
-    assert b"Traceback" not in done.stderr
+    assert done.code == code
+    assert said in done.last
     assert [*tmp_path.iterdir()] == []
