@@ -19,12 +19,34 @@ _THREADS = 2  # hashlib computes without Python's lock
 
 
 def digests_of(responses: Sequence[Response], scans: Sequence[Scan]) -> pa.Table:
-    """The SHA-256 of each job's element, in no order; a job with several elements in these responses is left out."""
-    found = [_digests(response, scan) for response, scan in zip(responses, scans, strict=True)]
+    """The SHA-256 of each job's element, in no order; a job with several elements in these responses is left out.
+
+    Raises:
+        DataError: A response has become shorter.
+    """
+    found = [scan.digests or _digests(response, scan) for response, scan in zip(responses, scans, strict=True)]
     whole = pa.concat_tables(found) if found else SCHEMA.empty_table()
     counted = one(pc.value_counts(whole.column("job_id")))
     several = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
     return whole.filter(pc.invert(pc.is_in(whole.column("job_id"), value_set=several))) if len(several) else whole
+
+
+def other_ranges(response: Response, scan: Scan, known: pa.Table) -> list[tuple[int, int]]:
+    """Where the bytes of a response lie that are no element with one of the `known` digests, and no separator.
+
+    Raises:
+        DataError: The response has become shorter.
+    """
+    scan.digests = _digests(response, scan)
+    at = pc.index_in(scan.digests.column("job_id"), value_set=one(known.column("job_id")))
+    is_known = pc.equal(pc.take(one(known.column("sha256")), one(at)), one(scan.digests.column("sha256")))
+    others = pc.indices_nonzero(pc.invert(pc.fill_null(is_known, False))).to_pylist()
+    elements = [(scan.offsets[i], scan.offsets[i] + scan.lengths[i]) for i in others]
+    elements += [(refused.offset, refused.offset + refused.length) for refused in scan.refused]
+    known_ends = [at + length for at, length in zip(scan.offsets[-1:], scan.lengths[-1:], strict=True)]
+    first = min([response.blob.size, *scan.offsets[:1], *(start for start, _ in elements)])
+    last = max([first, *known_ends, *(end for _, end in elements)])
+    return sorted([(0, first), *elements, (last, response.blob.size)])
 
 
 def _digests(response: Response, scan: Scan) -> pa.Table:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ftetl.errors import DataError
+from ftetl.extract.element_digests import other_ranges
 from ftetl.extract.source import Detail, Source, SourceDecorator
 from ftetl.raw import index, parts
 from ftetl.raw.blob import Memory, Spooled
@@ -16,6 +18,9 @@ from ftetl.raw.response import Response, Shape
 from ftetl.raw.secret_masking import mask_everything, may_need_masking
 from ftetl.raw.secret_search import LARGE, SecretSearch
 from ftetl.raw.spool import write_spooled
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _PIECE = 4 << 20
 
@@ -27,6 +32,7 @@ class MaskingSource(SourceDecorator):
         super().__init__(source)
         self._scratch = scratch
         self.masked: Counter[str] = Counter()
+        self.searched: pa.Table | None = None  # ids and digests of elements that were searched before, and had none
 
     def responses(self) -> Iterator[Response]:
         """The responses, masked; large ones with their index, which is built while they are searched for secrets.
@@ -38,9 +44,15 @@ class MaskingSource(SourceDecorator):
             yield self._searched_and_scanned(response) if response.blob.size >= LARGE else self.rewrite(response)
 
     def _searched_and_scanned(self, response: Response) -> Response:
-        with SecretSearch(response.blob) as search:
+        if self.searched is not None:
             scanned = _with_scan(response)
-            may_need = search.may_need_masking()
+            scan = scanned.scanned and scanned.scanned[1]
+            with SecretSearch(response.blob, scan and other_ranges(response, scan, self.searched)) as search:
+                may_need = search.may_need_masking()
+        else:
+            with SecretSearch(response.blob) as search:
+                scanned = _with_scan(response)
+                may_need = search.may_need_masking()
         return self._masked(response) if may_need else scanned
 
     def rewrite(self, response: Response) -> Response:

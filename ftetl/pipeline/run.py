@@ -46,7 +46,7 @@ from ftetl.pipeline.progress import Progress, log_step
 from ftetl.pipeline.provenance import ArchivedProvenance, Provenance
 from ftetl.pipeline.repeatable import FinishedRun
 from ftetl.pipeline.run_times import run_times
-from ftetl.pipeline.unchanged_elements import Elements
+from ftetl.pipeline.unchanged_elements import Elements, Known
 from ftetl.raw.spool import Spool
 from ftetl.run_report import Report
 from ftetl.snapshot.table_reader import open_tables
@@ -122,6 +122,7 @@ class Run:
             self._stored.read_ahead("jobs")  # while the responses are read
         stored = self._facts_before.get("identity", {})
         identity = guards.check_identity(stored, source.service, self._settings.label, self._privacy, self._owner)
+        known = self._read_known()
         with self._failed_responses.keep_evidence():
             extraction = extract.read_source(self._settings, source)
         log_step(
@@ -131,7 +132,7 @@ class Run:
         with keep_list, Spool(target.scratch_folder) as spool:
             details = self._provenance.detail_store(extraction)
             extract.fetch_details(extraction, self._settings, source, details, self._progress.details, spool)
-            elements = self._find_unchanged(extraction)
+            elements = self._find_unchanged(extraction, known) if known else None
             self._ask_endpoints(extraction, spool)
             log_step(_log, "scanned", elements=extraction.elements, details=sum(extraction.details.outcomes.values()))
             if source.service is None and extraction.elements > _MANY:
@@ -156,13 +157,18 @@ class Run:
         extract.ask_endpoints(extraction, self._settings, self._source, requests, spool)
         self._warnings += endpoint_plan.warnings(self._settings, extraction.endpoints, self._final)
 
-    def _find_unchanged(self, extraction: Extraction) -> Elements | None:
-        """Take the jobs that are byte for byte as when their rows were written for unchanged, in saved responses."""
+    def _read_known(self) -> Known | None:
+        """What is known of the elements of saved responses; they need not be searched for secrets again."""
         if self._source.service is not None or self._provenance.is_replay:
             return None
-        elements = unchanged_elements.find_unchanged(
-            self._target, self._settings, self._privacy, extraction, self._stored
-        )
+        known = unchanged_elements.read_known(self._target, self._settings, self._privacy)
+        self._source.searched = known.rows if known.rows.num_rows else None
+        return known
+
+    def _find_unchanged(self, extraction: Extraction, known: Known) -> Elements | None:
+        """Take the jobs that are byte for byte as when their rows were written for unchanged."""
+        privacy, stored = self._privacy, self._stored
+        elements = unchanged_elements.find_unchanged(known, self._settings, privacy, extraction, stored)
         if elements is not None:
             extraction.confirmed = frozenset(elements.unchanged.rows.to_pylist())
         return elements
@@ -229,8 +235,8 @@ class Run:
             commit = transaction.commit({**facts, "rows": writers.rows})
         with contextlib.suppress(FtetlError):  # committed: what is missing is a time, not a row
             list_watermark.write_newest_whole_at(target, commit.manifest.run_id, *watermarks)
-        if elements is not None:
-            unchanged_elements.store(target, elements, built.replaced)
+            if elements is not None:
+                unchanged_elements.store(target, elements, built.replaced)
         return FinishedRun(
             settings=settings,
             files=self._provenance.saved_files(extraction),

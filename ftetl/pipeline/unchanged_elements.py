@@ -12,11 +12,11 @@ completes its jobs otherwise, neither reads nor writes the file.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -48,55 +48,83 @@ _KEY, _RUN, _OBSERVED = b"key", b"run_id", b"observed_at"
 
 
 @dataclass(frozen=True)
+class Known:
+    """What runs before have stored of the elements of the newest version."""
+
+    key: str | None  # of this run; None: not computed yet
+    rows: pa.Table  # of the columns of the file
+    observed_at: datetime | None  # the newest observation of all of them; None if there are none
+
+
+@dataclass(frozen=True)
 class Elements:
     """The elements of a run: their digests, what is known of them from runs before, and which jobs are unchanged."""
 
-    digests: pa.Table  # of this run: `job_id`, `sha256`
-    received: pa.Array  # ids of all jobs of this run, also those with several elements
-    known: pa.Table  # of runs before, of the columns of the file
-    observed_at: datetime  # the newest observation of all of them
     key: str
+    digests: Future[pa.Table]  # of this run: `job_id`, `sha256`
+    received: pa.Array  # ids of all jobs of this run, also those with several elements
+    known: Known
+    observed_at: datetime  # the newest observation of all of them
     unchanged: ReadJobs
 
 
+def read_known(target: Target, settings: Settings, privacy: Mapping[str, str]) -> Known:
+    """What is known of the elements of the newest version; nothing if something that decides rows is another now."""
+    nothing = Known(None, _SCHEMA.empty_table(), None)
+    try:
+        raw = target.read_cache(FILE) if target.base else None
+        if raw is None or target.base is None or (key := _key(settings, privacy)) is None:
+            return nothing
+        table = feather.read_table(pa.BufferReader(raw))
+        facts = table.schema.metadata or {}
+        if (facts.get(_KEY), facts.get(_RUN)) != (key.encode(), target.base.run_id.encode()):
+            return replace(nothing, key=key)
+        return Known(key, table.replace_schema_metadata(None).cast(_SCHEMA), parse_iso(facts[_OBSERVED].decode()))
+    except (FtetlError, OSError, pa.ArrowException, KeyError, ValueError):  # damaged, or of another ftetl
+        return nothing
+
+
 def find_unchanged(
-    target: Target, settings: Settings, privacy: Mapping[str, str], extraction: Extraction, stored: TableReader
+    known: Known, settings: Settings, privacy: Mapping[str, str], extraction: Extraction, stored: TableReader
 ) -> Elements | None:
-    """The elements of saved responses, or None where they are few, or the code of this process may not be the newest.
+    """The elements of saved responses; None where they are few, or this process may not run the newest code.
 
     Raises:
         FtetlError: A response has become shorter, or the stored rows cannot be read.
     """
-    if sum(response.blob.size for response in extraction.responses) < _MIN_BYTES:
+    responses, scans = extraction.responses, extraction.scans
+    if sum(response.blob.size for response in responses) < _MIN_BYTES:
         return None
-    key = _key(settings, privacy)
+    key = known.key or _key(settings, privacy)
     if key is None:
         return None
-    known, known_at = _read(target, key)
-    observed_at = max(response.observed_at for response in extraction.responses)
-    digests = digests_of(extraction.responses, extraction.scans)
-    received = pa.array([job_id for scan in extraction.scans for job_id in scan.ids], pa.string())
-    unchanged = known.slice(0, 0)
-    if known_at and known.num_rows and observed_at <= now() + SKEW:
-        newest = [
-            pa.array(scan.ids, pa.string())
-            for response, scan in zip(extraction.responses, extraction.scans, strict=True)
-            if response.observed_at >= known_at
-        ]
-        unchanged = _same(known, digests)
-        unchanged = unchanged.filter(pc.is_in(unchanged.column("job_id"), value_set=_ids(newest)))
+    observed_at = max(response.observed_at for response in responses)
+    received = pa.array([job_id for scan in scans for job_id in scan.ids], pa.string())
+    pool = ThreadPoolExecutor(1, thread_name_prefix="ftetl-elements")
+    digests = pool.submit(digests_of, responses, scans)  # while the jobs are decoded, if all are
+    pool.shutdown(wait=False)
+    unchanged = known.rows.slice(0, 0)
+    if known.observed_at and known.rows.num_rows and observed_at <= now() + SKEW:
+        unchanged = _same(known.rows, digests.result())
+        pairs = zip(responses, scans, strict=True)
+        newest = [pa.array(scan.ids, pa.string()) for r, scan in pairs if r.observed_at >= known.observed_at]
         rows = stored.read_table("jobs", ["job_id", "present"])
         present = one(rows.column("job_id").filter(rows.column("present")))
-        unchanged = unchanged.filter(pc.is_in(unchanged.column("job_id"), value_set=present))
-    newest_at = max(observed_at, known_at or observed_at)
-    return Elements(digests, received, known, newest_at, key, _read_jobs(unchanged))
+        for ids in (one(pa.chunked_array(newest, pa.string())), present):
+            unchanged = unchanged.filter(pc.is_in(unchanged.column("job_id"), value_set=ids))
+    newest_at = max(observed_at, known.observed_at or observed_at)
+    return Elements(key, digests, received, known, newest_at, _read_jobs(unchanged))
 
 
 def store(target: Target, elements: Elements, replaced: ReadJobs) -> None:
-    """Store what the elements of a committed run were; `replaced` are the jobs whose rows they became."""
+    """Store what the elements of a committed run were; `replaced` are the jobs whose rows they became.
+
+    Raises:
+        FtetlError: They cannot be stored; the next run decodes everything.
+    """
     if target.base is None:
         return
-    known, digests = elements.known, elements.digests
+    known, digests = elements.known.rows, elements.digests.result()
     took = [pc.is_in(digests.column("job_id"), value_set=ids) for ids in (replaced.details, replaced.events)]
     became = pa.table([*digests.columns, *took], _SCHEMA)
     became = became.filter(pc.is_in(became.column("job_id"), value_set=replaced.rows))
@@ -108,8 +136,7 @@ def store(target: Target, elements: Elements, replaced: ReadJobs) -> None:
     facts = {_KEY: elements.key, _RUN: target.base.run_id, _OBSERVED: iso(elements.observed_at)}
     sink = pa.BufferOutputStream()
     feather.write_feather(whole.replace_schema_metadata(facts), sink, compression="uncompressed")
-    with contextlib.suppress(FtetlError):  # committed: without it the next run takes longer
-        target.write_cache(FILE, sink.getvalue())
+    target.write_cache(FILE, sink.getvalue())
 
 
 def _key(settings: Settings, privacy: Mapping[str, str]) -> str | None:
@@ -126,22 +153,6 @@ def _key(settings: Settings, privacy: Mapping[str, str]) -> str | None:
     return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _read(target: Target, key: str) -> tuple[pa.Table, datetime | None]:
-    """What is known of the elements of the newest version, and when the newest of them was observed."""
-    nothing = _SCHEMA.empty_table(), None
-    try:
-        raw = target.read_cache(FILE) if target.base else None
-        if raw is None or target.base is None:
-            return nothing
-        table = feather.read_table(pa.BufferReader(raw))
-        facts = table.schema.metadata or {}
-        if (facts.get(_KEY), facts.get(_RUN)) != (key.encode(), target.base.run_id.encode()):
-            return nothing
-        return table.replace_schema_metadata(None).cast(_SCHEMA), parse_iso(facts[_OBSERVED].decode())
-    except (FtetlError, OSError, pa.ArrowException, KeyError, ValueError):  # damaged, or of another ftetl
-        return nothing
-
-
 def _same(known: pa.Table, digests: pa.Table) -> pa.Table:
     """The known elements that were received again with the same bytes."""
     at = pc.index_in(known.column("job_id"), value_set=one(digests.column("job_id")))
@@ -152,7 +163,3 @@ def _same(known: pa.Table, digests: pa.Table) -> pa.Table:
 def _read_jobs(rows: pa.Table) -> ReadJobs:
     ids = rows.column("job_id")
     return ReadJobs(one(ids), one(ids.filter(rows.column("took_detail"))), one(ids.filter(rows.column("took_events"))))
-
-
-def _ids(arrays: list[pa.Array]) -> pa.Array:
-    return one(pa.chunked_array(arrays, pa.string()))

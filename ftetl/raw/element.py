@@ -50,6 +50,7 @@ class Scan:
     is_list: bool = False  # a list, not one job or lines
     is_bare: bool = False  # an array or lines: nothing around the jobs says whether these are all
     is_detail: bool = False  # one job
+    digests: pa.Table | None = field(default=None, compare=False)  # by job its SHA-256, where they were computed
 
     def add(self, job_id: str, offset: int, length: int) -> None:
         """Add a job."""

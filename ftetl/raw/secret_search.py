@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
@@ -14,26 +15,36 @@ LARGE = 2 * _WINDOW  # bytes of a blob from which on threads search it
 _THREADS = 2  # that search: Arrow does it without Python's lock; more would only wait for it with the caller
 
 
-class SecretSearch:
-    """Searches a blob, from the beginning of the object on; a context manager, which ends the threads."""
+Range = tuple[int, int]  # the first byte, and the one behind the last
 
-    def __init__(self, blob: Blob) -> None:
+
+class SecretSearch:
+    """Searches a blob, from the beginning of the object on; a context manager, which ends the threads.
+
+    With `ranges` only these are searched, each by itself.
+    """
+
+    def __init__(self, blob: Blob, ranges: Iterable[Range] | None = None) -> None:
         self._blob = blob
-        self._starts = iter(range(0, blob.size, _WINDOW))  # of the windows that no thread has taken
+        windows = list(_windows([(0, blob.size)] if ranges is None else ranges))
+        self._windows = iter(windows)  # those that no thread has taken
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="ftetl-secrets")
-        count = min(_THREADS, -(-blob.size // _WINDOW))
-        self._threads = [self._pool.submit(self._search_windows) for _ in range(count)]
+        self._threads = [self._pool.submit(self._search_windows) for _ in windows[:_THREADS]]
 
     def may_need_masking(self) -> bool:
         """Whether `mask_everything` may change the bytes; waits for the threads."""
         return any(thread.result() for thread in self._threads)
 
     def _search_windows(self) -> bool:
-        buffer = memoryview(bytearray(min(_WINDOW + OVERLAP, self._blob.size)))  # fresh memory costs time
-        while (start := next(self._starts, None)) is not None:
-            count = self._blob.readinto(start, buffer)
-            if any(secret_hints.may_hold_secrets([buffer[:count]])):
-                self._starts = iter(())
+        buffer = memoryview(bytearray(_WINDOW + OVERLAP))  # fresh memory costs time
+        while (window := next(self._windows, None)) is not None:
+            count = 0
+            for start, end in window:
+                count += self._blob.readinto(start, buffer[count : count + end - start])
+                buffer[count : count + 1] = b"\n"[: len(buffer) - count]
+                count += 1
+            if any(secret_hints.may_hold_secrets([buffer[: count - 1]])):
+                self._windows = iter(())
                 return True
         return False
 
@@ -41,5 +52,22 @@ class SecretSearch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._starts = iter(())
+        self._windows = iter(())
         self._pool.shutdown()
+
+
+def _windows(ranges: Iterable[Range]) -> Iterator[list[Range]]:
+    """The ranges in windows: several in one with a byte between them, long ones in pieces that overlap."""
+    window: list[Range] = []
+    left = _WINDOW
+    for first, end in ranges:
+        for start in range(first, end, _WINDOW):
+            piece = (start, min(end, start + _WINDOW + OVERLAP))
+            size = min(end - start, _WINDOW)
+            if window and size >= left:
+                yield window
+                window, left = [], _WINDOW
+            window.append(piece)
+            left -= size + 1
+    if window:
+        yield window

@@ -30,6 +30,7 @@ _JOB_COLUMNS = (
     *("total_price_nanousd", "refund_amount_nanousd"),
 )
 _NAIVE = pa.timestamp("us")  # UTC without its name, which some kernels need
+_MANY = 100  # batches of events after which the times are taken out of them
 _SECOND = pa.scalar(1_000_000, pa.duration("us"))
 
 
@@ -40,6 +41,7 @@ class Charges:
         self._jobs: list[pa.Table] = []
         # Of each job one time (`at`): the newest event of a kind, or the first observation of money.
         self._times: dict[str, list[pa.Table]] = {"ended": [], "refunded": [], "charge_seen": [], "refund_seen": []}
+        self._dated: dict[str, list[pa.Table]] = {"ended": [], "refunded": []}  # events whose times are not there yet
         self.anomalies: list[dict[str, Any]] = []  # rows of `anomalies`, without the project
         self.refund_evidence: Counter[str] = Counter()  # failed jobs whose refund shows that prices are gross, or net
 
@@ -72,7 +74,15 @@ class Charges:
         for name, mask in (("ended", pc.invert(is_refund)), ("refunded", is_refund)):
             dated = events.filter(mask)
             if dated.num_rows:
-                self._times[name].append(_by_job(dated, "created_at", "max"))
+                self._dated[name].append(dated.select(["job_id", "created_at"]))
+                if len(self._dated[name]) == _MANY:
+                    self._group_by_job(name)
+
+    def _group_by_job(self, name: str) -> None:
+        """Keep of the events collected the newest time of each job; a call costs more than thousands of rows."""
+        if self._dated[name]:
+            self._times[name].append(_by_job(pa.concat_tables(self._dated[name]), "created_at", "max"))
+            self._dated[name].clear()
 
     def add_history(self, states: pa.Table) -> None:
         """Add the whole `job_history`."""
@@ -115,6 +125,8 @@ class Charges:
 
     def _time(self, name: str, ids: pa.Array) -> pa.Array:
         """By job its time of this name, or null."""
+        if name in self._dated:
+            self._group_by_job(name)
         if not self._times[name]:
             return pa.nulls(len(ids), _NAIVE)
         times = pa.concat_tables(self._times[name])
