@@ -14,6 +14,7 @@ from ftetl.contract.arrow_schema import schema
 from ftetl.errors import StorageError
 from ftetl.loading import formats
 from ftetl.loading.unchanged_rows import UnchangedRows
+from ftetl.loading.write_queue import WriteQueue
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.store.target import Transaction
 
@@ -27,13 +28,14 @@ class TableWriters:
     def __init__(self, transaction: Transaction, chosen_formats: Iterable[str], *, csv_raw: bool) -> None:
         self._transaction = transaction
         self._csv_raw = csv_raw
-        self._writers: dict[str, list[formats.Writer]] = {}  # of the tables whose files are being written
+        self._writers: dict[str, dict[str, formats.Writer]] = {}  # by table whose files are being written, and format
         self._files: list[Any] = []
         self._unchanged: dict[str, UnchangedRows] = {}
         self._kept: set[str] = set()
         self.rows: dict[str, int] = dict.fromkeys(tables(), 0)
         self.formats = formats.with_reference(chosen_formats)
         self._modules = {name: formats.load_format(name) for name in self.formats}
+        self._queues = {name: WriteQueue() for name in self.formats}
 
     def keep_unchanged(self, stored: TableReader, names: Iterable[str]) -> None:
         """Leave the files of these tables as they are, if all rows turn out to be those of the version before.
@@ -54,8 +56,11 @@ class TableWriters:
             if unchanged.take(rows):
                 return
             self._write_unchanged(name)
-        for writer in self._writers_of(name):
-            writer.write(rows)
+        self._write(name, rows)
+
+    def _write(self, name: str, rows: pa.Table) -> None:
+        for suffix, writer in self._writers_of(name).items():
+            self._queues[suffix].write(writer, rows)
 
     def close(self) -> None:
         """Write the last rows of every file, two files at a time, and make them durable."""
@@ -66,8 +71,11 @@ class TableWriters:
             else:
                 self._write_unchanged(name)
                 self._writers_of(name)
+        for queue in self._queues.values():
+            queue.finish()
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda writer: writer.close(), chain.from_iterable(self._writers.values())))
+            writers = chain.from_iterable(writers.values() for writers in self._writers.values())
+            list(pool.map(lambda writer: writer.close(), writers))
             list(pool.map(lambda file: file.close(), self._files))
 
     def _keep_files(self, name: str) -> bool:
@@ -78,22 +86,21 @@ class TableWriters:
         """Write the rows that were held back because they were those of the version before."""
         if (unchanged := self._unchanged.pop(name, None)) is not None:
             for rows in unchanged.rows():
-                for writer in self._writers_of(name):
-                    writer.write(rows)
+                self._write(name, rows)
 
-    def _writers_of(self, name: str) -> list[formats.Writer]:
-        """The writers of a table, whose files are made at the first call."""
+    def _writers_of(self, name: str) -> dict[str, formats.Writer]:
+        """The writers of a table by format, whose files are made at the first call."""
         if name in self._writers:
             return self._writers[name]
         table = tables()[name]
         metadata = {FINGERPRINT: table.fingerprint, formats.KEY: ",".join(table.sorted_by)}
         if seconds := [column.name for column in table.columns if column.whole_seconds]:
             metadata[formats.SECONDS] = ",".join(seconds)
-        writers = self._writers[name] = []
+        writers = self._writers[name] = {}
         for suffix, module in self._modules.items():
             file = self._transaction.create_file(f"{name}.{suffix}")
             self._files.append(file)
-            writers.append(module.writer(file, schema(table), metadata=metadata, raw=self._csv_raw))
+            writers[suffix] = module.writer(file, schema(table), metadata=metadata, raw=self._csv_raw)
         return writers
 
     def write_contracts(self, project: str) -> None:
@@ -104,6 +111,8 @@ class TableWriters:
 
     def abandon(self) -> None:
         """Leave the files unfinished; the transaction removes them."""
+        for queue in self._queues.values():
+            queue.abandon()
         for file in self._files:
             file.abandon()
 
