@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from types import SimpleNamespace
 
 # pandera's libraries look through all installed distributions for plugins of theirs, which are not used here.
 _WITHOUT_PLUGINS = {"TYPEGUARD_DISABLE_PLUGIN_AUTOLOAD": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
@@ -15,8 +14,8 @@ def tune_process() -> None:
     """Set the garbage collector, Arrow's allocator and numpy's threads for one short run, and shorten slow imports.
 
     Environment variables that the user has set win. The garbage collector's thresholds are always replaced. From now
-    on `import hypothesis` fails in this process, unless it was imported before, plugins of typeguard and pydantic are
-    not loaded, and the docstrings of `pyarrow.compute` do not describe options.
+    on `import hypothesis` fails in this process, unless it was imported before, and plugins of typeguard and pydantic
+    are not loaded.
     """
     # The libraries and an index of jobs are hundreds of thousands of objects, none of them garbage. Searching them as
     # often as Python would takes a tenth of a second of the smallest run, and more of larger ones.
@@ -27,9 +26,6 @@ def tune_process() -> None:
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # pandera imports it where it is installed, for examples that are not used here: half a second of every run.
     sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type]
-    # pyarrow.compute parses a hundred docstrings to write others: half of the time of its import.
-    parser = SimpleNamespace(NumpyDocString=lambda _: {"Parameters": ()})
-    sys.modules.setdefault("pyarrow.vendored.docscrape", parser)  # type: ignore[arg-type]
     # numpy starts a thread per core for matrix products, which are not used here.
     for name, value in {"OPENBLAS_NUM_THREADS": "1", **_WITHOUT_PLUGINS}.items():
         os.environ.setdefault(name, value)

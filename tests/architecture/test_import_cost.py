@@ -22,11 +22,10 @@ EXPORT = COMMAND_LINE | {
 }
 
 # Told at the very end, so that nothing is missing; `-X importtime` would also list what was only tried. A name without
-# a module is one that must not be loaded, or that something else takes the place of.
+# a module is one that must not be loaded.
 LISTING = """
 import atexit, runpy, sys
-loaded = lambda: (name for name, module in sys.modules.items() if hasattr(module, "__spec__"))
-atexit.register(lambda: print(*loaded(), file=sys.stderr))
+atexit.register(lambda: print(*(name for name, module in sys.modules.items() if module), file=sys.stderr))
 sys.argv = ["ftetl", *sys.argv[2:]]
 """
 

@@ -28,15 +28,6 @@ def test_the_process_is_tuned_hypothesis_is_blocked_and_the_users_variables_win(
     ]
 
 
-def test_functions_of_arrow_have_their_docstrings_without_options_and_take_the_options_all_the_same() -> None:
-    code = (
-        "from ftetl.cli import process; process.tune_process(); import pyarrow.compute as pc; "
-        "print(pc.round(1.26, ndigits=1), 'ndigits' in pc.round.__doc__, 'options' in pc.round.__doc__)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1.3", "False", "True"]
-
-
 def test_an_exit_runs_its_handlers_but_does_not_search_all_objects_for_garbage() -> None:
     code = (
         "import atexit, gc; from ftetl.cli import main; atexit.register(lambda: print(gc.get_freeze_count() > 1_000)); "
