@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from json.encoder import encode_basestring
 from typing import Any
 
 from ftetl.formatting import MASK
@@ -180,7 +181,7 @@ def _write(value: Any, append: Any, canonical: bool) -> None:
 
 def _quoted(text: str) -> str:
     # UTF-8 cannot encode lone surrogates, so these stay escaped.
-    return _SURROGATE.sub(lambda m: f"\\u{ord(m.group()):04x}", json.dumps(text, ensure_ascii=False))
+    return _SURROGATE.sub(lambda m: f"\\u{ord(m.group()):04x}", encode_basestring(text))
 
 
 def replace_surrogates(text: str) -> str:

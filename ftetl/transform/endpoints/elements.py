@@ -39,7 +39,7 @@ class Elements:
             DataError: It has no list, or one that is not complete.
         """
         scan = index.scan_elements(response)
-        canonical: dict[str, str] = {}
+        first: dict[str, bytes] = {}
         for refused in scan.refused:
             raw = response.blob.read(refused.offset, refused.length)
             self._quarantine(raw, refused.rule, response, refused.position)
@@ -50,11 +50,10 @@ class Elements:
             except strict_json.RefusedError as refusal:
                 self._quarantine(raw, refusal.rule, response, position)
                 continue
-            text = strict_json.compact_json(value, canonical=True)
-            if group not in canonical:
-                canonical[group] = text
+            if group not in first:
+                first[group] = raw
                 self.add(group, value)
-            elif canonical[group] == text:
+            elif _canonical(strict_json.parse(first[group])) == _canonical(value):
                 self.anomalies.append(Anomaly(group, "id", "duplicate_identical", None))
             else:  # which of the two is right, nothing tells
                 self._quarantine(raw, "older_copy", response, position)
@@ -84,3 +83,7 @@ class Elements:
         masked = secret_masking.mask_secrets(raw)
         element = QuarantinedElement(masked, rule, None, response.name, position, response.observed_at)
         self.quarantined.append(element)
+
+
+def _canonical(value: dict[str, Any]) -> str:
+    return strict_json.compact_json(value, canonical=True)
