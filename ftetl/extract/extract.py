@@ -171,7 +171,7 @@ def _scan_responses(extraction: Extraction, settings: Settings) -> None:
     for response in received:
         if settings.whole and response.several:
             raise _several_error(response.name)
-        pairs = list(_scanned_parts(response, settings, extraction.skipped))
+        pairs = list(scanned_parts(response, settings, extraction.skipped))
         extraction.received += [replace(response, whole=any(part.whole for part, _ in pairs))] if pairs else []
         extraction.responses += [part for part, _ in pairs]
         extraction.scans += [scan for _, scan in pairs]
@@ -180,8 +180,12 @@ def _scan_responses(extraction: Extraction, settings: Settings) -> None:
         raise DataError("F11", what, next="save the responses again")
 
 
-def _scanned_parts(response: Response, settings: Settings, skipped: list[str]) -> Iterator[tuple[Response, Scan]]:
-    """The parts of a response with their scans; what is wrong with those left out is added to `skipped`."""
+def scanned_parts(response: Response, settings: Settings, skipped: list[str]) -> Iterator[tuple[Response, Scan]]:
+    """The parts of a response with their scans; what is wrong with those left out is added to `skipped`.
+
+    Raises:
+        FtetlError: A part is neither a list of jobs nor a job, and is not to be left out.
+    """
     waiting = parts.lists_in_lines(response) or [response]
     while waiting:
         part = waiting.pop(0)

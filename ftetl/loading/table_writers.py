@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -20,6 +20,15 @@ from ftetl.store.target import Transaction
 
 FINGERPRINT = "ftetl.contract"
 _MANY = 100_000  # rows; with fewer, validation is mostly pandera's own Python, which two threads only do in turn
+
+
+class RowWriter(Protocol):
+    """Takes the rows of tables, batch after batch, each table in key order."""
+
+    rows: dict[str, int]  # by table how many rows were written
+
+    def write_rows(self, name: str, rows: pa.Table, *, are_stored: bool = False) -> None:
+        """Add rows to a table; `are_stored`: these are certainly the next ones of the version before."""
 
 
 class TableWriters:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from ftetl.config.settings import PROJECT, Settings
 from ftetl.errors import SoftwareError
 from ftetl.extract.extract import Extraction
-from ftetl.loading.table_writers import TableWriters
+from ftetl.loading.table_writers import RowWriter
 from ftetl.pipeline.endpoint_tables import EndpointTables
 from ftetl.pipeline.progress import Progress
 from ftetl.run_report import Drift
@@ -63,7 +63,7 @@ class Inputs:
     others: EndpointTables  # those of other endpoints, merged
 
 
-def build_tables(writers: TableWriters, inputs: Inputs, merge: merger.Merge, progress: Progress) -> BuiltTables:
+def build_tables(writers: RowWriter, inputs: Inputs, merge: merger.Merge, progress: Progress) -> BuiltTables:
     """Write every table.
 
     Raises:
@@ -122,7 +122,7 @@ def build_tables(writers: TableWriters, inputs: Inputs, merge: merger.Merge, pro
 class _JobsWriter:
     """Writes the tables that are read from jobs."""
 
-    writers: TableWriters
+    writers: RowWriter
     drift: DriftDetector
     derived: DerivedTables
     files: FileColumns

@@ -12,7 +12,7 @@ from ftetl.arrays import one
 from ftetl.contract import Table, tables
 from ftetl.extract.endpoints import Endpoint, EndpointAnswers
 from ftetl.formatting import pluralize
-from ftetl.loading.table_writers import TableWriters
+from ftetl.loading.table_writers import RowWriter
 from ftetl.raw.findings import QuarantinedElement
 from ftetl.snapshot.table_reader import TableReader
 from ftetl.transform.endpoints import merge, reader
@@ -35,7 +35,7 @@ class EndpointTables:
         else:
             yield from self.stored.read_row_groups(name)
 
-    def write(self, writers: TableWriters) -> None:
+    def write(self, writers: RowWriter) -> None:
         """Write all of them."""
         for name in names():
             for rows in self.batches(name):

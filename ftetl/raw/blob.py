@@ -74,10 +74,12 @@ class File(Spooled):
 
 
 class Part:
-    """A part of another blob."""
+    """A part of another blob; `place` is where it begins in the outermost one, `whole`."""
 
     def __init__(self, blob: Blob, start: int, size: int) -> None:
         self._blob, self._start, self.size = blob, start, size
+        self.whole: Blob = blob.whole if isinstance(blob, Part) else blob
+        self.place: int = start + (blob.place if isinstance(blob, Part) else 0)
 
     def read(self, offset: int, length: int) -> bytes:
         """As `Blob.read`."""

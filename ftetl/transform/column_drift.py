@@ -7,8 +7,8 @@ nothing of the responses. What is too much is decided elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 import pyarrow as pa
@@ -80,6 +80,7 @@ class ColumnDrift:
     unreadable: tuple[Unreadable, ...] = ()
     missing: tuple[MissingKey, ...] = ()
     money: tuple[ChangedMoney, ...] = ()
+    read: Mapping[str, int] = field(default_factory=dict)  # how many jobs of which the rows, details or events are new
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,15 @@ def _is_of_events(path: str) -> bool:
 
 
 def _jobs_read(path: str, columns: tuple[Column, ...], read: ReadJobs) -> pa.Array:
+    ids: pa.Array = getattr(read, what_is_read(path, columns))
+    return ids
+
+
+def what_is_read(path: str, columns: tuple[Column, ...]) -> str:
+    """What of a job a path belongs to: its `rows`, its `details` or its `events`."""
     if _is_of_events(path) and path != EVENTS:
-        return read.events
-    return read.details if all(c.detail for c in columns) else read.rows
+        return "events"
+    return "details" if all(c.detail for c in columns) else "rows"
 
 
 def unreadable_cells(anomalies: pa.Table) -> pa.Table:

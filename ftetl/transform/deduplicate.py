@@ -47,7 +47,7 @@ def resolve_duplicates(
     plan = DecodePlan()
     entries: list[tuple[str, int, int]] = []
     for number, (response, scan) in enumerate(zip(responses, scans, strict=True)):
-        plan.quarantined.extend(_quarantined(response, refused) for refused in scan.refused)
+        plan.quarantined.extend(quarantined_element(response, refused) for refused in scan.refused)
         entries.extend((job_id, number, index) for index, job_id in enumerate(scan.ids) if job_id not in unchanged_ids)
     entries.sort()
     copies = _raw_jobs(responses, scans, entries)
@@ -73,7 +73,8 @@ def _raw_jobs(
     return copies
 
 
-def _quarantined(response: Response, refused: RefusedElement) -> QuarantinedElement:
+def quarantined_element(response: Response, refused: RefusedElement) -> QuarantinedElement:
+    """A refused element of a response, its secrets masked."""
     # A line of broken JSON may begin with the value of a secret whose key ends the line before.
     back = min(refused.offset, _BACK)
     before = response.blob.read(refused.offset - back, back)
@@ -100,7 +101,7 @@ def _pick_winner(responses: Sequence[Response], items: list[RawJob], plan: Decod
             plan.anomalies.append(Anomaly(item.job_id, "id", "duplicate_identical", None, item.position))
         else:
             refused = RefusedElement(item.offset, item.length, "older_copy", item.position, item.job_id)
-            plan.quarantined.append(_quarantined(responses[item.response], refused))
+            plan.quarantined.append(quarantined_element(responses[item.response], refused))
     return [copy.item for copy in copies[:1]]
 
 
@@ -111,7 +112,7 @@ def _parsed(responses: Sequence[Response], item: RawJob, plan: DecodePlan) -> _C
         value: dict[str, Any] = strict_json.parse(raw)
     except strict_json.RefusedError as refusal:
         refused = RefusedElement(item.offset, item.length, refusal.rule, item.position, find_job_id(raw))
-        plan.quarantined.append(_quarantined(response, refused))
+        plan.quarantined.append(quarantined_element(response, refused))
         return None
     text = value.get("updated_at")
     instant = timestamps.parse_timestamp(text).instant if isinstance(text, str) else None

@@ -14,7 +14,6 @@ from functools import cache, lru_cache, partial
 from typing import Any
 
 import pandas as pd
-import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +22,10 @@ from ftetl.contract import Column, Table, tables
 from ftetl.contract.arrow_schema import TYPES, empty, schema
 from ftetl.errors import SoftwareError
 from ftetl.snapshot.table_reader import TableReader
+from ftetl.validate.without_spark import without_spark
+
+with without_spark():
+    import pandera.pandas as pandera
 
 _Rule = Callable[[pa.ChunkedArray], pa.ChunkedArray]  # by cell whether its value obeys
 
@@ -52,7 +55,7 @@ _registering = threading.Lock()
 
 def _register_backends() -> None:
     # pandera registers its backends at the first validation, and two threads must not do so at once.
-    with _registering:
+    with _registering, without_spark():
         _validate_empty(min(tables(), key=lambda name: len(tables()[name].columns)))
 
 

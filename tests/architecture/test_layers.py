@@ -20,6 +20,7 @@ READING = GROUND | {"contract", "raw", "remote", "store", "snapshot"}
 # For each package all that it may import besides itself.
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
+    "spark": GROUND | {"cli", "contract", "extract", "pipeline", "transform"},
     "cli": GROUND | {"contract", "html_report", "loading", "pipeline", "snapshot", "validate"},
     "pipeline": READING | {"extract", "loading", "transform", "validate"},
     "loading": READING - {"remote"} | {"validate"},
@@ -131,6 +132,10 @@ class TestEveryModule:
         assert not {*module.split(".")} & {"utils", "util", "helpers", "common", "base", "misc"}
 
 
+def test_spark_is_known_to_its_own_package_only() -> None:
+    assert {_package(module) for module in MODULES if _foreign(module) & {"pyspark", "py4j"}} == {"spark"}
+
+
 def test_no_module_imports_itself_by_a_detour() -> None:
     graph = {module: _ours(module) for module in MODULES}
 
@@ -153,7 +158,7 @@ COLUMNAR = {"pyarrow", "pandas", "pandera"}
         ("loading.destinations", {"pandera", "requests", "click", "rich"}),
         ("loading.formats", {"pandas", "pandera", "requests", "click", "rich"}),
         ("snapshot", {"requests", "click", "rich"}),
-        ("pipeline", {"click", "rich"}),
+        ("pipeline", {"click", "rich", "pyspark", "py4j"}),
     ],
 )
 def test_a_package_does_not_depend_on(package: str, unknown: set[str]) -> None:

@@ -123,7 +123,7 @@ def test_the_site_has_every_page() -> None:
     assert sorted(listed) == [page.name for page in DOCS]
 
 
-OWN_TESTS = {"bi.md", "sql.md", "schedulers.md"}  # their code is run by tests of their own
+OWN_TESTS = {"bi.md", "sql.md", "schedulers.md", "spark.md"}  # their code is run by tests of their own
 PYTHON = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES

@@ -20,7 +20,10 @@ from ftetl.contract.arrow_schema import schema
 
 RESTARTED, REFUND = "job_restarted", "refund"
 COLUMNS = ("restarted_as", "restart_link")
-_SAME = ("suffix", "training_file", "model")
+SAME = ("suffix", "training_file", "model")  # equal in a job and the one that was guessed; missing equals missing
+EVENT_TYPES = (RESTARTED, REFUND)
+EVENT_COLUMNS = ["job_id", "type", "created_at", "message"]
+JOB_COLUMNS = ["job_id", "created_at", *SAME]
 _ID = re.compile(r"(?<![\w-])ft-[0-9A-Za-z]+(?:-[0-9A-Za-z]+)*")
 _FULL_ID = re.compile(r"ft-[0-9a-f]{8}(?:-[0-9a-f]{4,12})+")  # taken for a job even if it is in no list
 
@@ -35,15 +38,15 @@ class RestartLinks:
 
     def add_events(self, events: pa.Table) -> None:
         """Add the next events."""
-        types = pa.array([RESTARTED, REFUND], pa.string())
-        needed = events.select(["job_id", "type", "created_at", "message"])
+        types = pa.array(EVENT_TYPES, pa.string())
+        needed = events.select(EVENT_COLUMNS)
         needed = needed.filter(pc.is_in(needed.column("type"), value_set=types))
         if needed.num_rows:
             self._events.append(needed)
 
     def add_jobs(self, jobs: pa.Table) -> Iterator[pa.Table]:
         """Add the next rows of `jobs`; those that can be written already come back with the columns."""
-        self._keys.append(jobs.select(["job_id", "created_at", *_SAME]))
+        self._keys.append(jobs.select(JOB_COLUMNS))
         if self._held or any(pc.any(pc.equal(e.column("type"), RESTARTED)).as_py() for e in self._events):
             self._held.append(jobs)
         else:
@@ -52,22 +55,32 @@ class RestartLinks:
 
     def held_jobs(self) -> Iterator[pa.Table]:
         """The rows that were held, in order."""
-        links = self._links() if self._held else {}
+        links = find_links(pa.concat_tables(self._events), pa.concat_tables(self._keys)) if self._held else {}
         for jobs in self._held:
             yield _with_links(jobs, links)
         self._held.clear()
 
-    def _links(self) -> dict[str, tuple[str, str]]:
-        events, jobs = pa.concat_tables(self._events), pa.concat_tables(self._keys)
-        restarts = events.filter(pc.equal(events.column("type"), RESTARTED))
-        last = restarts.group_by("job_id").aggregate([("created_at", "max")])
-        restarted_at = dict(
-            zip(last.column("job_id").to_pylist(), last.column("created_at_max").to_pylist(), strict=True)
-        )
-        named = {job_id: other for job_id, other in _named(events, jobs).items() if job_id in restarted_at}
-        unnamed = {job_id: at for job_id, at in restarted_at.items() if at is not None and job_id not in named}
-        guessed = _guessed(unnamed, jobs)
-        return {i: (other, "guess") for i, other in guessed.items()} | {i: (o, "message") for i, o in named.items()}
+
+def find_links(events: pa.Table, jobs: pa.Table) -> dict[str, tuple[str, str]]:
+    """By restarted job the two columns.
+
+    Args:
+        events: The columns `EVENT_COLUMNS` of the events of the types `EVENT_TYPES`, each job's in their order.
+        jobs: The columns `JOB_COLUMNS` of the jobs that may be linked to.
+    """
+    restarts = events.filter(pc.equal(events.column("type"), RESTARTED))
+    last = restarts.group_by("job_id").aggregate([("created_at", "max")])
+    restarted_at = dict(zip(last.column("job_id").to_pylist(), last.column("created_at_max").to_pylist(), strict=True))
+    named = {job_id: other for job_id, other in _named(events, jobs).items() if job_id in restarted_at}
+    unnamed = {job_id: at for job_id, at in restarted_at.items() if at is not None and job_id not in named}
+    guessed = _guessed(unnamed, jobs)
+    return {i: (other, "guess") for i, other in guessed.items()} | {i: (o, "message") for i, o in named.items()}
+
+
+def mentioned_ids(messages: pa.ChunkedArray) -> list[str]:
+    """The different texts in messages that may be ids of jobs."""
+    mentions = messages.filter(pc.fill_null(pc.match_substring(messages, "ft-"), False))
+    return sorted({job_id for message in mentions.to_pylist() for job_id in _ID.findall(message)})
 
 
 def _named(events: pa.Table, jobs: pa.Table) -> dict[str, str]:
@@ -86,7 +99,7 @@ def _named(events: pa.Table, jobs: pa.Table) -> dict[str, str]:
 
 def _guessed(restarted_at: dict[str, datetime], jobs: pa.Table) -> dict[str, str]:
     """By restarted job the first like it; missing text equals missing text."""
-    parts = [pc.fill_null(jobs.column(name), "") for name in _SAME]
+    parts = [pc.fill_null(jobs.column(name), "") for name in SAME]
     keys = pc.binary_join_element_wise(*parts, "\0")
     is_restarted = pc.is_in(jobs.column("job_id"), value_set=pa.array(restarted_at, pa.string()))
     alike = pc.is_in(keys, value_set=pc.unique(keys.filter(is_restarted)))

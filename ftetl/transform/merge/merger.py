@@ -129,7 +129,8 @@ class Merge:
         read, found = self._unchanged.and_replaced(self.replaced), [current, self._unchanged.anomalies(kept)]
         unreadable = tuple(find_unreadable(pa.concat_tables(found), stored, self._jobs, read))
         missing, money = tuple(self._missing.found(current)), tuple(self._price_changes.found())
-        self.column_drift = ColumnDrift(unreadable, missing, money)
+        counts = {name: len(ids) for name, ids in vars(read).items()}
+        self.column_drift = ColumnDrift(unreadable, missing, money, counts)
         return anomalies_table.merge_anomalies(kept, current)
 
     def _is_touched(self, anomalies: pa.Table) -> pa.Array:

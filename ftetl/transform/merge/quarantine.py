@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,9 @@ import pyarrow.compute as pc
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import schema
 from ftetl.raw.findings import QuarantinedElement
+
+# Of several elements with the same bytes the first one in this order is kept; each with its column.
+ORDER = {"observed_at": "first_seen_at", "source": "source", "position": "position"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ def quarantine(stored: pa.Table, quarantined: Iterable[QuarantinedElement], proj
     """The stored quarantine with this run's elements; the same bytes are there once, as they were first seen."""
     known = set(stored.column("raw_sha256").to_pylist())
     rows: dict[str, dict[str, Any]] = {}
-    for element in sorted(quarantined, key=lambda a: (a.observed_at, a.source, a.position)):
+    for element in sorted(quarantined, key=attrgetter(*ORDER)):
         digest = hashlib.sha256(element.raw).hexdigest()
         if digest not in known and digest not in rows:
             rows[digest] = _row(element, digest, project)
