@@ -1,6 +1,6 @@
 """`python -m ftetl`."""
 
-from ftetl.cli.main import main
+from ftetl.cli.main import run
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -100,3 +100,11 @@ def main() -> NoReturn:
         exit_code = exit_handling.exit_code_for(error, state)
     process.keep_objects_at_exit()
     sys.exit(exit_code)
+
+
+def run() -> NoReturn:
+    """The program `ftetl`: as `main`, but nothing of the process remains, so only for a process of its own."""
+    try:
+        main()
+    except SystemExit as end:
+        process.leave(end.code)  # type: ignore[arg-type]  # of `main` it is a number

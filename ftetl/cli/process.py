@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import os
 import sys
+import threading
+from typing import NoReturn
 
 # pandera's libraries look through all installed distributions for plugins of theirs, which are not used here.
 _WITHOUT_PLUGINS = {"TYPEGUARD_DISABLE_PLUGIN_AUTOLOAD": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
@@ -37,6 +41,23 @@ def keep_objects_at_exit() -> None:
     Python would search hundreds of thousands of objects of the libraries for garbage three times: a sixth of a second.
     """
     gc.freeze()
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End the process as `sys.exit` does, but leave modules and memory to the system: 0.03 s of every command.
+
+    Exit handlers are run and texts are written out. Where threads or a text are in the way of that, `sys.exit` has to
+    deal with them.
+    """
+    threads = (thread for thread in threading.enumerate() if thread is not threading.current_thread())
+    if all(thread.daemon for thread in threads):
+        atexit._run_exitfuncs()
+        with contextlib.suppress(OSError, ValueError):
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None and not stream.closed:
+                    stream.flush()
+            os._exit(exit_code)
+    sys.exit(exit_code)
 
 
 def _has_glibc() -> bool:

@@ -96,7 +96,7 @@ class TestWheel:
         scripts = configparser.ConfigParser()
         scripts.read_string(metadata(wheel, "entry_points.txt"))
 
-        assert dict(scripts["console_scripts"]) == {"ftetl": "ftetl.cli.main:main"}
+        assert dict(scripts["console_scripts"]) == {"ftetl": "ftetl.cli.main:run"}
 
 
 class TestInstalled:

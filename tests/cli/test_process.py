@@ -35,3 +35,33 @@ def test_an_exit_runs_its_handlers_but_does_not_search_all_objects_for_garbage()
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (3, "True")
+
+
+@pytest.mark.parametrize("thread", [False, True], ids=["at once", "after a thread"])
+def test_the_program_ends_with_its_code_after_handlers_threads_and_texts(thread: bool) -> None:
+    code = (
+        "import atexit, threading, time; from ftetl.cli import main; late = lambda: (time.sleep(0.2), print('late')); "
+        "atexit.register(lambda: print('handler')); main.cli.main = lambda **_: print('text') or 3; "
+        f"threading.Thread(target=late).start() if {thread} else None; main.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (3, ["text", *(["late"] if thread else []), "handler"])
+
+
+def test_the_program_takes_nothing_apart_at_its_end() -> None:
+    code = (
+        "import sys; from ftetl.cli import main; main.cli.main = lambda **_: 0; "
+        "sys.last = type('Last', (), {'__del__': lambda self: print('taken apart')})(); main.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_text_that_cannot_be_written_at_the_end_is_told_by_python() -> None:
+    code = (
+        "import sys; from ftetl.cli import main; sys.stdout = open('/dev/full', 'w'); "
+        "main.cli.main = lambda **_: print('text') or 0; main.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 120
+    assert "No space left on device" in done.stderr
