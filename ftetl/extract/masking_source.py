@@ -50,7 +50,8 @@ class MaskingSource(SourceDecorator):
             with SecretSearch(response.blob, scan and other_ranges(response, scan, self.searched)) as search:
                 may_need = search.may_need_masking()
         else:
-            with SecretSearch(response.blob) as search:
+            has_begun = response.search is not None and response.search.blob is response.blob
+            with response.search if has_begun else SecretSearch(response.blob) as search:
                 scanned = _with_scan(response)
                 may_need = search.may_need_masking()
         return self._masked(response) if may_need else scanned

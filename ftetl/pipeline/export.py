@@ -94,6 +94,10 @@ def _run(active: ActiveRun, settings: Settings, target: Target) -> Report:
     assert active.source is not None
     if report := same_inputs.unchanged_report(target, settings, active.source):
         return report
+    from ftetl.extract.sources.files import SavedFiles
+
+    if isinstance(active.source, SavedFiles) and target.base is None and settings.pii == "keep":
+        active.source.search_ahead()  # a later run searches only what is new
     from ftetl.pipeline.run import run_source  # slow to import
 
     return run_source(settings, active.source, target, active.progress)

@@ -36,6 +36,7 @@ class Response:
     total: int | None = None  # how many jobs there are, where the response's headers say so
     pages: int = 1  # of a live list: in how many responses it came, up to the one that names no next page
     stamp: tuple[int, ...] = ()  # of a saved response, before it was read: shows a later change
+    search: Any = field(default=None, compare=False, repr=False)  # a `SecretSearch` that has begun
     scanned: tuple[Blob, Any] | None = field(default=None, compare=False, repr=False)  # bytes, and their `Scan`
 
     def with_blob(self, blob: Blob) -> Response:

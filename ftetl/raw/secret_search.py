@@ -25,7 +25,7 @@ class SecretSearch:
     """
 
     def __init__(self, blob: Blob, ranges: Iterable[Range] | None = None) -> None:
-        self._blob = blob
+        self.blob = blob
         windows = list(_windows([(0, blob.size)] if ranges is None else ranges))
         self._windows = iter(windows)  # those that no thread has taken
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="ftetl-secrets")
@@ -40,7 +40,7 @@ class SecretSearch:
         while (window := next(self._windows, None)) is not None:
             count = 0
             for start, end in window:
-                count += self._blob.readinto(start, buffer[count : count + end - start])
+                count += self.blob.readinto(start, buffer[count : count + end - start])
                 buffer[count : count + 1] = b"\n"[: len(buffer) - count]
                 count += 1
             if any(secret_hints.may_hold_secrets([buffer[: count - 1]])):
@@ -52,6 +52,10 @@ class SecretSearch:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads; safe to call twice."""
         self._windows = iter(())
         self._pool.shutdown()
 

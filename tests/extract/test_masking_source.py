@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,3 +151,51 @@ def test_what_was_searched_before_is_not_searched_again(tmp_path: Path, monkeypa
     list(source.responses())
 
     assert b"".join(searched).split() == [ELEMENTS[4].replace(b"completed", b"error")]
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ftetl-secrets")]
+
+
+def source_ahead(path: Path) -> SavedFiles:
+    source = SavedFiles(path, scratch=lambda: path if path.is_dir() else path.parent)
+    source.search_ahead()
+    return source
+
+
+@pytest.mark.parametrize("secret", [b"", SECRET])
+def test_a_search_that_began_before_the_file_was_asked_for_finds_the_same(tmp_path: Path, secret: bytes) -> None:
+    path = large(tmp_path, PLAIN + secret)
+    source = source_ahead(path)
+    assert threads()
+
+    [response] = MaskingSource(source, lambda: tmp_path).responses()
+
+    assert index.scan_response(response) == index.scan_response(masked(path))
+    assert b"s3cret" not in response.blob.read(0, response.blob.size)
+    assert threads() == []
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_file_that_was_changed_after_its_search_began_is_searched_again(tmp_path: Path, replaced: bool) -> None:
+    path = large(tmp_path, PLAIN)
+    source = source_ahead(path)
+    if replaced:
+        path.unlink()
+    large(tmp_path, PLAIN + SECRET)
+
+    [response] = MaskingSource(source, lambda: tmp_path).responses()
+
+    assert len(index.scan_response(response).ids) == 6
+    assert b"s3cret" not in response.blob.read(0, response.blob.size)
+
+
+def test_nothing_is_searched_ahead_of_other_files_and_closing_ends_a_search(tmp_path: Path) -> None:
+    path = large(tmp_path, PLAIN)
+    source_ahead(path).close()
+    (tmp_path / "small.ndjson").write_bytes(PLAIN)
+    (tmp_path / "packed.ndjson.gz").write_bytes(gzip.compress(path.read_bytes()))
+    for other in (tmp_path, tmp_path / "small.ndjson", tmp_path / "packed.ndjson.gz"):
+        source_ahead(other)
+
+    assert threads() == []

@@ -9,6 +9,8 @@ from __future__ import annotations
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -66,6 +68,7 @@ class SavedFiles:
         self._stdin = stdin
         self._opened: WeakSet[Spooled] = WeakSet()
         self._is_folder = False
+        self._ahead: Response | None = None  # of the only file, opened before it is asked for
         self.files: tuple[Path, ...] = ()  # the originals; none for stdin
         self.notes: tuple[str, ...] = ()
         self.skipped: tuple[str, ...] = ()
@@ -73,6 +76,19 @@ class SavedFiles:
             self._is_folder, self.files = _find_files(Path(path))
             if self._is_folder:
                 self.notes = _skipped_files_note(Path(path), self.files)
+
+    def search_ahead(self) -> None:
+        """Begin to search the file for secrets, if it is a large plain one alone: in threads, beside slow imports.
+
+        What is wrong with it is said by `responses`.
+        """
+        from ftetl.raw.secret_search import LARGE, SecretSearch  # slow to import
+
+        with suppress(FtetlError, OSError):
+            path = self.files[0] if len(self.files) == 1 else Path()
+            if not self._is_folder and path.suffix.lower() in _SHAPES and path.stat().st_size >= LARGE:
+                response = self._read_file(path)
+                self._ahead = replace(response, search=SecretSearch(response.blob))
 
     def responses(self) -> Iterable[Response]:
         """The responses, in the order of their names, each opened when it is reached.
@@ -86,7 +102,7 @@ class SavedFiles:
             yield self._read_stdin()
         for path in self.files:
             try:
-                response = self._read_file(path)
+                response = self._take_ahead(path) or self._read_file(path)
             except DataError as error:
                 if not self._is_folder:
                     raise
@@ -106,8 +122,20 @@ class SavedFiles:
 
     def close(self) -> None:
         """Close all files, which also frees what was decompressed; safe to call twice."""
+        if self._ahead is not None:
+            self._ahead.search.close()
         for file in list(self._opened):
             file.close()
+
+    def _take_ahead(self, path: Path) -> Response | None:
+        """The response that was opened before, if the file is still the same."""
+        ahead, self._ahead = self._ahead, None
+        with suppress(OSError):
+            if ahead is None or ahead.stamp == file_stamp(path):
+                return ahead
+        assert ahead is not None
+        ahead.search.close()
+        return None
 
     def _read_file(self, path: Path) -> Response:
         shape, compression = _SHAPES[_inner_suffix(path)], _COMPRESSIONS.get(path.suffix.lower(), Compression.NONE)
