@@ -48,8 +48,9 @@ class Spooled(Blob):
 
     def readinto(self, offset: int, view: memoryview) -> int:
         """As `Blob.readinto`."""
-        done = 0
-        while done < len(view) and (count := os.preadv(self._descriptor, [view[done:]], offset + done)):
+        count = done = os.preadv(self._descriptor, [view], offset)
+        while count and done < len(view):  # it may read less than there is
+            count = os.preadv(self._descriptor, [view[done:]], offset + done)
             done += count
         return done
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from ftetl.raw.blob import Blob
 from ftetl.raw.response import Response, changed_error
 from ftetl.transform.raw_job import RawJob
 
@@ -24,8 +23,8 @@ class RawBatch:
         return len(self._items)
 
     def __getitem__(self, place: int) -> bytes:
-        blob, offset, length = self._locate(self._items[place])
-        return blob.read(offset, length)
+        item = self._items[place]
+        return self._responses[item.response].blob.read(item.offset, item.length)
 
     def part(self, low: int, high: int) -> RawBatch:
         """The jobs from `low` up to `high`."""
@@ -34,7 +33,7 @@ class RawBatch:
     @property
     def size(self) -> int:
         """The bytes of all jobs."""
-        return sum(raw_length(item) for item in self._items)
+        return sum([item.length for item in self._items])
 
     def concatenated(self) -> memoryview:
         """All jobs, a newline after each, in a buffer that this thread's next call uses again.
@@ -44,19 +43,16 @@ class RawBatch:
         """
         size = self.size + len(self)
         view, start = memoryview(_buffer(size))[:size], 0
+        readers = [response.blob.readinto for response in self._responses]
         for item in self._items:
-            blob, offset, length = self._locate(item)
-            end = start + length
-            count = blob.readinto(offset, view[start:end])
+            end = start + item.length
+            count = readers[item.response](item.offset, view[start:end])
             # The index saw an object here. What is none any more could be anything, and a `null` kills Arrow's reader.
-            if count < length or view[start] != _OPEN or view[end - 1] != _CLOSE:
+            if count < item.length or view[start] != _OPEN or view[end - 1] != _CLOSE:
                 raise changed_error(self._responses[item.response].name)
             view[end] = _NEWLINE
             start = end + 1
         return view
-
-    def _locate(self, item: RawJob) -> tuple[Blob, int, int]:
-        return self._responses[item.response].blob, item.offset, item.length
 
 
 def raw_length(item: RawJob) -> int:

@@ -22,7 +22,8 @@ from ftetl.transform.decode.source_schema import null_key, other_kind_key, sibli
 
 _LETTER_ESCAPES = (b"\\u005", b"\\u006", b"\\u007")  # how the escape of an ASCII letter, or of `_`, begins
 _MAX_BACKSLASHES = 5_000  # that are searched for one by one
-_COLON = re.compile(rb"\s*:\s*")
+_COLON = ord(":")
+_SPACED_COLON = re.compile(rb"\s*:\s*")
 
 
 @cache
@@ -40,10 +41,10 @@ def _values(body: bytearray, size: int, quoted: bytes, first: bytes) -> Iterator
     at = body.find(quoted, 0, size)
     while at >= 0:
         end = at + len(quoted)
-        value = end + 1 if body[end : end + 1] == b":" else 0
-        if not value or body[value : value + 1] in b" \t\r\n":
-            colon = _COLON.match(body, end, size)
-            value = colon.end() if colon else size
+        value = end + 1
+        if value >= size or body[end] != _COLON or body[value] in b" \t\r\n":
+            spaced = _SPACED_COLON.match(body, end, size)
+            value = spaced.end() if spaced else size
         # Behind a backslash it is the end of a longer key, which has an escaped quote in it.
         if value < size and body[value] in first and body[at - 1 : at] != b"\\":
             yield end - 2, value
