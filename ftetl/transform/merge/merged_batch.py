@@ -1,9 +1,9 @@
-"""The next rows of `jobs` and `events` that a run has merged."""
+"""The next rows of `jobs` and `events` that a run has merged, and the jobs whose rows it replaced."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -22,3 +22,12 @@ class MergedBatch:
 
     jobs: pa.Table
     events: Iterator[MergedEvents]
+
+
+@dataclass
+class Touched:
+    """The jobs of which this run replaced the row, the columns that only a detail fills, or the events."""
+
+    rows: list[pa.Array] = field(default_factory=list)
+    details: list[pa.Array] = field(default_factory=list)
+    events: list[pa.Array] = field(default_factory=list)

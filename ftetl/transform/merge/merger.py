@@ -26,10 +26,18 @@ from ftetl.transform.derive import file_columns, restart_links
 from ftetl.transform.flatten.tables import Flat
 from ftetl.transform.flatten.terminal_event import clear_while_running, terminal_columns
 from ftetl.transform.merge import anomalies as anomalies_table
-from ftetl.transform.merge import carry_over, last_known, observation_times, presence, row_anomalies, stored_events
+from ftetl.transform.merge import (
+    carry_over,
+    key_order,
+    last_known,
+    observation_times,
+    presence,
+    row_anomalies,
+    stored_events,
+)
 from ftetl.transform.merge.incoming import Incoming, incoming
 from ftetl.transform.merge.job_history import states
-from ftetl.transform.merge.merged_batch import MergedBatch, MergedEvents
+from ftetl.transform.merge.merged_batch import MergedBatch, MergedEvents, Touched
 from ftetl.transform.merge.run_context import RunContext
 from ftetl.transform.merge.unchanged_jobs import UnchangedJobs
 from ftetl.transform.missing_values import MissingValues
@@ -47,15 +55,6 @@ class Counts:
     new: int = 0
     changed: int = 0
     vanished: int = 0
-
-
-@dataclass
-class _Touched:
-    """The jobs of which this run replaced the row, the columns that only a detail fills, or the events."""
-
-    rows: list[pa.Array] = field(default_factory=list)
-    details: list[pa.Array] = field(default_factory=list)
-    events: list[pa.Array] = field(default_factory=list)
 
 
 @dataclass
@@ -77,7 +76,7 @@ class Merge:
         self._ids: list[str] = ids.to_pylist()
         self._at = 0
         self._events = stored_events.Stream(self.stored)
-        self._touched = _Touched()
+        self._touched = Touched()
         self._quarantined_ids: set[str] = set()
         self._first_values = row_anomalies.first_values(self.stored.read_table("anomalies"))
         self._unchanged_ids = pa.array(sorted(self.context.unchanged_ids), pa.string())
@@ -108,9 +107,13 @@ class Merge:
         older = last_known.fill_from_snapshot(new.older, new.older_unreadable, before)
         self.superseded_states.append(states(older, new.older_observed))
         jobs, takes_events = self._merge_jobs(new, before, stored_counts)
-        has_new_copy = pc.is_in(before.column("job_id"), value_set=new.ids)
-        untouched = self._without_new_copy(where(before, one(pc.invert(has_new_copy))))
-        return MergedBatch(_ordered([jobs, untouched], ["job_id"]), self._merge_events(new, takes_events, last))
+        if key_order.are_few(jobs, before):
+            rows = key_order.among(self._without_new_copy(before, new.ids), jobs)
+        else:
+            has_new_copy = pc.is_in(before.column("job_id"), value_set=new.ids)
+            untouched = self._without_new_copy(where(before, one(pc.invert(has_new_copy))))
+            rows = key_order.ordered([jobs, untouched], ["job_id"])
+        return MergedBatch(rows, self._merge_events(new, takes_events, last))
 
     def remaining_batches(self) -> Iterator[MergedBatch]:
         """The stored rows behind the last batch."""
@@ -153,9 +156,11 @@ class Merge:
         self._at = end
         return self._jobs.slice(start, end - start), self._stored_counts.slice(start, end - start)
 
-    def _without_new_copy(self, rows: pa.Table) -> pa.Table:
+    def _without_new_copy(self, rows: pa.Table, with_new_copy: pa.Array | None = None) -> pa.Table:
+        """Stored rows without a new copy, with `present` brought up to date; those of `with_new_copy` stay."""
         self._unchanged.compare(rows, self._missing, self._price_changes)
-        marked = presence.mark_missing_jobs(rows, self.context, self._unchanged_ids, self._quarantined_ids)
+        received = self._quarantined_ids.union(with_new_copy.to_pylist() if with_new_copy is not None else ())
+        marked = presence.mark_missing_jobs(rows, self.context, self._unchanged_ids, received)
         self.counts.vanished += marked.missing
         self.counts.changed += marked.reappeared
         return marked.rows
@@ -278,19 +283,10 @@ class Merge:
                 yield MergedEvents(old, are_stored=True)
             else:
                 remaining = where(old, one(pc.invert(is_replaced)))
-                yield MergedEvents(_ordered([events.slice(0, count), remaining], ["job_id", "position"]))
+                yield MergedEvents(key_order.ordered([events.slice(0, count), remaining], ["job_id", "position"]))
             events = events.slice(count)
         yield MergedEvents(events)
 
 
 def _is_of_jobs(rows: pa.Table, ids: list[pa.Array]) -> pa.Array:
     return pc.is_in(rows.column("job_id"), value_set=one(pa.chunked_array(ids, pa.string())))
-
-
-def _ordered(parts: list[pa.Table], key: list[str]) -> pa.Table:
-    """The rows of all parts in key order; each part is in order already."""
-    parts = [p for p in parts if p.num_rows] or parts[:1]
-    if len(parts) == 1:
-        return parts[0]
-    whole = pa.concat_tables(parts)
-    return whole.take(pc.sort_indices(whole, [(k, "ascending") for k in key]))
