@@ -27,6 +27,8 @@ from ftetl.errors import ConfigError
 # Words that are parsed; all others become a field of the same name and value.
 _PARSED_TABLE_WORDS = ("description", "columns", "key", "order", "secrets", "pii")
 _PARSED_COLUMN_WORDS = ("description", "from", "read", "enum", "values", "pattern", "references")
+# PascalCase for a table that follows a standard with such names.
+_NAME = re.compile(r"[a-z][a-z0-9_]*|(?:x_)?[A-Z][A-Za-z0-9]*")
 
 
 def folder() -> Traversable:
@@ -116,9 +118,7 @@ def parse(file: str, text: str) -> Table:
 
 
 def _column(at: Place, name: str, raw: Any, raw_table: dict[str, Any]) -> Column:
-    # PascalCase for a table that follows a standard with such names.
-    own, standard = r"[a-z][a-z0-9_]*", r"(?:x_)?[A-Z][A-Za-z0-9]*"
-    at.require(re.fullmatch(f"{own}|{standard}", name) is not None, "is not a lower-case name, nor one in PascalCase")
+    at.require(_NAME.fullmatch(name) is not None, "is not a lower-case name, nor one in PascalCase")
     at.require(type(raw) is dict, "is not a TOML table")
     at.words(raw, validation.COLUMN_WORDS, ("type", "description"))
     read = raw.get("read", "computed" if raw_table.get("computed") else "value")
@@ -150,10 +150,14 @@ def _fingerprint(table: Table) -> str:
     return "1-" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+# `pii` does not count: it decides what is read, not what the tables are.
+_MEANINGFUL = {
+    kind: [f.name for f in fields(kind) if f.name not in ("description", "fingerprint", "pii")]
+    for kind in (Table, Column)
+}
+
+
 def _meaning(part: Table | Column) -> dict[str, Any]:
-    # Defaults do not count, so that a new word changes no contract that does not use it. Nor does `pii`: it decides
-    # what is read, not what the tables are.
-    values = {
-        f.name: getattr(part, f.name) for f in fields(part) if f.name not in ("description", "fingerprint", "pii")
-    }
-    return {name: value for name, value in values.items() if value or type(value) is int}
+    # Defaults do not count, so that a new word changes no contract that does not use it.
+    names = _MEANINGFUL[type(part)]
+    return {name: value for name in names if (value := getattr(part, name)) or type(value) is int}

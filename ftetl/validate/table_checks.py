@@ -165,8 +165,7 @@ class TableValidator:
         if self._last is not None:
             keys = pa.concat_tables([self._last, keys])
         before, after = keys.slice(0, keys.num_rows - 1), keys.slice(1)
-        less = pa.array([False] * after.num_rows, pa.bool_())
-        equal = pa.array([True] * after.num_rows, pa.bool_())
+        less, equal = (pa.repeat(pa.scalar(value), after.num_rows) for value in (False, True))
         for a, b in zip(before.columns, after.columns, strict=True):
             less = pc.or_(less, pc.and_(equal, pc.less(a, b)))
             equal = pc.and_(equal, pc.equal(a, b))
