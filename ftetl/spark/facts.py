@@ -14,6 +14,7 @@ from ftetl.pipeline import drift_guard
 from ftetl.pipeline.partitioned import elements
 from ftetl.pipeline.partitioned.part_notes import PartNotes, common_drift
 from ftetl.spark.schemas import NOTES, PROJECT, TABLE
+from ftetl.spark.task_errors import arrived_errors
 from ftetl.transform.derive.restart_links import RESTARTED
 
 
@@ -56,15 +57,12 @@ class FactsOfParts:
     notes: Sequence[tuple[str, PartNotes]]  # each with its project
 
     def require_no_error(self, received: int, *, allow_drift: bool) -> None:
-        """Check that every part was built, that nothing was lost on the way, and that there is no drift.
+        """Check that nothing was lost on the way, and that there is no drift.
 
         Raises:
-            FtetlError: Of the first part that has one.
             SoftwareError: Of the `received` elements some are in no part.
             DataError: The responses of a project have another form than the tables expect.
         """
-        if failed := next((note.error for _, note in self.notes if note.error), None):
-            raise elements.error_from(failed)
         accounted = sum(note.elements for _, note in self.notes)
         if accounted != received:
             what = f"of {received} elements received, {accounted} are accounted for"
@@ -75,13 +73,18 @@ class FactsOfParts:
 
 
 def facts_of_parts(built: DataFrame) -> FactsOfParts:
-    """The facts of parts that were built, which are built by this."""
+    """The facts of parts that were built, which are built by this.
+
+    Raises:
+        FtetlError: A task had one.
+    """
     is_restart = F.when(F.col("events.type") == RESTARTED, 1)
     notes = F.collect_list(F.when(F.col(NOTES).isNotNull(), F.struct(PROJECT, NOTES)))
     groups = built.groupBy(TABLE).agg(
         F.count("*").alias("rows"), F.count(is_restart).alias("restarts"), notes.alias(NOTES)
     )
-    lines = groups.collect()
+    with arrived_errors():
+        lines = groups.collect()
     texts = sorted((note[PROJECT], note[NOTES]) for line in lines for note in line[NOTES])
     return FactsOfParts(
         {line[TABLE]: line["rows"] for line in lines if line[TABLE]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -24,6 +24,7 @@ from ftetl.spark.facts import facts_of_parts, found_elements
 from ftetl.spark.links import with_links
 from ftetl.spark.saved_files import Paths, find_files
 from ftetl.spark.schemas import PROJECT, TABLE, of_jobs, spark_schema, table_schema, united, united_spark_schema
+from ftetl.spark.task_errors import carried_errors
 from ftetl.transform.merge import quarantine
 
 PART_BYTES: Final = 128 << 20  # of raw JSON that become one part; a task needs about five times as much memory
@@ -32,7 +33,7 @@ SETTINGS: Final = (
     *("project", "observed_at", "skip_broken", "allow_drift", "max_bytes", "events"),
     *("billing_account", "billing_account_name"),
 )
-_FILES = "project string, number bigint, path string, several boolean"
+_FILES = "project string, number bigint, path string, several boolean, stamp string"
 _Batches = Iterator[pa.RecordBatch]
 
 
@@ -117,7 +118,8 @@ def tables(
     try:
         found = found_elements(index)
         parts = max(1, -(-found.bytes // part_bytes))
-        good = index.where(F.col("key").isNotNull())
+        # The errors as well: there are none now, but Spark may have to read a file again later.
+        good = index.where(F.col("key").isNotNull() | F.col("error").isNotNull())
         good = good.repartitionByRange(parts, PROJECT, "key") if parts > 1 else good.coalesce(1)
         built = good.mapInArrow(_builder(chosen), united_spark_schema())
         built.persist(StorageLevel.DISK_ONLY)
@@ -144,30 +146,30 @@ def _settings(given: dict[str, Any]) -> Settings:
 
 
 def _index(spark: SparkSession, files: list[FileToIndex], settings: Settings, *, carry: bool) -> DataFrame:
-    by_size = sorted(files, key=lambda file: -_size(file.path))  # dealt out in turn, so that no task has all large ones
-    rows = [(file.project, file.number, file.path, file.several) for file in by_size]
+    # The largest first, and dealt out in turn, so that no task has all large ones.
+    by_size = sorted(files, key=lambda file: -int(file.stamp.partition(":")[0]))
+    rows = [astuple(file) for file in by_size]
     frame = spark.createDataFrame(rows, _FILES).coalesce(1).repartition(min(len(files), INDEX_TASKS))
 
     def index(batches: _Batches) -> _Batches:
         for batch in batches:
             for row in batch.to_pylist():
-                yield from index_file(FileToIndex(**row), settings, carry=carry)
+                yield from index_file(FileToIndex(**row), settings, _scratch(), carry=carry)
 
     return frame.mapInArrow(index, spark_schema(elements.SCHEMA))
 
 
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return 0  # whoever reads it says so
+def _scratch() -> Path | None:
+    """Where Spark has its temporary files on this machine."""
+    folder = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0]
+    return Path(folder) if folder else None
 
 
 def _builder(settings: Settings) -> Callable[[_Batches], _Batches]:
     def build(batches: _Batches) -> _Batches:
-        folder = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0]
-        for rows in build_part(batches, settings, Path(folder) if folder else None):
-            yield from united(rows)
+        with carried_errors():
+            for rows in build_part(batches, settings, _scratch()):
+                yield from united(rows)
 
     return build
 

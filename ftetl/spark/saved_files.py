@@ -10,7 +10,9 @@ from tempfile import gettempdir
 from ftetl.config.settings import is_label
 from ftetl.errors import DataError, UsageError
 from ftetl.extract.sources.files import SavedFiles
+from ftetl.pipeline.partitioned.elements import shared_stamp
 from ftetl.pipeline.partitioned.index_file import FileToIndex
+from ftetl.raw.response import file_stamp
 
 OnePath = str | os.PathLike[str]
 Paths = OnePath | Iterable[OnePath]
@@ -55,7 +57,7 @@ def _of_project(label: str, paths: Paths) -> Iterator[FileToIndex]:
     files = [file for path in ones for file in _files_in(Path(path))]
     several = len(files) > 1 or any(Path(path).is_dir() for path in ones)
     for number, file in enumerate(files):
-        yield FileToIndex(label, number, str(file.resolve()), several)
+        yield FileToIndex(label, number, str(file.resolve()), several, _stamp(file))
 
 
 def _files_in(path: Path) -> tuple[Path, ...]:
@@ -65,3 +67,10 @@ def _files_in(path: Path) -> tuple[Path, ...]:
     except DataError as error:
         error.next = error.next.replace(" given to --from", "")
         raise
+
+
+def _stamp(file: Path) -> str:
+    try:
+        return shared_stamp(file_stamp(file))
+    except OSError as error:
+        raise DataError("F05", f"{file} cannot be read: {error.strerror}", next="check the path") from None

@@ -20,7 +20,7 @@ READING = GROUND | {"contract", "raw", "remote", "store", "snapshot"}
 # For each package all that it may import besides itself.
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "spark": GROUND | {"cli", "contract", "extract", "pipeline", "transform"},
+    "spark": GROUND | {"cli", "contract", "extract", "pipeline", "raw", "transform"},
     "cli": GROUND | {"contract", "html_report", "loading", "pipeline", "snapshot", "validate"},
     "pipeline": READING | {"extract", "loading", "transform", "validate"},
     "loading": READING - {"remote"} | {"validate"},

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from ftetl.arrays import group_starts, one
 from ftetl.config.settings import Settings
-from ftetl.errors import FtetlError
 from ftetl.extract.endpoints import EndpointAnswers
 from ftetl.extract.extract import Extraction
 from ftetl.pipeline import endpoint_tables
@@ -53,29 +52,23 @@ class BuiltRows:
 def build_part(batches: Iterable[pa.RecordBatch], settings: Settings, scratch: Path | None) -> Iterator[BuiltRows]:
     """The rows of every table that is read from jobs, project after project, and notes on each; checked before.
 
-    An error of ftetl becomes a note, and ends the part.
-
     Args:
-        batches: Rows of the index of elements, in any order; every copy of a job that is in them, and no error.
+        batches: Rows of the index of elements, in any order; every copy of a job that is in them.
         settings: Of the run; the project is that of the rows.
-        scratch: A folder for temporary files.
+        scratch: A folder for temporary files; without one, where the system has its own.
+
+    Raises:
+        FtetlError: A row of the index is an error; or a file cannot be read any more, or was changed.
     """
-    project = ""
-    try:
-        with ExitStack() as stack:
-            with_spool = ElementBytes(stack.enter_context(Spool(lambda: scratch or Path(gettempdir()))))
-            index = _read_index(batches, with_spool)
-            for project, found in index.items():
-                tables = stack.enter_context(ScratchTables(scratch))
+    with ExitStack() as stack:
+        spool = stack.enter_context(Spool(lambda: scratch or Path(gettempdir())))
+        for project, found in _read_index(batches, ElementBytes(spool)).items():
+            with ScratchTables(scratch) as tables:
                 notes = _build_project(found, replace(settings, project=project), tables)
-                for name, count in tables.rows.items():
-                    if count:
-                        for rows in tables.read_row_groups(name):
-                            yield BuiltRows(project, name, rows)
-                tables.close()
-                yield BuiltRows(project, None, notes=notes)
-    except FtetlError as error:
-        yield BuiltRows(project, None, notes=PartNotes(error=elements.error_text(error)))
+                for name in tables.rows:
+                    for rows in tables.read_row_groups(name):
+                        yield BuiltRows(project, name, rows)
+            yield BuiltRows(project, None, notes=notes)
 
 
 @dataclass
@@ -108,11 +101,17 @@ def _require_unchanged(found: _Found) -> None:
 
 
 def _read_index(batches: Iterable[pa.RecordBatch], kept: ElementBytes) -> dict[str, _Found]:
-    """By project its responses with the jobs that the index has of them, and the refused elements."""
+    """By project its responses with the jobs that the index has of them, and the refused elements.
+
+    Raises:
+        FtetlError: A row is an error.
+    """
     found: dict[str, _Found] = {}
     jobs = []
     for batch in batches:
         rows = pa.Table.from_batches([batch]).cast(elements.SCHEMA)
+        for error in rows.column("error").drop_null():
+            raise elements.error_from(error.as_py())
         is_job = pc.is_null(rows.column("rule"))
         for row in rows.filter(pc.invert(is_job)).to_pylist():
             found.setdefault(row["project"], _Found()).refused.append(_refused(row))

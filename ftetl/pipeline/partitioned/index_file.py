@@ -19,11 +19,11 @@ from ftetl.errors import DataError, FtetlError
 from ftetl.extract.extract import scanned_parts
 from ftetl.extract.source import skippable_error
 from ftetl.extract.sources.files import SavedFiles
-from ftetl.pipeline.partitioned.elements import Facts, batch_of, error_text, facts_of
+from ftetl.pipeline.partitioned.elements import Facts, batch_of, error_text, facts_of, shared_stamp
 from ftetl.raw import secret_hints
 from ftetl.raw.blob import File, Part
 from ftetl.raw.element import RefusedElement, Scan, classify_element
-from ftetl.raw.response import Response, Shape
+from ftetl.raw.response import Response, Shape, changed_error
 from ftetl.raw.secret_masking import mask_everything, may_need_masking
 from ftetl.transform.deduplicate import quarantined_element
 
@@ -39,15 +39,25 @@ class FileToIndex:
     number: int
     path: str
     several: bool  # whether the project has more files, so that none is the whole list
+    stamp: str  # as `elements.shared_stamp`, when it was found
 
 
-def index_file(file: FileToIndex, settings: Settings, *, carry: bool = False) -> Iterator[pa.RecordBatch]:
-    """The index of a file; with `carry`, every element carries its bytes. An error is a row, and ends the index."""
+def index_file(
+    file: FileToIndex, settings: Settings, scratch: Path | None, *, carry: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """The index of a file; an error is a row, and ends the index.
+
+    Args:
+        file: The file.
+        settings: Of the run; the project is that of the file.
+        scratch: A folder for temporary files; without one, where the system has its own.
+        carry: Whether every element carries its bytes.
+    """
     of_file: Facts = {"project": file.project, "file": file.number}
     skipped: list[str] = []
     try:
-        with TemporaryDirectory(prefix="ftetl-") as scratch:
-            yield from _index(file, settings, Path(scratch), skipped, carry=carry)
+        with TemporaryDirectory(prefix="ftetl-", dir=scratch) as folder:
+            yield from _index(file, settings, Path(folder), skipped, carry=carry)
     except FtetlError as error:
         yield batch_of({"error": pa.array([error_text(error)])}, of_file)
     if skipped:
@@ -63,6 +73,8 @@ def _index(
         response = _read(source, file, settings, skipped)
         if response is None:
             return
+        if shared_stamp(response.stamp) != file.stamp:
+            raise changed_error(response.name)
         [may_hold_secrets] = may_need_masking([response.blob])
         # All of them before the first row, so that an error leaves nothing of its file.
         pairs = list(scanned_parts(response, settings, skipped))

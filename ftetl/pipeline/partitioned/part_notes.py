@@ -13,13 +13,12 @@ from ftetl.transform.column_drift import ColumnDrift, Unreadable, columns_below,
 
 @dataclass
 class PartNotes:
-    """The notes of one part; an error has nothing beside it."""
+    """The notes of one part."""
 
     elements: int = 0  # that became rows, were quarantined, or repeat others
     identical: int = 0
     read: Mapping[str, int] = field(default_factory=dict)  # as `ColumnDrift.read`
     unreadable: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # by path: in how many jobs, and a form
-    error: str | None = None  # as `elements.error_text`
 
     @classmethod
     def of(cls, drift: ColumnDrift, elements: int, identical: int) -> Self:

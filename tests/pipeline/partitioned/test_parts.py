@@ -14,11 +14,12 @@ import pytest
 from ftetl.config.settings import Settings
 from ftetl.contract import tables
 from ftetl.contract.arrow_schema import empty
-from ftetl.errors import FtetlError
+from ftetl.errors import DataError, FtetlError
 from ftetl.pipeline.partitioned import elements
 from ftetl.pipeline.partitioned.build_part import build_part
 from ftetl.pipeline.partitioned.index_file import FileToIndex, index_file
 from ftetl.pipeline.partitioned.part_notes import PartNotes
+from ftetl.raw.response import file_stamp
 from ftetl.transform.derive.restart_links import COLUMNS
 from tests.spark.archives import assert_same, changed, demo_jobs, exported, make_archive, put
 
@@ -39,8 +40,10 @@ def settings(**options: Any) -> Settings:
 
 def index(source: Path, chosen: Settings, *, carry: bool = False) -> pa.Table:
     paths = sorted(source.iterdir()) if source.is_dir() else [source]
-    files = [FileToIndex(chosen.label, n, str(path), source.is_dir()) for n, path in enumerate(paths)]
-    batches = [batch for file in files for batch in index_file(file, chosen, carry=carry)]
+    stamps = [elements.shared_stamp(file_stamp(path)) for path in paths]
+    places = enumerate(zip(paths, stamps, strict=True))
+    files = [FileToIndex(chosen.label, n, str(path), source.is_dir(), stamp) for n, (path, stamp) in places]
+    batches = [batch for file in files for batch in index_file(file, chosen, None, carry=carry)]
     return pa.Table.from_batches(batches, elements.SCHEMA)
 
 
@@ -159,8 +162,17 @@ def test_a_file_that_is_not_any_more_as_it_was_indexed_is_refused(tmp_path: Path
     else:
         put(path.parent, path.name, {"data": [changed(job) for job in demo_jobs()[:5]]}, 1)
 
-    found, [notes] = build(divided(rows, 1), settings(), tmp_path)
+    with pytest.raises(FtetlError) as error:
+        build(divided(rows, 1), settings(), tmp_path)
 
-    assert notes.error is not None
-    assert elements.error_from(notes.error).code == {"changed": "FTETL-F08", "gone": "FTETL-F12"}[becomes]
-    assert not sum(rows.num_rows for rows in found.values())
+    assert error.value.code == {"changed": "FTETL-F08", "gone": "FTETL-F12"}[becomes]
+    [again] = index_file(FileToIndex("default", 0, str(path), False, "another stamp"), settings(), None)
+    assert elements.error_from(again.column("error")[0].as_py()).code in ("FTETL-F08", "FTETL-F01")
+
+
+def test_an_error_in_the_index_is_raised_where_a_part_is_built(tmp_path: Path) -> None:
+    put(tmp_path, "a.json", {"data": demo_jobs()[:2]})
+    put(tmp_path, "b.json", b"<html>")
+
+    with pytest.raises(DataError, match="is a web page"):
+        list(build_part(index(tmp_path, settings()).to_batches(), settings(), None))
