@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _DEADLINE = 300.0  # seconds; a fault of ours would wait for ever
-MEMORY = "1g"  # of each worker
+MEMORY = "1536m"  # of each worker, for the executors of two programs
 # Spark's processes live for seconds: what is compiled well takes longer to compile than to run.
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 

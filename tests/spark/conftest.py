@@ -26,7 +26,7 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a cluster of two workers."""
     if why := cluster.missing():
         pytest.skip(why)
-    with cluster.running(tmp_path_factory.mktemp("cluster")) as address:
+    with cluster.running(tmp_path_factory.mktemp("cluster"), cores=2) as address:
         yield address
 
 
@@ -41,6 +41,8 @@ def spark(master: str) -> Iterator[Any]:
         settings = {
             "spark.driver.extraJavaOptions": cluster.JAVA,
             "spark.executor.extraJavaOptions": cluster.JAVA,
+            "spark.cores.max": "2",  # one of each worker: the others are for a second program
+            "spark.executor.cores": "1",
             "spark.executor.memory": "512m",
             "spark.sql.session.timeZone": "America/New_York",
             "spark.sql.shuffle.partitions": "2",

@@ -42,11 +42,19 @@ def test_spark_submit_runs_the_program_and_ends_with_its_exit_code(master: str, 
         put(tmp_path / "archives" / project, "list.json", {"data": [*demo_jobs()[:3], {"id": 5}]})
     program = tmp_path / "tables_of_jobs.py"
     program.write_text(SUBMITTED)
-    command = [cluster.home() / "bin" / "spark-submit", "--master", master, "--conf", "spark.ui.enabled=false"]
+    command = [cluster.home() / "bin" / "spark-submit", "--master", master, "--executor-memory", "512m"]
     arguments = ["--by-project", "--json", tmp_path / "archives", tmp_path / "out"]
 
     done = subprocess.run(
-        [*command, "--conf", f"spark.driver.extraJavaOptions={cluster.JAVA}", program, *arguments],
+        [
+            *command,
+            "--conf",
+            "spark.ui.enabled=false",
+            "--conf",
+            f"spark.driver.extraJavaOptions={cluster.JAVA}",
+            program,
+            *arguments,
+        ],
         env=cluster.environment(tmp_path),
         capture_output=True,
         text=True,
