@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 
 import msgspec
 
@@ -35,7 +35,11 @@ def is_lines(blob: Blob) -> bool:
     whole object makes it lines, unless the object could stand there in one document: after `[` or `:`. Two whole
     objects in succession, without a comma, stand in no document.
     """
-    lines = (blob.read(*span).removeprefix(_BOM).strip() for span in islice(_line_spans(blob), _SAMPLE))
+    spans = islice(_line_spans(blob), _SAMPLE)
+    begin = list(islice(spans, 2))
+    if len(begin) < 2:
+        return False  # without reading the one line, which may be larger than the memory
+    lines = (blob.read(*span).removeprefix(_BOM).strip() for span in chain(begin, spans))
     first, second = next(lines, b""), next(lines, b"")
     if not second or _is_json(first):
         return bool(second)

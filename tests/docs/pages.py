@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ftetl.spark.__main__ import spark
 from tests.cli.program import CLI_COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -38,4 +39,4 @@ def options_of(command: click.Command) -> dict[str, click.Option]:
 
 
 EVERY_OPTION = {name: option for command in CLI_COMMANDS.values() for name, option in options_of(command).items()}
-KNOWN_OPTIONS = {*EVERY_OPTION, "--help", "--version", "-h"}
+KNOWN_OPTIONS = {*EVERY_OPTION, *options_of(spark), "--help", "--version", "-h"}
