@@ -10,6 +10,9 @@ import sys
 import threading
 from typing import NoReturn
 
+# By glibc's malloc.h: the free memory kept at the end of a heap, the size from which memory is mapped apart, the heaps.
+_ONE_HEAP = {-1: 256 << 20, -3: 32 << 20, -8: 1}
+_HEAP_VARIABLES = ("MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 # pandera's libraries look through all installed distributions for plugins of theirs, which are not used here.
 _WITHOUT_PLUGINS = {"TYPEGUARD_DISABLE_PLUGIN_AUTOLOAD": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
 
@@ -33,6 +36,21 @@ def tune_process() -> None:
     # numpy starts a thread per core for matrix products, which are not used here.
     for name, value in {"OPENBLAS_NUM_THREADS": "1", **_WITHOUT_PLUGINS}.items():
         os.environ.setdefault(name, value)
+
+
+def share_one_heap() -> None:
+    """Let all threads of a run take memory from one heap that keeps what they free; to be called before they start.
+
+    Environment variables that the user has set win.
+    """
+    # glibc gives each thread a heap, whose free memory the others cannot use, and returns large arrays to the system
+    # at once, only to get fresh pages for the next ones.
+    # What is free where the run needs another sort of memory, pyarrow's `release_unused` returns.
+    if _has_glibc() and not any(name in os.environ for name in _HEAP_VARIABLES):
+        import ctypes
+
+        for name, value in _ONE_HEAP.items():
+            ctypes.CDLL(None).mallopt(name, value)
 
 
 def keep_objects_at_exit() -> None:

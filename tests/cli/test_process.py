@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from ftetl.cli import process
 
 
 @pytest.mark.parametrize(("pool", "glibc"), [(None, True), (None, False), ("mimalloc", True)])
@@ -26,6 +29,26 @@ def test_the_process_is_tuned_hypothesis_is_blocked_and_the_users_variables_win(
         "3" if pool else "1",
         "None",
     ]
+
+
+@pytest.mark.skipif(not process._has_glibc(), reason="heaps are glibc's")
+@pytest.mark.parametrize(("variable", "heaps"), [(None, 1), ("MALLOC_ARENA_MAX", 2), ("MALLOC_TRIM_THRESHOLD_", 2)])
+def test_the_threads_of_a_run_share_one_heap_unless_the_user_says_otherwise(
+    tmp_path: Path, variable: str | None, heaps: int
+) -> None:
+    code = (
+        "import ctypes, sys, threading; from ftetl.cli import process; process.share_one_heap(); "
+        "libc = ctypes.CDLL(None); libc.fopen.restype = ctypes.c_void_p; "
+        "thread = threading.Thread(target=lambda: libc.malloc(1000)); thread.start(); thread.join(); "
+        "file = libc.fopen(sys.argv[1].encode(), b'w'); libc.malloc_info(0, ctypes.c_void_p(file)); "
+        "libc.fclose(ctypes.c_void_p(file))"
+    )
+    env = {k: v for k, v in os.environ.items() if k not in process._HEAP_VARIABLES} | (
+        {variable: "2"} if variable else {}
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "heaps")], env=env, check=True)
+
+    assert (tmp_path / "heaps").read_text().count("<heap ") == heaps
 
 
 def test_an_exit_runs_its_handlers_but_does_not_search_all_objects_for_garbage() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftetl.cli import exit_handling, options
+from ftetl.cli import exit_handling, options, process
 from ftetl.cli.output import Output, last_line
 from ftetl.config.limits import MAX_BYTES
 from ftetl.config.settings import SOURCE, Settings
@@ -92,6 +92,7 @@ def run_with_progress(output: Output, settings: Settings, run: Callable[[ActiveR
     """Run `run_export` or `run_rebuild`, while its progress is displayed."""
     from ftetl.pipeline.active_run import ActiveRun
 
+    process.share_one_heap()
     with output.progress() as progress:
         active = exit_handling.command_state().run = ActiveRun(settings, progress)
         report = run(active)
