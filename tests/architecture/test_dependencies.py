@@ -187,9 +187,12 @@ def dangers(source: str) -> Iterator[str]:
                     yield f"{word.arg}={NEVER_GIVEN[word.arg]}"
 
 
+ALLOWED = {"ftetl/cli/process.py": ["import ctypes"]}  # to tell the C library's allocator what no Python function does
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_nothing_dangerous_is_called(module: str) -> None:
-    assert list(dangers((ROOT / module).read_text("utf-8"))) == []
+    assert list(dangers((ROOT / module).read_text("utf-8"))) == ALLOWED.get(module, [])
 
 
 @pytest.mark.parametrize(
@@ -244,7 +247,9 @@ class TestImport:
         assert [*tmp_path.iterdir()] == []
 
     def test_nor_does_the_import_of_any_module_and_none_needs_an_extra(self, tmp_path: Path) -> None:
+        """But for the modules inside `ftetl.spark`, which the package imports once it is used."""
         names = [m.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for m in MODULES]
+        names = [name for name in names if not name.startswith("ftetl.spark.")]
         work = f"for name in {EXTRAS!r}: sys.modules[name] = None  # as if it were not installed\n"
         work += "\n".join(f"import {name}" for name in names if not name.endswith("__main__"))
         told = unasked(work, tmp_path)
