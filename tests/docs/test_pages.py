@@ -20,7 +20,7 @@ from tests.docs.pages import DOCS, GITHUB, KNOWN_OPTIONS, PAGES, README, ROOT, c
 
 SHELL = [(page, block) for page in PAGES for block in code_blocks("sh", page)]
 # Options of other programs that the pages for contributors name.
-FOREIGN = {"--check", "--strict", "--user"}
+FOREIGN = {"--check", "--runs", "--scale", "--strict", "--user"}
 
 
 def commands(line: str) -> Iterator[list[str]]:
