@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -44,7 +44,7 @@ class BuiltTables:
     column_drift: ColumnDrift
     refunds: Mapping[str, int]  # failed jobs by what their refund says of prices: gross or net
     newest_stored: datetime | None  # the newest observation in the version before
-    replaced: ReadJobs  # whose rows this run replaced
+    replaced: ReadJobs  # whose whole rows this run replaced, the columns that only a detail fills, or the events
 
 
 def account_from_settings(settings: Settings) -> focus_costs.Account:
@@ -114,7 +114,7 @@ def build_tables(writers: RowWriter, inputs: Inputs, merge: merger.Merge, progre
         merge.column_drift,
         derived.refund_evidence,
         merge.newest_stored,
-        merge.replaced,
+        replace(merge.replaced, rows=merge.whole_rows),
     )
 
 

@@ -1,7 +1,7 @@
 """Jobs that a run of saved responses receives byte for byte as they were when their rows were written.
 
 Such a job is not decoded again: its row, events and anomalies stay, as they would if it were. What the elements were is
-in `_ftetl/elements.arrow`, which can be deleted at any time: without it a run decodes everything.
+in `_ftetl/elements`, which can be deleted at any time: without it a run decodes everything.
 
 It counts for the newest version alone, and only while all that decides a row is the same: the contracts, every line of
 ftetl and the versions of its libraries, `--pii` and its key, `--events`, `--project` and `--allow-drift`. A response
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from ftetl.snapshot.table_reader import TableReader
     from ftetl.store.target import Target
 
-FILE = "elements.arrow"  # in `_ftetl`
+FILE = "elements"  # in `_ftetl`: a SHA-256, and the Arrow file of which it is
+_CHECKSUM = hashlib.sha256().digest_size
 _SETTINGS = ("events", "label", "allow_drift")  # that decide rows of jobs and events
 _MIN_BYTES = 4 << 20  # of responses, below which decoding costs less than knowing
 _SCHEMA = pa.schema(
@@ -75,7 +76,10 @@ def read_known(target: Target, settings: Settings, privacy: Mapping[str, str]) -
         raw = target.read_cache(FILE) if target.base else None
         if raw is None or target.base is None or (key := _key(settings, privacy)) is None:
             return nothing
-        table = feather.read_table(pa.BufferReader(raw))
+        checksum, body = raw[:_CHECKSUM], raw[_CHECKSUM:]
+        if hashlib.sha256(body).digest() != checksum:  # of a damaged array Arrow may read what is not its own
+            return replace(nothing, key=key)
+        table = feather.read_table(pa.BufferReader(body))
         facts = table.schema.metadata or {}
         if (facts.get(_KEY), facts.get(_RUN)) != (key.encode(), target.base.run_id.encode()):
             return replace(nothing, key=key)
@@ -117,7 +121,7 @@ def find_unchanged(
 
 
 def store(target: Target, elements: Elements, replaced: ReadJobs) -> None:
-    """Store what the elements of a committed run were; `replaced` are the jobs whose rows they became.
+    """Store what the elements of a committed run were; `replaced` are the jobs whose whole rows they became.
 
     Raises:
         FtetlError: They cannot be stored; the next run decodes everything.
@@ -136,7 +140,8 @@ def store(target: Target, elements: Elements, replaced: ReadJobs) -> None:
     facts = {_KEY: elements.key, _RUN: target.base.run_id, _OBSERVED: iso(elements.observed_at)}
     sink = pa.BufferOutputStream()
     feather.write_feather(whole.replace_schema_metadata(facts), sink, compression="uncompressed")
-    target.write_cache(FILE, sink.getvalue())
+    body = sink.getvalue()
+    target.write_cache(FILE, hashlib.sha256(body).digest() + body.to_pybytes())
 
 
 def _key(settings: Settings, privacy: Mapping[str, str]) -> str | None:

@@ -9,6 +9,7 @@ from itertools import groupby
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - as Spark's own documentation has it
 
+from ftetl.config import settings
 from ftetl.errors import DataError, SoftwareError
 from ftetl.pipeline import drift_guard
 from ftetl.pipeline.partitioned import elements
@@ -42,7 +43,8 @@ def found_elements(index: DataFrame) -> FoundElements:
     found = sorted(found, key=lambda line: (line[PROJECT], line["file"]))
     if failed := next((line["error"] for line in found if line["error"]), None):
         raise elements.error_from(failed)
-    skipped = tuple(line["skipped"] for line in found)
+    labels = ("" if line[PROJECT] == settings.PROJECT else f"{line[PROJECT]}: " for line in found)
+    skipped = tuple(label + line["skipped"] for label, line in zip(labels, found, strict=True))
     if skipped and not usable:
         raise DataError("F11", f"no response is left: {skipped[0]}", next="save the responses again")
     return FoundElements(count, total or 0, skipped)

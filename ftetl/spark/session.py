@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ftetl.errors import ConfigError, SoftwareError, TargetError, UnavailableError
@@ -36,11 +38,16 @@ def spark_session() -> Iterator[SparkSession]:
         raise ConfigError("J01", "pyspark is not installed", next=advice) from None
     builder = SparkSession.builder.appName("ftetl").config("spark.sql.session.timeZone", "UTC")
     builder = builder.config("spark.ui.showConsoleProgress", "false")
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         session = builder.getOrCreate()
     except (PySparkException, Py4JError, RuntimeError, OSError) as error:
         advice = f"Java 17 or later is needed, and a master that can be reached; {_LOG}"
         raise ConfigError("J02", f"Spark does not start ({type(error).__name__})", next=advice) from None
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it writes a traceback for whatever a signal interrupts
+    warnings.filterwarnings("ignore", message="Unable to cleanly shutdown Spark")
+    with suppress(ValueError):  # outside of the main thread
+        signal.signal(signal.SIGINT, on_interrupt)  # Spark's own asks Java, which the same signal has ended
     try:
         yield session
     except PythonException as error:
@@ -55,4 +62,5 @@ def spark_session() -> Iterator[SparkSession]:
         what = f"Spark did not finish the work ({type(error).__name__})"
         raise UnavailableError("J04", what, next=_LOG) from None
     finally:
-        session.stop()
+        with suppress(Py4JError, OSError):  # a signal to all processes has ended Java as well
+            session.stop()

@@ -18,7 +18,7 @@ from ftetl.clock import now
 from ftetl.pipeline import same_inputs, unchanged_elements
 from ftetl.pipeline.export import rebuild
 from ftetl.transform.decode import decoder
-from tests.pipeline.test_run import EARLY, ELEMENTS, LATE, job
+from tests.pipeline.test_run import EARLY, ELEMENTS, LATE, job, raw
 from tests.pipeline.test_same_inputs import DAY, HOUR, plain, save, tables
 
 Job = dict[str, Any]
@@ -63,7 +63,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Decoded:
 
 
 def file(target: Path) -> Path:
-    return target / "_ftetl" / "elements.arrow"
+    return target / "_ftetl" / "elements"
 
 
 def test_only_what_changed_is_decoded(tmp_path: Path, decoded: Decoded) -> None:
@@ -118,6 +118,13 @@ def nothing_is_known(target: Path, saved: Path, patch: pytest.MonkeyPatch) -> Jo
 
 def a_file_cut_short(target: Path, saved: Path, patch: pytest.MonkeyPatch) -> Job:
     file(target).write_bytes(file(target).read_bytes()[:-20])
+    return {}
+
+
+def a_flipped_bit(target: Path, saved: Path, patch: pytest.MonkeyPatch) -> Job:
+    known = bytearray(file(target).read_bytes())
+    known[len(known) // 2] ^= 1
+    file(target).write_bytes(known)
     return {}
 
 
@@ -177,7 +184,14 @@ def drift_is_allowed(target: Path, saved: Path, patch: pytest.MonkeyPatch) -> Jo
 @pytest.mark.parametrize(
     "change",
     [
-        *(nothing_is_known, a_file_cut_short, a_file_of_another_version, a_link_to_the_file, another_line_of_code),
+        *(
+            nothing_is_known,
+            a_file_cut_short,
+            a_flipped_bit,
+            a_file_of_another_version,
+            a_link_to_the_file,
+            another_line_of_code,
+        ),
         *(code_that_was_replaced_while_it_runs, another_contract, an_older_answer, an_answer_from_the_future),
         *(other_events, drift_is_allowed),
     ],
@@ -281,6 +295,7 @@ VERSIONS = [
     JOBS[0] | {"events": []},
     JOBS[1] | {"status": "completed", "total_price": 3},
     JOBS[3] | {"n_evals": 1},
+    job(2, status="running"),
     JOBS[4] | {"total_price": "x"},
     JOBS[4] | {"refund": {"amount": 1}},
     JOBS[5] | {"events": [{"type": "JOB_START", "created_at": EARLY, "step": 5}]},
@@ -291,11 +306,17 @@ VERSIONS = [
 @given(
     lists=st.lists(st.lists(st.sampled_from(VERSIONS), min_size=1, max_size=7), min_size=3, max_size=3),
     runs=st.lists(
-        st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 2, 3, -1]), st.sampled_from([{}, {}, {}, {"whole": True}])),
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from([0, 1, 2, 3, -1]),
+            st.sampled_from([{}, {}, {}, {"whole": True}, {"details": True}]),
+        ),
         min_size=2,
         max_size=5,
     ),
 )
+@example(lists=[JOBS[:2]] * 3, runs=[(0, 0, {}), (0, 1, {"details": True}), (0, 2, {}), (0, 3, {"details": True})])
+@example(lists=[JOBS[1:2], [job(2, status="running")], []], runs=[(0, 0, {}), (1, 1, {}), (1, 2, {}), (1, 3, {})])
 @example(lists=[JOBS, JOBS[2:], [*JOBS[:3], VERSIONS[-1]]], runs=[(0, 0, {}), (1, 1, {"whole": True}), (0, 2, {})])
 @example(lists=[JOBS, VERSIONS[-7:], JOBS], runs=[(0, 0, {}), (1, 1, {}), (1, 2, {}), (0, 3, {}), (1, 3, {})])
 def test_any_runs_end_as_if_all_had_been_decoded(
@@ -305,7 +326,13 @@ def test_any_runs_end_as_if_all_had_been_decoded(
     targets = folder / "remembers", folder / "decodes"
     for number, hours, options in runs:
         saved = save(folder / f"{number}.json", lists[number])
-        options = {"observed_at": DAY + hours * HOUR, "allow_shrink": True, "allow_account_change": True, **options}
+        if options.get("details"):
+            saved = folder / f"details-{number}"
+            saved.mkdir(exist_ok=True)
+            for place, element in enumerate(lists[number]):
+                (saved / f"{place}.json").write_bytes(raw(element))
+        more = {name: value for name, value in options.items() if name != "details"}
+        options = {"observed_at": DAY + hours * HOUR, "allow_shrink": True, "allow_account_change": True, **more}
         reports = []
         for target in targets:
             if target == targets[1]:

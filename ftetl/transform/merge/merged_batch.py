@@ -29,5 +29,6 @@ class Touched:
     """The jobs of which this run replaced the row, the columns that only a detail fills, or the events."""
 
     rows: list[pa.Array] = field(default_factory=list)
+    whole_rows: list[pa.Array] = field(default_factory=list)  # without a value from the stored row
     details: list[pa.Array] = field(default_factory=list)
     events: list[pa.Array] = field(default_factory=list)

@@ -129,6 +129,7 @@ class Merge:
         kept, current = stored.filter(pc.invert(self._is_touched(stored))), counted.filter(self._is_current(counted))
         touched = (self._touched.rows, self._touched.details, self._touched.events)
         self.replaced = ReadJobs(*(one(pa.chunked_array(ids, pa.string())) for ids in touched))
+        self.whole_rows = one(pa.chunked_array(self._touched.whole_rows, pa.string()))
         read, found = self._unchanged.and_replaced(self.replaced), [current, self._unchanged.anomalies(kept)]
         unreadable = tuple(find_unreadable(pa.concat_tables(found), stored, self._jobs, read))
         missing, money = tuple(self._missing.found(current)), tuple(self._price_changes.found())
@@ -190,6 +191,10 @@ class Merge:
         cells = dict(zip(new.jobs.column_names, new.jobs.columns, strict=True))
         if not nothing_stored:
             cells = self._merged_cells(new, old, wins, detail_wins, pc.and_(known, pc.invert(takes_events)))
+        is_whole = wins
+        if not nothing_stored:
+            own_events = pc.or_(takes_events, pc.equal(stored_counts, 0))
+            is_whole = pc.and_(pc.and_(wins, own_events), carry_over.is_unchanged(cells, new.jobs))
         cells["duration_seconds"] = seconds_between(cells["created_at"], cells["finished_at"])
         same = known if nothing_stored else carry_over.is_unchanged(cells, old)
         unchanged = pc.and_(same, pc.invert(fewer))
@@ -211,6 +216,7 @@ class Merge:
         self._count(known, pc.or_(is_changed, pc.invert(same)))
         for touched_ids, mask in (
             (self._touched.rows, wins),
+            (self._touched.whole_rows, is_whole),
             (self._touched.details, detail_wins),
             (self._touched.events, takes_events),
         ):
