@@ -7,7 +7,7 @@ It counts for the newest version alone, and only while all that decides a row is
 ftetl and the versions of its libraries, `--pii` and its key, `--events`, `--project` and `--allow-drift`. A response
 that was observed before the newest one whose elements are known, or in the future, is decoded whole, and so is a job
 with several elements in one run, or one whose row says that it is gone. A run against the API, which dates and
-completes its jobs otherwise, neither reads nor writes the file.
+completes its jobs otherwise, neither reads nor writes the file, and nor does a run with `--events none`.
 """
 
 from __future__ import annotations

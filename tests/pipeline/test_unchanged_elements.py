@@ -230,6 +230,17 @@ def test_a_file_that_would_be_another_is_written_although_its_rows_are_the_same(
         assert ("'=1+1" in text) == (not hours)
 
 
+def test_without_events_everything_is_decoded_every_time(tmp_path: Path, decoded: Decoded) -> None:
+    """The report tells of unknown keys in events, and the stored rows have no events to tell of them."""
+    reports = []
+    for hours in (0, 1):
+        saved = save(tmp_path / "list.json", JOBS, DAY + hours * HOUR)
+        reports.append(ftetl.export(tmp_path / "target", source=saved, events="none"))
+        assert len(decoded.take()) == 6
+    assert reports[0].drift == reports[1].drift
+    assert "events.more" in reports[1].drift.unknown
+
+
 def test_a_job_with_two_elements_is_decoded_every_time(tmp_path: Path, decoded: Decoded) -> None:
     jobs = [*JOBS[:2], JOBS[1], JOBS[2], JOBS[2] | {"status": "queued"}]
     for hours in range(3):
