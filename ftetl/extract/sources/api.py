@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -49,6 +50,7 @@ class ApiSource:
         self.service: str | None = service
         self.notes: tuple[str, ...] = ()
         self._failure: FtetlError | None = None  # of the last detail that failed
+        self._failing = threading.Lock()
         self._endpoint_failures: dict[Endpoint, dict[str, None]] = {}  # what failed, each text once
         self._clock_ahead = timedelta()  # how much this machine's clock is wrong
 
@@ -155,9 +157,10 @@ class ApiSource:
         except AccessError:
             raise
         except FtetlError as error:  # of any kind: it is one job's detail, and the next run fetches it again
-            if self._failure is None:
+            with self._failing:  # several threads may fail at once, of which one says so
+                is_first, self._failure = self._failure is None, error
+            if is_first:
                 _log.warning("a detail could not be fetched: %s; the next run requests it again", error.what)
-            self._failure = error
             return Detail(job_id, Outcome.FAILED)
         if body is None:
             return Detail(job_id, Outcome.GONE)
