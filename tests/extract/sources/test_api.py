@@ -199,8 +199,9 @@ def test_where_the_first_details_all_fail_no_more_are_requested(
 
     assert outcomes(details) == dict.fromkeys(ids(3000), FAILED)
     asked = {path.rpartition("/")[2] for path in service.paths}
-    assert {*REQUESTED_FIRST[: limits.FAILED_DETAILS]} <= asked
-    assert len(asked) <= limits.FAILED_DETAILS + 3 * 4  # what the workers were at, and what waited to be taken
+    first, at_once = limits.FAILED_DETAILS, 3 * 4  # what the workers were at, and what waited to be taken
+    assert first <= len(asked) <= first + at_once
+    assert len({*REQUESTED_FIRST} - asked) <= 4  # each worker may have held one back until no more were wanted
     (note,) = source.notes
     assert note.startswith(f"the first {limits.FAILED_DETAILS} requests for details all failed (127.0.0.1")
     assert "2,984 more were not sent" in note
